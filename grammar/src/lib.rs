@@ -1,0 +1,1 @@
+//! The language of FTP's control connection.
