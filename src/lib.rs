@@ -1,1 +1,2 @@
 //! ferryline.
+pub mod control;
