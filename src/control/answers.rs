@@ -23,6 +23,12 @@ pub(super) fn answer(code: u16, text: &str) -> Bytes {
     Bytes::from(line)
 }
 
+/// The only reply of a session that cannot begin, or that is ended from outside: 421 with the
+/// reason.
+pub fn refusal(reason: &str) -> Bytes {
+    answer(421, reason)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -32,6 +32,7 @@ mod transfers;
 mod tests;
 
 pub use self::{
+    answers::refusal,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output, Target},
     machine::Control,
     settings::{DataHost, Knowledge, Limits, Settings},
