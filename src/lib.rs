@@ -1,1 +1,5 @@
 //! ferryline.
+
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod ssh;
