@@ -1,0 +1,3 @@
+//! Embedded servers: the whole thing with nothing else installed, and hermetic tests.
+
+pub mod ssh_server;
