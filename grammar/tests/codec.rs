@@ -177,7 +177,8 @@ fn q39_several_lines_in_one_segment() {
 
 #[test]
 fn q58_abort_with_its_synch() {
-    // lftp and inetutils, the urgent byte read in line; and the two pieces that reads see.
+    // lftp and inetutils with the urgent byte read in line, inetutils without it, Python's ftplib; in two
+    // pieces, as a read stops at the mark.
     for sent in [
         &b"\xff\xf4\xff\xf2ABOR\r\n"[..],
         b"\xff\xf4\xf2ABOR\r\n",
@@ -192,7 +193,7 @@ fn q58_abort_with_its_synch() {
             let Some(Frame::Line(line)) = line else {
                 panic!("{line:?}")
             };
-            // The second of them sends its data mark without an IAC: not Telnet, so it stays.
+            // The second lost its urgent IAC: what is left of the data mark is not Telnet, so it stays.
             assert!(line.text().ends_with(b"ABOR"), "{line:?}");
             assert_eq!(line.text() == b"ABOR", sent != b"\xff\xf4\xf2ABOR\r\n");
         }
