@@ -17,6 +17,7 @@
 //! - [`demo`]: an embedded SSH server and FTP server, for `ferryline demo` and the hermetic tests
 //! - `ferryline_grammar` (in `grammar/`): what FTP says: line codec, commands, replies, addresses
 
+pub mod cli;
 pub mod control;
 #[cfg(feature = "demo")]
 pub mod demo;

@@ -228,7 +228,7 @@ impl Control {
             _ => format!("EPRT {}\r\n", ExtendedAddress { address, port }),
         };
         self.queue.sent(key);
-        self.to_server(Bytes::from(line));
+        self.send_to_server(Bytes::from(line));
         self.framing.command_sent();
     }
 

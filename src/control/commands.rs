@@ -112,7 +112,7 @@ impl Control {
                 {
                     self.decide_active(named.address, named.port, true)
                 }
-                Ok(_) | Err(ExtendedAddressError::Family { .. }) => self.other_family(),
+                Ok(_) | Err(ExtendedAddressError::Family(_)) => self.other_family(),
                 Err(_) => refuse(501, "EPRT takes |1|h.h.h.h|port| or |2|h:h::h|port|"),
             },
             Verb::Feat => pass(Request::Feat),
@@ -198,7 +198,7 @@ impl Control {
         } else {
             self.queue.sent(key);
         }
-        self.to_server(bytes);
+        self.send_to_server(bytes);
         self.framing.command_sent();
     }
 }

@@ -257,7 +257,7 @@ impl Control {
         self.outputs.push_back(Output::Notice(notice));
     }
 
-    pub(super) fn to_server(&mut self, bytes: Bytes) {
+    pub(super) fn send_to_server(&mut self, bytes: Bytes) {
         self.outputs.push_back(Output::ToServer(bytes));
     }
 

@@ -75,7 +75,7 @@ impl Control {
         passive.asked_again = true;
         passive.asked_extended = false;
         self.queue.sent(key);
-        self.to_server(Bytes::from_static(b"PASV\r\n"));
+        self.send_to_server(Bytes::from_static(b"PASV\r\n"));
         self.knowledge.no_epsv = true;
         self.outputs.push_back(Output::Learned(self.knowledge));
     }
@@ -168,9 +168,8 @@ impl Control {
             DataHost::Auto if self.knowledge.reply_address_works => Ok(vec![reply]),
             DataHost::Auto => Ok(vec![control, reply]),
             DataHost::Control => {
-                if !std::mem::replace(&mut self.other_host_noted, true)
-                    && !(is_local_name(&control.host) && named.is_loopback())
-                {
+                let expected = is_local_name(&control.host) && named.is_loopback();
+                if !expected && !std::mem::replace(&mut self.other_host_noted, true) {
                     self.notice(Notice::OtherDataHost {
                         named,
                         used: control.host.clone(),

@@ -22,7 +22,10 @@ pub(super) async fn run(data: Arc<Data>, mut reporter: Reporter, targets: Vec<Ta
     let listener = match socket::listen(address) {
         Ok(listener) => listener,
         Err(error) => {
-            let reason = format!("no port for the data connection on {}: {error}", address.ip());
+            let reason = format!(
+                "no port for the data connection on {}: {error}",
+                address.ip()
+            );
             reporter.tell(ForwardEvent::Failed(reason));
             return;
         }

@@ -88,10 +88,7 @@ impl Proxy {
 
     /// The addresses bound for each forward, in the order of the specifications.
     pub fn addresses(&self) -> Vec<Vec<SocketAddr>> {
-        self.forwards
-            .iter()
-            .map(listen::Bound::addresses)
-            .collect()
+        self.forwards.iter().map(listen::Bound::addresses).collect()
     }
 
     /// Serves clients until `stop` is cancelled; then running transfers get [`Options::grace`],

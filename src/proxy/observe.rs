@@ -41,9 +41,18 @@ mod tests {
 
     #[test]
     fn q88_no_password_is_shown_however_it_is_spelled() {
-        for line in ["PASS s3cret", "pass s3cret", " PaSs  s3cret x", "ACCT s3cret", "adat s3cret"] {
+        for line in [
+            "PASS s3cret",
+            "pass s3cret",
+            " PaSs  s3cret x",
+            "ACCT s3cret",
+            "adat s3cret",
+        ] {
             let shown = masked(line.as_bytes()).into_owned();
-            assert!(!String::from_utf8_lossy(&shown).contains("s3cret"), "{line}");
+            assert!(
+                !String::from_utf8_lossy(&shown).contains("s3cret"),
+                "{line}"
+            );
         }
         assert_eq!(masked(b"RETR PASS").as_ref(), b"RETR PASS");
     }

@@ -46,8 +46,7 @@ pub(super) async fn run(
     };
     reporter.tell(ForwardEvent::Claimed);
     let from = SocketAddr::new(data.client_local.ip().to_canonical(), 0);
-    let connected =
-        tokio::time::timeout(CONNECT_TIMEOUT, socket::connect(from, deliver_to)).await;
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, socket::connect(from, deliver_to)).await;
     let stream = match connected {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -58,7 +57,9 @@ pub(super) async fn run(
         }
         Err(_) => {
             incoming.reject();
-            reporter.warn(&format!("the client's data port {deliver_to} does not answer"));
+            reporter.warn(&format!(
+                "the client's data port {deliver_to} does not answer"
+            ));
             reporter.tell(ForwardEvent::Ended);
             return;
         }

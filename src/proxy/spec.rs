@@ -119,10 +119,19 @@ mod tests {
         use ForwardKind::{Ftp, Tcp};
         for (text, expected) in [
             ("2121:localhost:21", spec(Ftp, None, 2121, "localhost", 21)),
-            ("ftp/0:ftp.example:2100", spec(Ftp, None, 0, "ftp.example", 2100)),
+            (
+                "ftp/0:ftp.example:2100",
+                spec(Ftp, None, 0, "ftp.example", 2100),
+            ),
             ("tcp/8080:web:80", spec(Tcp, None, 8080, "web", 80)),
-            ("127.0.0.1:21:localhost:21", spec(Ftp, Some("127.0.0.1"), 21, "localhost", 21)),
-            ("[::1]:21:[fe80::1]:21", spec(Ftp, Some("::1"), 21, "fe80::1", 21)),
+            (
+                "127.0.0.1:21:localhost:21",
+                spec(Ftp, Some("127.0.0.1"), 21, "localhost", 21),
+            ),
+            (
+                "[::1]:21:[fe80::1]:21",
+                spec(Ftp, Some("::1"), 21, "fe80::1", 21),
+            ),
             ("*:21:h:21", spec(Ftp, Some("*"), 21, "h", 21)),
             ("ftp/:21:h:21", spec(Ftp, Some(""), 21, "h", 21)),
         ] {
