@@ -1,1 +1,4 @@
 //! ferryline.
+
+#[cfg(feature = "demo")]
+pub mod demo;
