@@ -2,4 +2,5 @@
 //! inside this process on loopback, a small FTP client, and the tour that puts them together.
 
 pub mod changes;
+pub mod ftp_client;
 pub mod ftp_server;

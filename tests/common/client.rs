@@ -1,7 +1,7 @@
 //! The scripted FTP client: raw bytes out, exact lines in.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,7 +56,7 @@ impl ScriptedClient {
     }
 
     /// Sends bytes of which the last is TCP urgent data, as clients abort a transfer.
-    pub fn send_urgent(&mut self, bytes: &[u8]) {
+    pub fn send_urgent(&self, bytes: &[u8]) {
         self.transcript.sent(bytes);
         let socket = socket2::SockRef::from(self.control.get_ref());
         let sent = socket.send_out_of_band(bytes).unwrap();
@@ -121,9 +121,19 @@ impl ScriptedClient {
         }
     }
 
+    /// The server side resets the control connection (RST); what comes before is not looked at.
+    pub async fn expect_reset(&mut self) {
+        let mut rest = Vec::new();
+        match timeout(PATIENCE, self.control.read_to_end(&mut rest)).await {
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionReset => {}
+            Ok(other) => self.fail(&format!("expected a reset, came {other:?}")),
+            Err(_) => self.fail("the connection was not reset"),
+        }
+    }
+
     /// Fails if a line has come that was not yet taken. It looks at what is here now and does not
     /// wait: make sure of the order by an event first, such as an answer on the same connection.
-    pub fn nothing_came(&mut self) {
+    pub fn nothing_came(&self) {
         let buffered = self.control.buffer().to_vec();
         let mut more = [0; 256];
         let read = self.control.get_ref().try_read(&mut more).unwrap_or(0);
@@ -178,7 +188,7 @@ impl ScriptedClient {
     }
 
     /// The connection that comes to a data listener.
-    pub async fn accept(&mut self, listener: TcpListener) -> TcpStream {
+    pub async fn accept(&self, listener: TcpListener) -> TcpStream {
         match timeout(PATIENCE, listener.accept()).await {
             Ok(accepted) => accepted.unwrap().0,
             Err(_) => self.fail("no data connection came"),
@@ -186,7 +196,7 @@ impl ScriptedClient {
     }
 
     /// Connects a data connection.
-    pub async fn connect_data(&mut self, address: SocketAddr) -> TcpStream {
+    pub async fn connect_data(&self, address: SocketAddr) -> TcpStream {
         match timeout(PATIENCE, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => self.fail(&format!("data connection to {address}: {error}")),

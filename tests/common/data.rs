@@ -35,12 +35,12 @@ pub fn reset(stream: TcpStream) {
 
 /// The six numbers of a 227 reply or a PORT command.
 pub(super) fn host_port(line: &str) -> Option<SocketAddr> {
-    let first = line.get(4..)?.find(|c: char| c.is_ascii_digit())? + 4;
-    let rest = &line[first..];
-    let end = rest
-        .find(|c: char| !c.is_ascii_digit() && c != ',')
-        .unwrap_or(rest.len());
-    let numbers: Vec<u8> = rest[..end]
+    let text = line.get(4..)?;
+    let text = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let six = text
+        .split(|c: char| !c.is_ascii_digit() && c != ',')
+        .next()?;
+    let numbers: Vec<u8> = six
         .split(',')
         .map(|n| n.parse().ok())
         .collect::<Option<_>>()?;

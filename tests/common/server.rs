@@ -310,17 +310,19 @@ impl Session {
 
     /// The data connection; made now if need be.
     async fn data(&mut self) -> io::Result<&mut TcpStream> {
-        let stream = match std::mem::replace(&mut self.data, Data::None) {
+        let made = match &self.data {
             Data::None => return Err(io::Error::other("no PORT came and no listener is open")),
-            Data::Open(stream) => stream,
-            Data::Listening(listener) => listener.accept().await?.0,
-            Data::Client(address) => TcpStream::connect(address).await?,
+            Data::Open(_) => None,
+            Data::Listening(listener) => Some(listener.accept().await?.0),
+            Data::Client(address) => Some(TcpStream::connect(address).await?),
         };
-        self.data = Data::Open(stream);
-        let Data::Open(stream) = &mut self.data else {
-            unreachable!("set in the line above");
-        };
-        Ok(stream)
+        if let Some(stream) = made {
+            self.data = Data::Open(stream);
+        }
+        match &mut self.data {
+            Data::Open(stream) => Ok(stream),
+            _ => Err(io::Error::other("the data connection is gone")),
+        }
     }
 
     async fn send(&mut self, bytes: &[u8]) {
