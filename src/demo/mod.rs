@@ -4,3 +4,6 @@
 pub mod changes;
 pub mod ftp_client;
 pub mod ftp_server;
+pub mod paint;
+mod screen;
+pub mod tour;
