@@ -204,7 +204,7 @@ async fn eprt_works_over_both_families() {
         let mode = Mode::ExtendedActive;
         assert_eq!(client.retrieve(mode, "f").await.unwrap(), b"x");
         client.store(mode, "f", b"yz").await.unwrap();
-        assert_eq!(server.uploads().remove(0).unwrap(), b"yz");
+        assert_eq!(server.upload().await.unwrap(), b"yz");
         client.quit().await.unwrap();
         server.control_ended().await;
     }
@@ -307,7 +307,7 @@ async fn the_scripted_client_works_in_every_mode() {
     client.ask("STOR f", "150 ").await;
     upload(data, b"up").await.unwrap();
     client.expect_exactly("226 ok").await;
-    assert_eq!(server.uploads().remove(0).unwrap(), b"up");
+    assert_eq!(server.upload().await.unwrap(), b"up");
 
     let listener = client.active().await;
     client.ask("RETR f", "150 ").await;
@@ -356,7 +356,7 @@ async fn the_scripted_server_keeps_lines_exactly_and_answers_as_told() {
     client.expect_exactly("211 now").await;
     client.expect("200 ").await;
 
-    server.say("421 enough\r\n");
+    server.say("421 enough\r\n").await;
     client.expect_exactly("421 enough").await;
     client.send("ABOR").await;
     client.expect_reset().await;

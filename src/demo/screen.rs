@@ -78,20 +78,24 @@ impl<'a> Screen<'a> {
         files: &Path,
     ) -> io::Result<()> {
         let url = format!("ftp://demo:demo@{ferry}/");
+        let hints = [
+            (format!("curl {url}"), "list (curl asks for EPSV)"),
+            (format!("curl {url}{file}"), "fetch"),
+            (format!("curl -T FILE {url}"), "store"),
+            (format!("curl -P - {url}"), "list in active mode (EPRT)"),
+            (format!("lftp {url}"), "a client for people"),
+            (format!("ftp {} {}", ferry.ip(), ferry.port()), "another"),
+        ];
+        let width = hints.iter().map(|(line, _)| line.len()).max();
+        let width = width.unwrap_or_default();
         writeln!(
             self.out,
-            "\nTry it while this runs; any user and password will do. Ctrl-C ends it.\n\n    \
-             curl {url}                  list (curl asks for EPSV)\n    \
-             curl {url}{file}       fetch\n    \
-             curl -T FILE {url}          store\n    \
-             curl -P - {url}             list in active mode (EPRT)\n    \
-             lftp {url}\n    \
-             ftp {} {}\n\n\
-             The FTP server's files: {}\n",
-            ferry.ip(),
-            ferry.port(),
-            files.display()
+            "\nTry it while this runs; any user and password will do. Ctrl-C ends it.\n"
         )?;
+        for (line, what) in hints {
+            writeln!(self.out, "    {line:<width$}  {what}")?;
+        }
+        writeln!(self.out, "\nThe FTP server's files: {}\n", files.display())?;
         self.out.flush()
     }
 

@@ -81,7 +81,7 @@ impl Answer {
         self.then(Step::ResetData)
     }
 
-    /// Receives a file up to its end and keeps it for `ScriptedServer::uploads`.
+    /// Receives a file up to its end and keeps it for `ScriptedServer::upload`.
     pub fn receive_data(self) -> Self {
         self.then(Step::ReceiveData)
     }

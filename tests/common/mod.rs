@@ -18,7 +18,9 @@ mod answer;
 mod client;
 mod data;
 mod gate;
+mod script;
 mod server;
+mod session;
 mod transcript;
 
 use std::time::Duration;
@@ -27,6 +29,7 @@ pub use answer::{Answer, answer};
 pub use client::ScriptedClient;
 pub use data::{read_to_end, reset, upload};
 pub use gate::Gate;
+pub use script::Script;
 pub use server::ScriptedServer;
 pub use transcript::Transcript;
 

@@ -69,7 +69,8 @@ impl Transcript {
         .await;
     }
 
-    async fn wait<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    /// Looks now and whenever something was said or noted, until something is found.
+    pub(super) async fn wait<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         let found = timeout(PATIENCE, async {
             loop {
                 // Registered before looking, so that nothing is missed in between.
