@@ -72,16 +72,19 @@ impl ExtendedAddress {
     pub fn parse(argument: &[u8]) -> Result<Self, ExtendedAddressError> {
         let (_, (family, address, port)) =
             extended_fields(argument).map_err(|_| ExtendedAddressError::Syntax)?;
+        let (_, family) = all_consuming(number)
+            .parse(family)
+            .map_err(|_| ExtendedAddressError::Syntax)?;
         let address = match family {
             1 => ipv4(address).map(IpAddr::V4),
             2 => ipv6(address).map(IpAddr::V6),
             other => return Err(ExtendedAddressError::Family(other)),
         };
+        let (_, port) = all_consuming(self::port)
+            .parse(port)
+            .map_err(|_| ExtendedAddressError::Syntax)?;
         let address = address.ok_or(ExtendedAddressError::Syntax)?;
-        match all_consuming(self::port).parse(port) {
-            Ok((_, port)) => Ok(Self { address, port }),
-            Err(_) => Err(ExtendedAddressError::Syntax),
-        }
+        Ok(Self { address, port })
     }
 }
 
@@ -151,15 +154,12 @@ fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
     std::str::from_utf8(address).ok()?.parse().ok()
 }
 
-/// The fields between the delimiters: the family read, the address and the port as they stand.
-fn extended_fields(argument: &[u8]) -> Parsed<'_, (u32, &[u8], &[u8])> {
-    let (rest, delimiter) =
-        preceded(blanks, satisfy(|c| ('!'..='~').contains(&c))).parse(argument)?;
-    let is_delimiter = move |byte: u8| char::from(byte) == delimiter;
-    let close = || satisfy(move |c| c == delimiter);
-    let field = || terminated(take_till(is_delimiter), close());
-    let family = terminated(number, close());
-    let (rest, fields) = (family, field(), field()).parse(rest)?;
-    let (rest, _) = (blanks, eof).parse(rest)?;
-    Ok((rest, fields))
+/// The three fields between the delimiters, as they stand. A delimiter may be any printable character, a
+/// digit too, so that only it ends a field.
+fn extended_fields(argument: &[u8]) -> Parsed<'_, (&[u8], &[u8], &[u8])> {
+    let is_delimiter = |c: char| c.is_ascii_graphic();
+    let (rest, delimiter) = preceded(blanks, satisfy(is_delimiter)).parse(argument)?;
+    let text = || take_till(move |byte| char::from(byte) == delimiter);
+    let field = || terminated(text(), satisfy(move |c| c == delimiter));
+    terminated((field(), field(), field()), (blanks, eof)).parse(rest)
 }

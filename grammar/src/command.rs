@@ -6,6 +6,7 @@ use nom::Parser;
 use nom::combinator::all_consuming;
 
 use crate::lexical::{octet, trim};
+use crate::telnet::IAC;
 use crate::verb::Verb;
 
 /// A command line, taken apart; what the argument means hangs on the verb.
@@ -25,9 +26,12 @@ impl<'a> Command<'a> {
     /// Takes a line without its end apart; `None` for a blank line, which no server answers (Q53).
     ///
     /// White space before the verb is tolerated, and any white space ends it: a server may take such
-    /// a line for the command it resembles, so it must not pass as an unknown one.
+    /// a line for the command it resembles, so it must not pass as an unknown one. So is an IAC, which is
+    /// left there where the byte that followed it was sent urgent and got lost (Q58).
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        let start = text.iter().position(|byte| !is_space(*byte))?;
+        let start = text
+            .iter()
+            .position(|byte| !is_space(*byte) && *byte != IAC)?;
         let (_, text) = text.split_at_checked(start)?;
         let end = text.iter().position(|byte| is_space(*byte));
         let (keyword, rest) = text.split_at_checked(end.unwrap_or(text.len()))?;
