@@ -6,4 +6,5 @@ pub mod ftp_client;
 pub mod ftp_server;
 pub mod paint;
 mod screen;
+pub mod ssh_server;
 pub mod tour;

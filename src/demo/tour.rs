@@ -4,9 +4,11 @@
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,14 +21,20 @@ use super::ftp_client::{ClientError, FtpClient, Mode};
 use super::ftp_server::{FtpServer, FtpServerError};
 use super::paint::Paint;
 use super::screen::Screen;
+use super::ssh_server::{KeyPair, Options, SshServer};
 
 /// What is to be bridged: the tour hands this to whoever starts the ferry.
 pub struct Shore {
     /// Where the FTP server listens, as the SSH server is to reach it.
     pub ftp_server: SocketAddr,
-    /// An empty folder for keys and known hosts; only this user can read it, and it goes away with
-    /// the tour.
-    pub private: PathBuf,
+    /// Where the SSH server listens.
+    pub ssh_server: SocketAddr,
+    /// The one user whom the SSH server lets in.
+    pub user: String,
+    /// The file of the user's private key, made for this tour, without a passphrase.
+    pub identity: PathBuf,
+    /// A known_hosts file with the SSH server's host key.
+    pub known_hosts: PathBuf,
     /// To be told every line of the control connections.
     pub observer: Arc<dyn Observer>,
 }
@@ -60,6 +68,9 @@ pub enum TourError {
     /// Nobody takes what it prints.
     #[error("the demo cannot print: {0}")]
     Output(#[source] io::Error),
+    /// The SSH server did not start.
+    #[error("the demo's SSH server cannot start: {0}")]
+    SshServer(#[source] io::Error),
 }
 
 /// Makes the tour, and then, unless `once`, leaves everything running until `stop`. True if every
@@ -81,11 +92,23 @@ where
 {
     let mut stop = pin!(stop);
     let site = Site::new().map_err(TourError::Files)?;
-    let server = FtpServer::start(&site.files)?;
+    let ftp_server = FtpServer::start(&site.files)?;
+    let key = KeyPair::generate(None).map_err(TourError::SshServer)?;
+    let ssh_server = SshServer::start(Options {
+        user: SSH_USER.to_owned(),
+        authorized_keys: vec![key.public.clone()],
+        ..Options::default()
+    });
+    let ssh_server = ssh_server.await.map_err(TourError::SshServer)?;
     let (observer, mut screen) = Screen::new(out, paint);
+    let credentials = site.write_credentials(&key.private, &ssh_server.known_hosts());
+    let (identity, known_hosts) = credentials.map_err(TourError::Files)?;
     let shore = Shore {
-        ftp_server: server.address(),
-        private: site.private.clone(),
+        ftp_server: ftp_server.address(),
+        ssh_server: ssh_server.address(),
+        user: SSH_USER.to_owned(),
+        identity,
+        known_hosts,
         observer: Arc::new(observer),
     };
     let started = tokio::select! {
@@ -111,7 +134,8 @@ where
         }
     }
     drop(ferry);
-    server.shutdown().await;
+    ssh_server.shutdown().await;
+    ftp_server.shutdown().await;
     Ok(all_well)
 }
 
@@ -263,6 +287,19 @@ impl Site {
             cargo,
         })
     }
+
+    /// Writes what is needed to log in: the key file and the known_hosts file.
+    fn write_credentials(&self, key: &str, known_hosts: &str) -> io::Result<(PathBuf, PathBuf)> {
+        let identity = self.private.join("id_ed25519");
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        options.mode(0o600);
+        options.open(&identity)?.write_all(key.as_bytes())?;
+        let known_hosts_file = self.private.join("known_hosts");
+        fs::write(&known_hosts_file, known_hosts)?;
+        Ok((identity, known_hosts_file))
+    }
 }
 
 /// Bytes of every value without a pattern, the same each time.
@@ -278,6 +315,7 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
+const SSH_USER: &str = "demo";
 const GREETING_FILE: &str = "hello.txt";
 const GREETING: &str = "This file came to you by FTP, through SSH.\n";
 const CARGO_FILE: &str = "cargo.bin";
@@ -289,10 +327,11 @@ mod tests {
 
     use super::*;
     use crate::demo::changes::Direction;
+    use crate::ssh::{Identity, Session, Settings, StrictHostKeyChecking, TerminalPrompt};
 
     /// No ferry at all: clients are sent straight to the FTP server, which has no EPRT.
     async fn no_ferry(shore: Shore) -> Result<Ferry, Box<dyn Error + Send + Sync>> {
-        assert!(shore.private.read_dir()?.next().is_none());
+        log_in(&shore).await?;
         let observer = &shore.observer;
         observer.line(7, Direction::FromServer, b"227 (127,0,0,1,1,2)\r\n");
         observer.line(7, Direction::ToClient, b"227 (127,0,0,1,3,4)\r\n");
@@ -301,6 +340,22 @@ mod tests {
             route: "nowhere".to_owned(),
             running: Box::new(()),
         })
+    }
+
+    /// What the shore says is enough to log in by.
+    async fn log_in(shore: &Shore) -> Result<(), crate::ssh::Error> {
+        let host = shore.ssh_server.ip().to_string();
+        let mut settings = Settings::new(host, shore.ssh_server.port(), &shore.user);
+        settings.known_hosts = vec![shore.known_hosts.clone()];
+        settings.strict_host_key_checking = StrictHostKeyChecking::Yes;
+        settings.batch_mode = true;
+        settings.identities = vec![Identity {
+            path: shore.identity.clone(),
+            explicit: true,
+        }];
+        let session = Session::connect(settings, Arc::new(TerminalPrompt)).await?;
+        session.close().await;
+        Ok(())
     }
 
     #[tokio::test]
