@@ -6,5 +6,6 @@ pub mod ftp_client;
 pub mod ftp_server;
 pub mod paint;
 mod screen;
+mod site;
 pub mod ssh_server;
 pub mod tour;
