@@ -6,25 +6,7 @@
 use std::collections::VecDeque;
 use std::mem;
 
-/// Where a line was seen.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Direction {
-    /// A command, as the client sent it.
-    FromClient,
-    /// A command, as the FTP server got it.
-    ToServer,
-    /// A reply line, as the FTP server sent it.
-    FromServer,
-    /// A reply line, as the client got it.
-    ToClient,
-}
-
-/// Hears every line of every control connection, passwords already masked.
-pub trait Observer: Send + Sync {
-    /// `line` was seen in `direction`, on the control connection number `session`. Its end of line
-    /// may or may not be there.
-    fn line(&self, session: u64, direction: Direction, line: &[u8]);
-}
+pub use crate::proxy::{Direction, Observer};
 
 /// A line that is not the same on both sides.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,14 +1,13 @@
 //! `ferryline demo`: files carried through the ferry in all four modes, with what it changed on the
 //! way shown as it happens, and then left running to be tried with any FTP client.
 
-use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -43,8 +42,8 @@ pub struct Ferry {
     pub address: SocketAddr,
     /// The way it takes, for people: `127.0.0.1:2121 → demo@127.0.0.1:2222 → localhost:21`.
     pub route: String,
-    /// Kept until the tour is over; dropping it stops the ferry.
-    pub running: Box<dyn Any + Send>,
+    /// Stops the ferry, and comes back when it has stopped.
+    pub stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 /// Why the tour could not be made, or was not finished.
@@ -131,7 +130,7 @@ where
             () = &mut stop => {}
         }
     }
-    drop(ferry);
+    ferry.stop.await;
     ssh_server.shutdown().await;
     ftp_server.shutdown().await;
     Ok(all_well)
@@ -274,7 +273,7 @@ mod tests {
         Ok(Ferry {
             address: shore.ftp_server,
             route: "nowhere".to_owned(),
-            running: Box::new(()),
+            stop: Box::pin(std::future::ready(())),
         })
     }
 
