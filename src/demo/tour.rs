@@ -273,7 +273,7 @@ mod tests {
         Ok(Ferry {
             address: shore.ftp_server,
             route: "nowhere".to_owned(),
-            stop: Box::pin(std::future::ready(())),
+            stop: Box::pin(ready(())),
         })
     }
 
