@@ -52,6 +52,8 @@ class Client:
     # The modes this client can be told, and why it cannot be told the others.
     can = tuple(MODES)
     cannot = ""
+    # Modes that work through ferryline only.
+    healed = ()
     # Matches a command in the client's own log.
     sent = r"^---> ({})\b"
 
@@ -113,6 +115,8 @@ class Lftp(Client):
     name = "lftp"
     can = ("PASV", "EPSV", "PORT", "EPSV6", "EPRT6")
     cannot = "lftp sends EPRT over IPv6 only"
+    # It names `::` as its address, which vsftpd refuses; ferryline knows that the client means itself.
+    healed = ("EPRT6",)
     ssl_allow = "no"
 
     def script(self, target, *commands):
@@ -147,6 +151,7 @@ class LftpTls(Lftp):
     name = "lftp-tls"
     can = ("PASV",)
     cannot = "one mode is enough to see AUTH TLS refused"
+    healed = ()
     ssl_allow = "yes"
 
     def verbs(self, done):

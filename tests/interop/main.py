@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import faults
@@ -14,7 +15,7 @@ import layouts
 import load
 import lost
 import matrix
-from report import Report
+from report import Report, save_evidence
 from stage import Failed, Stage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -76,15 +77,22 @@ def build():
 def attempt(stage, name, play):
     """Plays a cell; returns the seconds, the note, and what failed (None: nothing)."""
     began = time.monotonic()
+    before = {log: log.stat().st_size for log in stage.logs.glob("*.log")}
     note, failure = "", None
     try:
         note = play(stage, name) or ""
     except Exception as error:
         failure = f"{error}" if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
-        transcript = getattr(error, "transcript", "")
-        if transcript:
-            (stage.logs / f"{name.replace('/', '-')}.txt").write_text(transcript)
+        evidence = [("what the client said", getattr(error, "transcript", "") or traceback.format_exc())]
+        evidence += [(log.name, added(log, before.get(log, 0))) for log in sorted(stage.logs.glob("*.log"))]
+        save_evidence(stage.logs, name, evidence)
     return time.monotonic() - began, note, failure
+
+
+def added(log, start):
+    with log.open("rb") as file:
+        file.seek(start)
+        return file.read().decode("utf-8", "replace")
 
 
 def keep(stage):

@@ -5,9 +5,11 @@
                               FTP servers on 127.0.0.1 and ::1
 
 A line whose address was not rewritten names an address that the other side has no way to, so it cannot work by luck.
-The addresses are from 198.18.0.0/15, the range for benchmarks (RFC 2544), which no real network uses.
+The addresses are from 198.18.0.0/15, the range for benchmarks (RFC 2544), which no real network uses. The outer
+link has addresses of IPv6's such range too (2001:2::/48, RFC 5180): lftp holds ::1 for unusable where it sees no other.
 """
 
+import contextlib
 import ctypes
 import os
 import re
@@ -34,6 +36,7 @@ class Network:
         # Two links of four addresses each.
         self.client_address, self.ssh_address = f"{net}.1", f"{net}.2"
         self.ssh_inner_address, self.far_address = f"{net}.5", f"{net}.6"
+        self.six = f"2001:2:0:{pid % 65536:x}::"
         self._files = files
 
     def __enter__(self):
@@ -58,6 +61,9 @@ class Network:
             ip("-n", name, "link", "set", "lo", "up")
         # Never more than the 15 characters that an interface name may have.
         wire(f"fy{pid}a", None, self.client_address, f"fy{pid}b", self.site, self.ssh_address)
+        if has_ipv6():
+            ip("address", "add", f"{self.six}1/64", "dev", f"fy{pid}a", "nodad")
+            ip("-n", self.site, "address", "add", f"{self.six}2/64", "dev", f"fy{pid}b", "nodad")
         wire(f"fy{pid}c", self.site, self.ssh_inner_address, f"fy{pid}d", self.far, self.far_address)
 
 
@@ -76,6 +82,15 @@ def within(namespace):
 
 def ip(*words):
     checked(["ip", *words])
+
+
+def has_ipv6():
+    """Whether this machine has ::1 to connect to."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        return True
+    except OSError:
+        return False
 
 
 def entering(namespace):
@@ -134,6 +149,9 @@ def sweep(own=None):
         pid = int(etc.name.split("-")[1])
         if pid == own or (own is None and not is_running(pid)):
             shutil.rmtree(etc, ignore_errors=True)
+    # The folder of all namespaces' files, if it was there for ours alone.
+    with contextlib.suppress(OSError):
+        Path("/etc/netns").rmdir()
 
 
 def is_running(pid):

@@ -3,7 +3,10 @@
 import time
 from pathlib import Path
 
-TAIL = 25
+# Lines of each log shown for a failed cell, and failed cells shown so.
+TAIL, SHOWN = 25, 12
+# Heads a section of a failed cell's evidence; no program's log has it.
+SECTION = "##### "
 
 
 class Report:
@@ -23,9 +26,9 @@ class Report:
     def print(self, logs: Path):
         self._print_matrix()
         self._print_named()
-        for name in self.failed:
+        for name in self.failed[:SHOWN]:
             print(f"\n=== {name}: {self.results[name][2]}")
-            self._print_tails(logs, name)
+            print_tails(logs, name)
         print(f"\nlogs: {logs}; {time.monotonic() - self.began:.0f} s")
         print(f"{len(self.results) - len(self.failed)} passed, {len(self.failed)} failed", flush=True)
 
@@ -55,12 +58,21 @@ class Report:
     def _mark(self, name):
         return "FAIL" if self.results[name][2] else "ok"
 
-    def _print_tails(self, logs, name):
-        words = name.split("/")
-        files = [logs / f"{name.replace('/', '-')}.txt"]
-        files += sorted(path for path in logs.glob("*.log") if any(word in path.stem for word in words[1:2] or words))
-        for path in files:
-            if path.exists():
-                lines = path.read_text(errors="replace").splitlines()
-                print(f"--- {path} (last {min(TAIL, len(lines))} of {len(lines)} lines)")
-                print(*lines[-TAIL:], sep="\n")
+
+def save_evidence(logs: Path, name, sections):
+    """Writes down what a failed cell and the programs behind it had to say while it played."""
+    text = "".join(f"{SECTION}{title}\n{said.rstrip()}\n" for title, said in sections if said.strip())
+    evidence_file(logs, name).write_text(text)
+
+
+def print_tails(logs: Path, name):
+    """Prints the end of each section of a failed cell's evidence."""
+    path = evidence_file(logs, name)
+    print(f"(all of it: {path})")
+    for section in path.read_text().split(SECTION)[1:]:
+        lines = section.splitlines()
+        print(f"{SECTION}{lines[0]}", *lines[1:][-TAIL:], sep="\n")
+
+
+def evidence_file(logs, name):
+    return logs / f"{name.replace('/', '-')}.failed.txt"
