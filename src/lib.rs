@@ -8,12 +8,14 @@
 //!
 //! # Layout
 //!
-//! Dependencies point one way: `cli` → `proxy` → {`control`, `ssh`} → `ferryline_grammar`.
+//! Dependencies point one way: `cli` → `proxy` → {`transcript`, `ssh`} → `control` →
+//! `ferryline_grammar`.
 //!
 //! - [`cli`]: one file a subcommand; arguments in, validated settings out
 //! - [`proxy`]: the driver: listeners, one task a client, data connections
 //! - [`control`]: the state machine between client and server; no I/O, no clock
 //! - [`ssh`]: the SSH session: connect, authenticate, host keys, lanes, forwards
+//! - [`transcript`]: recorded sessions: write, read, replay
 //! - [`demo`]: an embedded SSH server and FTP server, for `ferryline demo` and the hermetic tests
 //! - `ferryline_grammar` (in `grammar/`): what FTP says: line codec, commands, replies, addresses
 
@@ -23,3 +25,4 @@ pub mod control;
 pub mod demo;
 pub mod proxy;
 pub mod ssh;
+pub mod transcript;

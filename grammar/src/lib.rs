@@ -17,6 +17,7 @@
 //!   and ends ([`ReplyFraming`], [`Place`])
 //! * `passive`: the endpoint in a passive reply ([`parse_passive_reply`]), and its canonical forms
 //!   ([`render_227`], [`render_229`])
+//! * `mask`: what of a command others may see ([`masked`])
 //! * `lexical`: the nom parsers the others share
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
@@ -27,6 +28,7 @@ mod command;
 mod framing;
 mod lexical;
 mod line;
+mod mask;
 mod passive;
 mod reply;
 mod telnet;
@@ -37,6 +39,7 @@ pub use codec::{COMMAND_LIMIT, Frame, LineCodec, LineError, REPLY_LIMIT};
 pub use command::{Command, EpsvArgument};
 pub use framing::{Place, ReplyFraming};
 pub use line::{Line, LineEnd};
+pub use mask::masked;
 pub use passive::{
     PassiveEndpoint, PassiveReplyError, parse_passive_reply, render_227, render_229,
 };

@@ -19,6 +19,11 @@ impl ForwardId {
         self.0
     }
 
+    /// The forward that a transcript calls so.
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
     pub(super) const fn first() -> Self {
         Self(1)
     }

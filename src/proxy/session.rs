@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use ferryline_grammar::{Frame, LineCodec};
+use ferryline_grammar::{Frame, LineCodec, masked};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -24,7 +24,7 @@ use super::{
     Context,
     lines::Lines,
     local::{self, describe},
-    observe::{Direction, masked},
+    observe::Direction,
     outbox::Outbox,
     remote, socket,
     splice::{Outcome, Watch},

@@ -1,0 +1,105 @@
+//! Bytes as text: printable ASCII stands for itself, a backslash is `\\`, all else is `\xNN`. The
+//! CRLF that ends a line is implied; a line that ends in LF alone ends in `\x0a`, and one that never
+//! ended in a single `\`.
+
+use std::fmt::Write;
+
+use ferryline_grammar::{Line, LineEnd};
+
+/// A line as it stands in a transcript.
+pub(super) fn line(line: &Line) -> String {
+    let mut shown = text(line.text());
+    match line.end() {
+        LineEnd::CrLf => {}
+        LineEnd::Lf => shown.push_str("\\x0a"),
+        LineEnd::None => {
+            if shown.ends_with("\\x20") {
+                // The backslash shows the blank.
+                shown.truncate(shown.len() - 4);
+                shown.push(' ');
+            }
+            shown.push('\\');
+        }
+    }
+    shown
+}
+
+/// Bytes without any blank, to stand among other words.
+pub(super) fn word(bytes: &[u8]) -> String {
+    text(bytes).replace(' ', "\\x20")
+}
+
+/// Bytes that are about to be written: a line, or a part of one.
+pub(super) fn written(written: &[u8]) -> String {
+    line(&split(written))
+}
+
+/// The line that these bytes are.
+pub(super) fn split(written: &[u8]) -> Line {
+    match written.strip_suffix(b"\r\n") {
+        Some(text) => Line::with_end(text.to_vec(), LineEnd::CrLf),
+        None => match written.strip_suffix(b"\n") {
+            Some(text) => Line::with_end(text.to_vec(), LineEnd::Lf),
+            None => Line::with_end(written.to_vec(), LineEnd::None),
+        },
+    }
+}
+
+/// The line that a text stands for; `None` if it is no such text.
+pub(super) fn unescape(text: &str) -> Option<Line> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    let mut end = LineEnd::CrLf;
+    // The last byte was written as an escape, so a newline in its place is no part of the text.
+    let mut escaped_newline = false;
+    while let Some(byte) = rest.next() {
+        escaped_newline = false;
+        match byte {
+            b'\\' => match rest.next() {
+                None => end = LineEnd::None,
+                Some(b'\\') => bytes.push(b'\\'),
+                Some(b'x') => {
+                    let (high, low) = (rest.next()?, rest.next()?);
+                    let value = hex(high)? << 4 | hex(low)?;
+                    escaped_newline = value == b'\n';
+                    bytes.push(value);
+                }
+                Some(_) => return None,
+            },
+            b' '..=b'~' => bytes.push(byte),
+            _ => return None,
+        }
+    }
+    if escaped_newline && end == LineEnd::CrLf {
+        bytes.pop();
+        end = LineEnd::Lf;
+    }
+    Some(Line::with_end(bytes, end))
+}
+
+/// Bytes that are no line of their own.
+pub(super) fn text(text: &[u8]) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for (index, &byte) in text.iter().enumerate() {
+        match byte {
+            b'\\' => escaped.push_str("\\\\"),
+            // A blank at the end would not survive every editor.
+            b' ' if index + 1 == text.len() => escaped.push_str("\\x20"),
+            b' '..=b'~' => escaped.push(char::from(byte)),
+            other => {
+                // Writing to a String cannot fail.
+                let _ = write!(escaped, "\\x{other:02x}");
+            }
+        }
+    }
+    escaped
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}

@@ -1,0 +1,106 @@
+//! What a line of a transcript can say.
+
+use std::{net::SocketAddr, time::Duration};
+
+use ferryline_grammar::Frame;
+
+use crate::control::{DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Output, Settings};
+
+/// One line of a file, as far as it means anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its number in the file, from 1.
+    pub number: usize,
+    /// The time since the session began, where it is given.
+    pub at: Option<Duration>,
+    /// What it says.
+    pub event: Event,
+}
+
+/// What went in or came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// `C> `: from the client.
+    Client(Frame),
+    /// The client's side ended.
+    ClientEnded(Ending),
+    /// What became of a forward.
+    Forward(ForwardId, ForwardEvent),
+    /// The facts the session began with.
+    Header(Header),
+    /// Anything that the state machine asked for.
+    Output(Output),
+    /// `S< `: from the server.
+    Server(Frame),
+    /// The server's side ended.
+    ServerEnded(Ending),
+    /// Ferryline was asked to stop.
+    Stop,
+    /// A deadline had passed.
+    Timeout,
+}
+
+impl Event {
+    /// Whether it is what the state machine made of things, and not what it was told.
+    pub fn is_output(&self) -> bool {
+        matches!(self, Self::Output(_))
+    }
+}
+
+/// The facts a session began with: [`Settings`] without its limits, which are the default ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The client's end of its control connection.
+    pub client: SocketAddr,
+    /// Our end of it.
+    pub local: SocketAddr,
+    /// The FTP server's host.
+    pub server: String,
+    /// Which host passive data connections go to.
+    pub data_host: DataHost,
+    /// Whether the FTP server sits on the SSH server's host.
+    pub on_ssh_host: bool,
+    /// What was known of the FTP server.
+    pub knowledge: Knowledge,
+}
+
+impl Header {
+    /// The facts of a session that is about to begin.
+    pub fn new(settings: &Settings, knowledge: Knowledge) -> Self {
+        Self {
+            client: settings.client_peer,
+            local: settings.client_local,
+            server: settings.server_host.clone(),
+            data_host: settings.data_host,
+            on_ssh_host: settings.server_on_ssh_host,
+            knowledge,
+        }
+    }
+
+    /// The settings of the session, to begin it again.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            client_peer: self.client,
+            client_local: self.local,
+            server_host: self.server.clone(),
+            data_host: self.data_host,
+            server_on_ssh_host: self.on_ssh_host,
+            limits: crate::control::Limits::default(),
+        }
+    }
+}
+
+impl Default for Header {
+    /// A client on 127.0.0.1 and an FTP server on the SSH server's host: what a file that holds
+    /// only the peers' lines is replayed with.
+    fn default() -> Self {
+        Self {
+            client: SocketAddr::from(([127, 0, 0, 1], 50000)),
+            local: SocketAddr::from(([127, 0, 0, 1], 2121)),
+            server: "localhost".into(),
+            data_host: DataHost::Control,
+            on_ssh_host: true,
+            knowledge: Knowledge::default(),
+        }
+    }
+}

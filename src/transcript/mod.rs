@@ -1,0 +1,30 @@
+//! Recorded sessions: what went into the state machine of one session and what came out, one event
+//! a line, in a text file that a person can read, write and diff. `fixtures/README.md` documents
+//! the format.
+//!
+//! # Layout
+//!
+//! - `event`: what a line can say, [`Event`]
+//! - `render`, `parse`: the two directions between events and lines
+//! - `record`: writes a live session, [`Recorder`]
+//! - `replay`: feeds a file to the state machine and compares, [`replay`]
+//! - `show`: a session for a person to read, [`show`]
+
+mod escape;
+mod event;
+mod parse;
+mod record;
+mod render;
+mod replay;
+mod show;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    event::{Event, Header, Line},
+    parse::{ParseError, parse},
+    record::{Input, Recorder},
+    replay::{Difference, Replayed, replay},
+    show::show,
+};

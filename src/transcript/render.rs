@@ -1,0 +1,125 @@
+//! From events to lines.
+
+use std::{fmt::Write, time::Duration};
+
+use ferryline_grammar::{Frame, Negotiation};
+
+use super::{
+    escape,
+    event::{Event, Header},
+};
+use crate::control::{DataAtEnd, DataHost, Ending, ForwardEvent, Output};
+
+/// The line that says this; `None` for what is said to the log only.
+pub(super) fn render(at: Option<Duration>, event: &Event) -> Option<String> {
+    let text = match event {
+        Event::Client(Frame::Line(line)) => format!("C> {}", escape::line(line)),
+        Event::Client(Frame::Negotiation(asked)) => format!("! client-telnet {}", telnet(*asked)),
+        Event::ClientEnded(how) => format!("! client-{}", ending(*how)),
+        Event::Forward(id, event) => forward(id.number(), event),
+        Event::Header(facts) => header(facts),
+        Event::Output(output) => self::output(output)?,
+        Event::Server(Frame::Line(line)) => format!("S< {}", escape::line(line)),
+        Event::Server(Frame::Negotiation(asked)) => format!("! server-telnet {}", telnet(*asked)),
+        Event::ServerEnded(how) => format!("! server-{}", ending(*how)),
+        Event::Stop => "! stop".into(),
+        Event::Timeout => "! timeout".into(),
+    };
+    Some(match at {
+        Some(at) => format!("@{}.{:06} {text}", at.as_secs(), at.subsec_micros()),
+        None => text,
+    })
+}
+
+fn output(output: &Output) -> Option<String> {
+    Some(match output {
+        Output::Close(id) => format!("! close {id}"),
+        Output::Drain(id) => format!("! drain {id}"),
+        Output::End(DataAtEnd::Abort) => "! end abort".into(),
+        Output::End(DataAtEnd::Finish) => "! end finish".into(),
+        Output::FinishServer => "! finish-server".into(),
+        Output::Learned(_) | Output::Notice(_) => return None,
+        Output::OpenLocal { id, targets } => {
+            let mut text = format!("! local-forward {id}");
+            for target in targets {
+                // Writing to a String cannot fail.
+                let _ = write!(text, " {target}");
+            }
+            text
+        }
+        Output::OpenRemote {
+            id,
+            bind,
+            deliver_to,
+        } => format!("! remote-forward {id} {bind} {deliver_to}"),
+        Output::ToClient(bytes) => format!("C< {}", escape::written(bytes)),
+        Output::ToServer(bytes) => format!("S> {}", escape::written(bytes)),
+    })
+}
+
+fn forward(id: u32, event: &ForwardEvent) -> String {
+    match event {
+        ForwardEvent::Claimed => format!("! claimed {id}"),
+        ForwardEvent::Connected { target } => format!("! connected {id} {target}"),
+        ForwardEvent::Drained => format!("! drained {id}"),
+        ForwardEvent::Ended => format!("! ended {id}"),
+        ForwardEvent::Failed(reason) => {
+            format!("! failed {id} {}", escape::text(reason.as_bytes()))
+        }
+        ForwardEvent::Progress => format!("! progress {id}"),
+        ForwardEvent::Ready(address) => format!("! ready {id} {address}"),
+    }
+}
+
+fn header(header: &Header) -> String {
+    let Header {
+        client,
+        local,
+        server,
+        data_host,
+        on_ssh_host,
+        knowledge,
+    } = header;
+    let mut text = format!(
+        "! session client={client} local={local} server={} data-host={} on-ssh-host={}",
+        escape::word(server.as_bytes()),
+        match data_host {
+            DataHost::Auto => "auto",
+            DataHost::Control => "control",
+            DataHost::Reply => "reply",
+        },
+        yes_no(*on_ssh_host),
+    );
+    for (known, word) in [
+        (knowledge.no_epsv, "no-epsv"),
+        (knowledge.no_eprt, "no-eprt"),
+        (knowledge.active_over_ipv6, "active-over-ipv6"),
+        (knowledge.reply_address_works, "reply-address-works"),
+    ] {
+        if known {
+            text.push(' ');
+            text.push_str(word);
+        }
+    }
+    text
+}
+
+fn ending(ending: Ending) -> String {
+    match ending {
+        Ending::Eof => "eof".into(),
+        Ending::LineTooLong(limit) => format!("line-too-long {limit}"),
+        Ending::Lost => "lost".into(),
+        Ending::Nul => "nul".into(),
+    }
+}
+
+fn telnet(asked: Negotiation) -> String {
+    match asked {
+        Negotiation::Do(option) => format!("do {option}"),
+        Negotiation::Will(option) => format!("will {option}"),
+    }
+}
+
+fn yes_no(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
+}

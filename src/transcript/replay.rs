@@ -1,0 +1,173 @@
+//! Feeding a recorded session to the state machine, and comparing what it makes of it.
+
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+
+use super::{
+    event::{Event, Header, Line},
+    render::render,
+};
+use crate::control::{Control, ForwardEvent, Output};
+
+/// Something that came out otherwise than the file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The line of the file, from 1; for what is missing, the line behind which it belongs.
+    pub line: usize,
+    /// What the file says; `None`: nothing.
+    pub expected: Option<String>,
+    /// What came out; `None`: nothing.
+    pub found: Option<String>,
+}
+
+/// What came of a replay.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Where the state machine did otherwise.
+    pub differences: Vec<Difference>,
+    /// The session as it went now: every input of the file (with the number of its line), and what
+    /// came of each; forwards of a file that has none are invented.
+    pub events: Vec<(Option<usize>, Option<Duration>, Event)>,
+    /// The file held only the peers' lines.
+    pub peers_only: bool,
+}
+
+/// Feeds the inputs of a session to the state machine that the proxy runs, and compares the rest.
+///
+/// Of a file that holds only the peers' lines (`C>` and `S<`) nothing is compared: its forwards
+/// are invented on 127.0.0.1, and the events say what ferryline would have done.
+pub fn replay(lines: &[Line]) -> Replayed {
+    let peers_only = lines
+        .iter()
+        .all(|line| matches!(line.event, Event::Client(_) | Event::Server(_)));
+    let header = lines
+        .iter()
+        .find_map(|line| match &line.event {
+            Event::Header(header) => Some(header.clone()),
+            _ => None,
+        })
+        .unwrap_or_default();
+    let mut player = Player {
+        control: Control::new(header.settings(), header.knowledge),
+        now: Duration::ZERO,
+        waiting: VecDeque::new(),
+        replayed: Replayed {
+            peers_only,
+            ..Replayed::default()
+        },
+        last_input: 0,
+        invented: 0,
+    };
+    if peers_only {
+        player.note(None, None, Event::Header(Header::default()));
+    }
+    for line in lines {
+        player.line(line);
+    }
+    player.nothing_left();
+    player.replayed
+}
+
+struct Player {
+    control: Control,
+    now: Duration,
+    /// What came out and has not been found in the file yet.
+    waiting: VecDeque<String>,
+    replayed: Replayed,
+    last_input: usize,
+    invented: u16,
+}
+
+/// The first port of an invented forward.
+const INVENTED_PORT: u16 = 40001;
+
+impl Player {
+    fn line(&mut self, line: &Line) {
+        if let Event::Output(output) = &line.event {
+            self.expect(line.number, output);
+            return;
+        }
+        self.nothing_left();
+        self.last_input = line.number;
+        if let Some(at) = line.at {
+            self.now = self.now.max(at);
+        }
+        self.note(Some(line.number), line.at, line.event.clone());
+        self.feed(line.event.clone());
+        self.take_outputs();
+    }
+
+    fn feed(&mut self, event: Event) {
+        let now = self.now;
+        match event {
+            Event::Client(frame) => self.control.client(now, frame),
+            Event::ClientEnded(ending) => self.control.client_ended(now, ending),
+            Event::Forward(id, event) => self.control.forward(now, id, event),
+            Event::Header(_) | Event::Output(_) => {}
+            Event::Server(frame) => self.control.server(now, frame),
+            Event::ServerEnded(ending) => self.control.server_ended(now, ending),
+            Event::Stop => self.control.stop(now),
+            Event::Timeout => self.control.timeout(now),
+        }
+    }
+
+    fn take_outputs(&mut self) {
+        while let Some(output) = self.control.poll_output() {
+            let invent = match &output {
+                Output::OpenLocal { id, .. } | Output::OpenRemote { id, .. } => Some(*id),
+                _ => None,
+            };
+            let event = Event::Output(output);
+            let Some(text) = render(None, &event) else {
+                continue;
+            };
+            self.note(None, None, event);
+            if !self.replayed.peers_only {
+                self.waiting.push_back(text);
+                continue;
+            }
+            if let Some(id) = invent {
+                let port = INVENTED_PORT.wrapping_add(self.invented);
+                self.invented = self.invented.wrapping_add(1);
+                // The data is there and gone at once: nothing in the file says otherwise.
+                for happened in [
+                    ForwardEvent::Ready(SocketAddr::from(([127, 0, 0, 1], port))),
+                    ForwardEvent::Claimed,
+                    ForwardEvent::Connected { target: 0 },
+                    ForwardEvent::Drained,
+                ] {
+                    let event = Event::Forward(id, happened);
+                    self.note(None, None, event.clone());
+                    self.feed(event);
+                    self.take_outputs();
+                }
+            }
+        }
+    }
+
+    fn expect(&mut self, number: usize, output: &Output) {
+        let expected = render(None, &Event::Output(output.clone()));
+        let found = self.waiting.pop_front();
+        if expected != found {
+            self.replayed.differences.push(Difference {
+                line: number,
+                expected,
+                found,
+            });
+        }
+    }
+
+    /// What has come out by now must have stood in the file.
+    fn nothing_left(&mut self) {
+        for found in self.waiting.drain(..) {
+            self.replayed.differences.push(Difference {
+                line: self.last_input,
+                expected: None,
+                found: Some(found),
+            });
+        }
+    }
+
+    fn note(&mut self, number: Option<usize>, at: Option<Duration>, event: Event) {
+        self.replayed.events.push((number, at, event));
+    }
+}

@@ -1,0 +1,258 @@
+//! Transcripts there and back, and replayed.
+
+use std::time::Duration;
+
+use ferryline_grammar::{Frame, LineEnd, Negotiation};
+use proptest::prelude::*;
+
+use super::{render::render, *};
+use crate::control::{
+    DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Output, Target,
+};
+
+/// The example of `fixtures/README.md`.
+const CLASSIC: &str = "\
+# ferryline session 1
+! session client=127.0.0.1:50000 local=127.0.0.1:2121 server=ftp.example data-host=reply on-ssh-host=no
+S< 220 ready
+C< 220 ready
+@0.5 C> PASV
+S> PASV
+S< 227 Entering Passive Mode (10,1,60,99,6,12).
+! local-forward 1 10.1.60.99:1548
+! ready 1 127.0.0.1:51213
+C< 227 Entering Passive Mode (127,0,0,1,200,13).
+";
+
+#[test]
+fn a_session_replays_without_a_difference() {
+    let lines = parse(CLASSIC).unwrap();
+    let replayed = replay(&lines);
+    assert_eq!(replayed.differences, []);
+    assert!(!replayed.peers_only);
+}
+
+#[test]
+fn every_kind_of_difference_is_shown_with_its_line() {
+    let changed = CLASSIC.replace("(127,0,0,1,200,13)", "(127,0,0,1,200,14)");
+    let replayed = replay(&parse(&changed).unwrap());
+    assert_eq!(
+        replayed.differences,
+        [Difference {
+            line: 10,
+            expected: Some("C< 227 Entering Passive Mode (127,0,0,1,200,14).".into()),
+            found: Some("C< 227 Entering Passive Mode (127,0,0,1,200,13).".into()),
+        }]
+    );
+
+    let missing = CLASSIC.replace("S> PASV\n", "");
+    let replayed = replay(&parse(&missing).unwrap());
+    assert_eq!(
+        replayed.differences,
+        [Difference {
+            line: 5,
+            expected: None,
+            found: Some("S> PASV".into()),
+        }]
+    );
+
+    let more = format!("{CLASSIC}! close 1\n");
+    let replayed = replay(&parse(&more).unwrap());
+    assert_eq!(
+        replayed.differences,
+        [Difference {
+            line: 11,
+            expected: Some("! close 1".into()),
+            found: None,
+        }]
+    );
+}
+
+#[test]
+fn a_file_of_the_peers_lines_gets_invented_forwards() {
+    let lines = parse(
+        "S< 220 hi\nC> PASV\nS< 227 =10,0,0,9,156,64\nC> LIST\nS< 150 x\nS< 226 x\nC> PORT 127,0,0,1,200,13\nS< 200 ok\n",
+    )
+    .unwrap();
+    let replayed = replay(&lines);
+    assert!(replayed.peers_only);
+    assert_eq!(replayed.differences, []);
+    let shown = show(&replayed.events, false);
+    for line in [
+        "! local-forward 1 localhost:40000",
+        "C< 227 Entering Passive Mode (127,0,0,1,156,65).",
+        "C< 226 x",
+        "! remote-forward 2 127.0.0.1 127.0.0.1:51213",
+        "S> PORT 127,0,0,1,156,66",
+        "C< 200 ok",
+    ] {
+        assert!(shown.contains(line), "{line} is missing in:\n{shown}");
+    }
+}
+
+#[test]
+fn a_torn_last_line_is_left_out() {
+    let torn = format!("{CLASSIC}S< 226 comp\\x");
+    let lines = parse(&torn).unwrap();
+    assert_eq!(lines.len(), parse(CLASSIC).unwrap().len());
+}
+
+#[test]
+fn what_is_no_line_of_a_session_is_named() {
+    let error = parse("S< 220 hi\nhello\n").unwrap_err();
+    assert_eq!(error.to_string(), "line 2: not a line of a session: hello");
+    for bad in [
+        "C> \\q",
+        "C> caf\u{e9}",
+        "! ready 1 nowhere",
+        "! claimed x",
+        "@x C> A",
+        "X> A",
+    ] {
+        assert!(parse(&format!("{bad}\n")).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn line_ends_and_odd_bytes_are_written_out() {
+    for (frame, text) in [
+        (line(b"NOOP", LineEnd::Lf), "C> NOOP\\x0a"),
+        (line(b"QUIT", LineEnd::None), "C> QUIT\\"),
+        (line(b"CWD x ", LineEnd::CrLf), "C> CWD x\\x20"),
+        (line(b"CWD x ", LineEnd::None), "C> CWD x \\"),
+        (
+            line(b"CWD \\\xe9\r", LineEnd::CrLf),
+            "C> CWD \\\\\\xe9\\x0d",
+        ),
+        (line(b"", LineEnd::CrLf), "C> "),
+    ] {
+        assert_eq!(render(None, &Event::Client(frame.clone())).unwrap(), text);
+        let parsed = parse(&format!("{text}\n")).unwrap();
+        assert_eq!(parsed[0].event, Event::Client(frame), "{text}");
+    }
+}
+
+#[test]
+fn no_password_reaches_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.session");
+    let mut recorder = Recorder::create(&path, &Header::default()).unwrap();
+    let frame = line(b"pass hunter2", LineEnd::CrLf);
+    recorder
+        .input(Duration::ZERO, &Input::Client(&frame))
+        .unwrap();
+    let sent = Output::ToServer("pass hunter2\r\n".into());
+    recorder.output(&sent).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("hunter2"), "{text}");
+    assert!(
+        text.ends_with("@0.000000 C> pass ****\nS> pass ****\n"),
+        "{text}"
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    assert!(
+        Recorder::create(&path, &Header::default()).is_err(),
+        "never written over"
+    );
+}
+
+fn line(text: &[u8], end: LineEnd) -> Frame {
+    Frame::Line(ferryline_grammar::Line::with_end(text.to_vec(), end))
+}
+
+fn any_frame() -> impl Strategy<Value = Frame> {
+    let end = prop_oneof![Just(LineEnd::CrLf), Just(LineEnd::Lf), Just(LineEnd::None)];
+    prop_oneof![
+        (
+            prop::collection::vec(any::<u8>().prop_filter("one line", |b| *b != b'\n'), 0..40),
+            end
+        )
+            // What ends in CR would be taken for another line's end.
+            .prop_filter("no CR at the end", |(text, _)| text.last() != Some(&b'\r'))
+            .prop_map(|(text, end)| line(&text, end)),
+        any::<u8>().prop_map(|option| Frame::Negotiation(Negotiation::Do(option))),
+        any::<u8>().prop_map(|option| Frame::Negotiation(Negotiation::Will(option))),
+    ]
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let id = (1..9999u32).prop_map(ForwardId::from_number);
+    let ending = prop_oneof![
+        Just(Ending::Eof),
+        Just(Ending::Lost),
+        Just(Ending::Nul),
+        any::<usize>().prop_map(Ending::LineTooLong),
+    ];
+    let what = prop_oneof![
+        Just(ForwardEvent::Claimed),
+        any::<usize>().prop_map(|target| ForwardEvent::Connected { target }),
+        Just(ForwardEvent::Drained),
+        Just(ForwardEvent::Ended),
+        "[ -~]{1,30}".prop_map(ForwardEvent::Failed),
+        Just(ForwardEvent::Progress),
+        any::<std::net::SocketAddr>()
+            .prop_filter("no flow label", |a| a.is_ipv4())
+            .prop_map(ForwardEvent::Ready),
+    ];
+    let target = ("[a-z0-9.]{1,12}|[0-9a-f]{1,4}::[0-9a-f]{1,4}", any::<u16>())
+        .prop_map(|(host, port)| Target { host, port });
+    let output = prop_oneof![
+        id.clone().prop_map(Output::Close),
+        id.clone().prop_map(Output::Drain),
+        Just(Output::End(DataAtEnd::Abort)),
+        Just(Output::End(DataAtEnd::Finish)),
+        Just(Output::FinishServer),
+        (id.clone(), prop::collection::vec(target, 1..3))
+            .prop_map(|(id, targets)| Output::OpenLocal { id, targets }),
+        prop::collection::vec(any::<u8>(), 0..30).prop_map(|bytes| Output::ToClient(bytes.into())),
+    ];
+    prop_oneof![
+        any_frame().prop_map(Event::Client),
+        any_frame().prop_map(Event::Server),
+        ending.clone().prop_map(Event::ClientEnded),
+        ending.prop_map(Event::ServerEnded),
+        (id, what).prop_map(|(id, what)| Event::Forward(id, what)),
+        output.prop_map(Event::Output),
+        Just(Event::Stop),
+        Just(Event::Timeout),
+        any::<(bool, bool, bool)>().prop_map(|(a, b, c)| Event::Header(Header {
+            data_host: if a { DataHost::Reply } else { DataHost::Auto },
+            on_ssh_host: b,
+            server: "odd host\\".into(),
+            knowledge: Knowledge {
+                no_epsv: a,
+                no_eprt: b,
+                active_over_ipv6: c,
+                reply_address_works: a
+            },
+            ..Header::default()
+        })),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(events in prop::collection::vec((any::<Option<u32>>(), any_event()), 0..8)) {
+        let mut text = String::new();
+        for (at, event) in &events {
+            let at = at.map(|millis| Duration::from_millis(millis.into()));
+            text += &render(at, event).unwrap();
+            text.push('\n');
+        }
+        prop_assert!(text.bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)));
+        let lines = parse(&text).unwrap();
+        let read: Vec<_> = lines.iter().map(|line| line.event.clone()).collect();
+        let written: Vec<_> = events.iter().map(|(_, event)| event.clone()).collect();
+        prop_assert_eq!(read, written);
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC*|([CS@!<> .x0-9a-z\\\\-]|\n)*") {
+        let _ = parse(&text).map(|lines| replay(&lines));
+    }
+}
