@@ -416,3 +416,37 @@ async fn many_short_transfers_are_all_whole() {
     drop(lane);
     all_quiet(&session, &world.server).await;
 }
+
+#[test]
+fn a_runtime_may_end_with_channels_still_open() {
+    for _ in 0..10 {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let held = runtime.block_on(async {
+            let world = World::new().await;
+            let session = world.connect().await;
+            let echo = echo_server().await;
+            let mut channel = session
+                .open_control("127.0.0.1", echo.port(), nobody())
+                .await
+                .unwrap();
+            ping(&mut channel).await;
+            let other = session
+                .open_control("127.0.0.1", echo.port(), nobody())
+                .await
+                .unwrap();
+            tokio::spawn(async move {
+                let _other = other;
+                std::future::pending::<()>().await;
+            });
+            drop(channel);
+            let lane = session.lane().await.unwrap();
+            let forward = lane
+                .remote_forward("127.0.0.1".parse().unwrap())
+                .await
+                .unwrap();
+            (world, session, lane, forward)
+        });
+        drop(runtime);
+        drop(held);
+    }
+}

@@ -243,14 +243,28 @@ async fn dropping_the_session_ends_its_connections() {
 async fn closing_ends_what_is_under_way() {
     let world = World::new().await;
     let session = world.connect().await;
-    let endless =
-        serve(|mut tcp| async move { while tcp.write_all(&[7; 65_536]).await.is_ok() {} }).await;
+    let (sent, mut is_sent) = tokio::sync::watch::channel(0);
+    let endless = serve(move |mut tcp| {
+        let sent = sent.clone();
+        async move {
+            while tcp.write_all(&[7; 65_536]).await.is_ok() {
+                sent.send_modify(|n| *n += 1);
+            }
+        }
+    })
+    .await;
     let lane = session.lane().await.unwrap();
-    // One that nobody reads, one that waits.
-    let stalled = lane
+    // One that nobody reads, up to the last buffer: when nothing more has gone for a moment.
+    let mut stalled = lane
         .open("127.0.0.1", endless.port(), nobody())
         .await
         .unwrap();
+    let moment = Duration::from_secs(1);
+    while tokio::time::timeout(moment, is_sent.changed())
+        .await
+        .is_ok()
+    {}
+    // And one that waits.
     let echo = echo_server().await;
     let mut channel = session
         .open_control("127.0.0.1", echo.port(), nobody())
@@ -270,7 +284,8 @@ async fn closing_ends_what_is_under_way() {
             .is_err()
     );
     until("the server sees it", || world.server.connections() == 0).await;
-    drop(stalled);
+    // What was received stays lost.
+    assert!(matches!(stalled.reader.read().await, Received::Lost(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -291,4 +306,27 @@ async fn many_clients_at_once() {
     }
     within("all transfers", transfers.join_all()).await;
     all_quiet(&session, &world.server).await;
+}
+
+#[tokio::test]
+async fn a_refused_reconnection_is_reported_at_once() {
+    let world = World::with(|o| o.faults.max_logins = Some(1)).await;
+    let session = world.connect().await;
+    world.server.kill();
+    until("it is lost", || !session.is_up()).await;
+    let error = loop {
+        match within("an answer", session.lane()).await {
+            Err(error) => break error,
+            Ok(lane) => drop(lane),
+        }
+    };
+    assert!(error.to_string().contains("log-in refused"), "{error}");
+    let began = std::time::Instant::now();
+    assert!(
+        session
+            .open_control("127.0.0.1", 1, nobody())
+            .await
+            .is_err()
+    );
+    assert!(began.elapsed() < Duration::from_secs(5));
 }
