@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::channel::{self, Channel, Hold, Tap};
 use super::error::{LostReason, OpenError, escaped};
-use super::establish::Events;
+use super::events::Events;
 use super::forward::{self, Arrival};
 
 /// One authenticated SSH connection. It ends in order when the last holder drops it.
