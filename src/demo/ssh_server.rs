@@ -4,33 +4,29 @@
 //! `tcpip-forward` and `cancel-tcpip-forward`, to loopback addresses only unless told otherwise. What
 //! a real server does wrong now and then it does on request: see [`Faults`].
 
-use std::collections::HashMap;
+mod client;
+mod pump;
+
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, EcdsaCurve, PrivateKey, PublicKey};
-use russh::server::{
-    Auth, ChannelOpenHandle, Config, Handle, Handler, Msg, PublicKeyOffer, Response, Session,
-    VerifiedPublicKey, run_stream,
-};
-use russh::{
-    Channel, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf, Disconnect,
-};
-use russh::{MethodKind, MethodSet};
-use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, copy_buf, duplex, split};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use russh::server::{Config, run_stream};
+use russh::{Disconnect, MethodKind, MethodSet};
+use tokio::io::duplex;
+use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
+
+use client::Client;
+use pump::pump_socket;
 
 /// Who is let in, and what for.
 #[derive(Clone, Debug, Default)]
@@ -250,6 +246,17 @@ impl Drop for Counted {
 }
 
 fn config(options: &Options, keys: Vec<PrivateKey>) -> Config {
+    Config {
+        methods: methods(options),
+        keys,
+        auth_rejection_time: Duration::ZERO,
+        inactivity_timeout: None,
+        nodelay: true,
+        ..Config::default()
+    }
+}
+
+fn methods(options: &Options) -> MethodSet {
     let mut methods = MethodSet::empty();
     if !options.authorized_keys.is_empty() {
         methods.push(MethodKind::PublicKey);
@@ -260,14 +267,7 @@ fn config(options: &Options, keys: Vec<PrivateKey>) -> Config {
             false => MethodKind::Password,
         });
     }
-    Config {
-        methods,
-        keys,
-        auth_rejection_time: Duration::ZERO,
-        inactivity_timeout: None,
-        nodelay: true,
-        ..Config::default()
-    }
+    methods
 }
 
 async fn serve(
@@ -298,10 +298,7 @@ async fn serve(
             drop(counted);
         });
         let config = Arc::clone(&config);
-        let client = Client {
-            shared: Arc::clone(&shared),
-            forwards: HashMap::new(),
-        };
+        let client = Client::new(Arc::clone(&shared));
         let stop = stop.clone();
         tasks.spawn(async move {
             let Ok(session) = run_stream(config, near, client).await else {
@@ -324,330 +321,6 @@ async fn serve(
         });
     }
 }
-
-/// Moves bytes between the client's socket and the session. In between is a spool that holds a
-/// channel's whole window, because russh reads nothing while it writes: two such sessions that both
-/// have much to say would wait for each other for ever.
-async fn pump_socket(mut tcp: TcpStream, session: DuplexStream, kill: CancellationToken) {
-    let _ = tcp.set_nodelay(true);
-    let (from_session, mut to_session) = split(session);
-    let (from_client, mut to_client) = tcp.split();
-    let up = async {
-        let mut from_client = BufReader::with_capacity(COPY_BUFFER, from_client);
-        let _ = copy_buf(&mut from_client, &mut to_session).await;
-        let _ = to_session.shutdown().await;
-        // The session ends by itself then, and with it the other direction.
-        std::future::pending::<()>().await;
-    };
-    let down = async {
-        let mut from_session = BufReader::with_capacity(COPY_BUFFER, from_session);
-        let _ = copy_buf(&mut from_session, &mut to_client).await;
-        let _ = to_client.shutdown().await;
-    };
-    let killed = tokio::select! {
-        () = up => false,
-        () = down => false,
-        () = kill.cancelled() => true,
-    };
-    if killed {
-        let _ = SockRef::from(&tcp).set_linger(Some(Duration::ZERO));
-    }
-}
-
-/// One client's session.
-struct Client {
-    shared: Arc<Shared>,
-    forwards: HashMap<(String, u32), CancellationToken>,
-}
-
-impl Client {
-    fn faults(&self) -> Faults {
-        lock(&self.shared.faults).clone()
-    }
-
-    /// Whether the right credentials of this user let anybody in at the moment.
-    async fn is_open_to(&self, user: &str) -> bool {
-        let faults = self.faults();
-        sleep(faults.delay).await;
-        let logins = self.shared.counters.logins.load(Ordering::Acquire);
-        user == self.shared.options.user && faults.max_logins.is_none_or(|max| logins < max)
-    }
-
-    async fn judge(&self, user: &str, right: bool) -> Auth {
-        if self.is_open_to(user).await && right {
-            Auth::Accept
-        } else {
-            Auth::reject()
-        }
-    }
-
-    fn is_password(&self, password: &str) -> bool {
-        self.shared.options.password.as_deref() == Some(password)
-    }
-
-    fn is_authorized(&self, key: &PublicKey) -> bool {
-        let mut authorized = self.shared.authorized.iter();
-        authorized.any(|known| known.key_data() == key.key_data())
-    }
-}
-
-impl Handler for Client {
-    type Error = russh::Error;
-
-    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, russh::Error> {
-        Ok(self.judge(user, self.is_password(password)).await)
-    }
-
-    async fn auth_publickey_offered(
-        &mut self,
-        user: &str,
-        offer: PublicKeyOffer<'_>,
-    ) -> Result<Auth, russh::Error> {
-        Ok(self.judge(user, self.is_authorized(offer.public_key)).await)
-    }
-
-    async fn auth_publickey(
-        &mut self,
-        user: &str,
-        key: VerifiedPublicKey<'_>,
-    ) -> Result<Auth, russh::Error> {
-        Ok(self.judge(user, self.is_authorized(key.public_key)).await)
-    }
-
-    async fn auth_keyboard_interactive<'a>(
-        &'a mut self,
-        user: &str,
-        _: &str,
-        response: Option<Response<'a>>,
-    ) -> Result<Auth, russh::Error> {
-        let Some(mut answers) = response else {
-            return Ok(Auth::Partial {
-                name: "".into(),
-                instructions: "".into(),
-                prompts: vec![("Password:".into(), false)].into(),
-            });
-        };
-        let answer = answers.next();
-        let right =
-            answer.is_some_and(|a| std::str::from_utf8(&a).is_ok_and(|a| self.is_password(a)));
-        Ok(self.judge(user, right).await)
-    }
-
-    async fn auth_succeeded(&mut self, _: &mut Session) -> Result<(), russh::Error> {
-        self.shared.counters.logins.fetch_add(1, Ordering::AcqRel);
-        Ok(())
-    }
-
-    async fn channel_open_direct_tcpip(
-        &mut self,
-        channel: Channel<Msg>,
-        host: &str,
-        port: u32,
-        _: &str,
-        _: u32,
-        reply: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), russh::Error> {
-        let faults = self.faults();
-        let target = (host.to_owned(), port);
-        let any = self.shared.options.any_target;
-        let counter = Arc::clone(&self.shared.counters.channels);
-        // Answered later: this runs in the session loop, which must not wait for a connect.
-        tokio::spawn(async move {
-            sleep(faults.delay).await;
-            if faults.refuse_direct {
-                reply
-                    .reject(ChannelOpenFailure::AdministrativelyProhibited)
-                    .await;
-                return;
-            }
-            match connect(&target.0, target.1, any).await {
-                Ok(tcp) => {
-                    let counted = Counted::new(&counter);
-                    reply.accept().await;
-                    pump_channel(channel, tcp).await;
-                    drop(counted);
-                }
-                Err(failure) => reply.reject(failure).await,
-            }
-        });
-        Ok(())
-    }
-
-    async fn tcpip_forward(
-        &mut self,
-        address: &str,
-        port: &mut u32,
-        session: &mut Session,
-    ) -> Result<bool, russh::Error> {
-        let Ok(ip) = address.parse::<IpAddr>() else {
-            return Ok(false);
-        };
-        let allowed = ip.is_loopback() || self.shared.options.any_target;
-        let wanted = u16::try_from(*port).unwrap_or(0);
-        if self.faults().refuse_forward || !allowed {
-            return Ok(false);
-        }
-        let Ok(listener) = TcpListener::bind((ip, wanted)).await else {
-            return Ok(false);
-        };
-        *port = u32::from(listener.local_addr()?.port());
-        let stop = CancellationToken::new();
-        let key = (address.to_owned(), *port);
-        self.forwards.insert(key.clone(), stop.clone());
-        let counters = &self.shared.counters;
-        let forwarding = forward(
-            listener,
-            key,
-            session.handle(),
-            Arc::clone(&counters.channels),
-        );
-        let counted = Counted::new(&counters.forwards);
-        tokio::spawn(async move {
-            tokio::select! {
-                () = forwarding => {}
-                () = stop.cancelled() => {}
-            }
-            drop(counted);
-        });
-        Ok(true)
-    }
-
-    async fn cancel_tcpip_forward(
-        &mut self,
-        address: &str,
-        port: u32,
-        _: &mut Session,
-    ) -> Result<bool, russh::Error> {
-        let found = self.forwards.remove(&(address.to_owned(), port));
-        Ok(found.map(|stop| stop.cancel()).is_some())
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        for stop in self.forwards.values() {
-            stop.cancel();
-        }
-    }
-}
-
-/// Takes connections to a forwarded port and hands them to the client.
-async fn forward(
-    listener: TcpListener,
-    (address, port): (String, u32),
-    handle: Handle,
-    counter: Arc<AtomicUsize>,
-) {
-    while let Ok((tcp, from)) = listener.accept().await {
-        let (handle, address) = (handle.clone(), address.clone());
-        let counted = Counted::new(&counter);
-        tokio::spawn(async move {
-            let (ip, from_port) = (from.ip().to_string(), u32::from(from.port()));
-            let opened = handle
-                .channel_open_forwarded_tcpip(address, port, ip, from_port)
-                .await;
-            if let Ok(channel) = opened {
-                pump_channel(channel, tcp).await;
-            }
-            drop(counted);
-        });
-    }
-}
-
-async fn connect(host: &str, port: u32, any: bool) -> Result<TcpStream, ChannelOpenFailure> {
-    let port = u16::try_from(port).map_err(|_| ChannelOpenFailure::ConnectFailed)?;
-    let found = lookup_host((host, port)).await;
-    let mut failure = ChannelOpenFailure::ConnectFailed;
-    for address in found.map_err(|_| ChannelOpenFailure::ConnectFailed)? {
-        if !any && !address.ip().is_loopback() {
-            failure = ChannelOpenFailure::AdministrativelyProhibited;
-        } else if let Ok(tcp) = TcpStream::connect(address).await {
-            return Ok(tcp);
-        }
-    }
-    Err(failure)
-}
-
-/// Moves bytes both ways until both have ended, each end of file on its own.
-async fn pump_channel(channel: Channel<Msg>, tcp: TcpStream) {
-    let _ = tcp.set_nodelay(true);
-    let (from_tcp, to_tcp) = tcp.into_split();
-    let (from_client, to_client) = channel.split();
-    let closed = CancellationToken::new();
-    // Two tasks: written and read in one, a full window would keep its own end from being read.
-    let up = tokio::spawn(channel_to_tcp(from_client, to_tcp, closed.clone()));
-    tokio::select! {
-        () = tcp_to_channel(from_tcp, &to_client) => {}
-        () = closed.cancelled() => {
-            let _ = to_client.close().await;
-            return;
-        }
-    }
-    if let Ok(true) = up.await {
-        let _ = to_client.close().await;
-    }
-}
-
-/// Whether this direction ended in a way that leaves the channel to be closed by this side.
-async fn channel_to_tcp(
-    mut from: ChannelReadHalf,
-    mut to: OwnedWriteHalf,
-    closed: CancellationToken,
-) -> bool {
-    loop {
-        match from.wait().await {
-            Some(ChannelMsg::Data { data }) => {
-                if to.write_all(&data).await.is_err() {
-                    closed.cancel();
-                    return true;
-                }
-            }
-            Some(ChannelMsg::Eof) => {
-                let _ = to.shutdown().await;
-                // Whatever comes now, nobody reads it but for a close.
-                tokio::spawn(async move {
-                    while let Some(message) = from.wait().await {
-                        if matches!(message, ChannelMsg::Close) {
-                            break;
-                        }
-                    }
-                    closed.cancel();
-                });
-                return true;
-            }
-            Some(ChannelMsg::Close) | None => {
-                closed.cancel();
-                return false;
-            }
-            Some(_) => {}
-        }
-    }
-}
-
-async fn tcp_to_channel(mut from: OwnedReadHalf, to: &ChannelWriteHalf<Msg>) {
-    let mut buffer = BytesMut::new();
-    loop {
-        buffer.reserve(COPY_BUFFER);
-        match from.read_buf(&mut buffer).await {
-            Ok(0) => {
-                let _ = to.eof().await;
-                return;
-            }
-            Ok(_) => {
-                if to.data_bytes(buffer.split().freeze()).await.is_err() {
-                    return;
-                }
-            }
-            Err(_) => {
-                // sshd, too, has no way to pass a reset on; it ends the direction.
-                let _ = to.eof().await;
-                return;
-            }
-        }
-    }
-}
-
 fn random_key(algorithm: Algorithm) -> io::Result<PrivateKey> {
     PrivateKey::random(&mut safe_rng(), algorithm).map_err(io::Error::other)
 }
@@ -659,4 +332,3 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Holds more than the largest window of a client.
 const SPOOL: usize = 24 * 1024 * 1024;
-const COPY_BUFFER: usize = 64 * 1024;

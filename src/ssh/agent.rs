@@ -8,7 +8,7 @@ use russh::keys::agent::client::{AgentClient, AgentStream};
 use tokio::time::{Duration, timeout};
 
 use super::auth::best_rsa_hash;
-use super::establish::Events;
+use super::events::Events;
 
 /// A connection to the agent.
 pub(super) struct Agent {

@@ -18,20 +18,23 @@
 //! | `error` | errors, one line each: who, what, what to do |
 //! | `session` | [`Session`]: the control connection, its reconnection, statistics |
 //! | `lanes` | the pool of data lanes |
-//! | `connection` | one SSH connection: events, registries, opening channels |
-//! | `establish` | TCP, key exchange, host key and log-in of one connection |
-//! | `auth`, `agent`, `keys`, `prompt` | logging in: agent, key files, passwords |
+//! | `establish`, `config` | making one SSH connection: TCP, key exchange, host key, log-in |
+//! | `connection`, `events` | one SSH connection: opening channels, what the server sends |
+//! | `attempt`, `auth`, `agent`, `keys`, `prompt` | logging in: agent, key files, passwords |
 //! | `host_keys`, `known_hosts` | host key policy, and the files behind it |
 //! | `transport` | the TCP socket under an SSH connection |
 //! | `channel`, `forward` | what data flows through: channels, remote forwards |
 
 mod agent;
+mod attempt;
 mod auth;
 mod backoff;
 mod channel;
+mod config;
 mod connection;
 mod error;
 mod establish;
+mod events;
 mod forward;
 mod host_keys;
 mod keys;

@@ -1,0 +1,244 @@
+//! One client of the embedded SSH server: what it may, and what it asks for.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use russh::keys::PublicKey;
+use russh::server::{
+    Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Response, Session,
+    VerifiedPublicKey,
+};
+use russh::{Channel, ChannelOpenFailure};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::pump::pump_channel;
+use super::{Counted, Faults, Shared, lock, methods};
+
+/// One client's session.
+pub(super) struct Client {
+    shared: Arc<Shared>,
+    forwards: HashMap<(String, u32), CancellationToken>,
+}
+
+impl Client {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            forwards: HashMap::new(),
+        }
+    }
+
+    fn faults(&self) -> Faults {
+        lock(&self.shared.faults).clone()
+    }
+
+    /// Whether the right credentials of this user let anybody in at the moment.
+    async fn is_open_to(&self, user: &str) -> bool {
+        let faults = self.faults();
+        sleep(faults.delay).await;
+        let logins = self.shared.counters.logins.load(Ordering::Acquire);
+        user == self.shared.options.user && faults.max_logins.is_none_or(|max| logins < max)
+    }
+
+    async fn judge(&self, user: &str, right: bool) -> Auth {
+        if self.is_open_to(user).await && right {
+            return Auth::Accept;
+        }
+        // A plain refusal would strike the method off the list.
+        Auth::Reject {
+            proceed_with_methods: Some(methods(&self.shared.options)),
+            partial_success: false,
+        }
+    }
+
+    fn is_password(&self, password: &str) -> bool {
+        self.shared.options.password.as_deref() == Some(password)
+    }
+
+    fn is_authorized(&self, key: &PublicKey) -> bool {
+        let mut authorized = self.shared.authorized.iter();
+        authorized.any(|known| known.key_data() == key.key_data())
+    }
+}
+
+impl Handler for Client {
+    type Error = russh::Error;
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, russh::Error> {
+        Ok(self.judge(user, self.is_password(password)).await)
+    }
+
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, russh::Error> {
+        Ok(self.judge(user, self.is_authorized(offer.public_key)).await)
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        user: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, russh::Error> {
+        Ok(self.judge(user, self.is_authorized(key.public_key)).await)
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, russh::Error> {
+        let Some(mut answers) = response else {
+            return Ok(Auth::Partial {
+                name: "".into(),
+                instructions: "".into(),
+                prompts: vec![("Password:".into(), false)].into(),
+            });
+        };
+        let answer = answers.next();
+        let right =
+            answer.is_some_and(|a| std::str::from_utf8(&a).is_ok_and(|a| self.is_password(a)));
+        Ok(self.judge(user, right).await)
+    }
+
+    async fn auth_succeeded(&mut self, _: &mut Session) -> Result<(), russh::Error> {
+        self.shared.counters.logins.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _: &str,
+        _: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let faults = self.faults();
+        let target = (host.to_owned(), port);
+        let any = self.shared.options.any_target;
+        let counter = Arc::clone(&self.shared.counters.channels);
+        // Answered later: this runs in the session loop, which must not wait for a connect.
+        tokio::spawn(async move {
+            sleep(faults.delay).await;
+            if faults.refuse_direct {
+                reply
+                    .reject(ChannelOpenFailure::AdministrativelyProhibited)
+                    .await;
+                return;
+            }
+            match connect(&target.0, target.1, any).await {
+                Ok(tcp) => {
+                    let counted = Counted::new(&counter);
+                    reply.accept().await;
+                    pump_channel(channel, tcp).await;
+                    drop(counted);
+                }
+                Err(failure) => reply.reject(failure).await,
+            }
+        });
+        Ok(())
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        address: &str,
+        port: &mut u32,
+        session: &mut Session,
+    ) -> Result<bool, russh::Error> {
+        let Ok(ip) = address.parse::<IpAddr>() else {
+            return Ok(false);
+        };
+        let allowed = ip.is_loopback() || self.shared.options.any_target;
+        let wanted = u16::try_from(*port).unwrap_or(0);
+        if self.faults().refuse_forward || !allowed {
+            return Ok(false);
+        }
+        let Ok(listener) = TcpListener::bind((ip, wanted)).await else {
+            return Ok(false);
+        };
+        *port = u32::from(listener.local_addr()?.port());
+        let stop = CancellationToken::new();
+        let key = (address.to_owned(), *port);
+        self.forwards.insert(key.clone(), stop.clone());
+        let counters = &self.shared.counters;
+        let forwarding = forward(
+            listener,
+            key,
+            session.handle(),
+            Arc::clone(&counters.channels),
+        );
+        let counted = Counted::new(&counters.forwards);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = forwarding => {}
+                () = stop.cancelled() => {}
+            }
+            drop(counted);
+        });
+        Ok(true)
+    }
+
+    async fn cancel_tcpip_forward(
+        &mut self,
+        address: &str,
+        port: u32,
+        _: &mut Session,
+    ) -> Result<bool, russh::Error> {
+        let found = self.forwards.remove(&(address.to_owned(), port));
+        Ok(found.map(|stop| stop.cancel()).is_some())
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        for stop in self.forwards.values() {
+            stop.cancel();
+        }
+    }
+}
+
+/// Takes connections to a forwarded port and hands them to the client.
+async fn forward(
+    listener: TcpListener,
+    (address, port): (String, u32),
+    handle: Handle,
+    counter: Arc<AtomicUsize>,
+) {
+    while let Ok((tcp, from)) = listener.accept().await {
+        let (handle, address) = (handle.clone(), address.clone());
+        let counted = Counted::new(&counter);
+        tokio::spawn(async move {
+            let (ip, from_port) = (from.ip().to_string(), u32::from(from.port()));
+            let opened = handle
+                .channel_open_forwarded_tcpip(address, port, ip, from_port)
+                .await;
+            if let Ok(channel) = opened {
+                pump_channel(channel, tcp).await;
+            }
+            drop(counted);
+        });
+    }
+}
+
+async fn connect(host: &str, port: u32, any: bool) -> Result<TcpStream, ChannelOpenFailure> {
+    let port = u16::try_from(port).map_err(|_| ChannelOpenFailure::ConnectFailed)?;
+    let found = lookup_host((host, port)).await;
+    let mut failure = ChannelOpenFailure::ConnectFailed;
+    for address in found.map_err(|_| ChannelOpenFailure::ConnectFailed)? {
+        if !any && !address.ip().is_loopback() {
+            failure = ChannelOpenFailure::AdministrativelyProhibited;
+        } else if let Ok(tcp) = TcpStream::connect(address).await {
+            return Ok(tcp);
+        }
+    }
+    Err(failure)
+}
