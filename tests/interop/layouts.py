@@ -51,8 +51,8 @@ def data_host(policy, works):
     def play(stage):
         server = stage.server(VsftpdFar)
         relay = Relay(stage.network.site, (stage.network.far_address, server.port))
-        options = ("--data-host", policy)
-        ferryline = Ferryline(stage.tunnel(), stage.logs / f"ferryline-data-host-{policy}.log", port=relay.port, options=options)
+        log = stage.logs / f"ferryline-data-host-{policy}.log"
+        ferryline = Ferryline(stage.tunnel(), log, port=relay.port, options=("--data-host", policy))
         try:
             name = f"data-host-{policy}"
             began = time.monotonic()
