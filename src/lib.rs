@@ -1,1 +1,25 @@
-//! ferryline.
+//! `ssh -L` that understands FTP.
+//!
+//! An unmodified FTP client is pointed at a port on its own host. Ferryline carries the control
+//! connection through an SSH session, reads each line of it, makes a forward for every data
+//! connection the moment it is needed (a local forward for PASV and EPSV, a remote forward for PORT
+//! and EPRT), rewrites the address in the line, and passes it on. All traffic is inside SSH;
+//! nothing about the client or the server changes.
+//!
+//! # Layout
+//!
+//! Dependencies point one way: `cli` → `proxy` → {`control`, `ssh`} → `ferryline_grammar`.
+//!
+//! - [`cli`]: one file a subcommand; arguments in, validated settings out
+//! - [`proxy`]: the driver: listeners, one task a client, data connections
+//! - [`control`]: the state machine between client and server; no I/O, no clock
+//! - [`ssh`]: the SSH session: connect, authenticate, host keys, lanes, forwards
+//! - [`demo`]: an embedded SSH server and FTP server, for `ferryline demo` and the hermetic tests
+//! - `ferryline_grammar` (in `grammar/`): what FTP says: line codec, commands, replies, addresses
+
+pub mod cli;
+pub mod control;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod proxy;
+pub mod ssh;

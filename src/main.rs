@@ -1,3 +1,9 @@
 //! Arguments, tracing, exit code; nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    ferryline::cli::run(ferryline::cli::Cli::parse())
+}

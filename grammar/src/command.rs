@@ -1,0 +1,96 @@
+//! What a client says.
+
+use std::fmt;
+
+use nom::Parser;
+use nom::combinator::all_consuming;
+
+use crate::lexical::{octet, trim};
+use crate::telnet::IAC;
+use crate::verb::Verb;
+
+/// A command line, taken apart; what the argument means hangs on the verb.
+///
+/// Its `Debug` hides what PASS, ACCT and ADAT carry (Q88).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Command<'a> {
+    /// What it asks for.
+    pub verb: Verb,
+    /// The verb as the client typed it.
+    pub keyword: &'a [u8],
+    /// All that follows the one byte behind the verb; further blanks belong to it (RFC 2640 §3.1).
+    pub argument: &'a [u8],
+}
+
+impl<'a> Command<'a> {
+    /// Takes a line without its end apart; `None` for a blank line, which no server answers (Q53).
+    ///
+    /// White space before the verb is tolerated, and any white space ends it: a server may take such
+    /// a line for the command it resembles, so it must not pass as an unknown one. So is an IAC, which is
+    /// left there where the byte that followed it was sent urgent and got lost (Q58).
+    pub fn parse(text: &'a [u8]) -> Option<Self> {
+        let start = text
+            .iter()
+            .position(|byte| !is_space(*byte) && *byte != IAC)?;
+        let (_, text) = text.split_at_checked(start)?;
+        let end = text.iter().position(|byte| is_space(*byte));
+        let (keyword, rest) = text.split_at_checked(end.unwrap_or(text.len()))?;
+        Some(Self {
+            verb: Verb::from_keyword(keyword),
+            keyword,
+            argument: rest.get(1..).unwrap_or_default(),
+        })
+    }
+}
+
+impl fmt::Debug for Command<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let argument = match self.verb.carries_secret() {
+            true => &b"****"[..],
+            false => self.argument,
+        };
+        f.debug_struct("Command")
+            .field("verb", &self.verb)
+            .field(
+                "keyword",
+                &format_args!("\"{}\"", self.keyword.escape_ascii()),
+            )
+            .field("argument", &format_args!("\"{}\"", argument.escape_ascii()))
+            .finish()
+    }
+}
+
+/// What an EPSV asks for (RFC 2428 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EpsvArgument {
+    /// `EPSV ALL`: no other way to set up a data connection from now on.
+    All,
+    /// A network protocol by its number: 1 is IPv4, 2 is IPv6.
+    Family(u8),
+    /// No argument: the protocol of the control connection.
+    None,
+    /// None of these.
+    Other,
+}
+
+impl EpsvArgument {
+    /// Reads the argument of an EPSV; blanks round it and the case of ALL do not matter (Q64).
+    pub fn parse(argument: &[u8]) -> Self {
+        let argument = trim(argument);
+        if argument.is_empty() {
+            return Self::None;
+        }
+        if argument.eq_ignore_ascii_case(b"ALL") {
+            return Self::All;
+        }
+        match all_consuming(octet).parse(argument) {
+            Ok((_, family)) => Self::Family(family),
+            Err(_) => Self::Other,
+        }
+    }
+}
+
+/// What C's `isspace` and the ends of C strings are: some server ends a word there.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, 0 | b'\t'..=b'\r' | b' ')
+}

@@ -1,0 +1,65 @@
+//! Where a reply begins and ends.
+
+use crate::reply::{ReplyCode, ReplyLine};
+
+/// Follows replies of several lines (RFC 959 §4.2): give it each line, it tells the line's place.
+///
+/// A reply opened by `ddd-` is ended by its own code and a space only (Q28), except directly after a
+/// command went out ([`command_sent`](Self::command_sent)).
+#[derive(Clone, Debug, Default)]
+pub struct ReplyFraming {
+    open: Option<ReplyCode>,
+    /// A command went out since, and no continuation line came: the next line may begin a reply.
+    resync: bool,
+}
+
+impl ReplyFraming {
+    /// The place of the next line, given without its end.
+    pub fn place(&mut self, text: &[u8]) -> Place {
+        let resync = std::mem::take(&mut self.resync);
+        match (ReplyLine::parse(text), self.open) {
+            (ReplyLine::Single(code), Some(open)) if code == open => {
+                self.open = None;
+                Place::Last(code)
+            }
+            (ReplyLine::First(code), Some(open)) if code == open => Place::Middle(open),
+            (ReplyLine::Other, Some(open)) => Place::Middle(open),
+            (_, Some(open)) if !resync => Place::Middle(open),
+            (ReplyLine::Single(code), _) => {
+                self.open = None;
+                Place::Only(code)
+            }
+            (ReplyLine::First(code), _) => {
+                self.open = Some(code);
+                Place::First(code)
+            }
+            (ReplyLine::Other, None) => Place::Stray,
+        }
+    }
+
+    /// A command went out. If a reply is open, some servers ended it with another code (Q29): should the
+    /// very next line look like a reply of another code, it is one; any other line clears this again.
+    pub fn command_sent(&mut self) {
+        self.resync = self.open.is_some();
+    }
+
+    /// The code of the reply that is open, if one is.
+    pub fn open(&self) -> Option<ReplyCode> {
+        self.open
+    }
+}
+
+/// The place of a line among the lines of replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// Begins a reply of several lines.
+    First(ReplyCode),
+    /// Ends the reply of this code.
+    Last(ReplyCode),
+    /// Inside the reply of this code.
+    Middle(ReplyCode),
+    /// A reply of one line.
+    Only(ReplyCode),
+    /// No reply at all: no code, outside a reply (Q36).
+    Stray,
+}

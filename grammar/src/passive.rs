@@ -1,0 +1,208 @@
+//! The endpoint in a passive reply.
+//!
+//! Servers word these replies as they like (RFC 1123 §4.1.2.6 tells clients to look for the digits), so
+//! nothing here hangs on words, parentheses or the line the endpoint stands on.
+
+use std::net::IpAddr;
+
+use nom::Parser;
+use nom::branch::alt;
+use nom::bytes::complete::{take_till, take_while};
+use nom::character::complete::{digit1, satisfy};
+use nom::combinator::peek;
+use nom::sequence::{preceded, terminated};
+
+use crate::address::{HostPort, host_port, ip};
+use crate::lexical::{Parsed, blanks, comma, number};
+use crate::reply::{ReplyCode, ReplyLine};
+
+/// Where a passive reply says the server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PassiveEndpoint {
+    /// The host; `None` where a 229 leaves it blank, as it should: the host of the control connection.
+    pub address: Option<IpAddr>,
+    /// The port, never 0.
+    pub port: u16,
+}
+
+/// Why a passive reply names no endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum PassiveReplyError {
+    /// There is an endpoint, but its host is none: a number above 255, or not an address.
+    #[error("the FTP server's passive reply names a host that is no address")]
+    Address,
+    /// There is no endpoint anywhere in it.
+    #[error("the FTP server's passive reply names no port to connect to")]
+    NoEndpoint,
+    /// There is an endpoint, but its port is 0 or above 65535.
+    #[error("the FTP server's passive reply names a port that is not within 1 to 65535")]
+    Port,
+}
+
+/// Finds the endpoint in a passive reply, given the texts of all its lines, codes included.
+///
+/// Both forms are looked for whatever the code says (Q13, Q14), that of the code first: six numbers for a
+/// 227, delimited fields for a 229. In a line that starts with the code, the code is skipped.
+///
+/// # Errors
+///
+/// See [`PassiveReplyError`].
+pub fn parse_passive_reply<'a>(
+    code: ReplyCode,
+    lines: impl Iterator<Item = &'a [u8]> + Clone,
+) -> Result<PassiveEndpoint, PassiveReplyError> {
+    let texts = lines.map(move |line| skip_code(code, line));
+    let numbers = || six_numbers(texts.clone());
+    let fields = || delimited_fields(texts.clone());
+    let found = match code.value() {
+        229 => fields().or_else(numbers),
+        _ => numbers().or_else(fields),
+    };
+    found.unwrap_or(Err(PassiveReplyError::NoEndpoint))
+}
+
+/// The reply to PASV in the one form that every client and every NAT on the way reads (Q2), without its end.
+pub fn render_227(to: HostPort) -> String {
+    format!("227 Entering Passive Mode ({to}).")
+}
+
+/// The reply to EPSV (RFC 2428 §3), without its end.
+pub fn render_229(port: u16) -> String {
+    format!("229 Entering Extended Passive Mode (|||{port}|)")
+}
+
+/// What was found, if anything.
+type Found = Option<Result<PassiveEndpoint, PassiveReplyError>>;
+
+fn skip_code(code: ReplyCode, line: &[u8]) -> &[u8] {
+    match ReplyLine::parse(line) {
+        ReplyLine::First(own) | ReplyLine::Single(own) if own == code => {
+            line.get(4..).unwrap_or_default()
+        }
+        _ => line,
+    }
+}
+
+/// The first run of six numbers; each line is tried from every number on (Q4), never from inside one.
+fn six_numbers<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Found {
+    let mut refused = None;
+    for text in texts {
+        let mut rest = text;
+        while let Ok((start, _)) = skip_to_digit(rest) {
+            if let Ok((_, found)) = host_port(start) {
+                return Some(match found.port {
+                    0 => Err(PassiveReplyError::Port),
+                    port => Ok(PassiveEndpoint {
+                        address: Some(IpAddr::V4(found.address)),
+                        port,
+                    }),
+                });
+            }
+            if six_of_any_size(start).is_ok() {
+                refused = Some(Err(PassiveReplyError::Address));
+            }
+            rest = skip_digits(start);
+        }
+    }
+    refused
+}
+
+fn skip_to_digit(input: &[u8]) -> Parsed<'_, &[u8]> {
+    terminated(take_till(is_digit), peek(digit1)).parse(input)
+}
+
+fn skip_digits(input: &[u8]) -> &[u8] {
+    digit1::<_, nom::error::Error<_>>(input).map_or(input, |(rest, _)| rest)
+}
+
+fn six_of_any_size(input: &[u8]) -> Parsed<'_, ()> {
+    let next = || preceded(comma, number);
+    (number, next(), next(), next(), next(), next())
+        .map(|_| ())
+        .parse(input)
+}
+
+/// The delimited form: in parentheses, else at the start of the text, else anywhere between `|` or `!` (the
+/// EBCDIC servers', Q15), the only delimiters that do not also decorate prose.
+fn delimited_fields<'a>(texts: impl Iterator<Item = &'a [u8]> + Clone) -> Found {
+    let parenthesised = |text: &'a [u8]| {
+        let mut candidates = suffixes(text).filter(|suffix| suffix.starts_with(b"("));
+        candidates.find_map(|suffix| fields(suffix.get(1..)?))
+    };
+    let piped = |text: &'a [u8]| {
+        let mut candidates =
+            suffixes(text).filter(|suffix| suffix.starts_with(b"|") || suffix.starts_with(b"!"));
+        candidates.find_map(fields)
+    };
+    texts
+        .clone()
+        .find_map(parenthesised)
+        .or_else(|| texts.clone().find_map(fields))
+        .or_else(|| texts.clone().find_map(piped))
+}
+
+fn suffixes(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    (0..text.len()).filter_map(|index| text.get(index..))
+}
+
+/// `d [family] d [address] d port d` at the start of `input`, or `d d port d` (Q16).
+fn fields(input: &[u8]) -> Found {
+    let (_, (family, address, port)) = three_fields(input).or_else(|_| two_fields(input)).ok()?;
+    let address = match address {
+        b"" => None,
+        text => Some(ip(text)),
+    };
+    Some(match (address, u16::try_from(port)) {
+        (_, Ok(0) | Err(_)) => Err(PassiveReplyError::Port),
+        (None, Ok(port)) => Ok(PassiveEndpoint {
+            address: None,
+            port,
+        }),
+        (Some(Some(address)), Ok(port)) if family_agrees(family, address) => Ok(PassiveEndpoint {
+            address: Some(address),
+            port,
+        }),
+        (Some(_), Ok(_)) => Err(PassiveReplyError::Address),
+    })
+}
+
+fn family_agrees(family: &[u8], address: IpAddr) -> bool {
+    match family {
+        b"" => true,
+        b"1" => address.is_ipv4(),
+        b"2" => address.is_ipv6(),
+        _ => false,
+    }
+}
+
+fn three_fields(input: &[u8]) -> Parsed<'_, (&[u8], &[u8], u32)> {
+    let (rest, delimiter) = delimiter(input)?;
+    let close = || satisfy(move |c| c == delimiter);
+    let family = terminated(take_while(is_digit), close());
+    let address = terminated(
+        take_till(move |byte| char::from(byte) == delimiter),
+        close(),
+    );
+    (
+        family,
+        address,
+        terminated(number, alt((close(), satisfy(|c| c == ')')))),
+    )
+        .parse(rest)
+}
+
+fn two_fields(input: &[u8]) -> Parsed<'_, (&[u8], &[u8], u32)> {
+    let (rest, delimiter) = delimiter(input)?;
+    let close = || satisfy(move |c| c == delimiter);
+    let (rest, port) = preceded(close(), terminated(number, close())).parse(rest)?;
+    Ok((rest, (b"", b"", port)))
+}
+
+/// Any printable but a digit, which could not be told from the port, and letters, which are words.
+fn delimiter(input: &[u8]) -> Parsed<'_, char> {
+    preceded(blanks, satisfy(|c| c.is_ascii_punctuation())).parse(input)
+}
+
+fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_digit()
+}

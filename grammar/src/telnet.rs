@@ -1,0 +1,112 @@
+//! The Telnet that FTP's control connection is made of (RFC 959 §4.1, RFC 854, RFC 1123 §4.1.2.12).
+
+/// Interpret As Command: the byte that starts every Telnet command.
+pub(crate) const IAC: u8 = 0xff;
+/// End of a subnegotiation.
+pub(crate) const SE: u8 = 0xf0;
+
+const WILL: u8 = 0xfb;
+const WONT: u8 = 0xfc;
+const DO: u8 = 0xfd;
+const DONT: u8 = 0xfe;
+const SB: u8 = 0xfa;
+/// The lowest byte that is a command after IAC (EOF, RFC 1184; EOR, RFC 885, is 0xef).
+const FIRST_COMMAND: u8 = 0xec;
+
+/// A DO or WILL that a peer asked for, by its option; ferryline refuses each, towards whoever asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Negotiation {
+    /// The peer asks ferryline to use the option.
+    Do(u8),
+    /// The peer offers to use the option.
+    Will(u8),
+}
+
+impl Negotiation {
+    /// The bytes that refuse it: WONT for a DO, DONT for a WILL.
+    pub fn refusal(self) -> [u8; 3] {
+        match self {
+            Self::Do(option) => [IAC, WONT, option],
+            Self::Will(option) => [IAC, DONT, option],
+        }
+    }
+}
+
+/// What an IAC and the bytes behind it are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sequence {
+    /// So many bytes of text, to be kept: a doubled IAC, or an IAC that commands nothing.
+    Text(usize),
+    /// So many bytes of Telnet that mean nothing to FTP.
+    Command(usize),
+    /// Three bytes that ask for an answer.
+    Negotiation(Negotiation),
+    /// Two bytes that begin a subnegotiation.
+    Subnegotiation,
+}
+
+/// Reads the sequence that `bytes`, which start with IAC, start with; `None` where more is needed.
+///
+/// CR and LF are never taken for an option: an undoubled 0xFF in a name (the last letter of the
+/// alphabet in CP1251) must not swallow the end of the line.
+pub(crate) fn sequence(bytes: &[u8]) -> Option<Sequence> {
+    let (command, option) = match bytes {
+        [_, command, option, ..] => (*command, Some(*option)),
+        [_, command] => (*command, None),
+        _ => return None,
+    };
+    Some(match command {
+        IAC => Sequence::Text(2),
+        ..FIRST_COMMAND => Sequence::Text(1),
+        SB => Sequence::Subnegotiation,
+        WILL..=DONT => match (command, option?) {
+            (_, b'\r' | b'\n') => Sequence::Command(2),
+            (DO, option) => Sequence::Negotiation(Negotiation::Do(option)),
+            (WILL, option) => Sequence::Negotiation(Negotiation::Will(option)),
+            _ => Sequence::Command(3),
+        },
+        _ => Sequence::Command(2),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn q59_negotiations_are_refused() {
+        assert_eq!(Negotiation::Do(24).refusal(), [0xff, 0xfc, 24]);
+        assert_eq!(Negotiation::Will(1).refusal(), [0xff, 0xfe, 1]);
+    }
+
+    #[test]
+    fn q59_every_sequence() {
+        for (bytes, expected) in [
+            (&b"\xff"[..], None),
+            (b"\xff\xfd", None),
+            (b"\xff\xfe", None),
+            (b"\xff\xff", Some(Sequence::Text(2))),
+            (b"\xffa", Some(Sequence::Text(1))),
+            (b"\xff\n", Some(Sequence::Text(1))),
+            (b"\xff\xeb", Some(Sequence::Text(1))),
+            (b"\xff\xec", Some(Sequence::Command(2))),
+            (b"\xff\xf4", Some(Sequence::Command(2))),
+            (b"\xff\xf2", Some(Sequence::Command(2))),
+            (b"\xff\xfa", Some(Sequence::Subnegotiation)),
+            (
+                b"\xff\xfd\x18",
+                Some(Sequence::Negotiation(Negotiation::Do(24))),
+            ),
+            (
+                b"\xff\xfb\x01",
+                Some(Sequence::Negotiation(Negotiation::Will(1))),
+            ),
+            (b"\xff\xfc\x01", Some(Sequence::Command(3))),
+            (b"\xff\xfe\x01", Some(Sequence::Command(3))),
+            (b"\xff\xfd\r", Some(Sequence::Command(2))),
+            (b"\xff\xfe\n", Some(Sequence::Command(2))),
+        ] {
+            assert_eq!(sequence(bytes), expected, "{}", bytes.escape_ascii());
+        }
+    }
+}

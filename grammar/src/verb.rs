@@ -1,0 +1,216 @@
+//! The verbs of FTP.
+
+use std::fmt;
+
+/// Every verb and how it is spelled. The order of the enum is that of the alphabet.
+macro_rules! verbs {
+    ($($(#[$doc:meta])+ $verb:ident = $name:literal,)+) => {
+        /// A verb that ferryline knows by name, whether it acts on it or not.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Verb {
+            $($(#[$doc])+ $verb,)+
+            /// Any other: passed on untouched (RFC 5797 lets the list grow).
+            Other,
+        }
+
+        const NAMES: &[(&str, Verb)] = &[$(($name, Verb::$verb),)+];
+
+        impl Verb {
+            /// The verb in capitals; `other` for [`Verb::Other`].
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$verb => $name,)+
+                    Self::Other => "other",
+                }
+            }
+        }
+    };
+}
+
+verbs! {
+    /// Abort the transfer (RFC 959 §4.1.3).
+    Abor = "ABOR",
+    /// Account (RFC 959 §4.1.1).
+    Acct = "ACCT",
+    /// Security data (RFC 2228 §3).
+    Adat = "ADAT",
+    /// Allocate (RFC 959 §4.1.3).
+    Allo = "ALLO",
+    /// Append (RFC 959 §4.1.3).
+    Appe = "APPE",
+    /// Security mechanism (RFC 2228 §3, RFC 4217 §4).
+    Auth = "AUTH",
+    /// Clear the command channel (RFC 2228 §3).
+    Ccc = "CCC",
+    /// Change to the parent directory, also XCUP (RFC 959 §4.1.1).
+    Cdup = "CDUP",
+    /// A confidential command (RFC 2228 §3).
+    Conf = "CONF",
+    /// Passive for a server-to-server transfer over TLS; answered as PASV.
+    Cpsv = "CPSV",
+    /// Change directory, also XCWD (RFC 959 §4.1.1).
+    Cwd = "CWD",
+    /// Delete (RFC 959 §4.1.3).
+    Dele = "DELE",
+    /// An enciphered command (RFC 2228 §3).
+    Enc = "ENC",
+    /// Extended active address (RFC 2428 §2).
+    Eprt = "EPRT",
+    /// Extended passive (RFC 2428 §3).
+    Epsv = "EPSV",
+    /// Features (RFC 2389 §3).
+    Feat = "FEAT",
+    /// Help (RFC 959 §4.1.3).
+    Help = "HELP",
+    /// Virtual host (RFC 7151 §3).
+    Host = "HOST",
+    /// Language of replies (RFC 2640 §4).
+    Lang = "LANG",
+    /// List (RFC 959 §4.1.3).
+    List = "LIST",
+    /// Long active address (RFC 1639 §3).
+    Lprt = "LPRT",
+    /// Long passive (RFC 1639 §4).
+    Lpsv = "LPSV",
+    /// Modification time (RFC 3659 §3).
+    Mdtm = "MDTM",
+    /// An integrity-protected command (RFC 2228 §3).
+    Mic = "MIC",
+    /// Make a directory, also XMKD (RFC 959 §4.1.3).
+    Mkd = "MKD",
+    /// List for machines (RFC 3659 §7).
+    Mlsd = "MLSD",
+    /// Facts of one file, over the control connection (RFC 3659 §7).
+    Mlst = "MLST",
+    /// Transfer mode (RFC 959 §4.1.2).
+    Mode = "MODE",
+    /// List names (RFC 959 §4.1.3).
+    Nlst = "NLST",
+    /// Nothing (RFC 959 §4.1.3).
+    Noop = "NOOP",
+    /// Options of a command (RFC 2389 §4).
+    Opts = "OPTS",
+    /// Password (RFC 959 §4.1.1).
+    Pass = "PASS",
+    /// Passive (RFC 959 §4.1.2).
+    Pasv = "PASV",
+    /// P@SW, an alias of PASV made to slip past firewalls.
+    Paw = "P@SW",
+    /// Protection buffer size (RFC 2228 §3).
+    Pbsz = "PBSZ",
+    /// Active address (RFC 959 §4.1.2).
+    Port = "PORT",
+    /// Announces the transfer ahead of PASV (drftpd).
+    Pret = "PRET",
+    /// Protection of the data connection (RFC 2228 §3).
+    Prot = "PROT",
+    /// Print the directory, also XPWD (RFC 959 §4.1.3).
+    Pwd = "PWD",
+    /// Log out (RFC 959 §4.1.1).
+    Quit = "QUIT",
+    /// Start the session over (RFC 959 §4.1.1).
+    Rein = "REIN",
+    /// Restart point (RFC 959 §4.1.3, RFC 3659 §5).
+    Rest = "REST",
+    /// Retrieve (RFC 959 §4.1.3).
+    Retr = "RETR",
+    /// Remove a directory, also XRMD (RFC 959 §4.1.3).
+    Rmd = "RMD",
+    /// Rename from (RFC 959 §4.1.3).
+    Rnfr = "RNFR",
+    /// Rename to (RFC 959 §4.1.3).
+    Rnto = "RNTO",
+    /// The server's own commands (RFC 959 §4.1.3).
+    Site = "SITE",
+    /// Size (RFC 3659 §4).
+    Size = "SIZE",
+    /// Structure mount (RFC 959 §4.1.1).
+    Smnt = "SMNT",
+    /// Passive with one port kept for several transfers.
+    Spsv = "SPSV",
+    /// Status, or a list over the control connection (RFC 959 §4.1.3).
+    Stat = "STAT",
+    /// Store (RFC 959 §4.1.3).
+    Stor = "STOR",
+    /// Store under a unique name (RFC 959 §4.1.3).
+    Stou = "STOU",
+    /// File structure (RFC 959 §4.1.2).
+    Stru = "STRU",
+    /// The server's system (RFC 959 §4.1.3).
+    Syst = "SYST",
+    /// Representation type (RFC 959 §4.1.2).
+    Type = "TYPE",
+    /// User name (RFC 959 §4.1.1).
+    User = "USER",
+}
+
+impl Verb {
+    /// Whether the argument must never be shown, logged or recorded (Q88).
+    pub fn carries_secret(self) -> bool {
+        matches!(self, Self::Acct | Self::Adat | Self::Pass)
+    }
+
+    /// The verb a keyword spells; case does not matter (RFC 959 §5.3).
+    pub(crate) fn from_keyword(keyword: &[u8]) -> Self {
+        NAMES
+            .iter()
+            .chain(OLD_NAMES)
+            .find(|(name, _)| keyword.eq_ignore_ascii_case(name.as_bytes()))
+            .map_or(Self::Other, |(_, verb)| *verb)
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The experimental spellings of RFC 775, which servers still serve (RFC 1123 §4.1.3.1).
+const OLD_NAMES: &[(&str, Verb)] = &[
+    ("XCUP", Verb::Cdup),
+    ("XCWD", Verb::Cwd),
+    ("XMKD", Verb::Mkd),
+    ("XPWD", Verb::Pwd),
+    ("XRMD", Verb::Rmd),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_read_back_in_any_case() {
+        for (name, verb) in NAMES {
+            assert_eq!(verb.name(), *name);
+            assert_eq!(Verb::from_keyword(name.as_bytes()), *verb);
+            assert_eq!(Verb::from_keyword(name.to_lowercase().as_bytes()), *verb);
+        }
+        for (name, verb) in OLD_NAMES {
+            assert_eq!(Verb::from_keyword(name.as_bytes()), *verb);
+        }
+        assert!(NAMES.windows(2).all(|pair| pair[0].1 < pair[1].1));
+    }
+
+    #[test]
+    fn other_verbs_are_other() {
+        for keyword in ["", "PAS", "PASVX", "MFMT", "other", "P SW", "GET"] {
+            assert_eq!(
+                Verb::from_keyword(keyword.as_bytes()),
+                Verb::Other,
+                "{keyword}"
+            );
+        }
+    }
+
+    #[test]
+    fn q88_secrets() {
+        let secret: Vec<_> = NAMES
+            .iter()
+            .filter(|(_, verb)| verb.carries_secret())
+            .map(|(name, _)| *name)
+            .collect();
+        assert_eq!(secret, ["ACCT", "ADAT", "PASS"]);
+        assert!(!Verb::Other.carries_secret());
+    }
+}

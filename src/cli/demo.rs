@@ -1,0 +1,107 @@
+//! `ferryline demo`: the ferry between the demo's two servers.
+
+use std::{error::Error, sync::Arc};
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, Verbosity, runtime, signals, start_log};
+use crate::{
+    demo::{
+        paint::Paint,
+        tour::{self, Ferry, Shore},
+    },
+    proxy::{ForwardKind, ForwardSpec, Options, Proxy},
+    ssh::{Identity, Session, Settings, StrictHostKeyChecking, TerminalPrompt},
+};
+
+/// The arguments of `ferryline demo`.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Exit after the transfers, non-zero if anything differs
+    #[arg(long)]
+    once: bool,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+/// Makes the tour; stays up until it is asked to stop, unless `--once` is given.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    start_log(arguments.verbosity);
+    let complete = runtime()?.block_on(async {
+        let stop = signals::stop();
+        let mut out = std::io::stdout();
+        tour::run(
+            arguments.once,
+            Paint::for_stdout(),
+            &mut out,
+            start,
+            stop.cancelled(),
+        )
+        .await
+        .map_err(Failure::failed)
+    })?;
+    if complete {
+        Ok(())
+    } else {
+        Err(Failure::Failed(
+            "the demo: not everything arrived as it was sent".into(),
+        ))
+    }
+}
+
+/// Starts the ferry as `ferryline forward` does.
+async fn start(shore: Shore) -> Result<Ferry, Box<dyn Error + Send + Sync>> {
+    let spec = ForwardSpec {
+        kind: ForwardKind::Ftp,
+        bind: None,
+        port: 0,
+        host: shore.ftp_server.ip().to_string(),
+        host_port: shore.ftp_server.port(),
+    };
+    let proxy = Proxy::bind(std::slice::from_ref(&spec)).await?;
+    let address = proxy
+        .addresses()
+        .into_iter()
+        .flatten()
+        .next()
+        .ok_or("no address to listen on")?;
+    let mut settings = Settings::new(
+        shore.ssh_server.ip().to_string(),
+        shore.ssh_server.port(),
+        shore.user,
+    );
+    settings.identities = vec![Identity {
+        path: shore.identity,
+        explicit: true,
+    }];
+    settings.known_hosts = vec![shore.known_hosts];
+    settings.strict_host_key_checking = StrictHostKeyChecking::Yes;
+    settings.batch_mode = true;
+    let ssh = Session::connect(settings, Arc::new(TerminalPrompt)).await?;
+    let route = format!(
+        "{address} → {} → {}:{}",
+        ssh.destination(),
+        spec.host,
+        spec.host_port
+    );
+    let options = Options {
+        observer: Some(shore.observer),
+        ..Options::default()
+    };
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let running = tokio::spawn(async move {
+        proxy.run(ssh.clone(), options, stopped).await;
+        ssh.close().await;
+    });
+    Ok(Ferry {
+        address,
+        route,
+        stop: Box::pin(async move {
+            stop.cancel();
+            // A panic in there has been reported where it happened.
+            let _ = running.await;
+        }),
+    })
+}

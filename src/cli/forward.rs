@@ -1,0 +1,109 @@
+//! `ferryline forward`: the main job.
+
+use std::{io::Write, sync::Arc};
+
+use clap::{Args, ValueEnum};
+
+use super::{Failure, Verbosity, runtime, signals, ssh_options::SshArguments, start_log};
+use crate::{
+    control::DataHost,
+    proxy::{ForwardSpec, Options, Proxy},
+    ssh::{Session, Settings, TerminalPrompt},
+};
+
+/// The arguments of `ferryline forward`.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// What to forward; repeatable. ftp/ is the default, tcp/ is a plain local forward
+    #[arg(
+        short = 'L',
+        value_name = "[ftp/|tcp/][BIND:]PORT:HOST:HOSTPORT",
+        required = true
+    )]
+    local: Vec<String>,
+    #[command(flatten)]
+    ssh: SshArguments,
+    /// Which host passive data connections go to
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = DataHostArgument::Control)]
+    data_host: DataHostArgument,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DataHostArgument {
+    /// The -L host, with the port of the server's reply
+    Control,
+    /// The address in the server's reply (FTP servers whose data host is another one)
+    Reply,
+    /// The -L host, and where that is refused, the address in the reply
+    Auto,
+}
+
+impl From<DataHostArgument> for DataHost {
+    fn from(argument: DataHostArgument) -> Self {
+        match argument {
+            DataHostArgument::Auto => Self::Auto,
+            DataHostArgument::Control => Self::Control,
+            DataHostArgument::Reply => Self::Reply,
+        }
+    }
+}
+
+/// Runs until it is asked to stop.
+pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
+    start_log(arguments.verbosity);
+    let specs = arguments
+        .local
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<Vec<ForwardSpec>, _>>()
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let settings = arguments.ssh.settings()?;
+    let options = Options {
+        data_host: arguments.data_host.into(),
+        ..Options::default()
+    };
+    runtime()?.block_on(forward(&specs, settings, options))
+}
+
+async fn forward(
+    specs: &[ForwardSpec],
+    settings: Settings,
+    options: Options,
+) -> Result<(), Failure> {
+    let stop = signals::stop();
+    // A port in use is found out before anybody is asked for a password.
+    let proxy = Proxy::bind(specs).await.map_err(Failure::failed)?;
+    let connected = tokio::select! {
+        connected = Session::connect(settings, Arc::new(TerminalPrompt)) => connected,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let ssh = connected.map_err(Failure::failed)?;
+    announce(&proxy, specs, &ssh);
+    proxy.run(ssh.clone(), options, stop).await;
+    ssh.close().await;
+    Ok(())
+}
+
+/// One line a forward, on standard output: a person and a script can both wait for it.
+fn announce(proxy: &Proxy, specs: &[ForwardSpec], ssh: &Session) {
+    let mut out = std::io::stdout().lock();
+    for (spec, addresses) in specs.iter().zip(proxy.addresses()) {
+        let Some(address) = addresses.first() else {
+            continue;
+        };
+        for more in addresses.iter().skip(1) {
+            tracing::info!("{}://{more} is the same forward", spec.kind);
+        }
+        let line = format!(
+            "{}://{address} → {} → {}:{}",
+            spec.kind,
+            ssh.destination(),
+            spec.host,
+            spec.host_port
+        );
+        // Nobody reading is no reason to stop.
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    }
+}

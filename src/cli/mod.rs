@@ -1,0 +1,126 @@
+//! The command line. It is spoken like ssh, because its users know ssh.
+//!
+//! One file a subcommand; each turns its low-level arguments into validated settings first, so that
+//! what is wrong with them is said before anything is opened.
+
+#[cfg(feature = "demo")]
+mod demo;
+mod forward;
+mod signals;
+mod ssh_options;
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ferryline",
+    version,
+    about = "ssh -L that understands FTP: point any FTP client at a local port, and everything it \
+             sends and receives, every file too, goes through SSH",
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Forward local ports to FTP servers through an SSH server
+    #[command(
+        long_about = "Forward local ports to FTP servers through an SSH server.\n\n\
+        Point an FTP client at the local port. Its control connection is carried through the SSH \
+        session, and a forward is made for every data connection the moment it is needed: passive \
+        (PASV, EPSV) and active (PORT, EPRT)."
+    )]
+    Forward(Box<forward::Arguments>),
+    /// Show the whole thing at work with nothing else installed
+    #[cfg(feature = "demo")]
+    #[command(
+        long_about = "Starts an SSH server and an FTP server inside this process, runs \
+        ferryline between them, carries files through it in every mode, shows how the control \
+        connection is rewritten, and stays up to be tried."
+    )]
+    Demo(demo::Arguments),
+}
+
+/// How much is said.
+#[derive(Args, Clone, Copy, Debug)]
+struct Verbosity {
+    /// Say more on standard error: connections (-v), every line of every control connection (-vv),
+    /// SSH (-vvv)
+    #[arg(short, action = ArgAction::Count)]
+    verbose: u8,
+    /// Say nothing on standard error but what ends the program
+    #[arg(short, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+/// Why a command ended otherwise than on request; decides the exit code.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something refused or broke: exit code 1.
+    Failed(String),
+    /// The command line makes no sense: exit code 2.
+    Usage(String),
+}
+
+impl Failure {
+    fn failed(error: impl ToString) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Runs the command line to its exit code: 0 stopped on request, 1 failed, 2 usage.
+pub fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Forward(arguments) => forward::run(*arguments),
+        #[cfg(feature = "demo")]
+        Command::Demo(arguments) => demo::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed(reason)) => {
+            eprintln!("ferryline: {reason}");
+            ExitCode::from(1)
+        }
+        Err(Failure::Usage(reason)) => {
+            eprintln!("ferryline: {reason}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Sends the log to standard error. `RUST_LOG`, where it is set, decides what is said.
+fn start_log(verbosity: Verbosity) {
+    let default = match (verbosity.quiet, verbosity.verbose) {
+        (true, _) => "off",
+        (false, 0) => "ferryline=warn",
+        (false, 1) => "ferryline=info",
+        (false, 2) => "ferryline=debug",
+        (false, _) => "ferryline=trace,russh=debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(verbosity.verbose > 2);
+    // A second start (in a test) keeps the first log.
+    let _ = if verbosity.verbose == 0 {
+        log.without_time().try_init()
+    } else {
+        log.try_init()
+    };
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("cannot start: {error}")))
+}

@@ -1,0 +1,267 @@
+//! Active data connections: PORT and EPRT, sent on with the address of a remote forward.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use ferryline_grammar::{ExtendedAddress, HostPort};
+
+use super::{
+    answers::answer,
+    event::{ForwardId, Output},
+    machine::Control,
+    queue::{Active, ActiveForm, Key, Request, Stage},
+    transfers::Way,
+};
+
+/// Nobody's FTP client listens below; servers of other protocols do (RFC 2577 §3).
+const LOWEST_DATA_PORT: u16 = 1024;
+
+impl Control {
+    /// Where the data of a PORT or EPRT is to be delivered, or why it is refused.
+    ///
+    /// The address only has to be the client's own; data goes to the control connection's address
+    /// in any case, so that no address from the wire is ever connected to (Q50, Q77).
+    pub(super) fn deliver_to(&self, named: IpAddr, port: u16) -> Result<SocketAddr, String> {
+        let peer = unmapped(self.settings.client_peer.ip());
+        let named = unmapped(named);
+        let own = named == peer
+            || named.is_unspecified()
+            || (peer.is_loopback() && named.is_loopback() && named.is_ipv4() == peer.is_ipv4());
+        if !own {
+            return Err(format!(
+                "{named} is not the address of this control connection ({peer})"
+            ));
+        }
+        if port < LOWEST_DATA_PORT {
+            return Err(format!(
+                "port {port}: ports below {LOWEST_DATA_PORT} are refused"
+            ));
+        }
+        Ok(SocketAddr::new(peer, port))
+    }
+
+    /// A PORT or EPRT has its turn: asks for the remote forward that its line waits for.
+    pub(super) fn open_active(&mut self, key: Key) {
+        let form = self.first_form(key);
+        self.open_active_as(key, form);
+    }
+
+    pub(super) fn active_ready(&mut self, id: ForwardId, address: SocketAddr) {
+        let Some(key) = self.active_request(id) else {
+            self.close_forward(id);
+            return;
+        };
+        if let Some(owed) = self.queue.entry(key)
+            && let Request::Active(active) = &mut owed.request
+        {
+            active.told = Some(address);
+        }
+        self.send_active(key);
+    }
+
+    pub(super) fn active_failed(&mut self, id: ForwardId, reason: &str) {
+        let Some(key) = self.active_request(id) else {
+            return;
+        };
+        self.give_up_active(key, reason);
+    }
+
+    /// A remote forward ended before the server had answered the line that names it.
+    pub(super) fn active_gone(&mut self, id: ForwardId) {
+        if self.queue.iter().any(|owed| {
+            matches!(owed.stage, Stage::Waiting)
+                && matches!(&owed.request, Request::Active(a) if a.forward == Some(id))
+        }) {
+            self.active_failed(id, "the remote forward was lost");
+        }
+    }
+
+    /// The server accepted the line.
+    pub(super) fn active_accepted(&mut self, key: Key) {
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        if let Request::Active(active) = &owed.request
+            && let Some(id) = active.forward
+        {
+            self.use_forward(id);
+        }
+    }
+
+    /// Whether the server's refusal of this line is to be answered by naming the port another way.
+    /// 500, 501, 502 and 522 say that it is the form or the address that it does not take.
+    pub(super) fn names_again(&self, key: Key, code: u16) -> bool {
+        matches!(code, 500 | 501 | 502 | 522) && self.next_form(key).is_some()
+    }
+
+    /// The server refused the line in this form: tries the next.
+    pub(super) fn name_again(&mut self, key: Key) {
+        let Some(next) = self.next_form(key) else {
+            return;
+        };
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        let Request::Active(active) = &mut owed.request else {
+            return;
+        };
+        let (forward, told) = (active.forward, active.told);
+        if told.is_some_and(|told| told.ip() == next.bind()) {
+            if let Request::Active(active) = &mut owed.request {
+                active.sent_as = Some(next);
+            }
+            self.send_active_as(key, next);
+        } else {
+            if let Some(id) = forward {
+                self.close_forward(id);
+            }
+            self.open_active_as(key, next);
+        }
+    }
+
+    /// The server's final refusal: the forward goes.
+    pub(super) fn active_refused(&mut self, key: Key) {
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        if let Request::Active(active) = &owed.request
+            && let Some(id) = active.forward
+        {
+            self.close_forward(id);
+        }
+    }
+
+    /// Notes the form that the server took after it had refused another.
+    pub(super) fn learn_active_form(&mut self, key: Key) {
+        let Some(owed) = self.queue.get(key) else {
+            return;
+        };
+        let Request::Active(active) = &owed.request else {
+            return;
+        };
+        if active.refusal.is_empty() {
+            return;
+        }
+        let before = self.knowledge;
+        match active.sent_as {
+            Some(ActiveForm::EprtIpv6) => self.knowledge.active_over_ipv6 = true,
+            Some(ActiveForm::Port) => self.knowledge.no_eprt = true,
+            _ => {}
+        }
+        if before != self.knowledge {
+            self.outputs.push_back(Output::Learned(self.knowledge));
+        }
+    }
+
+    fn first_form(&self, key: Key) -> ActiveForm {
+        let extended = self
+            .queue
+            .get(key)
+            .is_some_and(|owed| matches!(&owed.request, Request::Active(a) if a.extended));
+        if self.knowledge.active_over_ipv6 {
+            ActiveForm::EprtIpv6
+        } else if extended && (!self.knowledge.no_eprt || self.epsv_all) {
+            ActiveForm::EprtIpv4
+        } else {
+            ActiveForm::Port
+        }
+    }
+
+    fn next_form(&self, key: Key) -> Option<ActiveForm> {
+        let owed = self.queue.get(key)?;
+        let Request::Active(active) = &owed.request else {
+            return None;
+        };
+        match active.sent_as? {
+            ActiveForm::EprtIpv4 => Some(ActiveForm::Port),
+            ActiveForm::Port => Some(ActiveForm::EprtIpv6),
+            ActiveForm::EprtIpv6 => None,
+        }
+    }
+
+    fn open_active_as(&mut self, key: Key, form: ActiveForm) {
+        let id = self.new_forward(Way::Active);
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        let Request::Active(active) = &mut owed.request else {
+            return;
+        };
+        active.forward = Some(id);
+        active.told = None;
+        active.sent_as = Some(form);
+        owed.stage = Stage::Waiting;
+        let deliver_to = active.deliver_to;
+        self.outputs.push_back(Output::OpenRemote {
+            id,
+            bind: form.bind(),
+            deliver_to,
+        });
+    }
+
+    fn send_active(&mut self, key: Key) {
+        let form = self.queue.get(key).and_then(|owed| match &owed.request {
+            Request::Active(active) => active.sent_as,
+            _ => None,
+        });
+        if let Some(form) = form {
+            self.send_active_as(key, form);
+        }
+    }
+
+    /// Writes the line for the forward that stands.
+    fn send_active_as(&mut self, key: Key, form: ActiveForm) {
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        let Request::Active(active) = &owed.request else {
+            return;
+        };
+        let Some(told) = active.told else {
+            return;
+        };
+        let (address, port) = (told.ip(), told.port());
+        let line = match (form, address) {
+            (ActiveForm::Port, IpAddr::V4(address)) => {
+                format!("PORT {}\r\n", HostPort { address, port })
+            }
+            _ => format!("EPRT {}\r\n", ExtendedAddress { address, port }),
+        };
+        self.queue.sent(key);
+        self.send_to_server(Bytes::from(line));
+        self.framing.command_sent();
+    }
+
+    /// No forward can be made (any more): the client gets the server's own refusal where there is
+    /// one, otherwise a 425.
+    fn give_up_active(&mut self, key: Key, reason: &str) {
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        owed.stage = Stage::Answered;
+        let Request::Active(active) = &mut owed.request else {
+            return;
+        };
+        let refusal = std::mem::take(&mut active.refusal);
+        if refusal.is_empty() {
+            owed.out.push_back(answer(425, reason));
+        } else {
+            owed.out.extend(refusal);
+        }
+    }
+
+    fn active_request(&self, id: ForwardId) -> Option<Key> {
+        self.queue
+            .iter()
+            .find(|owed| matches!(&owed.request, Request::Active(Active { forward: Some(f), .. }) if *f == id))
+            .map(|owed| owed.key)
+    }
+}
+
+/// An IPv4-mapped IPv6 address is the IPv4 address that it maps.
+fn unmapped(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    }
+}

@@ -1,0 +1,264 @@
+//! What is done with a line of the client.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferryline_grammar::{
+    Command, EpsvArgument, ExtendedAddress, ExtendedAddressError, HostPort, Line, Verb,
+};
+
+use super::{
+    answers::answer,
+    event::{DataAtEnd, Notice},
+    machine::{Control, verbatim},
+    queue::{Active, Passive, Request, Stage, Transfer},
+};
+
+impl Control {
+    pub(super) fn client_line(&mut self, now: Duration, line: Line) {
+        if !std::mem::replace(&mut self.greeted, true)
+            && let Some(what) = other_protocol(line.text())
+        {
+            self.notice(Notice::NotFtp(what));
+            self.end(DataAtEnd::Abort);
+            return;
+        }
+        let Some(command) = Command::parse(line.text()) else {
+            self.queue.push(Request::Silent, Stage::Unsent(line));
+            return;
+        };
+        self.late_passive |= self.queue.command_came();
+        if hides_command(line.text()) {
+            let reply = answer(500, "a bare carriage return hides a second command");
+            self.queue.push_local(reply, now);
+            return;
+        }
+        match self.decide(&command) {
+            Decision::Answer(reply) => self.queue.push_local(reply, now),
+            Decision::Pass(request) => {
+                // ABOR is for what runs now: it does not wait for what waits (Q60).
+                let at_once = matches!(command.verb, Verb::Abor) && self.queue.has_unsent();
+                let key = self.queue.push(request, Stage::Unsent(line));
+                if at_once {
+                    self.send(key);
+                }
+            }
+        }
+    }
+
+    /// Sends what waits, as far as nothing holds it up.
+    pub(super) fn send_waiting(&mut self) {
+        while let Some(key) = self.queue.next_unsent() {
+            let active = self
+                .queue
+                .get(key)
+                .is_some_and(|owed| matches!(owed.request, Request::Active(_)));
+            if active {
+                self.open_active(key);
+            } else {
+                self.send(key);
+            }
+        }
+    }
+
+    fn decide(&self, command: &Command<'_>) -> Decision {
+        let argument = command.argument;
+        let pass = Decision::Pass;
+        match command.verb {
+            Verb::Abor => pass(Request::Abort),
+            Verb::Appe | Verb::Stor | Verb::Stou => pass(transfer(true)),
+            Verb::List | Verb::Mlsd | Verb::Nlst | Verb::Retr => pass(transfer(false)),
+            Verb::Auth => refuse(
+                502,
+                "AUTH is refused: this connection is already inside SSH",
+            ),
+            Verb::Adat
+            | Verb::Ccc
+            | Verb::Conf
+            | Verb::Enc
+            | Verb::Mic
+            | Verb::Pbsz
+            | Verb::Prot => refuse(
+                502,
+                &format!(
+                    "{} is refused: this connection is already inside SSH",
+                    command.verb.name()
+                ),
+            ),
+            Verb::Lprt => refuse(502, "LPRT is not carried; use PORT or EPRT"),
+            Verb::Lpsv => refuse(502, "LPSV is not carried; use PASV or EPSV"),
+            Verb::Pasv | Verb::Cpsv | Verb::Paw | Verb::Spsv if self.epsv_all => {
+                refuse(501, "EPSV ALL is in force: only EPSV is taken")
+            }
+            Verb::Pasv | Verb::Cpsv | Verb::Paw | Verb::Spsv => match self.passive_refusal() {
+                Some(reason) => refuse(425, reason),
+                None => pass(Request::Passive(Passive::new(false, false))),
+            },
+            Verb::Epsv => self.decide_epsv(EpsvArgument::parse(argument)),
+            Verb::Port | Verb::Eprt if self.epsv_all => {
+                refuse(501, "EPSV ALL is in force: only EPSV is taken")
+            }
+            Verb::Port => match HostPort::parse(argument) {
+                Some(named) => self.decide_active(named.address.into(), named.port, false),
+                None => refuse(
+                    501,
+                    "PORT takes six numbers from 0 to 255: h1,h2,h3,h4,p1,p2",
+                ),
+            },
+            Verb::Eprt => match ExtendedAddress::parse(argument) {
+                Ok(named)
+                    if named.address.is_ipv4() == self.client_is_ipv4()
+                        || named.address.is_unspecified() =>
+                {
+                    self.decide_active(named.address, named.port, true)
+                }
+                Ok(_) | Err(ExtendedAddressError::Family(_)) => self.other_family(),
+                Err(_) => refuse(501, "EPRT takes |1|h.h.h.h|port| or |2|h:h::h|port|"),
+            },
+            Verb::Feat => pass(Request::Feat),
+            Verb::Mode => pass(Request::Mode(
+                argument
+                    .trim_ascii()
+                    .first()
+                    .map_or(b'S', u8::to_ascii_uppercase),
+            )),
+            Verb::Quit => pass(Request::Quit),
+            Verb::Rein => pass(Request::Rein),
+            _ => pass(Request::Other),
+        }
+    }
+
+    /// The argument of EPSV names the family of the *client's* way to its data connection, which
+    /// ends here; the server's own is its own affair.
+    fn decide_epsv(&self, argument: EpsvArgument) -> Decision {
+        let own = if self.client_is_ipv4() { 1 } else { 2 };
+        match argument {
+            EpsvArgument::All => Decision::Pass(Request::EpsvAll),
+            EpsvArgument::Family(family) if family != own => self.other_family(),
+            EpsvArgument::None | EpsvArgument::Family(_) => Decision::Pass(Request::Passive(
+                Passive::new(true, !self.knowledge.no_epsv || self.epsv_all),
+            )),
+            EpsvArgument::Other => refuse(501, "EPSV takes 1, 2, ALL or nothing"),
+        }
+    }
+
+    fn decide_active(&self, address: std::net::IpAddr, port: u16, extended: bool) -> Decision {
+        if !self.settings.server_on_ssh_host {
+            return refuse(
+                425,
+                "active mode needs the FTP server on the SSH server's host; use passive mode",
+            );
+        }
+        match self.deliver_to(address, port) {
+            Ok(deliver_to) => Decision::Pass(Request::Active(Active {
+                extended,
+                deliver_to,
+                forward: None,
+                told: None,
+                sent_as: None,
+                refusal: Vec::new(),
+            })),
+            Err(reason) => refuse(501, &reason),
+        }
+    }
+
+    fn other_family(&self) -> Decision {
+        let own = if self.client_is_ipv4() { 1 } else { 2 };
+        // RFC 2428 §2: the list of families stands in parentheses.
+        refuse(
+            522,
+            &format!("network protocol not supported here, use ({own})"),
+        )
+    }
+
+    fn client_is_ipv4(&self) -> bool {
+        self.settings.client_local.ip().to_canonical().is_ipv4()
+    }
+
+    fn send(&mut self, key: super::queue::Key) {
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        let Stage::Unsent(line) = &owed.stage else {
+            return;
+        };
+        let bytes = match &owed.request {
+            // Telnet signs around it are gone already; the server gets it plain (Q59).
+            Request::Passive(passive) if passive.extended => {
+                Bytes::from_static(if passive.asked_extended {
+                    b"EPSV\r\n"
+                } else {
+                    b"PASV\r\n"
+                })
+            }
+            _ => verbatim(line),
+        };
+        if matches!(owed.request, Request::Silent) {
+            owed.stage = Stage::Answered;
+        } else {
+            self.queue.sent(key);
+        }
+        self.send_to_server(bytes);
+        self.framing.command_sent();
+    }
+}
+
+enum Decision {
+    /// Ferryline answers it; the server never sees it.
+    Answer(Bytes),
+    /// The server answers it.
+    Pass(Request),
+}
+
+fn refuse(code: u16, text: &str) -> Decision {
+    Decision::Answer(answer(code, text))
+}
+
+fn transfer(upload: bool) -> Request {
+    Request::Transfer(Transfer {
+        upload,
+        preliminary: false,
+        early_success: false,
+        forward: None,
+        gate: None,
+    })
+}
+
+/// A browser can be made to send FTP commands in the body of a POST (Q80): what does not begin as
+/// FTP is not taken for FTP later.
+fn other_protocol(text: &[u8]) -> Option<&'static str> {
+    if text.starts_with(&[0x16, 0x03]) {
+        return Some("TLS");
+    }
+    let is_http = text
+        .windows(6)
+        .any(|window| window.eq_ignore_ascii_case(b" HTTP/"));
+    if is_http {
+        return Some("HTTP");
+    }
+    text.starts_with(b"SSH-").then_some("SSH")
+}
+
+/// A bare CR inside a command ends the line for some servers (Q35, Q82). What such a server would
+/// read behind it must not be a command that ferryline would have rewritten or refused.
+fn hides_command(text: &[u8]) -> bool {
+    text.split(|&byte| byte == b'\r').skip(1).any(|rest| {
+        let rest = rest.strip_prefix(b"\0").unwrap_or(rest);
+        Command::parse(rest).is_some_and(|command| {
+            matches!(
+                command.verb,
+                Verb::Adat
+                    | Verb::Auth
+                    | Verb::Cpsv
+                    | Verb::Eprt
+                    | Verb::Epsv
+                    | Verb::Lprt
+                    | Verb::Lpsv
+                    | Verb::Pasv
+                    | Verb::Paw
+                    | Verb::Port
+                    | Verb::Spsv
+            )
+        })
+    })
+}

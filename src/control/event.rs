@@ -1,0 +1,194 @@
+//! What the state machine is told, and what it asks for.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
+
+use bytes::Bytes;
+
+use super::settings::Knowledge;
+
+/// Names one forward of a session: the way of one data connection. Never used twice in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ForwardId(u32);
+
+impl ForwardId {
+    /// The number by which logs and transcripts call the forward.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    pub(super) const fn first() -> Self {
+        Self(1)
+    }
+
+    pub(super) const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
+
+impl fmt::Display for ForwardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A host and port as the SSH server is asked to reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// A name, resolved by the SSH server, or an address.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// What became of a forward: the driver's side of an [`Output::OpenLocal`] or
+/// [`Output::OpenRemote`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForwardEvent {
+    /// Somebody uses it: the client has connected (local forward) or the SSH server has passed on a
+    /// connection of the FTP server's (remote forward), and the other half of the way is being
+    /// made. From here on the FTP server may speak of a transfer over it.
+    Claimed,
+    /// The data connection stands, end to end. For a local forward, `target` is the place in the
+    /// list of targets of the one that was reached; 0 for a remote forward.
+    Connected {
+        /// Index into the targets of the [`Output::OpenLocal`].
+        target: usize,
+    },
+    /// All that the server sent was handed to the client, up to the end of file, or (as the answer
+    /// to an [`Output::Drain`]) all that had come in by then.
+    Drained,
+    /// The forward is gone: its data connection ended, its listener closed, or it was cut.
+    Ended,
+    /// It could not be made; a short reason in ASCII that names who refused.
+    Failed(String),
+    /// Data moved towards the client since the last time this was said. Told at most once a second.
+    Progress,
+    /// It stands: the listener is bound (local forward), or the SSH server has bound its own
+    /// (remote forward). The address is the one to be told to the peer.
+    Ready(SocketAddr),
+}
+
+/// How one side of the control connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// An orderly end of file.
+    Eof,
+    /// A line longer than its limit, of so many bytes.
+    LineTooLong(usize),
+    /// The connection broke (towards the server: the SSH session was lost).
+    Lost,
+    /// A NUL where FTP allows none.
+    Nul,
+}
+
+/// What is to become of data connections that still run when the session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataAtEnd {
+    /// Reset: neither side may take what it has for a complete file.
+    Abort,
+    /// Let them run to their end.
+    Finish,
+}
+
+/// What the driver is to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Close this forward: the listener, the remote forward, and, where one stands, the data
+    /// connection, by a reset. Answered by [`ForwardEvent::Ended`] or not at all.
+    Close(ForwardId),
+    /// Say [`ForwardEvent::Drained`] as soon as nothing that came from the server is left to hand
+    /// to the client (transfer modes that keep the data connection open).
+    Drain(ForwardId),
+    /// The session is over: write what is left to write, close both control connections.
+    End(DataAtEnd),
+    /// The client will send no more: pass its end of file on to the server.
+    FinishServer,
+    /// Something was learned of this FTP server that its next sessions can start from.
+    Learned(Knowledge),
+    /// A word for the log.
+    Notice(Notice),
+    /// Listen for the client; when it connects, connect it to the first target that can be
+    /// reached through the SSH server.
+    OpenLocal {
+        /// The forward's name.
+        id: ForwardId,
+        /// Where the FTP server listens, in the order of preference.
+        targets: Vec<Target>,
+    },
+    /// Have the SSH server listen on this loopback address; what connects there is connected to
+    /// the client's listener.
+    OpenRemote {
+        /// The forward's name.
+        id: ForwardId,
+        /// The address to bind on the SSH server's host.
+        bind: IpAddr,
+        /// The client's listener.
+        deliver_to: SocketAddr,
+    },
+    /// Write to the client's control connection.
+    ToClient(Bytes),
+    /// Write to the server's control connection.
+    ToServer(Bytes),
+}
+
+/// Something an operator may want to read in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The client's first line is another protocol's.
+    NotFtp(&'static str),
+    /// A passive reply named another address than the control connection's host.
+    OtherDataHost {
+        /// What the reply named.
+        named: IpAddr,
+        /// The host that is used instead.
+        used: String,
+    },
+    /// A final reply was let go although its data had not moved for a while.
+    StalledTransfer(ForwardId),
+    /// A forward that nobody used in time was closed.
+    UnusedForward(ForwardId),
+    /// A passive reply that answers no request was withheld.
+    Withheld(u16),
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFtp(what) => write!(
+                f,
+                "the client speaks {what}, not FTP; its session is ended (a browser or another \
+                 program was pointed at this port)"
+            ),
+            Self::OtherDataHost { named, used } => write!(
+                f,
+                "the FTP server's passive reply names {named}; the data connection goes to {used}, \
+                 the host of the control connection (--data-host reply follows the reply)"
+            ),
+            Self::StalledTransfer(id) => write!(
+                f,
+                "data connection {id}: the client has not taken any data for a while; the final \
+                 reply is passed on before the data"
+            ),
+            Self::UnusedForward(id) => {
+                write!(f, "data connection {id}: nobody connected in time; closed")
+            }
+            Self::Withheld(code) => write!(
+                f,
+                "the FTP server sent a {code} that answers no request; its text was withheld"
+            ),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! [`Control`]: the machine's face. What it does with each input is in its neighbours.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use ferryline_grammar::{Frame, Line, ReplyFraming};
+
+use super::{
+    answers::answer,
+    event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output},
+    queue::{Queue, Request},
+    replies::Route,
+    settings::{Knowledge, Settings},
+    transfers::{Forward, TransferMode},
+};
+
+/// One FTP session between a client and a server: rewrites what names a data connection, and
+/// passes all else on as it is.
+///
+/// # How to drive it
+///
+/// Three kinds of methods:
+///
+/// - *Inputs*: [`client`](Self::client) and [`server`](Self::server) take what the line codecs
+///   decoded, in order; [`client_ended`](Self::client_ended) and
+///   [`server_ended`](Self::server_ended) come once each, after the last line of that side;
+///   [`forward`](Self::forward) tells what became of a forward; [`timeout`](Self::timeout) is due at
+///   [`poll_timeout`](Self::poll_timeout); [`stop`](Self::stop) winds the session up.
+///   Each takes `now`, the time since the session began, which never goes back.
+/// - *Outputs*: [`poll_output`](Self::poll_output), to be called after every input until it gives
+///   `None`, and carried out in that order. What is asked for on behalf of a forward is answered
+///   through [`forward`](Self::forward). After [`Output::End`] there is nothing more to do.
+/// - *Flow*: while [`wants_client`](Self::wants_client) or [`wants_server`](Self::wants_server) is
+///   false, that side should not be read: this is what bounds the machine's memory.
+///
+/// A forward's events must come in their causal order: [`ForwardEvent::Claimed`] before any line
+/// that the server sent after it had accepted that connection.
+#[derive(Debug)]
+pub struct Control {
+    pub(super) settings: Settings,
+    pub(super) knowledge: Knowledge,
+    pub(super) queue: Queue,
+    pub(super) framing: ReplyFraming,
+    /// Where the lines of the server's current reply go.
+    pub(super) route: Route,
+    /// Forwards that are not known to be gone.
+    pub(super) forwards: BTreeMap<ForwardId, Forward>,
+    pub(super) next_forward: ForwardId,
+    /// The forward that the next transfer will use.
+    pub(super) current: Option<ForwardId>,
+    pub(super) mode: TransferMode,
+    pub(super) epsv_all: bool,
+    /// A passive request was answered by something else; its reply may come late (Q23).
+    pub(super) late_passive: bool,
+    /// The first line of the client has come.
+    pub(super) greeted: bool,
+    /// The server's passive replies were found to name another host, and the log says so.
+    pub(super) other_host_noted: bool,
+    /// The server has said that it closes (221, 421).
+    pub(super) farewell: bool,
+    pub(super) outputs: VecDeque<Output>,
+    client: Side,
+    server: Side,
+    stopping: bool,
+    finish_server: FinishServer,
+    over: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Open,
+    Ended(Ending),
+}
+
+/// The client's end of file on its way to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FinishServer {
+    No,
+    /// As soon as the client's last line has been sent.
+    Due,
+    /// Passed on; the server may take until then to close.
+    Done(Duration),
+}
+
+impl Control {
+    /// A session whose control connections both stand, before the server's greeting.
+    pub fn new(settings: Settings, knowledge: Knowledge) -> Self {
+        Self {
+            settings,
+            knowledge,
+            queue: Queue::new(),
+            framing: ReplyFraming::default(),
+            route: Route::None,
+            forwards: BTreeMap::new(),
+            next_forward: ForwardId::first(),
+            current: None,
+            mode: TransferMode::Stream,
+            epsv_all: false,
+            late_passive: false,
+            greeted: false,
+            other_host_noted: false,
+            farewell: false,
+            outputs: VecDeque::new(),
+            client: Side::Open,
+            server: Side::Open,
+            stopping: false,
+            finish_server: FinishServer::No,
+            over: false,
+        }
+    }
+
+    /// What the client sent.
+    pub fn client(&mut self, now: Duration, frame: Frame) {
+        if self.over || self.client != Side::Open {
+            return;
+        }
+        match frame {
+            Frame::Line(line) => self.client_line(now, line),
+            Frame::Negotiation(asked) => self
+                .outputs
+                .push_back(Output::ToClient(Bytes::copy_from_slice(&asked.refusal()))),
+        }
+        self.settle(now);
+    }
+
+    /// What the server sent.
+    pub fn server(&mut self, now: Duration, frame: Frame) {
+        if self.over || self.server != Side::Open {
+            return;
+        }
+        match frame {
+            Frame::Line(line) => self.server_line(now, line),
+            Frame::Negotiation(asked) => self
+                .outputs
+                .push_back(Output::ToServer(Bytes::copy_from_slice(&asked.refusal()))),
+        }
+        self.settle(now);
+    }
+
+    /// The client's side ended.
+    pub fn client_ended(&mut self, now: Duration, ending: Ending) {
+        if self.over || self.client != Side::Open {
+            return;
+        }
+        self.client = Side::Ended(ending);
+        match ending {
+            Ending::Eof => self.finish_server = FinishServer::Due,
+            Ending::LineTooLong(limit) => {
+                let text = format!("a command line longer than {limit} bytes; the session ends");
+                self.end_with(500, &text);
+            }
+            Ending::Lost => self.end(DataAtEnd::Abort),
+            Ending::Nul => self.end_with(500, "a NUL in a command line; the session ends"),
+        }
+        self.settle(now);
+    }
+
+    /// The server's side ended.
+    pub fn server_ended(&mut self, now: Duration, ending: Ending) {
+        if self.over || self.server != Side::Open {
+            return;
+        }
+        self.server = Side::Ended(ending);
+        match ending {
+            // A final reply that waits for its data is waited for: see `settle`.
+            Ending::Eof => {}
+            Ending::LineTooLong(limit) => self.end_with(
+                421,
+                &format!("the FTP server sent a reply line longer than {limit} bytes"),
+            ),
+            Ending::Lost => self.end_with(421, "the SSH connection was lost"),
+            Ending::Nul => self.end_with(421, "the FTP server sent a NUL in a reply"),
+        }
+        self.settle(now);
+    }
+
+    /// What became of a forward. Names that are not known (any more) are ignored.
+    pub fn forward(&mut self, now: Duration, id: ForwardId, event: ForwardEvent) {
+        if self.over {
+            return;
+        }
+        self.forward_event(now, id, event);
+        self.settle(now);
+    }
+
+    /// Time has passed.
+    pub fn timeout(&mut self, now: Duration) {
+        if self.over {
+            return;
+        }
+        self.expire_forwards(now);
+        if let FinishServer::Done(until) = self.finish_server
+            && now >= until
+            && !self.queue.transfer_running()
+        {
+            self.end(DataAtEnd::Finish);
+        }
+        self.settle(now);
+    }
+
+    /// Ferryline is to stop: a running transfer may end first, then the client gets a 421.
+    pub fn stop(&mut self, now: Duration) {
+        if self.over {
+            return;
+        }
+        self.stopping = true;
+        self.settle(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`timeout`](Self::timeout) is to be called, unless something comes before.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        if self.over {
+            return None;
+        }
+        let farewell = match self.finish_server {
+            FinishServer::Done(until) if !self.queue.transfer_running() => Some(until),
+            _ => None,
+        };
+        [
+            farewell,
+            self.forward_deadline(),
+            self.queue.deadline(self.settings.limits.missing_reply),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Whether the client should be read.
+    pub fn wants_client(&self) -> bool {
+        self.client == Side::Open
+            && !self.is_over()
+            && self.queue.len() < self.settings.limits.requests
+    }
+
+    /// Whether the server should be read.
+    pub fn wants_server(&self) -> bool {
+        self.server == Side::Open
+            && !self.is_over()
+            && self.queue.held_bytes() < self.settings.limits.held_bytes
+    }
+
+    /// Whether the session has ended; [`Output::End`] has been given out or is about to be.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    pub(super) fn notice(&mut self, notice: Notice) {
+        self.outputs.push_back(Output::Notice(notice));
+    }
+
+    pub(super) fn send_to_server(&mut self, bytes: Bytes) {
+        self.outputs.push_back(Output::ToServer(bytes));
+    }
+
+    /// Ends the session with a last word to the client.
+    pub(super) fn end_with(&mut self, code: u16, text: &str) {
+        if !self.farewell {
+            self.farewell = true;
+            self.outputs.push_back(Output::ToClient(answer(code, text)));
+        }
+        self.end(DataAtEnd::Abort);
+    }
+
+    pub(super) fn end(&mut self, data: DataAtEnd) {
+        if self.over {
+            return;
+        }
+        self.over = true;
+        let forwards = std::mem::take(&mut self.forwards);
+        for (id, forward) in forwards {
+            if data == DataAtEnd::Abort || !forward.is_connected() {
+                self.outputs.push_back(Output::Close(id));
+            }
+        }
+        self.outputs.push_back(Output::End(data));
+    }
+
+    /// Carries on with all that an input has made possible.
+    fn settle(&mut self, now: Duration) {
+        if self.over {
+            return;
+        }
+        self.send_waiting();
+        self.flush(now);
+        if self.finish_server == FinishServer::Due && !self.queue.has_unsent() {
+            self.outputs.push_back(Output::FinishServer);
+            self.finish_server = FinishServer::Done(now + self.settings.limits.farewell);
+        }
+        let data_awaited = self
+            .queue
+            .iter()
+            .any(|owed| matches!(&owed.request, Request::Transfer(t) if t.gate.is_some()));
+        if self.server != Side::Open && !data_awaited {
+            self.end(DataAtEnd::Finish);
+        } else if self.stopping && !self.queue.transfer_running() {
+            self.end_with(421, "the tunnel is being shut down");
+        }
+    }
+
+    fn flush(&mut self, now: Duration) {
+        let patience = self.settings.limits.missing_reply;
+        self.queue.flush(now, patience, &mut self.outputs);
+    }
+}
+
+/// The bytes of a line exactly as they came.
+pub(super) fn verbatim(line: &Line) -> Bytes {
+    line.clone().into_bytes()
+}

@@ -1,0 +1,39 @@
+//! The state machine between an FTP client and its FTP server.
+//!
+//! Sans-IO: no sockets, no SSH, no clock. It is told what came in and says what is to go out; the
+//! live proxy and the replay of recorded sessions drive the same machine. [`Control`] states how
+//! it is to be used.
+//!
+//! # Layout
+//!
+//! - `machine`: [`Control`] itself, its inputs and its outputs
+//! - `commands`: what is done with a line of the client
+//! - `replies`: what is done with a line of the server
+//! - `active`, `passive`: the two kinds of data connection, from request to answer
+//! - `transfers`: which data connection a transfer uses, and when its final reply may pass
+//! - `queue`: the answers that are owed to the client, and which reply answers which request
+//! - `event`, `settings`: what goes in and comes out, in words; `answers`: ferryline's own replies
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod active;
+mod answers;
+mod commands;
+mod event;
+mod feat;
+mod machine;
+mod passive;
+mod queue;
+mod replies;
+mod settings;
+mod transfers;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    answers::refusal,
+    event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output, Target},
+    machine::Control,
+    settings::{DataHost, Knowledge, Limits, Settings},
+};

@@ -1,0 +1,228 @@
+//! Passive data connections: PASV and EPSV, answered by 227 and 229 once a local forward stands.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+use ferryline_grammar::{
+    HostPort, PassiveEndpoint, PassiveReplyError, ReplyCode, parse_passive_reply, render_227,
+    render_229,
+};
+
+use super::{
+    answers::answer,
+    event::{ForwardId, Notice, Output, Target},
+    machine::Control,
+    queue::{Key, Passive, Request, Stage},
+    settings::DataHost,
+    transfers::Way,
+};
+
+/// Ports below are for servers that nobody has in mind when a file is fetched.
+const LOWEST_DATA_PORT: u16 = 1024;
+
+impl Control {
+    /// The server's passive reply is complete: asks for the forward, or says why there is none.
+    pub(super) fn passive_reply(&mut self, key: Key, code: ReplyCode) {
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        let Request::Passive(passive) = &mut owed.request else {
+            return;
+        };
+        let reply = std::mem::take(&mut passive.reply);
+        let endpoint = parse_passive_reply(code, reply.iter().map(Bytes::as_ref));
+        owed.stage = Stage::Answered;
+        match endpoint
+            .map_err(|error| why(code, &error))
+            .and_then(|endpoint| self.targets(&endpoint))
+        {
+            Ok(targets) => {
+                let id = self.new_forward(Way::Passive {
+                    targets: targets.len(),
+                });
+                if let Some(owed) = self.queue.entry(key) {
+                    owed.held = true;
+                    if let Request::Passive(passive) = &mut owed.request {
+                        passive.forward = Some(id);
+                    }
+                }
+                self.outputs.push_back(Output::OpenLocal { id, targets });
+            }
+            Err(reason) => self.queue.append(key, answer(425, &reason)),
+        }
+    }
+
+    /// Whether a reply other than 227 and 229 to a passive request means: ask in the other form.
+    pub(super) fn asks_again(&self, key: Key, code: u16) -> bool {
+        let Some(Request::Passive(passive)) = self.queue.get(key).map(|owed| &owed.request) else {
+            return false;
+        };
+        // After EPSV ALL the server must be sent no PASV (RFC 2428 §4).
+        passive.asked_extended
+            && !passive.asked_again
+            && !self.epsv_all
+            && (matches!(code, 200..=299) || matches!(code, 500..=599) && code != 530)
+    }
+
+    /// EPSV was refused: asks for the same by PASV.
+    pub(super) fn ask_again(&mut self, key: Key) {
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        let Request::Passive(passive) = &mut owed.request else {
+            return;
+        };
+        passive.asked_again = true;
+        passive.asked_extended = false;
+        self.queue.sent(key);
+        self.send_to_server(Bytes::from_static(b"PASV\r\n"));
+        self.knowledge.no_epsv = true;
+        self.outputs.push_back(Output::Learned(self.knowledge));
+    }
+
+    pub(super) fn passive_ready(&mut self, id: ForwardId, address: SocketAddr) {
+        let Some(owed) = self
+            .queue
+            .iter_mut()
+            .find(|owed| waits_for(&owed.request, id))
+        else {
+            self.close_forward(id);
+            return;
+        };
+        let Request::Passive(Passive { extended, .. }) = owed.request else {
+            return;
+        };
+        owed.held = false;
+        let reply = if extended {
+            Some(render_229(address.port()))
+        } else {
+            ipv4_of(address.ip()).map(|address_v4| {
+                render_227(HostPort {
+                    address: address_v4,
+                    port: address.port(),
+                })
+            })
+        };
+        match reply {
+            Some(reply) => {
+                owed.out.push_back(Bytes::from(reply + "\r\n"));
+                self.use_forward(id);
+            }
+            None => {
+                owed.out.push_back(answer(
+                    425,
+                    "PASV cannot name an IPv6 address; use EPSV, or connect to 127.0.0.1",
+                ));
+                self.close_forward(id);
+            }
+        }
+    }
+
+    /// Returns whether the forward was a passive request's.
+    pub(super) fn passive_failed(&mut self, id: ForwardId, reason: &str) -> bool {
+        let Some(owed) = self
+            .queue
+            .iter_mut()
+            .find(|owed| waits_for(&owed.request, id))
+        else {
+            return false;
+        };
+        owed.held = false;
+        owed.out.push_back(answer(425, reason));
+        true
+    }
+
+    /// A request that is answered without the server: PASV over a client leg that it cannot name.
+    pub(super) fn passive_refusal(&self) -> Option<&'static str> {
+        ipv4_of(self.settings.client_local.ip())
+            .is_none()
+            .then_some("PASV cannot name an IPv6 address; use EPSV, or connect to 127.0.0.1")
+    }
+
+    fn targets(&mut self, endpoint: &PassiveEndpoint) -> Result<Vec<Target>, String> {
+        let port = endpoint.port;
+        if port < LOWEST_DATA_PORT {
+            return Err(format!(
+                "the FTP server's passive reply names port {port}; ports below {LOWEST_DATA_PORT} \
+                 are refused"
+            ));
+        }
+        let control = Target {
+            host: self.settings.server_host.clone(),
+            port,
+        };
+        // A blank address, or 0.0.0.0 (Q10), means the control connection's host.
+        let named = endpoint
+            .address
+            .filter(|address| !address.is_unspecified() && address.to_string() != control.host);
+        let Some(named) = named else {
+            return Ok(vec![control]);
+        };
+        let reply = Target {
+            host: named.to_string(),
+            port,
+        };
+        let usable = usable(named, &self.settings.server_host);
+        match self.settings.data_host {
+            DataHost::Auto if !usable => Ok(vec![control]),
+            DataHost::Auto if self.knowledge.reply_address_works => Ok(vec![reply]),
+            DataHost::Auto => Ok(vec![control, reply]),
+            DataHost::Control => {
+                let expected = is_local_name(&control.host) && named.is_loopback();
+                if !expected && !std::mem::replace(&mut self.other_host_noted, true) {
+                    self.notice(Notice::OtherDataHost {
+                        named,
+                        used: control.host.clone(),
+                    });
+                }
+                Ok(vec![control])
+            }
+            DataHost::Reply if usable => Ok(vec![reply]),
+            DataHost::Reply => Err(format!(
+                "the FTP server's passive reply names {named}, which is not an address that another \
+                 host can have; use --data-host control"
+            )),
+        }
+    }
+}
+
+fn waits_for(request: &Request, id: ForwardId) -> bool {
+    matches!(request, Request::Passive(passive) if passive.forward == Some(id))
+}
+
+fn why(code: ReplyCode, error: &PassiveReplyError) -> String {
+    match error {
+        PassiveReplyError::Port => {
+            format!("the FTP server's {code} names no port between 1 and 65535")
+        }
+        _ => format!("the FTP server's {code} names no address and port that can be understood"),
+    }
+}
+
+/// The IPv4 address that a 227 can carry for this address of ours.
+fn ipv4_of(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(v4) => Some(v4),
+        IpAddr::V6(v6) => v6.to_ipv4_mapped(),
+    }
+}
+
+fn is_local_name(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|a| a.is_loopback())
+}
+
+/// Whether the address in a reply may be dialled: never one that means the SSH server's own host
+/// or link, unless the FTP server was addressed that way (Q78).
+fn usable(address: IpAddr, server_host: &str) -> bool {
+    let local_to_host = match address {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_multicast() || v4.is_broadcast(),
+        IpAddr::V6(v6) => {
+            v6.is_unicast_link_local()
+                || v6.is_multicast()
+                || v6
+                    .to_ipv4_mapped()
+                    .is_some_and(|v4| v4.is_loopback() || v4.is_link_local() || v4.is_unspecified())
+        }
+    };
+    !local_to_host && (!address.is_loopback() || is_local_name(server_host))
+}

@@ -1,0 +1,79 @@
+//! What a session knows before its first line.
+
+use std::{net::SocketAddr, time::Duration};
+
+/// The fixed facts and choices of one session.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The client's end of its control connection: where active data connections are delivered.
+    pub client_peer: SocketAddr,
+    /// Our end of the client's control connection: its address is the one told in 227.
+    pub client_local: SocketAddr,
+    /// The FTP server's host, as the SSH server is asked for it.
+    pub server_host: String,
+    /// Which host a passive data connection goes to.
+    pub data_host: DataHost,
+    /// Whether the FTP server sits on the SSH server's host, so that a remote forward on that
+    /// host's loopback reaches it.
+    pub server_on_ssh_host: bool,
+    /// The bounds of this session.
+    pub limits: Limits,
+}
+
+/// Which host a passive data connection goes to (`--data-host`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DataHost {
+    /// The control connection's host; where that is refused, the address in the reply.
+    Auto,
+    /// The host of the control connection, with the port of the reply.
+    #[default]
+    Control,
+    /// The address in the 227.
+    Reply,
+}
+
+/// Bounds on what a session may hold and how long it waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Requests that may be under way at once; more wait in the client's socket.
+    pub requests: usize,
+    /// Bytes of replies that may be held back; more wait in the server's socket.
+    pub held_bytes: usize,
+    /// How long a passive data connection is waited for.
+    pub unused_forward: Duration,
+    /// How long a final reply waits for data that does not move.
+    pub stalled_data: Duration,
+    /// How long an answer of ferryline's own waits for an earlier reply of the server's that may
+    /// never come (an `ABOR` that was answered by one reply where two are customary).
+    pub missing_reply: Duration,
+    /// How long the server may take to close after the client's end of file.
+    pub farewell: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests: 64,
+            held_bytes: 256 * 1024,
+            unused_forward: Duration::from_secs(60),
+            stalled_data: Duration::from_secs(30),
+            missing_reply: Duration::from_secs(5),
+            farewell: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What earlier sessions with the same FTP server found out. It only ever saves round trips: a
+/// session that starts without it learns the same again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Knowledge {
+    /// The server does not serve EPSV: PASV is asked at once.
+    pub no_epsv: bool,
+    /// The server does not serve EPRT with an IPv4 address: PORT is sent at once.
+    pub no_eprt: bool,
+    /// The server is reached over IPv6 and refuses an IPv4 PORT: EPRT with `::1` is sent at once.
+    pub active_over_ipv6: bool,
+    /// With [`DataHost::Auto`]: the control connection's host was refused and the reply's address
+    /// worked.
+    pub reply_address_works: bool,
+}

@@ -1,0 +1,10 @@
+//! Tests of the state machine: scripted peers, forwards that come when the test says, no clock.
+
+mod active;
+mod bench;
+mod framing;
+mod invariants;
+mod order;
+mod passive;
+mod session;
+mod transfers;

@@ -1,0 +1,160 @@
+//! Beginnings and ends.
+
+use super::bench::{Bench, settings};
+use crate::control::{Ending, ForwardEvent};
+
+#[test]
+fn q80_a_browser_is_not_an_ftp_client() {
+    for line in [
+        "POST / HTTP/1.1",
+        "GET /x http/1.0",
+        "\u{16}\u{3}\u{1}",
+        "SSH-2.0-x",
+    ] {
+        let mut bench = Bench::new(settings());
+        let line = if line.starts_with('\u{16}') {
+            "\x16\x03\x01abc"
+        } else {
+            line
+        };
+        bench.client(line, &["! end, abort"]);
+        bench.client("PORT 127,0,0,1,200,13", &[]);
+    }
+}
+
+#[test]
+fn q63_a_command_that_is_too_long_ends_the_session() {
+    let mut bench = Bench::local();
+    bench.client_ended(
+        Ending::LineTooLong(8192),
+        &[
+            "C< 500 ferryline: a command line longer than 8192 bytes; the session ends",
+            "! end, abort",
+        ],
+    );
+}
+
+#[test]
+fn a_nul_ends_the_session() {
+    let mut bench = Bench::local();
+    bench.client_ended(
+        Ending::Nul,
+        &[
+            "C< 500 ferryline: a NUL in a command line; the session ends",
+            "! end, abort",
+        ],
+    );
+    let mut bench = Bench::local();
+    bench.server_ended(
+        Ending::Nul,
+        &[
+            "C< 421 ferryline: the FTP server sent a NUL in a reply",
+            "! end, abort",
+        ],
+    );
+}
+
+#[test]
+fn q89_a_lost_ssh_session_is_a_421() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server_ended(
+        Ending::Lost,
+        &[
+            "C< 421 ferryline: the SSH connection was lost",
+            "! close 1",
+            "! end, abort",
+        ],
+    );
+}
+
+#[test]
+fn q76_a_client_that_just_closes() {
+    let mut bench = Bench::local();
+    bench.client_ended(Ending::Eof, &["! finish server"]);
+    bench.server_ended(Ending::Eof, &["! end"]);
+}
+
+#[test]
+fn q76_the_last_commands_of_a_client_that_closes_are_sent_first() {
+    let mut bench = Bench::local();
+    bench.client(
+        "PORT 127,0,0,1,200,13",
+        &["! remote 1 127.0.0.1 to 127.0.0.1:51213"],
+    );
+    bench.client("QUIT", &[]);
+    bench.client_ended(Ending::Eof, &[]);
+    bench.ready(
+        1,
+        "127.0.0.1:40000",
+        &["S> PORT 127,0,0,1,156,64", "S> QUIT", "! finish server"],
+    );
+    bench.server("200 ok", &["C< 200 ok"]);
+    bench.server("221 bye", &["C< 221 bye"]);
+    bench.server_ended(Ending::Eof, &["! close 1", "! end"]);
+}
+
+#[test]
+fn a_server_that_does_not_close_after_the_clients_end() {
+    let mut bench = Bench::local();
+    bench.client_ended(Ending::Eof, &["! finish server"]);
+    bench.wait(30, &["! end"]);
+}
+
+#[test]
+fn q69_a_transfer_goes_on_after_quit() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.client("QUIT", &["S> QUIT"]);
+    bench.server("221 bye", &["C< 221 bye"]);
+    bench.server_ended(Ending::Eof, &["! end"]);
+}
+
+#[test]
+fn a_reset_client_takes_its_data_with_it() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client_ended(Ending::Lost, &["! close 1", "! end, abort"]);
+}
+
+#[test]
+fn stopping_lets_a_transfer_end() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.stop(&[]);
+    bench.event(1, ForwardEvent::Drained, &[]);
+    bench.server(
+        "226 done",
+        &[
+            "C< 226 done",
+            "C< 421 ferryline: the tunnel is being shut down",
+            "! close 1",
+            "! end, abort",
+        ],
+    );
+}
+
+#[test]
+fn stopping_an_idle_session() {
+    let mut bench = Bench::local();
+    bench.stop(&[
+        "C< 421 ferryline: the tunnel is being shut down",
+        "! end, abort",
+    ]);
+}
+
+#[test]
+fn q67_rein_resets_what_epsv_all_had_set() {
+    let mut bench = Bench::local();
+    bench.client("EPSV ALL", &["S> EPSV ALL"]);
+    bench.server("200 ok", &["C< 200 ok"]);
+    bench.client("REIN", &["S> REIN"]);
+    bench.server("220 again", &["C< 220 again"]);
+    bench.client("PASV", &["S> PASV"]);
+}

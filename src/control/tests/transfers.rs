@@ -1,0 +1,249 @@
+//! Which data connection a transfer uses, and when its final reply may pass.
+
+use super::bench::Bench;
+use crate::control::{Ending, ForwardEvent};
+
+#[test]
+fn q43_a_226_waits_for_the_data() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server("226 done", &[]);
+    bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
+    bench.event(1, ForwardEvent::Ended, &[]);
+}
+
+#[test]
+fn q43_what_comes_behind_a_waiting_226_waits_too() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.client("NOOP", &["S> NOOP"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server("226-Options: -l", &[]);
+    bench.server("226 done", &[]);
+    bench.server("200 ok", &[]);
+    bench.event(
+        1,
+        ForwardEvent::Drained,
+        &["C< 226-Options: -l", "C< 226 done", "C< 200 ok"],
+    );
+}
+
+#[test]
+fn a_226_after_the_data_passes_at_once() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.event(1, ForwardEvent::Drained, &[]);
+    bench.event(1, ForwardEvent::Ended, &[]);
+    bench.server("226 done", &["C< 226 done"]);
+}
+
+#[test]
+fn the_reply_to_an_upload_needs_no_wait() {
+    for verb in ["STOR f", "APPE f", "STOU"] {
+        let mut bench = Bench::local();
+        bench.passive_connected(1);
+        bench.client(verb, &[&format!("S> {verb}")]);
+        bench.server("150 go on", &["C< 150 go on"]);
+        bench.server("226 stored", &["C< 226 stored"]);
+    }
+}
+
+#[test]
+fn a_reply_is_not_lost_with_data_that_stalls() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server("226 done", &[]);
+    bench.wait(29, &[]);
+    bench.event(1, ForwardEvent::Progress, &[]);
+    bench.wait(29, &[]);
+    bench.wait(1, &["C< 226 done"]);
+}
+
+#[test]
+fn a_transfer_that_never_began_is_answered_at_once() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR nofile", &["S> RETR nofile"]);
+    bench.server("550 no such file", &["C< 550 no such file"]);
+}
+
+#[test]
+fn q45_a_listener_goes_with_its_failed_transfer() {
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+    bench.ready(
+        1,
+        "127.0.0.1:51213",
+        &["C< 227 Entering Passive Mode (127,0,0,1,200,13)."],
+    );
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("425 nobody came", &["! close 1", "C< 425 nobody came"]);
+}
+
+#[test]
+fn q71_a_noop_answered_before_the_transfers_end() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.client("NOOP", &["S> NOOP"]);
+    bench.server("200 NOOP ok", &["C< 200 NOOP ok"]);
+    bench.server("226 done", &[]);
+    bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
+}
+
+#[test]
+fn q42_200_then_150_then_226() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("LIST", &["S> LIST"]);
+    bench.server("200 starting", &["C< 200 starting"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server("226 done", &[]);
+    bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
+}
+
+#[test]
+fn q44_abor_answered_by_two_replies() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.client("ABOR", &["S> ABOR"]);
+    bench.event(1, ForwardEvent::Ended, &[]);
+    bench.server("426 transfer aborted", &["C< 426 transfer aborted"]);
+    bench.server("226 abort successful", &["C< 226 abort successful"]);
+    bench.client("NOOP", &["S> NOOP"]);
+    bench.server("200 ok", &["C< 200 ok"]);
+}
+
+#[test]
+fn q44_abor_answered_by_one_reply() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.client("ABOR", &["S> ABOR"]);
+    bench.event(1, ForwardEvent::Ended, &[]);
+    bench.server("226 done", &["C< 226 done"]);
+    // The next replies still find their requests, and ferryline's own answers their place.
+    bench.passive_connected(2);
+    bench.client("NOOP", &["S> NOOP"]);
+    bench.server("200 ok", &["C< 200 ok"]);
+}
+
+#[test]
+fn q44_an_answer_of_ours_does_not_wait_for_a_reply_that_never_comes() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.client("ABOR", &["S> ABOR"]);
+    bench.event(1, ForwardEvent::Ended, &[]);
+    bench.server("226 done", &["C< 226 done"]);
+    bench.client("LPSV", &[]);
+    bench.wait(
+        5,
+        &["C< 502 ferryline: LPSV is not carried; use PASV or EPSV"],
+    );
+}
+
+#[test]
+fn q73_a_kept_data_connection_serves_the_next_transfer() {
+    let mut bench = Bench::local();
+    bench.client("MODE B", &["S> MODE B"]);
+    bench.server("200 block mode", &["C< 200 block mode"]);
+    bench.passive_connected(1);
+    for _ in 0..2 {
+        bench.client("RETR f", &["S> RETR f"]);
+        bench.server("150 here it comes", &["C< 150 here it comes"]);
+        bench.server("250 done, connection stays", &["! drain 1"]);
+        bench.event(1, ForwardEvent::Drained, &["C< 250 done, connection stays"]);
+    }
+}
+
+#[test]
+fn a_226_is_kept_when_the_server_closes_behind_it() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.client("QUIT", &["S> QUIT"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server("226 done", &[]);
+    bench.server("221 bye", &[]);
+    bench.server_ended(Ending::Eof, &[]);
+    bench.event(
+        1,
+        ForwardEvent::Drained,
+        &["C< 226 done", "C< 221 bye", "! end"],
+    );
+}
+
+#[test]
+fn two_transfers_pipelined() {
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    bench.client("RETR a", &["S> RETR a"]);
+    bench.client("PASV", &["S> PASV"]);
+    bench.client("RETR b", &["S> RETR b"]);
+    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+    bench.ready(
+        1,
+        "127.0.0.1:51213",
+        &["C< 227 Entering Passive Mode (127,0,0,1,200,13)."],
+    );
+    bench.connected(1);
+    bench.server("150 a", &["C< 150 a"]);
+    bench.server("226 a", &[]);
+    bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
+    bench.ready(2, "127.0.0.1:51214", &[]);
+    bench.event(
+        1,
+        ForwardEvent::Drained,
+        &[
+            "C< 226 a",
+            "C< 227 Entering Passive Mode (127,0,0,1,200,14).",
+        ],
+    );
+    bench.event(1, ForwardEvent::Ended, &[]);
+    bench.connected(2);
+    bench.server("150 b", &["C< 150 b"]);
+    bench.server("226 b", &[]);
+    bench.event(2, ForwardEvent::Drained, &["C< 226 b"]);
+}
+
+#[test]
+fn q72_the_default_data_port_is_the_servers_to_refuse() {
+    let mut bench = Bench::local();
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server(
+        "425 Use PORT or PASV first.",
+        &["C< 425 Use PORT or PASV first."],
+    );
+}
+
+#[test]
+fn q43_a_226_that_overtakes_the_word_that_the_channel_is_open() {
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+    bench.ready(
+        1,
+        "127.0.0.1:51213",
+        &["C< 227 Entering Passive Mode (127,0,0,1,200,13)."],
+    );
+    bench.event(1, ForwardEvent::Claimed, &[]);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server("226 done", &[]);
+    bench.event(1, ForwardEvent::Connected { target: 0 }, &[]);
+    bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
+}

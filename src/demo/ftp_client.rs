@@ -1,0 +1,339 @@
+//! A small FTP client, for the demo and the tests: binary transfers in the four modes, and access to
+//! the bare control connection for what no well-behaved client would send.
+//!
+//! It is strict where a transfer could be lost without a word: a data connection that is reset is an
+//! error and never the end of a file, and a transfer counts only with its final 2xx reply. It goes
+//! where a 227 says, as simple clients do, so that an address that was not rewritten shows.
+
+mod outcome;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use ferryline_grammar::{
+    Command, ExtendedAddress, Frame, HostPort, LineCodec, Place, ReplyFraming, parse_passive_reply,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_util::codec::Decoder;
+
+pub use outcome::{ClientError, DataPort, Mode, Problem, Reply};
+
+use outcome::fail;
+
+/// A control connection to an FTP server.
+#[derive(Debug)]
+pub struct FtpClient {
+    control: TcpStream,
+    server: SocketAddr,
+    incoming: BytesMut,
+    codec: LineCodec,
+    framing: ReplyFraming,
+    /// The lines of a reply whose last line has not come yet.
+    open_reply: Vec<Vec<u8>>,
+    /// The final reply of a transfer that came before its data connection.
+    early_reply: Option<Reply>,
+}
+
+impl FtpClient {
+    /// Connects and takes the greeting.
+    ///
+    /// # Errors
+    ///
+    /// If nobody answers there, or the greeting is not a 220.
+    pub async fn connect(server: SocketAddr) -> Result<Self, ClientError> {
+        let step = format!("connecting to {server}");
+        let control = in_time(&step, TcpStream::connect(server))
+            .await?
+            .and_then(|control| control.set_nodelay(true).map(|()| control))
+            .map_err(|error| fail(&step, Problem::Control(error.into())))?;
+        let mut client = Self {
+            control,
+            server,
+            incoming: BytesMut::new(),
+            codec: LineCodec::replies(),
+            framing: ReplyFraming::default(),
+            open_reply: Vec::new(),
+            early_reply: None,
+        };
+        let greeting = client.reply_to("the greeting").await?;
+        greeting.wanted("the greeting", 2)?;
+        Ok(client)
+    }
+
+    /// Logs in, and asks for binary transfers (TYPE I).
+    ///
+    /// # Errors
+    ///
+    /// If the server refuses; see [`ClientError`].
+    pub async fn login(&mut self, user: &str, password: &str) -> Result<(), ClientError> {
+        let command = format!("USER {user}");
+        let reply = self.command(&command).await?;
+        if reply.code.class() == 3 {
+            let reply = self.command(&format!("PASS {password}")).await?;
+            reply.wanted("PASS ****", 2)?;
+        } else {
+            reply.wanted(&command, 2)?;
+        }
+        self.command("TYPE I").await?.wanted("TYPE I", 2)?;
+        Ok(())
+    }
+
+    /// Sends a command, given without its end, and takes the next reply, whatever it says.
+    ///
+    /// # Errors
+    ///
+    /// If the control connection fails or nothing comes.
+    pub async fn command(&mut self, command: &str) -> Result<Reply, ClientError> {
+        let step = shown(command);
+        self.send(&step, command).await?;
+        self.reply_to(&step).await
+    }
+
+    /// Takes the next reply, of a command that was sent before or of none.
+    ///
+    /// # Errors
+    ///
+    /// If the control connection fails or nothing comes.
+    pub async fn reply(&mut self) -> Result<Reply, ClientError> {
+        self.reply_to("a further reply").await
+    }
+
+    /// The long listing of the current folder (LIST).
+    ///
+    /// # Errors
+    ///
+    /// If any step fails; see [`ClientError`].
+    pub async fn list(&mut self, mode: Mode) -> Result<Vec<u8>, ClientError> {
+        self.download(mode, "LIST").await
+    }
+
+    /// The content of a file (RETR).
+    ///
+    /// # Errors
+    ///
+    /// If any step fails; see [`ClientError`]. Where the data connection failed, the reply to RETR
+    /// is still to be taken ([`FtpClient::reply`]).
+    pub async fn retrieve(&mut self, mode: Mode, path: &str) -> Result<Vec<u8>, ClientError> {
+        self.download(mode, &format!("RETR {path}")).await
+    }
+
+    /// Stores a file (STOR).
+    ///
+    /// # Errors
+    ///
+    /// If any step fails; see [`ClientError`]. Where the data connection failed, the reply to STOR
+    /// is still to be taken ([`FtpClient::reply`]).
+    pub async fn store(
+        &mut self,
+        mode: Mode,
+        path: &str,
+        content: &[u8],
+    ) -> Result<(), ClientError> {
+        let command = format!("STOR {path}");
+        let mut data = self.begin(mode, &command).await?;
+        let mut bytes = 0;
+        let mut sent: io::Result<()> = Ok(());
+        for chunk in content.chunks(CHUNK) {
+            sent = in_time(&command, data.write_all(chunk)).await?;
+            if sent.is_err() {
+                break;
+            }
+            bytes += chunk.len();
+        }
+        if sent.is_ok() {
+            sent = in_time(&command, data.shutdown()).await?;
+        }
+        sent.map_err(|source| fail(&command, Problem::Data { bytes, source }))?;
+        self.finish(&command).await
+    }
+
+    /// Begins a transfer: makes the data connection, sends the command, takes its 1xx reply. The
+    /// transfer ends with [`FtpClient::finish`].
+    ///
+    /// # Errors
+    ///
+    /// If any step fails; see [`ClientError`].
+    pub async fn begin(&mut self, mode: Mode, command: &str) -> Result<TcpStream, ClientError> {
+        let port = self.open_data(mode).await?;
+        self.command(command).await?.wanted(command, 1)?;
+        let listener = match port {
+            DataPort::Connected(data) => return Ok(data),
+            DataPort::Listening(listener) => listener,
+        };
+        let step = format!("the data connection for {command}");
+        let accepted = loop {
+            tokio::select! {
+                biased;
+                accepted = in_time(&step, listener.accept()) => break accepted?,
+                reply = self.reply_to(command), if self.early_reply.is_none() => {
+                    // All of a small transfer may be over before its connection is taken here.
+                    let reply = reply?;
+                    reply.wanted(command, 2)?;
+                    self.early_reply = Some(reply);
+                }
+            }
+        };
+        match accepted {
+            Ok((data, from)) if from.ip() == self.server.ip() => Ok(data),
+            Ok((_, from)) => Err(fail(&step, Problem::Stranger(from))),
+            Err(source) => Err(fail(&step, Problem::Data { bytes: 0, source })),
+        }
+    }
+
+    /// Takes the final reply of a transfer.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a 2xx.
+    pub async fn finish(&mut self, command: &str) -> Result<(), ClientError> {
+        self.reply_to(command).await?.wanted(command, 2)?;
+        Ok(())
+    }
+
+    /// Says where the data of the next transfer is to go (PASV, EPSV, PORT or EPRT).
+    ///
+    /// # Errors
+    ///
+    /// If the server refuses the mode, its reply names no address, or nobody listens there.
+    pub async fn open_data(&mut self, mode: Mode) -> Result<DataPort, ClientError> {
+        match mode {
+            Mode::Passive | Mode::ExtendedPassive => self.connect_data(mode).await,
+            Mode::Active | Mode::ExtendedActive => self.listen_for_data(mode).await,
+        }
+    }
+
+    /// Says goodbye (QUIT) and waits until the server has closed the connection.
+    ///
+    /// # Errors
+    ///
+    /// If the server does neither.
+    pub async fn quit(mut self) -> Result<(), ClientError> {
+        self.command("QUIT").await?.wanted("QUIT", 2)?;
+        match self.reply_to("QUIT").await {
+            Ok(more) => Err(fail("QUIT", Problem::Answer(more))),
+            Err(error) if matches!(error.problem, Problem::Closed) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The bare control connection, to write what no command would be: several at once, urgent
+    /// data, half a line. Replies are taken with [`FtpClient::reply`]; what is read here is lost to it.
+    pub fn control(&mut self) -> &mut TcpStream {
+        &mut self.control
+    }
+
+    async fn download(&mut self, mode: Mode, command: &str) -> Result<Vec<u8>, ClientError> {
+        let mut data = self.begin(mode, command).await?;
+        let mut content = Vec::new();
+        loop {
+            match in_time(command, data.read_buf(&mut content)).await? {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(source) => {
+                    let bytes = content.len();
+                    return Err(fail(command, Problem::Data { bytes, source }));
+                }
+            }
+        }
+        self.finish(command).await?;
+        Ok(content)
+    }
+
+    async fn connect_data(&mut self, mode: Mode) -> Result<DataPort, ClientError> {
+        let command = mode.verb();
+        let reply = self.command(command).await?;
+        reply.wanted(command, 2)?;
+        let lines = reply.lines.iter().map(Vec::as_slice);
+        let endpoint = parse_passive_reply(reply.code, lines)
+            .map_err(|error| fail(command, Problem::NoAddress(error, reply.clone())))?;
+        let ip = endpoint.address.unwrap_or_else(|| self.server.ip());
+        let address = SocketAddr::new(ip, endpoint.port);
+        let step = format!("{command}: the data connection to {address}");
+        in_time(&step, TcpStream::connect(address))
+            .await?
+            .map(DataPort::Connected)
+            .map_err(|source| fail(&step, Problem::Data { bytes: 0, source }))
+    }
+
+    async fn listen_for_data(&mut self, mode: Mode) -> Result<DataPort, ClientError> {
+        let step = format!("{}: listening for the data connection", mode.verb());
+        let listening = async {
+            let listener = TcpListener::bind((self.control.local_addr()?.ip(), 0)).await?;
+            Ok((listener.local_addr()?, listener))
+        };
+        let (address, listener) = listening
+            .await
+            .map_err(|source: io::Error| fail(&step, Problem::Data { bytes: 0, source }))?;
+        let command = match (mode, address) {
+            (Mode::Active, SocketAddr::V4(address)) => format!("PORT {}", HostPort::from(address)),
+            (Mode::Active, SocketAddr::V6(_)) => return Err(fail(&step, Problem::Family)),
+            _ => format!("EPRT {}", ExtendedAddress::from(address)),
+        };
+        self.command(&command).await?.wanted(&command, 2)?;
+        Ok(DataPort::Listening(listener))
+    }
+
+    async fn send(&mut self, step: &str, command: &str) -> Result<(), ClientError> {
+        self.framing.command_sent();
+        let line = format!("{command}\r\n");
+        in_time(step, self.control.write_all(line.as_bytes()))
+            .await?
+            .map_err(|error| fail(step, Problem::Control(error.into())))
+    }
+
+    /// Takes the next reply. Nothing is lost where this is dropped before it ends.
+    async fn reply_to(&mut self, step: &str) -> Result<Reply, ClientError> {
+        if let Some(reply) = self.early_reply.take() {
+            return Ok(reply);
+        }
+        loop {
+            let line = match self.codec.decode(&mut self.incoming) {
+                Ok(Some(Frame::Line(line))) => line,
+                Ok(Some(Frame::Negotiation(_))) => continue,
+                Ok(None) => match in_time(step, self.control.read_buf(&mut self.incoming)).await? {
+                    Ok(0) => return Err(fail(step, Problem::Closed)),
+                    Ok(_) => continue,
+                    Err(error) => return Err(fail(step, Problem::Control(error.into()))),
+                },
+                Err(error) => return Err(fail(step, Problem::Control(error))),
+            };
+            self.open_reply.push(line.text().to_vec());
+            match self.framing.place(line.text()) {
+                Place::First(_) | Place::Middle(_) => {}
+                Place::Last(code) | Place::Only(code) => {
+                    let lines = std::mem::take(&mut self.open_reply);
+                    return Ok(Reply { code, lines });
+                }
+                Place::Stray => {
+                    self.open_reply.clear();
+                    let line = line.text().escape_ascii().to_string();
+                    return Err(fail(step, Problem::NoReply(line)));
+                }
+            }
+        }
+    }
+}
+
+/// Bounds one step in time.
+async fn in_time<T>(step: &str, work: impl Future<Output = T>) -> Result<T, ClientError> {
+    timeout(PATIENCE, work)
+        .await
+        .map_err(|_| fail(step, Problem::Stalled))
+}
+
+/// A command as it may be shown.
+fn shown(command: &str) -> String {
+    match Command::parse(command.as_bytes()) {
+        Some(parsed) if parsed.verb.carries_secret() => format!("{} ****", parsed.verb),
+        _ => command.to_owned(),
+    }
+}
+
+/// How long nothing may move.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How much is written at a time.
+const CHUNK: usize = 64 * 1024;

@@ -1,0 +1,139 @@
+//! The words between the FTP client and its caller: transfer modes, replies, errors.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use ferryline_grammar::{LineError, PassiveReplyError, ReplyCode};
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+
+/// Who connects for data, and in which words that is agreed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// PASV: the client connects, to the address in the 227 (RFC 959 §4.1.2). IPv4 only.
+    Passive,
+    /// EPSV: the client connects, to the port in the 229 (RFC 2428 §3).
+    ExtendedPassive,
+    /// PORT: the server connects (RFC 959 §4.1.2). IPv4 only.
+    Active,
+    /// EPRT: the server connects (RFC 2428 §2).
+    ExtendedActive,
+}
+
+impl Mode {
+    /// All four.
+    pub const ALL: [Self; 4] = [
+        Self::Passive,
+        Self::ExtendedPassive,
+        Self::Active,
+        Self::ExtendedActive,
+    ];
+
+    /// The command that asks for it.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Passive => "PASV",
+            Self::ExtendedPassive => "EPSV",
+            Self::Active => "PORT",
+            Self::ExtendedActive => "EPRT",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.verb())
+    }
+}
+
+/// A data connection that is agreed on.
+#[derive(Debug)]
+pub enum DataPort {
+    /// The client has connected to the server.
+    Connected(TcpStream),
+    /// The server is to connect here.
+    Listening(TcpListener),
+}
+
+/// A reply of the server's.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reply {
+    /// Its code.
+    pub code: ReplyCode,
+    /// Its lines without their ends, codes included.
+    pub lines: Vec<Vec<u8>>,
+}
+
+impl Reply {
+    /// Itself, if its code is of this class; else the step has failed.
+    pub(super) fn wanted(&self, step: &str, class: u16) -> Result<&Self, ClientError> {
+        match self.code.class() == class {
+            true => Ok(self),
+            false => Err(fail(step, Problem::Answer(self.clone()))),
+        }
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, line) in self.lines.iter().enumerate() {
+            let gap = if number == 0 { "" } else { " / " };
+            write!(f, "{gap}{}", line.escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+/// Which step failed, and how.
+#[derive(Debug, Error)]
+#[error("{step}: {problem}")]
+pub struct ClientError {
+    /// The command, or what else was being done. Passwords are left out.
+    pub step: String,
+    /// What happened.
+    pub problem: Problem,
+}
+
+/// How a step failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The server said something else than hoped for.
+    #[error("the server answered \"{0}\"")]
+    Answer(Reply),
+    /// The server closed the control connection.
+    #[error("the server closed the control connection")]
+    Closed,
+    /// The control connection could not be made, or broke.
+    #[error("the control connection failed: {0}")]
+    Control(#[source] LineError),
+    /// The data connection could not be made, or broke.
+    #[error("the data connection failed after {bytes} B: {source}")]
+    Data {
+        /// How much of the file had gone over it.
+        bytes: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// PORT was asked for over IPv6.
+    #[error("PORT cannot name an IPv6 address; use EPRT")]
+    Family,
+    /// A passive reply without an address.
+    #[error("{0}: \"{1}\"")]
+    NoAddress(PassiveReplyError, Reply),
+    /// A line that belongs to no reply.
+    #[error("a reply was expected, came \"{0}\"")]
+    NoReply(String),
+    /// Nothing moved for too long.
+    #[error("nothing happened for {} s", super::PATIENCE.as_secs())]
+    Stalled,
+    /// A data connection came from somewhere else than the server.
+    #[error("somebody else connected for the data: {0}")]
+    Stranger(SocketAddr),
+}
+
+pub(super) fn fail(step: &str, problem: Problem) -> ClientError {
+    let step = step.to_owned();
+    ClientError { step, problem }
+}

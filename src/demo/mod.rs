@@ -1,0 +1,11 @@
+//! What `ferryline demo` and the hermetic tests need, with nothing else installed: servers that run
+//! inside this process on loopback, a small FTP client, and the tour that puts them together.
+
+pub mod changes;
+pub mod ftp_client;
+pub mod ftp_server;
+pub mod paint;
+mod screen;
+mod site;
+pub mod ssh_server;
+pub mod tour;

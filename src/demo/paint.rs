@@ -1,0 +1,198 @@
+//! How the demo shows what the ferry changed: two aligned lines, one a side, with what differs
+//! between them set off by colour where there is colour.
+
+use std::env;
+use std::io::{self, IsTerminal};
+
+use super::changes::Change;
+
+/// Colours, or none.
+#[derive(Clone, Copy, Debug)]
+pub struct Paint {
+    colour: bool,
+}
+
+impl Paint {
+    /// With colours or without.
+    pub fn new(colour: bool) -> Self {
+        Self { colour }
+    }
+
+    /// Colours if standard output is a terminal and `NO_COLOR` is not set.
+    pub fn for_stdout() -> Self {
+        let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self::new(io::stdout().is_terminal() && !unwanted)
+    }
+
+    pub(super) fn good(self, text: &str) -> String {
+        self.wrap(text, "32")
+    }
+
+    pub(super) fn bad(self, text: &str) -> String {
+        self.wrap(text, "31")
+    }
+
+    pub(super) fn bold(self, text: &str) -> String {
+        self.wrap(text, "1")
+    }
+
+    /// The lines that show a change: first the side it came from, then the side it went to.
+    pub(super) fn change(self, change: &Change) -> Vec<String> {
+        match change {
+            Change::CommandAdded { server } => {
+                vec![self.alone("server ←", server, "ferryline's own")]
+            }
+            Change::CommandRewritten { client, server } => {
+                self.pair(("client →", client), ("server ←", server))
+            }
+            Change::CommandWithheld { client } => {
+                vec![self.alone("client →", client, "not passed on")]
+            }
+            Change::ReplyAdded { client } => {
+                vec![self.alone("client ←", client, "ferryline's own")]
+            }
+            Change::ReplyRewritten { server, client } => {
+                self.pair(("server →", server), ("client ←", client))
+            }
+            Change::ReplyWithheld { server } => {
+                vec![self.alone("server →", server, "not passed on")]
+            }
+        }
+    }
+
+    fn alone(self, side: &str, line: &[u8], remark: &str) -> String {
+        let remark = self.wrap(&format!("({remark})"), "2");
+        format!("{side} {}  {remark}", printable(line))
+    }
+
+    fn pair(self, from: (&str, &[u8]), to: (&str, &[u8])) -> Vec<String> {
+        let (before, after) = (printable(from.1), printable(to.1));
+        let (prefix, suffix) = common_ends(before.as_bytes(), after.as_bytes());
+        let show = |side: &str, line: &str, colour| {
+            // Printable ASCII: every index is a boundary.
+            let (head, rest) = line.split_at_checked(prefix).unwrap_or((line, ""));
+            let middle = rest.len().saturating_sub(suffix);
+            let (middle, tail) = rest.split_at_checked(middle).unwrap_or((rest, ""));
+            format!("{side} {head}{}{tail}", self.wrap(middle, colour))
+        };
+        vec![show(from.0, &before, "33"), show(to.0, &after, "1;32")]
+    }
+
+    fn wrap(self, text: &str, code: &str) -> String {
+        match self.colour && !text.is_empty() {
+            true => format!("\x1b[{code}m{text}\x1b[0m"),
+            false => text.to_owned(),
+        }
+    }
+}
+
+/// A line as printable ASCII: a peer's bytes never reach the terminal raw.
+fn printable(line: &[u8]) -> String {
+    let mut text = String::with_capacity(line.len());
+    for byte in line {
+        match byte {
+            b' '..=b'~' => text.push(char::from(*byte)),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    text
+}
+
+/// How many bytes two lines share at the beginning and at the end, in whole words.
+fn common_ends(one: &[u8], other: &[u8]) -> (usize, usize) {
+    let prefix = shared(one.iter(), other.iter());
+    let (one, other) = (one.iter().skip(prefix), other.iter().skip(prefix));
+    (prefix, shared(one.rev(), other.rev()))
+}
+
+/// How many bytes are the same, up to the last that belongs to no word or number.
+fn shared<'a>(one: impl Iterator<Item = &'a u8>, other: impl Iterator<Item = &'a u8>) -> usize {
+    let mut shared = 0;
+    let same = one.zip(other).take_while(|(a, b)| a == b);
+    for (count, (byte, _)) in (1..).zip(same) {
+        if !byte.is_ascii_alphanumeric() {
+            shared = count;
+        }
+    }
+    shared
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewritten(server: &str, client: &str) -> Change {
+        Change::ReplyRewritten {
+            server: server.into(),
+            client: client.into(),
+        }
+    }
+
+    #[test]
+    fn both_sides_of_a_reply_are_aligned() {
+        let change = rewritten(
+            "227 Entering Passive Mode (127,0,0,1,155,66)",
+            "227 Entering Passive Mode (127,0,0,1,200,16)",
+        );
+        assert_eq!(
+            Paint::new(false).change(&change),
+            [
+                "server → 227 Entering Passive Mode (127,0,0,1,155,66)",
+                "client ← 227 Entering Passive Mode (127,0,0,1,200,16)",
+            ]
+        );
+    }
+
+    #[test]
+    fn colour_marks_the_numbers_that_differ_and_whole_ones() {
+        let change = rewritten("227 (1,155,66)", "227 (1,200,16)");
+        assert_eq!(
+            Paint::new(true).change(&change),
+            [
+                "server → 227 (1,\x1b[33m155,66\x1b[0m)",
+                "client ← 227 (1,\x1b[1;32m200,16\x1b[0m)",
+            ]
+        );
+        let change = rewritten("229 (|||4000|)", "229 (|||4001|)");
+        let shown = Paint::new(true).change(&change);
+        assert_eq!(shown[0], "server → 229 (|||\x1b[33m4000\x1b[0m|)");
+    }
+
+    #[test]
+    fn what_has_one_side_only_says_why() {
+        let paint = Paint::new(false);
+        let added = Change::CommandAdded {
+            server: "PORT 1,2".into(),
+        };
+        let withheld = Change::ReplyWithheld {
+            server: "500 no".into(),
+        };
+        assert_eq!(
+            paint.change(&added),
+            ["server ← PORT 1,2  (ferryline's own)"]
+        );
+        assert_eq!(
+            paint.change(&withheld),
+            ["server → 500 no  (not passed on)"]
+        );
+    }
+
+    #[test]
+    fn a_peers_bytes_are_never_printed_raw() {
+        let change = rewritten("227 \x1b[2J\u{e9}", "227 ");
+        let shown = Paint::new(false).change(&change).join("\n");
+        assert!(shown.contains("\\x1b[2J\\xc3\\xa9"), "{shown}");
+        assert!(!shown.contains('\x1b'));
+    }
+
+    #[test]
+    fn ends_never_overlap() {
+        for (one, other) in [("aa", "aaa"), ("", "x"), ("1,1", "1,1,1"), ("same", "same")] {
+            let (prefix, suffix) = common_ends(one.as_bytes(), other.as_bytes());
+            assert!(
+                prefix + suffix <= one.len().min(other.len()),
+                "{one} {other}"
+            );
+        }
+    }
+}

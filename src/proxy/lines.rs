@@ -1,0 +1,94 @@
+//! Reading lines: from a socket, or from an SSH channel.
+
+use std::future::Future;
+
+use bytes::BytesMut;
+use ferryline_grammar::{Frame, LineCodec, LineError};
+use tokio::{io::AsyncReadExt, net::tcp::OwnedReadHalf};
+use tokio_util::codec::Decoder;
+
+use crate::{
+    control::Ending,
+    ssh::{ChannelReader, Received},
+};
+
+/// Where bytes come from, with their end told apart from their loss.
+pub(super) trait Source: Send {
+    /// Puts what comes next into `buffer`. Cancel-safe.
+    fn fill(&mut self, buffer: &mut BytesMut) -> impl Future<Output = Result<(), Ending>> + Send;
+}
+
+impl Source for OwnedReadHalf {
+    async fn fill(&mut self, buffer: &mut BytesMut) -> Result<(), Ending> {
+        buffer.reserve(4096);
+        match self.read_buf(buffer).await {
+            Ok(0) => Err(Ending::Eof),
+            Ok(_) => Ok(()),
+            Err(_) => Err(Ending::Lost),
+        }
+    }
+}
+
+impl Source for ChannelReader {
+    async fn fill(&mut self, buffer: &mut BytesMut) -> Result<(), Ending> {
+        match self.read().await {
+            Received::Data(data) => {
+                buffer.extend_from_slice(&data);
+                Ok(())
+            }
+            Received::Eof | Received::Closed => Err(Ending::Eof),
+            Received::Lost(_) => Err(Ending::Lost),
+        }
+    }
+}
+
+/// One side's control connection, in lines.
+pub(super) struct Lines<S> {
+    source: S,
+    codec: LineCodec,
+    buffer: BytesMut,
+    ending: Option<Ending>,
+}
+
+impl<S: Source> Lines<S> {
+    pub(super) fn new(source: S, codec: LineCodec) -> Self {
+        Self {
+            source,
+            codec,
+            buffer: BytesMut::new(),
+            ending: None,
+        }
+    }
+
+    /// The next line, or how the side ended; not to be called after that. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Result<Frame, Ending> {
+        loop {
+            let decoded = match self.ending {
+                None => self.codec.decode(&mut self.buffer),
+                Some(_) => self.codec.decode_eof(&mut self.buffer),
+            };
+            match (decoded, self.ending) {
+                (Ok(Some(frame)), _) => return Ok(frame),
+                (Err(error), _) => return Err(ending(&error)),
+                (Ok(None), Some(ending)) => return Err(ending),
+                (Ok(None), None) => {
+                    if let Err(ending) = self.source.fill(&mut self.buffer).await {
+                        self.ending = Some(ending);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn into_source(self) -> S {
+        self.source
+    }
+}
+
+fn ending(error: &LineError) -> Ending {
+    match error {
+        LineError::TooLong { limit } => Ending::LineTooLong(*limit),
+        LineError::Nul => Ending::Nul,
+        LineError::Io(_) => Ending::Lost,
+    }
+}

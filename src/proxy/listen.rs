@@ -1,0 +1,188 @@
+//! The listeners of one forward.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+
+use super::{
+    Context,
+    spec::{ForwardKind, ForwardSpec},
+};
+use crate::proxy::{plain, session};
+
+/// A forward's listeners.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) spec: ForwardSpec,
+    listeners: Vec<TcpListener>,
+}
+
+impl Bound {
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect()
+    }
+}
+
+/// A listener that cannot be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The operating system refuses the address or the port.
+    #[error("cannot listen on {address}: {}", remedy(error))]
+    Listen {
+        /// What was to be bound.
+        address: SocketAddr,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// The bind address is no address of this host.
+    #[error("cannot listen on '{name}': the name does not resolve ({error})")]
+    Resolve {
+        /// The bind address as it was given.
+        name: String,
+        /// What the resolver said.
+        error: io::Error,
+    },
+}
+
+fn remedy(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the port is in use by another program; stop that program or choose another port".into()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need a privilege; choose a port from 1024 on, or see 'port 21 without \
+             root' in the README"
+                .into()
+        }
+        io::ErrorKind::AddrNotAvailable => "the address is not one of this host".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// Binds the loopback addresses of both families, or the bind address.
+pub(super) async fn bind(spec: &ForwardSpec) -> Result<Bound, BindError> {
+    let wanted: Vec<IpAddr> = match spec.bind.as_deref() {
+        None | Some("localhost") => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        Some("" | "*") => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+        Some(name) => match name.parse() {
+            Ok(address) => vec![address],
+            Err(_) => resolve(name).await?,
+        },
+    };
+    // Of two families one may be missing on this host; of one address given, none may.
+    let optional = wanted.len() > 1;
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut failure = None;
+    let mut port = spec.port;
+    for ip in wanted {
+        let address = SocketAddr::new(ip, port);
+        match listen(address) {
+            Ok(listener) => {
+                // The second family gets the port that the first was given.
+                port = listener.local_addr().map_or(port, |bound| bound.port());
+                listeners.push(listener);
+            }
+            Err(error)
+                if optional
+                    && matches!(
+                        error.kind(),
+                        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
+                    ) =>
+            {
+                tracing::debug!("not listening on {address}: {error}");
+                failure.get_or_insert(BindError::Listen { address, error });
+            }
+            // ::1 is a convenience where the port was ours to choose.
+            Err(error) if spec.port == 0 && !listeners.is_empty() => {
+                tracing::debug!("not listening on {address}: {error}");
+            }
+            Err(error) => return Err(BindError::Listen { address, error }),
+        }
+    }
+    if listeners.is_empty()
+        && let Some(failure) = failure
+    {
+        return Err(failure);
+    }
+    Ok(Bound {
+        spec: spec.clone(),
+        listeners,
+    })
+}
+
+/// Starts the loops that accept clients.
+pub(super) fn accept(bound: Bound, context: &Arc<Context>) {
+    for listener in bound.listeners {
+        let context = Arc::clone(context);
+        context.clone().tasks.spawn(async move {
+            tokio::select! {
+                () = accept_from(&listener, &context) => {}
+                () = context.stop.cancelled() => {}
+            }
+        });
+    }
+}
+
+async fn accept_from(listener: &TcpListener, context: &Arc<Context>) {
+    let mut pause = Duration::from_millis(10);
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                pause = Duration::from_millis(10);
+                serve(stream, peer, context);
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: others must end first.
+                tracing::warn!("cannot accept a client: {error}");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+fn serve(stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) {
+    let context = Arc::clone(context);
+    context.clone().tasks.spawn(async move {
+        match context.spec.kind {
+            ForwardKind::Ftp => session::run(stream, peer, context).await,
+            ForwardKind::Tcp => plain::run(stream, peer, context).await,
+        }
+    });
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::STREAM,
+        Some(socket2::Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Not on Windows: there it lets two programs share a port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    TcpListener::from_std(socket.into())
+}
+
+async fn resolve(name: &str) -> Result<Vec<IpAddr>, BindError> {
+    let resolved = lookup_host((name, 0))
+        .await
+        .map_err(|error| BindError::Resolve {
+            name: name.to_owned(),
+            error,
+        })?;
+    Ok(resolved.map(|address| address.ip()).collect())
+}

@@ -1,0 +1,130 @@
+//! A passive data connection: a listener for the client, and behind it a channel to the FTP
+//! server.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{
+    session::{Data, Reporter},
+    socket,
+    splice::Outcome,
+};
+use crate::{
+    control::{ForwardEvent, Target},
+    proxy::splice,
+    ssh::Channel,
+};
+
+/// Runs one local forward from its listener to the end of its data connection.
+pub(super) async fn run(data: Arc<Data>, mut reporter: Reporter, targets: Vec<Target>) {
+    let address = SocketAddr::new(data.client_local.ip(), 0);
+    let listener = match socket::listen(address) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let reason = format!(
+                "no port for the data connection on {}: {error}",
+                address.ip()
+            );
+            reporter.tell(ForwardEvent::Failed(reason));
+            return;
+        }
+    };
+    match listener.local_addr() {
+        Ok(bound) => reporter.tell(ForwardEvent::Ready(bound)),
+        Err(error) => {
+            reporter.tell(ForwardEvent::Failed(format!("no data port: {error}")));
+            return;
+        }
+    }
+    let Some(stream) = claim(&data, &listener).await else {
+        reporter.tell(ForwardEvent::Ended);
+        return;
+    };
+    // One listener, one connection (Q83).
+    drop(listener);
+    reporter.tell(ForwardEvent::Claimed);
+    match connect(&data, &targets).await {
+        Ok((target, channel)) => {
+            reporter.tell(ForwardEvent::Connected { target });
+            let outcome = splice::run(stream, channel, &mut reporter).await;
+            reporter.log(&outcome);
+        }
+        Err(reason) => {
+            // At once, so that the client can fall back (Q24).
+            socket::reset(stream);
+            reporter.warn(&reason);
+        }
+    }
+    reporter.tell(ForwardEvent::Ended);
+}
+
+/// The client's connection. A stranger is refused, and does not use the listener up.
+async fn claim(data: &Data, listener: &TcpListener) -> Option<TcpStream> {
+    let owner = data.client_peer.ip().to_canonical();
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!("cannot accept a data connection: {error}");
+                return None;
+            }
+        };
+        if peer.ip().to_canonical() != owner {
+            tracing::warn!("a data connection from {peer} refused: the client is {owner}");
+            socket::reset(stream);
+            continue;
+        }
+        if let Err(error) = socket::data(&stream) {
+            tracing::debug!("a data connection from {peer} was gone at once: {error}");
+            continue;
+        }
+        return Some(stream);
+    }
+}
+
+async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, Channel), String> {
+    let lane = data.ssh.lane().await.map_err(|error| error.to_string())?;
+    let mut reasons = Vec::new();
+    for (index, target) in targets.iter().enumerate() {
+        match lane.open(&target.host, target.port, data.client_peer).await {
+            Ok(channel) => return Ok((index, channel)),
+            Err(error) => reasons.push(format!("{target}: {error}")),
+        }
+    }
+    Err(reasons.join("; "))
+}
+
+/// The line of the log for the end of a data connection.
+pub(super) fn describe(outcome: &Outcome) -> (bool, String) {
+    match outcome {
+        Outcome::Complete(moved) => (
+            true,
+            format!(
+                "complete, {} bytes to the client, {} to the server",
+                moved.to_client, moved.to_server
+            ),
+        ),
+        Outcome::ClientLost(moved, error) => (
+            false,
+            format!(
+                "the client's side broke after {} bytes to it and {} from it: {error}",
+                moved.to_client, moved.to_server
+            ),
+        ),
+        Outcome::ServerLost(moved, reason) => (
+            false,
+            format!(
+                "cut after {} bytes to the client and {} from it: {reason}; the client's side was reset",
+                moved.to_client, moved.to_server
+            ),
+        ),
+        Outcome::ServerClosed(moved) => (
+            false,
+            format!(
+                "the FTP server closed it after {} bytes from the client, which had more to send",
+                moved.to_server
+            ),
+        ),
+    }
+}

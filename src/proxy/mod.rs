@@ -1,0 +1,169 @@
+//! The driver: listeners, one task a client, data connections.
+//!
+//! # Layout
+//!
+//! - `spec`: what `-L` says, [`ForwardSpec`]
+//! - `listen`: the listeners of a forward, and the loop that accepts clients
+//! - `session`: one FTP client: pumps lines into the state machine, carries out what it asks
+//! - `local`, `remote`: one data connection each, passive and active
+//! - `plain`: a `tcp/` forward
+//! - `splice`: moves the bytes of a data connection
+//! - `lines`, `outbox`, `socket`: reading, writing and socket options
+//! - `observe`: who may watch the control connections, [`Observer`]
+
+mod lines;
+mod listen;
+mod local;
+mod observe;
+mod outbox;
+mod plain;
+mod remote;
+mod session;
+mod socket;
+mod spec;
+mod splice;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::{
+    listen::BindError,
+    observe::{Direction, Observer},
+    spec::{ForwardKind, ForwardSpec, SpecError},
+};
+use crate::{
+    control::{DataHost, Knowledge},
+    ssh,
+};
+
+/// What applies to all forwards of a proxy.
+#[derive(Clone)]
+pub struct Options {
+    /// Which host passive data connections go to.
+    pub data_host: DataHost,
+    /// How long running transfers may go on after a stop was asked for.
+    pub grace: Duration,
+    /// Is shown every line of every control connection.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            data_host: DataHost::default(),
+            grace: Duration::from_secs(10),
+            observer: None,
+        }
+    }
+}
+
+/// Bound listeners, not yet accepting: whoever binds first learns of a port in use before it asks
+/// for a password.
+#[derive(Debug)]
+pub struct Proxy {
+    forwards: Vec<listen::Bound>,
+}
+
+impl Proxy {
+    /// Binds the listeners of all forwards.
+    ///
+    /// # Errors
+    ///
+    /// The first listener that cannot be bound.
+    pub async fn bind(specs: &[ForwardSpec]) -> Result<Self, BindError> {
+        let mut forwards = Vec::new();
+        for spec in specs {
+            forwards.push(listen::bind(spec).await?);
+        }
+        Ok(Self { forwards })
+    }
+
+    /// The addresses bound for each forward, in the order of the specifications.
+    pub fn addresses(&self) -> Vec<Vec<SocketAddr>> {
+        self.forwards.iter().map(listen::Bound::addresses).collect()
+    }
+
+    /// Serves clients until `stop` is cancelled; then running transfers get [`Options::grace`],
+    /// and every client its 421.
+    pub async fn run(self, ssh: ssh::Session, options: Options, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        let abort = CancellationToken::new();
+        let sessions = Arc::new(AtomicU64::new(0));
+        for bound in self.forwards {
+            let context = Arc::new(Context {
+                ssh: ssh.clone(),
+                spec: bound.spec.clone(),
+                options: options.clone(),
+                stop: stop.clone(),
+                abort: abort.clone(),
+                tasks: tasks.clone(),
+                sessions: Arc::clone(&sessions),
+                knowledge: Mutex::new(Knowledge::default()),
+            });
+            listen::accept(bound, &context);
+        }
+        stop.cancelled().await;
+        tasks.close();
+        if tokio::time::timeout(options.grace, tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "transfers still running after {} s are cut",
+                options.grace.as_secs()
+            );
+            abort.cancel();
+            // What is left is bounded by the time a last word to a client may take.
+            if tokio::time::timeout(Duration::from_secs(5), tasks.wait())
+                .await
+                .is_err()
+            {
+                tracing::warn!("{} tasks did not end in time", tasks.len());
+            }
+        }
+    }
+}
+
+/// What the tasks of one forward share.
+struct Context {
+    ssh: ssh::Session,
+    spec: ForwardSpec,
+    options: Options,
+    /// No new clients; running transfers may end.
+    stop: CancellationToken,
+    /// Everything ends now.
+    abort: CancellationToken,
+    tasks: TaskTracker,
+    sessions: Arc<AtomicU64>,
+    /// What is known of the FTP server.
+    knowledge: Mutex<Knowledge>,
+}
+
+impl Context {
+    /// A number for the next client, for the log.
+    fn next_session(&self) -> u64 {
+        self.sessions.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn knowledge(&self) -> Knowledge {
+        *self
+            .knowledge
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn learn(&self, learned: Knowledge) {
+        *self
+            .knowledge
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = learned;
+    }
+}

@@ -1,0 +1,155 @@
+//! Writing without waiting: what is to be written stands in a queue, and the session's loop goes on.
+
+use std::{collections::VecDeque, future::Future, pin::Pin};
+
+use bytes::Bytes;
+use tokio::{io::AsyncWriteExt, net::tcp::OwnedWriteHalf};
+
+use crate::ssh::ChannelWriter;
+
+/// The other side cannot be written to any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Broken;
+
+/// Where bytes go.
+pub(super) trait Sink: Send + Sized + 'static {
+    fn write(self, bytes: Bytes) -> impl Future<Output = (Self, Result<(), Broken>)> + Send;
+    /// The end of file; nothing is written after it.
+    fn finish(self) -> impl Future<Output = (Self, Result<(), Broken>)> + Send;
+}
+
+impl Sink for OwnedWriteHalf {
+    async fn write(mut self, bytes: Bytes) -> (Self, Result<(), Broken>) {
+        let result = self.write_all(&bytes).await.map_err(|_| Broken);
+        (self, result)
+    }
+
+    async fn finish(mut self) -> (Self, Result<(), Broken>) {
+        let result = self.shutdown().await.map_err(|_| Broken);
+        (self, result)
+    }
+}
+
+impl Sink for ChannelWriter {
+    async fn write(mut self, bytes: Bytes) -> (Self, Result<(), Broken>) {
+        let result = Self::write(&mut self, bytes).await.map_err(|_| Broken);
+        (self, result)
+    }
+
+    async fn finish(mut self) -> (Self, Result<(), Broken>) {
+        let result = Self::finish(&mut self).await.map_err(|_| Broken);
+        (self, result)
+    }
+}
+
+type Write<S> = Pin<Box<dyn Future<Output = (S, Result<(), Broken>)> + Send>>;
+
+enum State<S> {
+    Idle(S),
+    Writing(Write<S>),
+    /// Only while a write is begun.
+    Taken,
+}
+
+/// A queue in front of a [`Sink`].
+pub(super) struct Outbox<S> {
+    queue: VecDeque<Bytes>,
+    bytes: usize,
+    finish: bool,
+    state: State<S>,
+}
+
+/// Above this the other side is not read, so that the queue stays bounded.
+const FULL: usize = 256 * 1024;
+
+impl<S: Sink> Outbox<S> {
+    pub(super) fn new(sink: S) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            bytes: 0,
+            finish: false,
+            state: State::Idle(sink),
+        }
+    }
+
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        self.bytes += bytes.len();
+        self.queue.push_back(bytes);
+    }
+
+    /// An end of file behind all that was pushed.
+    pub(super) fn finish(&mut self) {
+        self.finish = true;
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= FULL
+    }
+
+    /// Writes on; comes back after each piece, and never while there is nothing to write.
+    /// Cancel-safe: a write that was begun goes on with the next call.
+    pub(super) async fn progress(&mut self) -> Result<(), Broken> {
+        if !self.begin() {
+            return std::future::pending().await;
+        }
+        self.step().await
+    }
+
+    /// Writes all that is left.
+    pub(super) async fn drain(&mut self) -> Result<(), Broken> {
+        while self.begin() {
+            self.step().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a write is under way, if there is anything to write.
+    fn begin(&mut self) -> bool {
+        let sink = match std::mem::replace(&mut self.state, State::Taken) {
+            State::Idle(sink) => sink,
+            other => {
+                let writing = matches!(other, State::Writing(_));
+                self.state = other;
+                return writing;
+            }
+        };
+        self.state = if let Some(bytes) = self.gather() {
+            State::Writing(Box::pin(sink.write(bytes)))
+        } else if std::mem::take(&mut self.finish) {
+            State::Writing(Box::pin(sink.finish()))
+        } else {
+            State::Idle(sink)
+        };
+        matches!(self.state, State::Writing(_))
+    }
+
+    async fn step(&mut self) -> Result<(), Broken> {
+        let State::Writing(write) = &mut self.state else {
+            return Ok(());
+        };
+        let (sink, result) = write.await;
+        self.state = State::Idle(sink);
+        result
+    }
+
+    /// All that waits, in one piece: several lines go out in one segment.
+    fn gather(&mut self) -> Option<Bytes> {
+        self.bytes = 0;
+        if self.queue.len() > 1 {
+            let mut all = Vec::with_capacity(self.queue.iter().map(Bytes::len).sum());
+            for bytes in self.queue.drain(..) {
+                all.extend_from_slice(&bytes);
+            }
+            return Some(Bytes::from(all));
+        }
+        self.queue.pop_front()
+    }
+
+    /// The sink, unless a write is under way.
+    pub(super) fn into_sink(self) -> Option<S> {
+        match self.state {
+            State::Idle(sink) => Some(sink),
+            State::Writing(_) | State::Taken => None,
+        }
+    }
+}

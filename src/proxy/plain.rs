@@ -1,0 +1,52 @@
+//! A `tcp/` forward: one connection, one channel, as `ssh -L` does it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::net::TcpStream;
+
+use super::{Context, local::describe, socket, splice};
+
+struct Unwatched;
+
+impl splice::Watch for Unwatched {
+    fn drained(&mut self) {}
+    fn progress(&mut self) {}
+}
+
+/// Serves one connection.
+pub(super) async fn run(stream: TcpStream, peer: SocketAddr, context: Arc<Context>) {
+    let number = context.next_session();
+    tokio::select! {
+        () = serve(stream, peer, number, &context) => {}
+        () = context.abort.cancelled() => {}
+    }
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, number: u64, context: &Context) {
+    let (host, port) = (&context.spec.host, context.spec.host_port);
+    tracing::info!("#{number} {peer} → {host}:{port}");
+    if let Err(error) = socket::data(&stream) {
+        tracing::debug!("#{number} was gone at once: {error}");
+        return;
+    }
+    let opened = match context.ssh.lane().await {
+        // The lane is the connection's as long as the channel lives.
+        Ok(lane) => lane
+            .open(host, port, peer)
+            .await
+            .map(|channel| (channel, lane))
+            .map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match opened {
+        Ok((channel, _lane)) => {
+            let outcome = splice::run(stream, channel, &mut Unwatched).await;
+            let (_, text) = describe(&outcome);
+            tracing::info!("#{number} {text}");
+        }
+        Err(reason) => {
+            tracing::warn!("#{number} {host}:{port}: {reason}");
+            socket::reset(stream);
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! One FTP client: pumps lines into the state machine and carries out what it asks.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use ferryline_grammar::{Frame, LineCodec};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::mpsc,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Context,
+    lines::Lines,
+    local::{self, describe},
+    observe::{Direction, masked},
+    outbox::Outbox,
+    remote, socket,
+    splice::{Outcome, Watch},
+};
+use crate::{
+    control::{Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Output, Settings},
+    ssh::{self, Channel, ChannelReader, ChannelWriter},
+};
+
+/// How long the last words to a client may take.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Serves one client, from its connection to the last byte of its last data connection.
+pub(super) async fn run(stream: TcpStream, peer: SocketAddr, context: Arc<Context>) {
+    let number = context.next_session();
+    let spec = &context.spec;
+    tracing::info!("#{number} {peer} → {}:{}", spec.host, spec.host_port);
+    let local = match socket::control(&stream).and_then(|()| stream.local_addr()) {
+        Ok(local) => local,
+        Err(error) => {
+            tracing::debug!("#{number} was gone at once: {error}");
+            return;
+        }
+    };
+    let opened = tokio::select! {
+        opened = context.ssh.open_control(&spec.host, spec.host_port, peer) => {
+            opened.map_err(|error| error.to_string())
+        }
+        () = context.stop.cancelled() => Err("the tunnel is being shut down".into()),
+    };
+    let channel = match opened {
+        Ok(channel) => channel,
+        Err(reason) => {
+            tracing::warn!("#{number} no control connection to the FTP server: {reason}");
+            refuse(stream, &reason).await;
+            return;
+        }
+    };
+    let data = Arc::new(Data {
+        ssh: context.ssh.clone(),
+        client_peer: peer,
+        client_local: local,
+    });
+    Session::new(number, stream, channel, data, Arc::clone(&context))
+        .run()
+        .await;
+    tracing::info!("#{number} {peer} ended");
+}
+
+/// What the data connections of a session need to know of it.
+pub(super) struct Data {
+    pub(super) ssh: ssh::Session,
+    pub(super) client_peer: SocketAddr,
+    pub(super) client_local: SocketAddr,
+}
+
+/// Tells the session what becomes of a forward, and the log.
+pub(super) struct Reporter {
+    session: u64,
+    id: ForwardId,
+    events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
+}
+
+impl Reporter {
+    /// A session that has ended does not want to know any more.
+    pub(super) fn tell(&self, event: ForwardEvent) {
+        let _ = self.events.send((self.id, event));
+    }
+
+    pub(super) fn warn(&self, text: &str) {
+        tracing::warn!("#{} data connection {}: {text}", self.session, self.id);
+    }
+
+    pub(super) fn log(&self, outcome: &Outcome) {
+        let (good, text) = describe(outcome);
+        if good {
+            tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
+        } else {
+            self.warn(&text);
+        }
+    }
+}
+
+impl Watch for Reporter {
+    fn drained(&mut self) {
+        self.tell(ForwardEvent::Drained);
+    }
+
+    fn progress(&mut self) {
+        self.tell(ForwardEvent::Progress);
+    }
+}
+
+struct Session {
+    number: u64,
+    context: Arc<Context>,
+    data: Arc<Data>,
+    control: Control,
+    began: Instant,
+    client: Lines<OwnedReadHalf>,
+    server: Lines<ChannelReader>,
+    to_client: Outbox<OwnedWriteHalf>,
+    to_server: Outbox<ChannelWriter>,
+    events: mpsc::UnboundedReceiver<(ForwardId, ForwardEvent)>,
+    event_sender: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
+    /// What closes each forward that is not known to be gone.
+    forwards: HashMap<ForwardId, CancellationToken>,
+    stopping: bool,
+}
+
+/// What the session waits for.
+enum Input {
+    Abort,
+    Client(Result<Frame, Ending>),
+    Forward(ForwardId, ForwardEvent),
+    Server(Result<Frame, Ending>),
+    Stop,
+    Timeout,
+    /// Something was written.
+    Written,
+    /// One side cannot be written to any more.
+    WriteToClientFailed,
+    WriteToServerFailed,
+}
+
+impl Session {
+    fn new(
+        number: u64,
+        stream: TcpStream,
+        channel: Channel,
+        data: Arc<Data>,
+        context: Arc<Context>,
+    ) -> Self {
+        let (read, write) = stream.into_split();
+        let (event_sender, events) = mpsc::unbounded_channel();
+        let spec = &context.spec;
+        let settings = Settings {
+            client_peer: data.client_peer,
+            client_local: data.client_local,
+            server_host: spec.host.clone(),
+            data_host: context.options.data_host,
+            server_on_ssh_host: is_loopback(&spec.host),
+            limits: crate::control::Limits::default(),
+        };
+        Self {
+            number,
+            control: Control::new(settings, context.knowledge()),
+            context,
+            data,
+            began: Instant::now(),
+            client: Lines::new(read, LineCodec::commands()),
+            server: Lines::new(channel.reader, LineCodec::replies()),
+            to_client: Outbox::new(write),
+            to_server: Outbox::new(channel.writer),
+            events,
+            event_sender,
+            forwards: HashMap::new(),
+            stopping: false,
+        }
+    }
+
+    async fn run(mut self) {
+        let data_at_end = loop {
+            if let Some(data_at_end) = self.carry_out() {
+                break data_at_end;
+            }
+            let input = self.next_input().await;
+            let now = self.began.elapsed();
+            match input {
+                Input::Abort => break DataAtEnd::Abort,
+                Input::Client(Ok(frame)) => {
+                    self.observe(Direction::FromClient, &frame);
+                    self.control.client(now, frame);
+                }
+                Input::Client(Err(ending)) => self.control.client_ended(now, ending),
+                Input::Forward(id, event) => {
+                    if matches!(event, ForwardEvent::Ended | ForwardEvent::Failed(_)) {
+                        self.forwards.remove(&id);
+                    }
+                    self.control.forward(now, id, event);
+                }
+                Input::Server(Ok(frame)) => {
+                    self.observe(Direction::FromServer, &frame);
+                    self.control.server(now, frame);
+                }
+                Input::Server(Err(ending)) => self.control.server_ended(now, ending),
+                Input::Stop => {
+                    self.stopping = true;
+                    self.control.stop(now);
+                }
+                Input::Timeout => self.control.timeout(now),
+                Input::Written => {}
+                Input::WriteToClientFailed => self.control.client_ended(now, Ending::Lost),
+                // What the server said last is still to be read: its end comes from there.
+                Input::WriteToServerFailed => {}
+            }
+        };
+        self.end(data_at_end).await;
+    }
+
+    async fn next_input(&mut self) -> Input {
+        let deadline = self.control.poll_timeout();
+        let timeout = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(self.began + at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let read_client = self.control.wants_client() && !self.to_server.is_full();
+        let read_server = self.control.wants_server() && !self.to_client.is_full();
+        let lines = async {
+            // Neither side may keep the other from being heard.
+            tokio::select! {
+                line = self.client.next(), if read_client => Input::Client(line),
+                line = self.server.next(), if read_server => Input::Server(line),
+                else => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.context.abort.cancelled() => Input::Abort,
+            () = self.context.stop.cancelled(), if !self.stopping => Input::Stop,
+            // Before the lines: a forward's events are older than the replies that speak of it.
+            Some((id, event)) = self.events.recv() => Input::Forward(id, event),
+            written = self.to_client.progress() => match written {
+                Ok(()) => Input::Written,
+                Err(_) => Input::WriteToClientFailed,
+            },
+            written = self.to_server.progress() => match written {
+                Ok(()) => Input::Written,
+                Err(_) => Input::WriteToServerFailed,
+            },
+            () = timeout => Input::Timeout,
+            input = lines => input,
+        }
+    }
+
+    /// Does what the machine asks; the way the session ends, when it does.
+    fn carry_out(&mut self) -> Option<DataAtEnd> {
+        while let Some(output) = self.control.poll_output() {
+            match output {
+                Output::Close(id) => {
+                    if let Some(forward) = self.forwards.remove(&id) {
+                        forward.cancel();
+                    }
+                }
+                // Nothing is buffered between an SSH channel and the client's socket.
+                Output::Drain(id) => {
+                    let _ = self.event_sender.send((id, ForwardEvent::Drained));
+                }
+                Output::End(data) => return Some(data),
+                Output::FinishServer => self.to_server.finish(),
+                Output::Learned(knowledge) => self.context.learn(knowledge),
+                Output::Notice(notice) => tracing::warn!("#{} {notice}", self.number),
+                Output::OpenLocal { id, targets } => {
+                    let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
+                    self.spawn(id, local::run(data, reporter, targets));
+                }
+                Output::OpenRemote {
+                    id,
+                    bind,
+                    deliver_to,
+                } => {
+                    let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
+                    self.spawn(id, remote::run(data, reporter, bind, deliver_to));
+                }
+                Output::ToClient(bytes) => {
+                    self.observe_bytes(Direction::ToClient, &bytes);
+                    self.to_client.push(bytes);
+                }
+                Output::ToServer(bytes) => {
+                    self.observe_bytes(Direction::ToServer, &bytes);
+                    self.to_server.push(bytes);
+                }
+            }
+        }
+        None
+    }
+
+    /// Writes what is left to write, and closes both sides.
+    async fn end(mut self, data: DataAtEnd) {
+        if data == DataAtEnd::Abort {
+            for forward in self.forwards.values() {
+                forward.cancel();
+            }
+        }
+        self.to_client.finish();
+        let (to_client, to_server) = tokio::join!(
+            tokio::time::timeout(FAREWELL, self.to_client.drain()),
+            tokio::time::timeout(FAREWELL, self.to_server.drain()),
+        );
+        let written = matches!(to_client, Ok(Ok(())));
+        if !matches!(to_server, Ok(Ok(()))) {
+            tracing::debug!("#{} not all was written to the server", self.number);
+        }
+        if let Some(writer) = self.to_server.into_sink() {
+            writer.close().await;
+        }
+        if written {
+            linger(&mut self.client.into_source()).await;
+        }
+    }
+
+    fn reporter(&self, id: ForwardId) -> Reporter {
+        Reporter {
+            session: self.number,
+            id,
+            events: self.event_sender.clone(),
+        }
+    }
+
+    /// Starts a forward's task; closing it, or the end of everything, drops it where it stands,
+    /// and with it its sockets, which are reset.
+    fn spawn(&mut self, id: ForwardId, task: impl Future<Output = ()> + Send + 'static) {
+        let close = CancellationToken::new();
+        self.forwards.insert(id, close.clone());
+        let context = Arc::clone(&self.context);
+        self.context.tasks.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = close.cancelled() => {}
+                () = context.abort.cancelled() => {}
+            }
+        });
+    }
+
+    fn observe(&self, direction: Direction, frame: &Frame) {
+        if let Frame::Line(line) = frame {
+            self.observe_line(direction, line.text());
+        }
+    }
+
+    fn observe_bytes(&self, direction: Direction, bytes: &Bytes) {
+        let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        self.observe_line(direction, text.strip_suffix(b"\r").unwrap_or(text));
+    }
+
+    fn observe_line(&self, direction: Direction, line: &[u8]) {
+        let (arrow, is_command) = match direction {
+            Direction::FromClient => ("C>", true),
+            Direction::FromServer => ("S<", false),
+            Direction::ToClient => ("C<", false),
+            Direction::ToServer => ("S>", true),
+        };
+        let observer = self.context.options.observer.as_deref();
+        if observer.is_none() && !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let shown = if is_command {
+            masked(line)
+        } else {
+            line.into()
+        };
+        tracing::debug!("#{} {arrow} {}", self.number, shown.escape_ascii());
+        if let Some(observer) = observer {
+            observer.line(self.number, direction, &shown);
+        }
+    }
+}
+
+/// A client that cannot be served gets the reason.
+async fn refuse(mut stream: TcpStream, reason: &str) {
+    let said = async {
+        stream.write_all(&crate::control::refusal(reason)).await?;
+        stream.shutdown().await
+    };
+    if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, said).await {
+        linger(&mut stream.into_split().0).await;
+    }
+}
+
+/// Reads what a client still sends, for a while: closing a socket with unread data resets it, and
+/// the client might never see our last words.
+async fn linger(read: &mut OwnedReadHalf) {
+    let mut sink = [0; 1024];
+    let rest = async { while !matches!(read.read(&mut sink).await, Ok(0) | Err(_)) {} };
+    let _ = tokio::time::timeout(FAREWELL, rest).await;
+}
+
+/// Whether the FTP server is addressed as the SSH server's own host.
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
+}

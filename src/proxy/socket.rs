@@ -1,0 +1,63 @@
+//! Options of the client's sockets.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+/// For a client's control connection: lines go out as they come; urgent data is read in line (a
+/// client's ABOR may have its last byte sent so, Q58); a client that has vanished is found out.
+pub(super) fn control(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_out_of_band_inline(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(60)))
+}
+
+/// For a data connection: whatever closes it but an orderly end resets it, so that nobody takes
+/// half a file for a whole one, even if this process is killed.
+pub(super) fn data(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_linger(Some(Duration::ZERO))?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(60)))
+}
+
+/// The data connection has ended in order: closing it must not cut what is still on its way.
+pub(super) fn orderly(stream: &TcpStream) {
+    if let Err(error) = SockRef::from(stream).set_linger(None) {
+        tracing::debug!("cannot end a data connection in order: {error}");
+    }
+}
+
+/// Closes a connection by a reset.
+pub(super) fn reset(stream: TcpStream) {
+    if let Err(error) = SockRef::from(&stream).set_linger(Some(Duration::ZERO)) {
+        tracing::debug!("cannot reset a connection: {error}");
+    }
+}
+
+/// A listener for one data connection: any free port (Q83), one connection in the backlog.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = tcp_socket(address)?;
+    socket.bind(address)?;
+    socket.listen(8)
+}
+
+/// Connects from a given address of ours: clients check that data comes from the host that they
+/// have their control connection with (Q74).
+pub(super) async fn connect(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = tcp_socket(to)?;
+    if from.is_ipv4() == to.is_ipv4() {
+        socket.bind(from)?;
+    }
+    socket.connect(to).await
+}
+
+fn tcp_socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }
+}

@@ -1,0 +1,160 @@
+//! `-L [ftp/|tcp/][bind_address:]port:host:hostport`.
+
+use std::{fmt, str::FromStr};
+
+/// One `-L`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardSpec {
+    /// What is carried.
+    pub kind: ForwardKind,
+    /// The address to listen on; without one, the loopback addresses of both families, as ssh does.
+    pub bind: Option<String>,
+    /// The port to listen on; 0 for any free one.
+    pub port: u16,
+    /// The destination as the SSH server knows it.
+    pub host: String,
+    /// The destination's port.
+    pub host_port: u16,
+}
+
+/// What a forward carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardKind {
+    /// FTP: each control connection with its data connections.
+    Ftp,
+    /// Any protocol of one connection: a plain local forward.
+    Tcp,
+}
+
+impl fmt::Display for ForwardKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ftp => "ftp",
+            Self::Tcp => "tcp",
+        })
+    }
+}
+
+/// Why an `-L` cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("bad -L '{text}': {reason}; expected [ftp/|tcp/][bind_address:]port:host:hostport")]
+pub struct SpecError {
+    text: String,
+    reason: String,
+}
+
+impl FromStr for ForwardSpec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let error = |reason: &str| SpecError {
+            text: text.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let (kind, rest) = match text.split_once('/') {
+            Some(("ftp", rest)) => (ForwardKind::Ftp, rest),
+            Some(("tcp", rest)) => (ForwardKind::Tcp, rest),
+            Some((other, _)) if !other.contains([':', '[']) => {
+                return Err(error(&format!("'{other}/' is neither ftp/ nor tcp/")));
+            }
+            _ => (ForwardKind::Ftp, text),
+        };
+        let fields = fields(rest).ok_or_else(|| error("a '[' without its ']'"))?;
+        let (bind, port, host, host_port) = match fields.as_slice() {
+            [port, host, host_port] => (None, port, host, host_port),
+            [bind, port, host, host_port] => (Some(bind), port, host, host_port),
+            other => return Err(error(&format!("{} fields", other.len()))),
+        };
+        let port = port
+            .parse()
+            .map_err(|_| error(&format!("'{port}' is no port")))?;
+        let host_port = match host_port.parse() {
+            Ok(0) | Err(_) => return Err(error(&format!("'{host_port}' is no port"))),
+            Ok(host_port) => host_port,
+        };
+        if host.is_empty() {
+            return Err(error("the host is missing"));
+        }
+        Ok(Self {
+            kind,
+            bind: bind.cloned(),
+            port,
+            host: host.clone(),
+            host_port,
+        })
+    }
+}
+
+/// Splits at colons outside of brackets, and takes the brackets off.
+fn fields(text: &str) -> Option<Vec<String>> {
+    let mut fields = vec![String::new()];
+    let mut bracket = false;
+    for character in text.chars() {
+        match character {
+            '[' if !bracket => bracket = true,
+            ']' if bracket => bracket = false,
+            ':' if !bracket => fields.push(String::new()),
+            other => fields.last_mut()?.push(other),
+        }
+    }
+    (!bracket).then_some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(kind: ForwardKind, bind: Option<&str>, port: u16, host: &str, to: u16) -> ForwardSpec {
+        ForwardSpec {
+            kind,
+            bind: bind.map(str::to_owned),
+            port,
+            host: host.into(),
+            host_port: to,
+        }
+    }
+
+    #[test]
+    fn every_form() {
+        use ForwardKind::{Ftp, Tcp};
+        for (text, expected) in [
+            ("2121:localhost:21", spec(Ftp, None, 2121, "localhost", 21)),
+            (
+                "ftp/0:ftp.example:2100",
+                spec(Ftp, None, 0, "ftp.example", 2100),
+            ),
+            ("tcp/8080:web:80", spec(Tcp, None, 8080, "web", 80)),
+            (
+                "127.0.0.1:21:localhost:21",
+                spec(Ftp, Some("127.0.0.1"), 21, "localhost", 21),
+            ),
+            (
+                "[::1]:21:[fe80::1]:21",
+                spec(Ftp, Some("::1"), 21, "fe80::1", 21),
+            ),
+            ("*:21:h:21", spec(Ftp, Some("*"), 21, "h", 21)),
+            ("ftp/:21:h:21", spec(Ftp, Some(""), 21, "h", 21)),
+        ] {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (text, reason) in [
+            ("2121", "1 fields"),
+            ("2121:localhost", "2 fields"),
+            ("a:b:c:d:e", "5 fields"),
+            ("x:localhost:21", "'x' is no port"),
+            ("70000:localhost:21", "'70000' is no port"),
+            ("21:localhost:0", "'0' is no port"),
+            ("21::21", "the host is missing"),
+            ("sftp/21:h:21", "'sftp/' is neither ftp/ nor tcp/"),
+            ("[::1:21:h:21", "a '[' without its ']'"),
+        ] {
+            let error = text.parse::<ForwardSpec>().unwrap_err();
+            assert_eq!(error.reason, reason, "{text}");
+            assert!(error.to_string().starts_with(&format!("bad -L '{text}': ")));
+        }
+    }
+}

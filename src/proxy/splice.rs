@@ -1,0 +1,206 @@
+//! Moves the bytes of a data connection between the client's socket and an SSH channel.
+//!
+//! An end of file says that a file is complete, so it is passed on only where one was received:
+//! every other end of either side resets the client's socket, or closes the channel. The two
+//! directions do not wait for each other, and each keeps its half-close.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    time::Instant,
+};
+
+use super::socket;
+use crate::ssh::{Channel, ChannelReader, ChannelWriter, LostReason, Received};
+
+/// What is read from the client at once.
+const CHUNK: usize = 128 * 1024;
+
+/// After both the file and its end have been handed to the client, how long its own end of file is
+/// waited for.
+const LAST_WORD: Duration = Duration::from_secs(60);
+
+/// How a data connection ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// In order, on both sides.
+    Complete(Moved),
+    /// The client's socket broke.
+    ClientLost(Moved, io::Error),
+    /// The channel or its SSH connection broke; the client's socket was reset.
+    ServerLost(Moved, LostReason),
+    /// The server takes no more, although the client has more to send; the client's socket was
+    /// reset.
+    ServerClosed(Moved),
+}
+
+/// Bytes handed on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moved {
+    pub(super) to_client: u64,
+    pub(super) to_server: u64,
+}
+
+/// What is said while a data connection runs.
+pub(super) trait Watch {
+    /// Everything that the server sent, up to its end of file, was handed to the client.
+    fn drained(&mut self);
+    /// Bytes were handed to the client. At most once a second.
+    fn progress(&mut self);
+}
+
+/// Runs a data connection to its end. `stream` must have been prepared by [`socket::data`]: dropped
+/// at any point, it is reset.
+pub(super) async fn run(stream: TcpStream, channel: Channel, watch: &mut impl Watch) -> Outcome {
+    let Channel { mut reader, writer } = channel;
+    let (mut read, mut write) = stream.into_split();
+    let counts = Counts::default();
+
+    let ends = {
+        let down = to_client(&mut reader, &mut write, &counts.to_client, watch);
+        let up = to_server(&mut read, writer, &counts.to_server);
+        tokio::pin!(down, up);
+        tokio::select! {
+            down = &mut down => match down {
+                Ok(()) => last_word(up, &counts.to_server).await,
+                Err(broken) => Err(broken),
+            },
+            up = &mut up => match up {
+                Ok(writer) => down.await.map(|()| Some(writer)),
+                Err(Broken::Client(error)) => Err(Broken::Client(error)),
+                // What the server sent before may still be on its way to the client.
+                Err(broken) => match down.await {
+                    Ok(()) if counts.moved().to_client > 0 => Ok(None),
+                    Ok(()) => Err(broken),
+                    Err(broken) => Err(broken),
+                },
+            },
+        }
+    };
+    let moved = counts.moved();
+    match ends {
+        Ok(writer) => {
+            if let Ok(stream) = read.reunite(write) {
+                socket::orderly(&stream);
+            }
+            if let Some(writer) = writer {
+                writer.close().await;
+            }
+            Outcome::Complete(moved)
+        }
+        Err(Broken::Client(error)) => Outcome::ClientLost(moved, error),
+        Err(Broken::Refused) => Outcome::ServerClosed(moved),
+        Err(Broken::Server(reason)) => Outcome::ServerLost(moved, reason),
+    }
+}
+
+/// The file and its end have been handed to the client: waits for the client's own end of file, as
+/// long as it sends or [`LAST_WORD`] has not passed.
+async fn last_word(
+    mut up: Pin<&mut impl Future<Output = Result<ChannelWriter, Broken>>>,
+    sent: &AtomicU64,
+) -> Result<Option<ChannelWriter>, Broken> {
+    loop {
+        let before = sent.load(Ordering::Relaxed);
+        match tokio::time::timeout(LAST_WORD, &mut up).await {
+            Ok(Ok(writer)) => return Ok(Some(writer)),
+            // It has its file, however it closes.
+            Ok(Err(Broken::Client(_))) => return Ok(None),
+            Ok(Err(_)) if before == 0 && sent.load(Ordering::Relaxed) == 0 => return Ok(None),
+            Ok(Err(broken)) => return Err(broken),
+            Err(_) if sent.load(Ordering::Relaxed) == before => return Ok(None),
+            Err(_) => {}
+        }
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    to_client: AtomicU64,
+    to_server: AtomicU64,
+}
+
+impl Counts {
+    fn moved(&self) -> Moved {
+        Moved {
+            to_client: self.to_client.load(Ordering::Relaxed),
+            to_server: self.to_server.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Why a direction broke.
+enum Broken {
+    Client(io::Error),
+    /// The channel was closed in order while the client was still sending.
+    Refused,
+    Server(LostReason),
+}
+
+async fn to_client(
+    reader: &mut ChannelReader,
+    write: &mut OwnedWriteHalf,
+    moved: &AtomicU64,
+    watch: &mut impl Watch,
+) -> Result<(), Broken> {
+    let mut told = Instant::now();
+    loop {
+        match reader.read().await {
+            Received::Data(data) => {
+                write.write_all(&data).await.map_err(Broken::Client)?;
+                moved.fetch_add(data.len() as u64, Ordering::Relaxed);
+                if told.elapsed() >= Duration::from_secs(1) {
+                    told = Instant::now();
+                    watch.progress();
+                }
+            }
+            Received::Eof => {
+                write.shutdown().await.map_err(Broken::Client)?;
+                watch.drained();
+                return Ok(());
+            }
+            Received::Closed => return Ok(()),
+            Received::Lost(reason) => return Err(Broken::Server(reason)),
+        }
+    }
+}
+
+async fn to_server(
+    read: &mut OwnedReadHalf,
+    mut writer: ChannelWriter,
+    moved: &AtomicU64,
+) -> Result<ChannelWriter, Broken> {
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(CHUNK);
+        let count = read.read_buf(&mut buffer).await.map_err(Broken::Client)?;
+        if count == 0 {
+            writer.finish().await.map_err(refused)?;
+            return Ok(writer);
+        }
+        writer
+            .write(buffer.split().freeze())
+            .await
+            .map_err(refused)?;
+        moved.fetch_add(count as u64, Ordering::Relaxed);
+    }
+}
+
+fn refused(reason: LostReason) -> Broken {
+    match reason {
+        LostReason::Closed | LostReason::Local => Broken::Refused,
+        other => Broken::Server(other),
+    }
+}

@@ -1,0 +1,298 @@
+//! A channel: a TCP connection carried through SSH, split in two halves.
+//!
+//! russh's own stream type turns every end, also that of a lost connection, into an end of file.
+//! In FTP an end of file says that the file is complete, so here the ends are told apart.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use russh::client::Msg;
+use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::connection::Connection;
+use super::error::LostReason;
+use super::lanes::Lease;
+
+/// A channel split in two, with an explicit end of file in both directions. When both halves are
+/// dropped the channel is closed, so that the TCP connection behind it never leaks.
+#[derive(Debug)]
+pub struct Channel {
+    /// What the far side sends.
+    pub reader: ChannelReader,
+    /// What goes to the far side.
+    pub writer: ChannelWriter,
+}
+
+/// The receiving half of a [`Channel`].
+#[derive(Debug)]
+pub struct ChannelReader {
+    half: ChannelReadHalf,
+    ended: Option<Received>,
+    common: Arc<Common>,
+}
+
+/// The sending half of a [`Channel`].
+#[derive(Debug)]
+pub struct ChannelWriter {
+    common: Arc<Common>,
+}
+
+/// What [`ChannelReader::read`] brings.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Received {
+    /// Some bytes, never none.
+    Data(Bytes),
+    /// The far side has finished sending; it may still receive.
+    Eof,
+    /// The channel was closed in order, after the end of file.
+    Closed,
+    /// The channel ended without an end of file, or the connection was lost.
+    Lost(LostReason),
+}
+
+impl ChannelReader {
+    /// The next thing received. Cancel-safe. After [`Received::Eof`] the next call waits for the
+    /// channel to be closed; [`Received::Closed`] and [`Received::Lost`] are final, and repeated.
+    pub async fn read(&mut self) -> Received {
+        if let Some(ended) = &self.ended {
+            return ended.clone();
+        }
+        loop {
+            let message = tokio::select! {
+                biased;
+                message = self.half.wait() => message,
+                () = self.common.closed_here.cancelled() => return self.end(LostReason::Local),
+            };
+            match message {
+                Some(ChannelMsg::Data { data }) if !data.is_empty() => {
+                    self.common.connection.shared().touch();
+                    return Received::Data(data);
+                }
+                Some(ChannelMsg::Eof) => {
+                    self.common.eof_received.store(true, Ordering::Release);
+                    return Received::Eof;
+                }
+                Some(ChannelMsg::Close) => return self.end(LostReason::Closed),
+                Some(_) => {}
+                None => {
+                    let reason = self.common.why_ended();
+                    return self.end(reason);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, reason: LostReason) -> Received {
+        let eof = self.common.eof_received.load(Ordering::Acquire);
+        let ended = match reason {
+            LostReason::Closed | LostReason::Local if eof => Received::Closed,
+            reason => Received::Lost(reason),
+        };
+        self.ended = Some(ended.clone());
+        ended
+    }
+}
+
+impl ChannelWriter {
+    /// Sends; waits while the far side's window is full. Not cancel-safe: of a cancelled write any
+    /// part may have been sent.
+    ///
+    /// # Errors
+    ///
+    /// The channel or its connection has ended.
+    pub async fn write(&mut self, data: Bytes) -> Result<(), LostReason> {
+        let common = &self.common;
+        let half = common.half.as_ref().ok_or(LostReason::Local)?;
+        tokio::select! {
+            biased;
+            reason = common.ended() => Err(reason),
+            sent = half.data_bytes(data) => {
+                common.connection.shared().touch();
+                sent.map_err(|_| common.why_ended())
+            }
+        }
+    }
+
+    /// Ends this direction: the far side sees an end of file, and may go on sending.
+    ///
+    /// # Errors
+    ///
+    /// The channel or its connection has ended.
+    pub async fn finish(&mut self) -> Result<(), LostReason> {
+        let common = &self.common;
+        let half = common.half.as_ref().ok_or(LostReason::Local)?;
+        if common.eof_sent.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            reason = common.ended() => Err(reason),
+            sent = half.eof() => sent.map_err(|_| common.why_ended()),
+        }
+    }
+
+    /// Closes the channel in both directions: at once, or, where both have seen their end of file,
+    /// as soon as the far side has.
+    pub async fn close(self) {
+        let common = &self.common;
+        if !common.is_orderly() {
+            common.close_first().await;
+        }
+        common.closed_here.cancel();
+    }
+}
+
+/// What a channel keeps busy as long as it lives.
+#[derive(Debug, Default)]
+#[expect(dead_code, reason = "held for what dropping them does")]
+pub(super) struct Hold {
+    /// The lane it runs on.
+    pub(super) lease: Option<Arc<Lease>>,
+    /// What it is counted in.
+    pub(super) counted: Option<Counted>,
+}
+
+/// One of something that is counted, as long as it lives.
+#[derive(Debug)]
+pub(super) struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    pub(super) fn new(counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(counter))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Makes a channel of russh's. `far_closed` is cancelled when the far side has closed it.
+pub(super) fn wrap(
+    raw: russh::Channel<Msg>,
+    connection: Arc<Connection>,
+    far_closed: CancellationToken,
+    hold: Hold,
+) -> Channel {
+    let id = raw.id();
+    let (read_half, write_half) = raw.split();
+    let common = Arc::new(Common {
+        id,
+        half: Some(write_half),
+        connection,
+        far_closed,
+        closed_here: CancellationToken::new(),
+        close_sent: AtomicBool::new(false),
+        eof_sent: AtomicBool::new(false),
+        eof_received: AtomicBool::new(false),
+        hold,
+    });
+    Channel {
+        reader: ChannelReader {
+            half: read_half,
+            ended: None,
+            common: Arc::clone(&common),
+        },
+        writer: ChannelWriter { common },
+    }
+}
+
+/// What the two halves share; the last of them to go closes the channel.
+#[derive(Debug)]
+struct Common {
+    id: ChannelId,
+    half: Option<ChannelWriteHalf<Msg>>,
+    connection: Arc<Connection>,
+    far_closed: CancellationToken,
+    closed_here: CancellationToken,
+    close_sent: AtomicBool,
+    eof_sent: AtomicBool,
+    eof_received: AtomicBool,
+    hold: Hold,
+}
+
+impl Common {
+    /// Both directions have ended by themselves, so the far side is about to close the channel.
+    fn is_orderly(&self) -> bool {
+        self.eof_sent.load(Ordering::Acquire) && self.eof_received.load(Ordering::Acquire)
+    }
+
+    /// Waits until nothing can be sent any more.
+    async fn ended(&self) -> LostReason {
+        tokio::select! {
+            biased;
+            () = self.closed_here.cancelled() => LostReason::Local,
+            () = self.far_closed.cancelled() => LostReason::Closed,
+            () = self.connection.lost() => self.connection.shared().lost_reason(),
+        }
+    }
+
+    fn why_ended(&self) -> LostReason {
+        if self.closed_here.is_cancelled() {
+            LostReason::Local
+        } else if self.far_closed.is_cancelled() {
+            LostReason::Closed
+        } else {
+            self.connection.shared().lost_reason()
+        }
+    }
+
+    /// Sends `SSH_MSG_CHANNEL_CLOSE`, unless that is done or no use.
+    async fn close_first(&self) {
+        let useless = self.far_closed.is_cancelled() || self.connection.is_lost();
+        if useless || self.close_sent.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Some(half) = &self.half {
+            self.connection.shared().count_closed_first();
+            // The loop of a connection that is stalled takes no messages; it is cut elsewhere.
+            let _ = timeout(CLOSE_TIMEOUT, half.close()).await;
+        }
+    }
+}
+
+impl Drop for Common {
+    fn drop(&mut self) {
+        let shared = Arc::clone(self.connection.shared());
+        let done = self.far_closed.is_cancelled()
+            || self.connection.is_lost()
+            || self.close_sent.load(Ordering::Acquire);
+        let runtime = tokio::runtime::Handle::try_current();
+        let (false, Ok(runtime)) = (done, runtime) else {
+            shared.released(self.id);
+            return;
+        };
+        let rest = Self {
+            id: self.id,
+            half: self.half.take(),
+            connection: Arc::clone(&self.connection),
+            far_closed: self.far_closed.clone(),
+            closed_here: self.closed_here.clone(),
+            close_sent: AtomicBool::new(false),
+            eof_sent: AtomicBool::new(self.eof_sent.load(Ordering::Acquire)),
+            eof_received: AtomicBool::new(self.eof_received.load(Ordering::Acquire)),
+            hold: std::mem::take(&mut self.hold),
+        };
+        runtime.spawn(async move {
+            if rest.is_orderly() {
+                tokio::select! {
+                    () = rest.far_closed.cancelled() => {}
+                    () = rest.connection.lost() => {}
+                    () = tokio::time::sleep(ORDERLY_TIMEOUT) => {}
+                }
+            }
+            rest.close_first().await;
+            // What is dropped here is done, and drops quietly.
+            rest.close_sent.store(true, Ordering::Release);
+        });
+    }
+}
+
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+const ORDERLY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,369 @@
+//! One SSH connection: what the server sends (channels opened and closed, forwards arriving, the
+//! end), and the opening of channels.
+//!
+//! Nothing here awaits an answer of the server inside an event callback: callbacks run in russh's
+//! session loop, which would then never read that answer.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use russh::client::Handle;
+use russh::keys::PublicKey;
+use russh::{ChannelId, ChannelOpenFailure, Disconnect};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::channel::{self, Channel, Hold};
+use super::error::{LostReason, OpenError, escaped};
+use super::establish::Events;
+use super::forward::{self, Arrival};
+
+/// One authenticated SSH connection. It ends in order when the last holder drops it.
+pub(super) struct Connection {
+    handle: Handle<Events>,
+    shared: Arc<Shared>,
+}
+
+/// What the connection's event callbacks and its users share.
+pub(super) struct Shared {
+    lost: CancellationToken,
+    lost_reason: OnceLock<String>,
+    cut: CancellationToken,
+    channels: Mutex<HashMap<ChannelId, ChannelEntry>>,
+    forwards: Mutex<HashMap<(IpAddr, u32), oneshot::Sender<Arrival>>>,
+    refusals: Mutex<VecDeque<(u32, String)>>,
+    refused: Notify,
+    host_key: OnceLock<PublicKey>,
+    born: Instant,
+    moved: AtomicU64,
+    closed_first: AtomicUsize,
+}
+
+/// A channel as the event callbacks know it.
+#[derive(Default)]
+struct ChannelEntry {
+    closed: CancellationToken,
+    confirmed: bool,
+    released: bool,
+}
+
+impl Connection {
+    /// Takes over an authenticated connection.
+    pub(super) fn new(handle: Handle<Events>, shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self { handle, shared })
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn handle(&self) -> &Handle<Events> {
+        &self.handle
+    }
+
+    /// Whether the connection is no more.
+    pub(super) fn is_lost(&self) -> bool {
+        self.shared.lost.is_cancelled() || self.handle.is_closed()
+    }
+
+    /// Waits for the end of the connection.
+    pub(super) async fn lost(&self) {
+        self.shared.lost.cancelled().await;
+    }
+
+    /// Opens a `direct-tcpip` channel (RFC 4254 section 7.2). The request runs in a task of its own:
+    /// when the caller gives up, a late confirmation is closed again instead of being leaked.
+    pub(super) async fn open(
+        self: &Arc<Self>,
+        host: &str,
+        port: u16,
+        originator: SocketAddr,
+        hold: Hold,
+    ) -> Result<Channel, OpenError> {
+        let (answer, answered) = oneshot::channel();
+        let this = Arc::clone(self);
+        let host = host.to_owned();
+        tokio::spawn(async move {
+            let opened = this.open_in_task(host, port, originator, hold).await;
+            // Nobody waits any more: dropping the channel closes it.
+            let _ = answer.send(opened);
+        });
+        tokio::select! {
+            biased;
+            opened = timeout(OPEN_TIMEOUT, answered) => match opened {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => Err(OpenError::Lost),
+                Err(_) => Err(OpenError::Timeout),
+            },
+            () = self.lost() => Err(OpenError::Lost),
+        }
+    }
+
+    /// Says goodbye (`SSH_MSG_DISCONNECT`); cuts the connection where that takes too long.
+    pub(super) async fn disconnect(&self) {
+        let goodbye = async {
+            let sent = self
+                .handle
+                .disconnect(Disconnect::ByApplication, "closed", "")
+                .await;
+            if sent.is_ok() {
+                self.lost().await;
+            }
+        };
+        if timeout(GOODBYE_TIMEOUT, goodbye).await.is_err() {
+            self.shared.cut.cancel();
+        }
+    }
+
+    async fn open_in_task(
+        self: Arc<Self>,
+        host: String,
+        port: u16,
+        originator: SocketAddr,
+        hold: Hold,
+    ) -> Result<Channel, OpenError> {
+        let opened = self
+            .handle
+            .channel_open_direct_tcpip(
+                host,
+                u32::from(port),
+                originator.ip().to_string(),
+                u32::from(originator.port()),
+            )
+            .await;
+        match opened {
+            Ok(raw) => {
+                let closed = self.shared.opened(raw.id(), false);
+                Ok(channel::wrap(raw, self, closed, hold))
+            }
+            Err(russh::Error::ChannelOpenFailure(reason)) => {
+                let said = self.shared.refusal(&reason).await;
+                Err(match reason {
+                    ChannelOpenFailure::AdministrativelyProhibited => OpenError::Prohibited(said),
+                    ChannelOpenFailure::ConnectFailed => OpenError::ConnectFailed(said),
+                    _ => OpenError::Other(said),
+                })
+            }
+            Err(_) => Err(OpenError::Lost),
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// Dropping the handle makes russh end the connection by itself, unless its loop waits for a
+    /// peer that reads nothing: the cut sees to that.
+    fn drop(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        if shared.lost.is_cancelled() {
+            return;
+        }
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(async move {
+                    if timeout(GOODBYE_TIMEOUT, shared.lost.cancelled())
+                        .await
+                        .is_err()
+                    {
+                        shared.cut.cancel();
+                    }
+                });
+            }
+            Err(_) => shared.cut.cancel(),
+        }
+    }
+}
+
+impl Shared {
+    /// For a connection whose socket ends when `cut` is cancelled.
+    pub(super) fn new(cut: CancellationToken) -> Arc<Self> {
+        Arc::new(Self {
+            lost: CancellationToken::new(),
+            lost_reason: OnceLock::new(),
+            cut,
+            channels: Mutex::default(),
+            forwards: Mutex::default(),
+            refusals: Mutex::default(),
+            refused: Notify::new(),
+            host_key: OnceLock::new(),
+            born: Instant::now(),
+            moved: AtomicU64::new(0),
+            closed_first: AtomicUsize::new(0),
+        })
+    }
+
+    /// The host key that this connection was shown, and accepted.
+    pub(super) fn host_key(&self) -> &OnceLock<PublicKey> {
+        &self.host_key
+    }
+
+    pub(super) fn lost_token(&self) -> &CancellationToken {
+        &self.lost
+    }
+
+    /// Why the connection is lost, for the end of a channel.
+    pub(super) fn lost_reason(&self) -> LostReason {
+        let reason = self.lost_reason.get().map_or("it ended", String::as_str);
+        LostReason::Connection(reason.to_owned())
+    }
+
+    /// The connection is no more; the first reason given counts.
+    pub(super) fn mark_lost(&self, reason: String) {
+        let _ = self.lost_reason.set(reason);
+        self.lost.cancel();
+        lock(&self.forwards).clear();
+    }
+
+    /// Data has moved just now.
+    pub(super) fn touch(&self) {
+        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.moved.store(now, Ordering::Relaxed);
+    }
+
+    /// How long ago data moved last.
+    pub(super) fn quiet_for(&self) -> Duration {
+        let moved = Duration::from_millis(self.moved.load(Ordering::Relaxed));
+        self.born.elapsed().saturating_sub(moved)
+    }
+
+    /// russh keeps a little for every channel that this side closes first, as long as the
+    /// connection lives: counted, so that a lane can be replaced in time.
+    pub(super) fn count_closed_first(&self) {
+        self.closed_first.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many channels this side closed first.
+    pub(super) fn closed_first(&self) -> usize {
+        self.closed_first.load(Ordering::Relaxed)
+    }
+
+    /// A channel is in use from now on; the token tells when the far side has closed it.
+    pub(super) fn opened(&self, id: ChannelId, from_server: bool) -> CancellationToken {
+        let mut channels = lock(&self.channels);
+        let entry = channels.entry(id).or_default();
+        entry.confirmed |= from_server;
+        entry.closed.clone()
+    }
+
+    /// A channel is not in use any more.
+    pub(super) fn released(&self, id: ChannelId) {
+        let mut channels = lock(&self.channels);
+        if let Some(entry) = channels.get_mut(&id) {
+            entry.released = true;
+            if entry.confirmed {
+                channels.remove(&id);
+            }
+        }
+    }
+
+    /// Event: a channel was confirmed. This runs right after the opener was woken, so either of the
+    /// two may come first.
+    pub(super) fn on_confirmed(&self, id: ChannelId) {
+        let mut channels = lock(&self.channels);
+        let entry = channels.entry(id).or_default();
+        entry.confirmed = true;
+        if entry.released {
+            channels.remove(&id);
+        }
+    }
+
+    /// Event: the far side closed a channel.
+    pub(super) fn on_closed(&self, id: ChannelId) {
+        if let Some(entry) = lock(&self.channels).get(&id) {
+            entry.closed.cancel();
+        }
+    }
+
+    /// Event: the server refused to open a channel, with these words. The opener itself only gets
+    /// the reason's number.
+    pub(super) fn on_refused(&self, reason: &ChannelOpenFailure, said: &str) {
+        let mut refusals = lock(&self.refusals);
+        if refusals.len() >= MAX_REFUSALS {
+            refusals.pop_front();
+        }
+        refusals.push_back((reason.code(), escaped(said)));
+        drop(refusals);
+        self.refused.notify_waiters();
+    }
+
+    /// Waits for connections to this forward; only the first one is delivered.
+    pub(super) fn expect(&self, address: IpAddr, port: u32, arrivals: oneshot::Sender<Arrival>) {
+        if !self.lost.is_cancelled() {
+            lock(&self.forwards).insert((address, port), arrivals);
+        }
+    }
+
+    /// No longer waits for connections to this forward.
+    pub(super) fn forget(&self, address: IpAddr, port: u32) {
+        lock(&self.forwards).remove(&(address, port));
+    }
+
+    /// Event: somebody connected to a forward. What is not expected is refused: dropping the
+    /// arrival does that.
+    pub(super) fn on_arrival(&self, address: &str, port: u32, arrival: Arrival) {
+        let Ok(address) = address.parse::<IpAddr>() else {
+            return;
+        };
+        let mut forwards = lock(&self.forwards);
+        if !forwards.contains_key(&(address, port)) {
+            tracing::debug!(%address, port, "a connection to no remote forward of ours: refused");
+            return;
+        }
+        if !forward::is_loopback(arrival.originator().ip()) {
+            tracing::warn!(from = %arrival.originator(), "a stranger connected to a remote forward: refused");
+            return;
+        }
+        if let Some(waiting) = forwards.remove(&(address, port)) {
+            let _ = waiting.send(arrival);
+        }
+    }
+
+    /// The words that came with a refusal. Of several refusals at the same moment with the same
+    /// reason the words may be swapped.
+    async fn refusal(&self, reason: &ChannelOpenFailure) -> String {
+        let said = async {
+            loop {
+                let more = self.refused.notified();
+                tokio::pin!(more);
+                more.as_mut().enable();
+                if let Some(said) = self.take_refusal(reason.code()) {
+                    return said;
+                }
+                more.await;
+            }
+        };
+        match timeout(REFUSAL_TIMEOUT, said).await {
+            Ok(said) if !said.is_empty() => said,
+            _ => escaped(reason.description()),
+        }
+    }
+
+    fn take_refusal(&self, code: u32) -> Option<String> {
+        let mut refusals = lock(&self.refusals);
+        let at = refusals.iter().position(|(c, _)| *c == code)?;
+        refusals.remove(at).map(|(_, said)| said)
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("lost", &self.is_lost())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Nothing that holds one of these locks can panic half-way, so a poisoned one is as good as any.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The words arrive right behind the number, in the same packet.
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
+const MAX_REFUSALS: usize = 64;

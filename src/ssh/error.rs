@@ -1,0 +1,272 @@
+//! Errors of the SSH session: one line each, saying who failed, at what, and what to do.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use thiserror::Error as ThisError;
+
+/// Why there is no session with the SSH server.
+#[derive(Clone, Debug, ThisError)]
+#[non_exhaustive]
+pub enum Error {
+    /// The session was closed by this side.
+    #[error("the session with {destination} was closed")]
+    Closed {
+        /// Whom it was with.
+        destination: String,
+    },
+    /// No TCP connection to any address of the host.
+    #[error("cannot connect to the SSH server {host} port {port}: {reason}")]
+    Connect {
+        /// Host as named in the settings.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// What the system said, for each address tried.
+        reason: String,
+    },
+    /// The key exchange failed.
+    #[error("the SSH server {host} port {port} ended the handshake: {reason}")]
+    Handshake {
+        /// Host as named in the settings.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The known key of this host is another one.
+    #[error(
+        "the host key of {name} CHANGED: the server shows the {kind} key {fingerprint}, but {file}:{line} has \
+         another one; somebody may be in between. If the change is genuine, remove that line and connect again",
+        file = file.display()
+    )]
+    HostKeyChanged {
+        /// Name under which the key is looked up.
+        name: String,
+        /// Algorithm of the shown key.
+        kind: String,
+        /// SHA256 fingerprint of the shown key.
+        fingerprint: String,
+        /// File with the offending entry.
+        file: PathBuf,
+        /// Line of the offending entry, from 1.
+        line: usize,
+    },
+    /// A further connection was shown another host key than the first one.
+    #[error(
+        "a further connection to {name} was shown another host key ({fingerprint}) than the first one: refused"
+    )]
+    HostKeyDiffers {
+        /// Name under which the key is looked up.
+        name: String,
+        /// SHA256 fingerprint of the shown key.
+        fingerprint: String,
+    },
+    /// The key of this host is marked `@revoked`.
+    #[error(
+        "the host key of {name} ({fingerprint}) is revoked by {file}:{line}: refused",
+        file = file.display()
+    )]
+    HostKeyRevoked {
+        /// Name under which the key is looked up.
+        name: String,
+        /// SHA256 fingerprint of the shown key.
+        fingerprint: String,
+        /// File with the `@revoked` entry.
+        file: PathBuf,
+        /// Line of that entry, from 1.
+        line: usize,
+    },
+    /// No key of this host is known, and the policy does not allow to accept it.
+    #[error(
+        "the host key of {name} is not known: {kind} {fingerprint} is not in {searched}; check the fingerprint \
+         with the server's administrator, then connect once with -o StrictHostKeyChecking=accept-new"
+    )]
+    HostKeyUnknown {
+        /// Name under which the key is looked up.
+        name: String,
+        /// Algorithm of the shown key.
+        kind: String,
+        /// SHA256 fingerprint of the shown key.
+        fingerprint: String,
+        /// The files that were searched.
+        searched: String,
+    },
+    /// The server took none of the credentials.
+    #[error("{destination}: log-in refused: tried {tried}; the server accepts {accepts}{hint}")]
+    LoginRefused {
+        /// Whom it was with.
+        destination: String,
+        /// What was tried, with the reason where something could not be.
+        tried: String,
+        /// The methods that the server would go on with.
+        accepts: String,
+        /// What could be done, or nothing.
+        hint: String,
+    },
+    /// The connection was lost, and did not come back in time.
+    #[error("the connection to the SSH server {destination} is lost: {reason}")]
+    Lost {
+        /// Whom it was with.
+        destination: String,
+        /// Why, or why it cannot be had back.
+        reason: String,
+    },
+    /// What answers there does not speak SSH.
+    #[error("{host} port {port} does not answer like an SSH server ({reason}): wrong port?")]
+    NotSsh {
+        /// Host as named in the settings.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// What it did instead.
+        reason: String,
+    },
+    /// The host name has no address.
+    #[error("cannot find the address of the SSH server {host}: {reason}")]
+    Resolve {
+        /// Host as named in the settings.
+        host: String,
+        /// What the resolver said.
+        reason: String,
+    },
+    /// Nothing came in time.
+    #[error("the SSH server {host} port {port} did not {what} within {seconds} s")]
+    Timeout {
+        /// Host as named in the settings.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// What it should have done.
+        what: &'static str,
+        /// The limit, in seconds.
+        seconds: u64,
+    },
+}
+
+impl Error {
+    /// Whether the same attempt may well succeed a moment later: an overloaded or restarting
+    /// server, a network that is away. Refused log-ins and host keys are not.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Connect { .. }
+            | Self::Handshake { .. }
+            | Self::Lost { .. }
+            | Self::NotSsh { .. }
+            | Self::Resolve { .. }
+            | Self::Timeout { .. } => true,
+            Self::Closed { .. }
+            | Self::HostKeyChanged { .. }
+            | Self::HostKeyDiffers { .. }
+            | Self::HostKeyRevoked { .. }
+            | Self::HostKeyUnknown { .. }
+            | Self::LoginRefused { .. } => false,
+        }
+    }
+}
+
+/// Why the SSH server did not give a remote forward.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
+pub enum ForwardError {
+    /// The connection to the SSH server is lost.
+    #[error("the connection to the SSH server is lost")]
+    Lost,
+    /// It said no: `AllowTcpForwarding`, `PermitListen`, or no free port.
+    #[error("the SSH server refused the remote forward (AllowTcpForwarding, PermitListen)")]
+    Refused,
+    /// It did not answer.
+    #[error("the SSH server did not answer the request for a remote forward")]
+    Timeout,
+}
+
+/// Why a channel ended other than by an orderly end of file.
+#[derive(Clone, Debug, Eq, PartialEq, ThisError)]
+pub enum LostReason {
+    /// The far side closed the channel without an end of file.
+    #[error("the SSH server closed the channel before its end of file")]
+    Closed,
+    /// The SSH connection was lost.
+    #[error("the SSH connection was lost: {0}")]
+    Connection(String),
+    /// This side closed it.
+    #[error("the channel was closed by ferryline")]
+    Local,
+}
+
+/// Why the SSH server did not connect a channel (RFC 4254 section 5.1).
+#[derive(Clone, Debug, Eq, PartialEq, ThisError)]
+pub enum OpenError {
+    /// The SSH server could not reach the target.
+    #[error("the SSH server could not connect ({0})")]
+    ConnectFailed(String),
+    /// The connection to the SSH server is lost.
+    #[error("the connection to the SSH server is lost")]
+    Lost,
+    /// Another refusal.
+    #[error("the SSH server did not open the channel ({0})")]
+    Other(String),
+    /// The SSH server's policy forbids it.
+    #[error("the SSH server refused the forward (administratively prohibited: {0})")]
+    Prohibited(String),
+    /// The SSH server did not answer.
+    #[error("the SSH server did not answer the request for a channel")]
+    Timeout,
+}
+
+/// What another party said, made safe to print in one line: printable ASCII stays, the rest is
+/// escaped, and it is never longer than about `MAX_FOREIGN` characters.
+pub(super) fn escaped(foreign: &str) -> String {
+    let mut out = String::new();
+    for c in foreign.trim_end().chars() {
+        if out.len() >= MAX_FOREIGN {
+            out.push_str("...");
+            break;
+        }
+        match c {
+            ' '..='~' if c != '\\' => out.push(c),
+            c => {
+                let _ = write!(out, "{}", c.escape_default());
+            }
+        }
+    }
+    out
+}
+
+const MAX_FOREIGN: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_cannot_end_the_line_or_run_on() {
+        assert_eq!(escaped("Connection refused"), "Connection refused");
+        assert_eq!(escaped("a\r\n226 done\n"), "a\\r\\n226 done");
+        assert_eq!(escaped("é\u{1b}[2J"), "\\u{e9}\\u{1b}[2J");
+        assert!(escaped(&"x".repeat(100_000)).len() < 210);
+    }
+
+    #[test]
+    fn every_message_is_one_line() {
+        let refused = Error::LoginRefused {
+            destination: "a@b".into(),
+            tried: "no key".into(),
+            accepts: "publickey".into(),
+            hint: String::new(),
+        };
+        assert_eq!(
+            refused.to_string(),
+            "a@b: log-in refused: tried no key; the server accepts publickey"
+        );
+        let changed = Error::HostKeyChanged {
+            name: "h".into(),
+            kind: "ssh-ed25519".into(),
+            fingerprint: "SHA256:x".into(),
+            file: "/k".into(),
+            line: 3,
+        };
+        assert!(changed.to_string().contains("/k:3"));
+        assert!(!changed.to_string().contains('\n'));
+    }
+}

@@ -1,0 +1,256 @@
+//! Remote forwards (RFC 4254 section 7.1): a port on the SSH server's loopback, for one connection.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use russh::client::{ChannelOpenHandle, Msg};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::channel::{self, Channel, Counted, Hold};
+use super::connection::Connection;
+use super::error::ForwardError;
+use super::lanes::Lease;
+
+/// A port that the SSH server listens on for us. Dropping it cancels it.
+#[derive(Debug)]
+pub struct RemoteForward {
+    registration: Option<Registration>,
+    address: SocketAddr,
+    arrivals: oneshot::Receiver<Arrival>,
+    connection: Arc<Connection>,
+    lease: Option<Arc<Lease>>,
+}
+
+impl RemoteForward {
+    /// The address it was asked for, with the port that the SSH server chose.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The first connection to it that comes from the SSH server's own loopback. It takes exactly
+    /// one: with it the forward is cancelled, and further connections are refused. `None`: the SSH
+    /// connection is lost, or the one has been taken. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Incoming> {
+        self.registration.as_ref()?;
+        let arrival = (&mut self.arrivals).await;
+        self.registration = None;
+        Some(Incoming {
+            arrival: arrival.ok()?,
+            connection: Arc::clone(&self.connection),
+            lease: self.lease.clone(),
+        })
+    }
+
+    /// Cancels it, and waits (bounded) until the SSH server has.
+    pub async fn cancel(mut self) {
+        if let Some(registration) = self.registration.take() {
+            registration.cancel().await;
+        }
+    }
+}
+
+/// A connection that was made to a [`RemoteForward`] and waits for an answer. Dropping it refuses it.
+#[derive(Debug)]
+pub struct Incoming {
+    arrival: Arrival,
+    connection: Arc<Connection>,
+    lease: Option<Arc<Lease>>,
+}
+
+impl Incoming {
+    /// Who connected, as the SSH server saw it.
+    pub fn originator(&self) -> SocketAddr {
+        self.arrival.originator
+    }
+
+    /// Takes the connection.
+    pub fn accept(self) -> Channel {
+        let Arrival { raw, reply, .. } = self.arrival;
+        let far_closed = self.connection.shared().opened(raw.id(), true);
+        // The confirmation must be queued before the first byte of data is, so it is not left to a
+        // task. It is ready at once: russh only puts it in an unbounded queue.
+        let mut accepting = pin!(reply.accept());
+        let _ = accepting
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        let hold = Hold {
+            lease: self.lease,
+            counted: None,
+        };
+        channel::wrap(raw, self.connection, far_closed, hold)
+    }
+
+    /// Refuses the connection; whoever made it sees it closed.
+    pub fn reject(self) {
+        drop(self);
+    }
+}
+
+/// Asks for a forward of port 0 on `bind`. The request runs in a task of its own: when the caller
+/// gives up, a late success is cancelled again.
+pub(super) async fn request(
+    connection: &Arc<Connection>,
+    bind: IpAddr,
+    lease: Option<Arc<Lease>>,
+    counted: Counted,
+) -> Result<RemoteForward, ForwardError> {
+    let (answer, answered) = oneshot::channel();
+    let task_connection = Arc::clone(connection);
+    tokio::spawn(async move {
+        let _ = answer.send(register(task_connection, bind, lease, counted).await);
+    });
+    tokio::select! {
+        biased;
+        registered = timeout(REQUEST_TIMEOUT, answered) => match registered {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(ForwardError::Lost),
+            Err(_) => Err(ForwardError::Timeout),
+        },
+        () = connection.lost() => Err(ForwardError::Lost),
+    }
+}
+
+/// Whether an address is the SSH server's own loopback, also as an IPv4 address in IPv6 clothes.
+pub(super) fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+/// A `forwarded-tcpip` channel that is not answered yet. Dropping it refuses it.
+pub(super) struct Arrival {
+    raw: russh::Channel<Msg>,
+    reply: ChannelOpenHandle,
+    originator: SocketAddr,
+}
+
+impl Arrival {
+    /// `None` (and the channel refused) where the originator is no address.
+    pub(super) fn new(
+        raw: russh::Channel<Msg>,
+        reply: ChannelOpenHandle,
+        originator: &str,
+        originator_port: u32,
+    ) -> Option<Self> {
+        let ip = originator.parse().ok()?;
+        let port = u16::try_from(originator_port).ok()?;
+        Some(Self {
+            raw,
+            reply,
+            originator: SocketAddr::new(ip, port),
+        })
+    }
+
+    pub(super) fn originator(&self) -> SocketAddr {
+        self.originator
+    }
+}
+
+impl fmt::Debug for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arrival")
+            .field("originator", &self.originator)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The server's registration of a forward; dropping it cancels it in the background.
+#[derive(Debug)]
+struct Registration {
+    connection: Arc<Connection>,
+    bind: IpAddr,
+    port: u32,
+    counted: Option<Counted>,
+}
+
+impl Registration {
+    async fn cancel(mut self) {
+        let counted = self.counted.take();
+        cancel(Arc::clone(&self.connection), self.bind, self.port, counted).await;
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.connection.shared().forget(self.bind, self.port);
+        let Some(counted) = self.counted.take() else {
+            return;
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let connection = Arc::clone(&self.connection);
+            runtime.spawn(cancel(connection, self.bind, self.port, Some(counted)));
+        }
+    }
+}
+
+async fn register(
+    connection: Arc<Connection>,
+    bind: IpAddr,
+    lease: Option<Arc<Lease>>,
+    counted: Counted,
+) -> Result<RemoteForward, ForwardError> {
+    let granted = connection.handle().tcpip_forward(bind.to_string(), 0).await;
+    let port = match granted {
+        Ok(port) => port,
+        Err(russh::Error::RequestDenied) => return Err(ForwardError::Refused),
+        Err(_) => return Err(ForwardError::Lost),
+    };
+    let registration = Registration {
+        connection: Arc::clone(&connection),
+        bind,
+        port,
+        counted: Some(counted),
+    };
+    let (arrival, arrivals) = oneshot::channel();
+    let address = match u16::try_from(port) {
+        Ok(port) if port != 0 => SocketAddr::new(bind, port),
+        // A port that nobody can be told about: dropping the registration cancels it.
+        _ => return Err(ForwardError::Refused),
+    };
+    // Whoever connected before now was never told this port, and has been refused.
+    connection.shared().expect(bind, port, arrival);
+    Ok(RemoteForward {
+        registration: Some(registration),
+        address,
+        arrivals,
+        connection,
+        lease,
+    })
+}
+
+/// sshd looks the forward up by the very string it was asked for with, and the real port.
+async fn cancel(connection: Arc<Connection>, bind: IpAddr, port: u32, counted: Option<Counted>) {
+    connection.shared().forget(bind, port);
+    let asked = connection
+        .handle()
+        .cancel_tcpip_forward(bind.to_string(), port);
+    tokio::select! {
+        cancelled = timeout(REQUEST_TIMEOUT, asked) => {
+            if !matches!(cancelled, Ok(Ok(()))) && !connection.is_lost() {
+                tracing::debug!(%bind, port, "the SSH server did not cancel a remote forward");
+            }
+        }
+        () = connection.lost() => {}
+    }
+    drop(counted);
+}
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_loopback_in_any_clothes() {
+        for yes in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(is_loopback(yes.parse().unwrap()), "{yes}");
+        }
+        for no in ["10.0.0.1", "::", "0.0.0.0", "::ffff:10.0.0.1", "fe80::1"] {
+            assert!(!is_loopback(no.parse().unwrap()), "{no}");
+        }
+    }
+}

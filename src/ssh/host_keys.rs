@@ -1,0 +1,371 @@
+//! Whether to trust the host key that a server shows.
+
+use std::sync::Arc;
+
+use russh::keys::{Algorithm, HashAlg, PublicKey};
+
+use super::error::Error;
+use super::known_hosts::{self, Found};
+use super::prompt::{Patience, Prompt};
+use super::settings::{Settings, StrictHostKeyChecking};
+
+/// Decides about the host key of one connection. Blocking: it reads files and may ask somebody.
+pub(super) struct Judge {
+    pub(super) settings: Arc<Settings>,
+    pub(super) prompt: Arc<dyn Prompt>,
+    pub(super) patience: Arc<Patience>,
+    /// The key that the first connection was shown; a further one must see the same.
+    pub(super) pinned: Option<PublicKey>,
+}
+
+/// How far an accepted key is trusted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Trust {
+    /// It is the host's key.
+    Full,
+    /// It is not the known one and was accepted all the same (`StrictHostKeyChecking no`): no
+    /// password is given to this server.
+    NoPasswords,
+}
+
+impl Judge {
+    /// Accepts or refuses the key, storing it where the policy says so.
+    pub(super) fn decide(&self, key: &PublicKey) -> Result<Trust, Error> {
+        let name = self.name();
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        if self.pinned.as_ref().is_some_and(|p| !same(p, key)) {
+            return Err(Error::HostKeyDiffers { name, fingerprint });
+        }
+        let policy = self.settings.strict_host_key_checking;
+        match self.verdict(key) {
+            Verdict::Known => Ok(Trust::Full),
+            Verdict::Revoked(at) => Err(Error::HostKeyRevoked {
+                name,
+                fingerprint,
+                file: at.file,
+                line: at.line,
+            }),
+            Verdict::Changed(at) => {
+                let error = Error::HostKeyChanged {
+                    name,
+                    kind: key.algorithm().to_string(),
+                    fingerprint,
+                    file: at.file,
+                    line: at.line,
+                };
+                if policy != StrictHostKeyChecking::No {
+                    return Err(error);
+                }
+                tracing::warn!("{error} (accepted because of StrictHostKeyChecking=no)");
+                Ok(Trust::NoPasswords)
+            }
+            // Accepted once in this session, whether or not it could be stored.
+            Verdict::Unknown if self.pinned.is_some() => Ok(Trust::Full),
+            Verdict::Unknown => {
+                let accepted = match policy {
+                    StrictHostKeyChecking::AcceptNew | StrictHostKeyChecking::No => true,
+                    StrictHostKeyChecking::Ask => self.ask(&name, key, &fingerprint),
+                    StrictHostKeyChecking::Yes => false,
+                };
+                if !accepted {
+                    return Err(Error::HostKeyUnknown {
+                        name,
+                        kind: key.algorithm().to_string(),
+                        fingerprint,
+                        searched: self.searched(),
+                    });
+                }
+                self.remember(&name, key, &fingerprint);
+                Ok(Trust::Full)
+            }
+        }
+    }
+
+    /// The host key algorithms to ask for, those of keys that are known first: a server with several
+    /// keys would otherwise show one that is not known, and look changed.
+    pub(super) fn preferred(&self, default: &[Algorithm]) -> Vec<Algorithm> {
+        let known: Vec<Algorithm> = match &self.pinned {
+            Some(key) => vec![key.algorithm()],
+            None => self
+                .entries()
+                .iter()
+                .filter(|f| !f.revoked)
+                .map(|f| f.key.algorithm())
+                .collect(),
+        };
+        let is_known = |a: &Algorithm| known.iter().any(|k| same_kind(k, a));
+        let (mut first, rest): (Vec<_>, Vec<_>) = default.iter().cloned().partition(is_known);
+        first.extend(rest);
+        first
+    }
+
+    fn verdict(&self, key: &PublicKey) -> Verdict {
+        let entries = self.entries();
+        if let Some(at) = entries.iter().find(|f| f.revoked && same(&f.key, key)) {
+            return Verdict::Revoked(at.clone());
+        }
+        let valid = || entries.iter().filter(|f| !f.revoked);
+        if valid().any(|f| same(&f.key, key)) {
+            return Verdict::Known;
+        }
+        // A key of another kind counts as changed too. Known kinds were asked for first, so an
+        // honest server would have shown one of those; somebody in between would rather not.
+        let other = valid()
+            .find(|f| same_kind(&f.key.algorithm(), &key.algorithm()))
+            .or_else(|| valid().next());
+        match other {
+            Some(at) => Verdict::Changed(at.clone()),
+            None if self.known_without_port(key) => Verdict::Known,
+            None => Verdict::Unknown,
+        }
+    }
+
+    /// As ssh does: a key that is known for the host on port 22 is good on another port, too.
+    fn known_without_port(&self, key: &PublicKey) -> bool {
+        if self.settings.host_key_alias.is_some() || self.settings.port == 22 {
+            return false;
+        }
+        let name = known_hosts::lookup_name(&self.settings.host, 22);
+        known_hosts::lookup(self.files(), &name)
+            .iter()
+            .any(|f| !f.revoked && same(&f.key, key))
+    }
+
+    fn ask(&self, name: &str, key: &PublicKey, fingerprint: &str) -> bool {
+        if self.settings.batch_mode {
+            return false;
+        }
+        let _asking = self.patience.asking();
+        self.prompt.confirm(&format!(
+            "The authenticity of host '{name}' can't be established.\n{} key fingerprint is {fingerprint}.\n\
+             Are you sure you want to continue connecting (yes/no)? ",
+            key.algorithm()
+        ))
+    }
+
+    fn remember(&self, name: &str, key: &PublicKey, fingerprint: &str) {
+        let Some(file) = self.settings.known_hosts.first() else {
+            tracing::warn!(%name, %fingerprint, "accepted a new host key; no file to store it in");
+            return;
+        };
+        match known_hosts::store(file, name, key) {
+            Ok(()) => {
+                tracing::info!(%name, %fingerprint, file = %file.display(), "stored a new host key");
+            }
+            Err(error) => {
+                tracing::warn!(%name, file = %file.display(), %error, "cannot store the host key");
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        match &self.settings.host_key_alias {
+            Some(alias) => alias.to_ascii_lowercase(),
+            None => known_hosts::lookup_name(&self.settings.host, self.settings.port),
+        }
+    }
+
+    fn entries(&self) -> Vec<Found> {
+        known_hosts::lookup(self.files(), &self.name())
+    }
+
+    fn files(&self) -> impl Iterator<Item = &std::path::PathBuf> {
+        let settings = &self.settings;
+        settings
+            .known_hosts
+            .iter()
+            .chain(&settings.global_known_hosts)
+    }
+
+    fn searched(&self) -> String {
+        let names: Vec<String> = self.files().map(|f| f.display().to_string()).collect();
+        match names.as_slice() {
+            [] => "any file (none is configured)".to_owned(),
+            names => names.join(", "),
+        }
+    }
+}
+
+enum Verdict {
+    Changed(Found),
+    Known,
+    Revoked(Found),
+    Unknown,
+}
+
+/// The comment does not count.
+fn same(a: &PublicKey, b: &PublicKey) -> bool {
+    a.key_data() == b.key_data()
+}
+
+/// One RSA key serves several signature algorithms.
+fn same_kind(a: &Algorithm, b: &Algorithm) -> bool {
+    matches!((a, b), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. })) || a == b
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use super::super::prompt::Secret;
+    use super::*;
+
+    const A: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
+    const B: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+    const P256: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBMxBTpMIGvo7CnordO7wP0QQRqpBwUjOLl4eMhfucfE1sjTYyK5wmTl1UqoSDS1PtRVTBdl+0+9pquFb46U7fwg=";
+
+    struct Says(bool, Mutex<Vec<String>>);
+
+    impl Prompt for Says {
+        fn secret(&self, _: &str) -> Option<Secret> {
+            None
+        }
+        fn confirm(&self, text: &str) -> bool {
+            self.1.lock().unwrap().push(text.to_owned());
+            self.0
+        }
+    }
+
+    struct Case {
+        _dir: tempfile::TempDir,
+        file: PathBuf,
+        judge: Judge,
+    }
+
+    fn case(text: &str, policy: StrictHostKeyChecking) -> Case {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("known_hosts");
+        fs::write(&file, text).unwrap();
+        let mut settings = Settings::new("host", 22, "user");
+        settings.known_hosts = vec![file.clone()];
+        settings.strict_host_key_checking = policy;
+        let judge = Judge {
+            settings: Arc::new(settings),
+            prompt: Arc::new(Says(true, Mutex::default())),
+            patience: Arc::new(Patience::new(Duration::from_secs(1))),
+            pinned: None,
+        };
+        Case {
+            _dir: dir,
+            file,
+            judge,
+        }
+    }
+
+    fn key(text: &str) -> PublicKey {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn known_unknown_and_changed() {
+        use StrictHostKeyChecking::{AcceptNew, Yes};
+        let c = case(&format!("other {B}\nhost {A}\n"), Yes);
+        assert_eq!(c.judge.decide(&key(A)).unwrap(), Trust::Full);
+        let error = c.judge.decide(&key(B)).unwrap_err();
+        let expected = format!("{}:2", c.file.display());
+        assert!(error.to_string().contains(&expected), "{error}");
+
+        let c = case("", Yes);
+        let error = c.judge.decide(&key(A)).unwrap_err().to_string();
+        assert!(error.contains(&c.file.display().to_string()), "{error}");
+        assert!(error.contains("SHA256:"), "{error}");
+
+        let c = case("", AcceptNew);
+        c.judge.decide(&key(A)).unwrap();
+        assert_eq!(fs::read_to_string(&c.file).unwrap(), format!("host {A}\n"));
+        assert!(matches!(
+            c.judge.decide(&key(B)),
+            Err(Error::HostKeyChanged { line: 1, .. })
+        ));
+    }
+
+    #[test]
+    fn a_key_of_another_kind_is_no_way_round_a_known_one() {
+        let c = case(&format!("host {A}\n"), StrictHostKeyChecking::AcceptNew);
+        assert!(matches!(
+            c.judge.decide(&key(P256)),
+            Err(Error::HostKeyChanged { line: 1, .. })
+        ));
+    }
+
+    #[test]
+    fn revoked_wins_over_known_and_over_any_policy() {
+        for policy in [StrictHostKeyChecking::No, StrictHostKeyChecking::Yes] {
+            let c = case(&format!("host {A}\n@revoked * {A}\n"), policy);
+            assert!(matches!(
+                c.judge.decide(&key(A)),
+                Err(Error::HostKeyRevoked { line: 2, .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn no_accepts_a_changed_key_but_gives_it_no_password() {
+        let c = case(&format!("host {A}\n"), StrictHostKeyChecking::No);
+        assert_eq!(c.judge.decide(&key(B)).unwrap(), Trust::NoPasswords);
+        assert_eq!(
+            fs::read_to_string(&c.file).unwrap(),
+            format!("host {A}\n"),
+            "a changed key is not stored"
+        );
+    }
+
+    #[test]
+    fn asking_and_not_asking_in_batch_mode() {
+        let mut c = case("", StrictHostKeyChecking::Ask);
+        let says = Arc::new(Says(false, Mutex::default()));
+        c.judge.prompt = says.clone();
+        assert!(c.judge.decide(&key(A)).is_err());
+        assert!(says.1.lock().unwrap()[0].contains("SHA256:"));
+        c.judge.prompt = Arc::new(Says(true, Mutex::default()));
+        Arc::make_mut(&mut c.judge.settings).batch_mode = true;
+        assert!(c.judge.decide(&key(A)).is_err());
+        Arc::make_mut(&mut c.judge.settings).batch_mode = false;
+        assert!(c.judge.decide(&key(A)).is_ok());
+    }
+
+    #[test]
+    fn further_connections_must_see_the_same_key() {
+        let mut c = case(&format!("host {A}\nhost {B}\n"), StrictHostKeyChecking::Yes);
+        c.judge.pinned = Some(key(A));
+        assert!(c.judge.decide(&key(A)).is_ok());
+        assert!(matches!(
+            c.judge.decide(&key(B)),
+            Err(Error::HostKeyDiffers { .. })
+        ));
+    }
+
+    #[test]
+    fn another_port_and_an_alias() {
+        let mut c = case(
+            &format!("host {A}\nalias {B}\n"),
+            StrictHostKeyChecking::Yes,
+        );
+        Arc::make_mut(&mut c.judge.settings).port = 2222;
+        assert!(c.judge.decide(&key(A)).is_ok());
+        assert!(matches!(
+            c.judge.decide(&key(B)),
+            Err(Error::HostKeyUnknown { name, .. }) if name == "[host]:2222"
+        ));
+        Arc::make_mut(&mut c.judge.settings).host_key_alias = Some("Alias".into());
+        assert!(c.judge.decide(&key(B)).is_ok());
+    }
+
+    #[test]
+    fn kinds_that_are_known_are_asked_for_first() {
+        let c = case(&format!("host {P256}\n"), StrictHostKeyChecking::Yes);
+        let default = [
+            key(A).algorithm(),
+            Algorithm::Rsa { hash: None },
+            key(P256).algorithm(),
+        ];
+        let order = c.judge.preferred(&default);
+        assert_eq!(order[0], key(P256).algorithm());
+        assert_eq!(order.len(), 3);
+    }
+}

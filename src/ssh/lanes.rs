@@ -1,0 +1,432 @@
+//! The pool of data lanes: further SSH connections, each for one transfer while there are enough.
+//!
+//! A transfer gets an idle lane, else a new one, else (where there may be no more) it waits a little
+//! for one to come free, else it shares the one where that hurts least. One idle lane is kept ready,
+//! so that a transfer does not wait for a log-in. Where the server lets nobody in a second time, all
+//! share the control connection.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::channel::{Channel, Counted, Hold};
+use super::connection::{Connection, lock};
+use super::error::{Error, ForwardError, OpenError};
+use super::establish::{Dialer, Role};
+use super::forward::{self, RemoteForward};
+
+/// A lane for one data connection, in use until this and every channel opened on it are dropped.
+#[derive(Debug)]
+pub struct LaneGuard {
+    lease: Arc<Lease>,
+    forwards: Arc<AtomicUsize>,
+}
+
+impl LaneGuard {
+    /// Opens a data connection to `host` and `port` as seen from the SSH server (RFC 4254 section
+    /// 7.2); `originator` is who it is opened for.
+    ///
+    /// # Errors
+    ///
+    /// The server refused, could not connect, did not answer, or is gone.
+    pub async fn open(
+        &self,
+        host: &str,
+        port: u16,
+        originator: SocketAddr,
+    ) -> Result<Channel, OpenError> {
+        let hold = Hold {
+            lease: Some(Arc::clone(&self.lease)),
+            counted: None,
+        };
+        self.lease
+            .connection
+            .open(host, port, originator, hold)
+            .await
+    }
+
+    /// Asks for a remote forward (RFC 4254 section 7.1) on a free port of `bind`, which is a loopback
+    /// address of the SSH server.
+    ///
+    /// # Errors
+    ///
+    /// The server refused, did not answer, or is gone.
+    pub async fn remote_forward(&self, bind: IpAddr) -> Result<RemoteForward, ForwardError> {
+        let lease = Some(Arc::clone(&self.lease));
+        let counted = Counted::new(&self.forwards);
+        forward::request(&self.lease.connection, bind, lease, counted).await
+    }
+
+    /// Whether this is the control connection, shared for want of a lane.
+    pub fn is_shared_control(&self) -> bool {
+        self.lease.lane.is_none()
+    }
+}
+
+/// One use of a lane.
+pub(super) struct Lease {
+    pool: Arc<Pool>,
+    connection: Arc<Connection>,
+    /// `None`: the control connection.
+    lane: Option<u64>,
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("lane", &self.lane)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(id) = self.lane {
+            self.pool.give_back(id);
+        }
+    }
+}
+
+/// All lanes to one destination.
+pub(super) struct Pool {
+    dialer: Arc<Dialer>,
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+    logins: Semaphore,
+    stop: CancellationToken,
+    forwards: Arc<AtomicUsize>,
+}
+
+#[derive(Default)]
+struct State {
+    lanes: Vec<Lane>,
+    next_id: u64,
+    /// Log-ins under way.
+    opening: usize,
+    /// Transfers waiting for a lane.
+    waiting: usize,
+    /// The server lets nobody in a second time.
+    single: bool,
+    /// No new log-in before this moment.
+    not_before: Option<Instant>,
+}
+
+struct Lane {
+    id: u64,
+    connection: Arc<Connection>,
+    leases: usize,
+    idle_since: Instant,
+}
+
+impl Pool {
+    pub(super) fn new(dialer: Arc<Dialer>, stop: CancellationToken) -> Arc<Self> {
+        let this = Arc::new(Self {
+            dialer,
+            state: Mutex::default(),
+            changed: watch::Sender::new(()),
+            logins: Semaphore::new(MAX_LOGINS),
+            stop,
+            forwards: Arc::default(),
+        });
+        tokio::spawn(reap(Arc::clone(&this)));
+        this
+    }
+
+    /// Begins to open a lane where one should be ready and is not.
+    pub(super) fn warm(self: &Arc<Self>) {
+        self.top_up(&mut lock(&self.state));
+    }
+
+    /// A lane; `None` where the control connection must do instead.
+    pub(super) async fn acquire(self: &Arc<Self>) -> Option<LaneGuard> {
+        let began = Instant::now();
+        let mut changed = self.changed.subscribe();
+        let _waiting = Waiting::new(self);
+        loop {
+            changed.mark_unchanged();
+            let patience = {
+                let mut state = lock(&self.state);
+                state.lanes.retain(|lane| !lane.connection.is_lost());
+                if let Some(guard) = self.take_idle(&mut state) {
+                    return Some(guard);
+                }
+                if self.dialer.settings().lanes == 0 || state.single || self.stop.is_cancelled() {
+                    return self.share(&mut state);
+                }
+                self.top_up(&mut state);
+                match state.opening {
+                    0 if state.lanes.is_empty() => Duration::ZERO,
+                    0 => SHARE_AFTER,
+                    _ => OPEN_PATIENCE,
+                }
+            };
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = sleep_until((began + patience).into()) => {
+                    let mut state = lock(&self.state);
+                    if let Some(guard) = self.take_idle(&mut state) {
+                        return Some(guard);
+                    }
+                    return self.share(&mut state);
+                }
+            }
+        }
+    }
+
+    /// The control connection, for a transfer that has no lane.
+    pub(super) fn on_control(self: &Arc<Self>, connection: Arc<Connection>) -> LaneGuard {
+        self.guard(connection, None)
+    }
+
+    pub(super) fn lanes_open(&self) -> usize {
+        let state = lock(&self.state);
+        state
+            .lanes
+            .iter()
+            .filter(|l| !l.connection.is_lost())
+            .count()
+    }
+
+    pub(super) fn lanes_busy(&self) -> usize {
+        lock(&self.state)
+            .lanes
+            .iter()
+            .filter(|l| l.leases > 0)
+            .count()
+    }
+
+    pub(super) fn remote_forwards(&self) -> usize {
+        self.forwards.load(Ordering::Acquire)
+    }
+
+    /// Takes all lanes out of the pool.
+    pub(super) fn drain(&self) -> Vec<Arc<Connection>> {
+        let lanes = std::mem::take(&mut lock(&self.state).lanes);
+        self.changed.send_replace(());
+        lanes.into_iter().map(|lane| lane.connection).collect()
+    }
+
+    fn take_idle(self: &Arc<Self>, state: &mut State) -> Option<LaneGuard> {
+        let idle = |lane: &&mut Lane| lane.leases == 0 && !lane.connection.is_lost();
+        // The one that was used last is the one whose TCP is warm.
+        let lane = state
+            .lanes
+            .iter_mut()
+            .filter(idle)
+            .max_by_key(|lane| lane.idle_since)?;
+        lane.leases = 1;
+        lane.connection.shared().touch();
+        let guard = self.guard(Arc::clone(&lane.connection), Some(lane.id));
+        // Whoever holds this one waits no longer.
+        state.waiting = state.waiting.saturating_sub(1);
+        self.top_up(state);
+        state.waiting += 1;
+        Some(guard)
+    }
+
+    /// The lane where one more transfer hurts least: one whose data flows before one that stands
+    /// still, then the one with the fewest.
+    fn share(self: &Arc<Self>, state: &mut State) -> Option<LaneGuard> {
+        let lane = state
+            .lanes
+            .iter_mut()
+            .filter(|lane| !lane.connection.is_lost())
+            .min_by_key(|lane| {
+                let stalled = lane.connection.shared().quiet_for() > STALLED_AFTER;
+                (stalled && lane.leases > 0, lane.leases)
+            })?;
+        lane.leases += 1;
+        Some(self.guard(Arc::clone(&lane.connection), Some(lane.id)))
+    }
+
+    fn guard(self: &Arc<Self>, connection: Arc<Connection>, lane: Option<u64>) -> LaneGuard {
+        LaneGuard {
+            lease: Arc::new(Lease {
+                pool: Arc::clone(self),
+                connection,
+                lane,
+            }),
+            forwards: Arc::clone(&self.forwards),
+        }
+    }
+
+    fn give_back(&self, id: u64) {
+        let mut state = lock(&self.state);
+        let Some(at) = state.lanes.iter().position(|lane| lane.id == id) else {
+            return;
+        };
+        let mut worn_out = false;
+        if let Some(lane) = state.lanes.get_mut(at) {
+            lane.leases = lane.leases.saturating_sub(1);
+            lane.idle_since = Instant::now();
+            worn_out = lane.leases == 0 && lane.connection.shared().closed_first() > WORN_OUT;
+        }
+        let gone = worn_out.then(|| state.lanes.remove(at));
+        drop(state);
+        drop(gone);
+        self.changed.send_replace(());
+    }
+
+    /// Starts as many log-ins as there are transfers waiting, and one more for the next one.
+    fn top_up(self: &Arc<Self>, state: &mut State) {
+        let max = self.dialer.settings().lanes;
+        let too_early = state.not_before.is_some_and(|at| Instant::now() < at);
+        if state.single || too_early || self.stop.is_cancelled() {
+            return;
+        }
+        let idle = state.lanes.iter().filter(|lane| lane.leases == 0).count();
+        let wanted = (state.waiting + KEEP_WARM).saturating_sub(idle + state.opening);
+        let room = max.saturating_sub(state.lanes.len() + state.opening);
+        for _ in 0..wanted.min(room) {
+            state.opening += 1;
+            tokio::spawn(open_lane(Arc::clone(self)));
+        }
+    }
+}
+
+/// A transfer that waits for a lane, as long as this lives.
+struct Waiting<'a>(&'a Pool);
+
+impl<'a> Waiting<'a> {
+    fn new(pool: &'a Pool) -> Self {
+        lock(&pool.state).waiting += 1;
+        Self(pool)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        state.waiting = state.waiting.saturating_sub(1);
+    }
+}
+
+/// Opens one lane and puts it into the pool. It runs on its own, so that a transfer which gives up
+/// leaves a lane behind for the next one.
+async fn open_lane(pool: Arc<Pool>) {
+    let opened = tokio::select! {
+        biased;
+        () = pool.stop.cancelled() => None,
+        opened = dial_patiently(&pool) => Some(opened),
+    };
+    let mut state = lock(&pool.state);
+    state.opening = state.opening.saturating_sub(1);
+    match opened {
+        None => {}
+        Some(Ok(connection)) => {
+            let id = state.next_id;
+            state.next_id += 1;
+            tokio::spawn(watch_lane(Arc::clone(&pool), id, Arc::clone(&connection)));
+            state.lanes.push(Lane {
+                id,
+                connection,
+                leases: 0,
+                idle_since: Instant::now(),
+            });
+            state.not_before = None;
+        }
+        Some(Err(error)) if error.is_transient() => {
+            tracing::warn!(%error, "cannot open a data lane; data shares what there is");
+            state.not_before = Some(Instant::now() + RETRY_AFTER);
+        }
+        Some(Err(error)) => {
+            if !state.single {
+                tracing::warn!(
+                    %error,
+                    "a further SSH log-in is not possible: data shares the first connection, where a stalled transfer stalls all"
+                );
+            }
+            // Lanes that got in before are as good as ever.
+            state.single = true;
+        }
+    }
+    drop(state);
+    pool.changed.send_replace(());
+}
+
+/// sshd drops some of many log-ins at once (MaxStartups), so a failure is tried again.
+async fn dial_patiently(pool: &Pool) -> Result<Arc<Connection>, Error> {
+    let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
+    loop {
+        let permit = pool.logins.acquire().await;
+        let dialed = pool.dialer.dial(Role::Data).await;
+        drop(permit);
+        match dialed {
+            Err(error) if error.is_transient() && backoff.taken() < RETRIES => {
+                tracing::debug!(%error, "a data lane did not open; trying again");
+                sleep(backoff.next_pause()).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Takes a lane out of the pool when its connection is lost.
+async fn watch_lane(pool: Arc<Pool>, id: u64, connection: Arc<Connection>) {
+    let shared = Arc::clone(connection.shared());
+    // Only the lane itself shall keep the connection alive.
+    drop(connection);
+    tokio::select! {
+        () = shared.lost_token().cancelled() => {}
+        () = pool.stop.cancelled() => return,
+    }
+    lock(&pool.state).lanes.retain(|lane| lane.id != id);
+    pool.changed.send_replace(());
+}
+
+/// Closes lanes that nobody has used for a while.
+async fn reap(pool: Arc<Pool>) {
+    loop {
+        tokio::select! {
+            () = pool.stop.cancelled() => return,
+            () = sleep(REAP_EVERY) => {}
+        }
+        let mut state = lock(&pool.state);
+        let mut idle = state.lanes.iter().filter(|lane| lane.leases == 0).count();
+        let mut gone = Vec::new();
+        let mut kept = Vec::new();
+        for lane in state.lanes.drain(..) {
+            let old = lane.leases == 0 && lane.idle_since.elapsed() >= IDLE_LIMIT;
+            if old && idle > KEEP_IDLE {
+                idle -= 1;
+                gone.push(lane);
+            } else {
+                kept.push(lane);
+            }
+        }
+        state.lanes = kept;
+        drop(state);
+        // Dropping the last holder ends the connection.
+        drop(gone);
+    }
+}
+
+/// At most so many log-ins at a time, for sshd's MaxStartups.
+const MAX_LOGINS: usize = 2;
+/// So many idle lanes are kept ready for the next transfer.
+const KEEP_WARM: usize = 1;
+/// Idle lanes beyond this are closed after `IDLE_LIMIT`.
+const KEEP_IDLE: usize = 2;
+const IDLE_LIMIT: Duration = Duration::from_secs(60);
+const REAP_EVERY: Duration = Duration::from_secs(10);
+/// With all lanes busy, a transfer waits so long for one before it shares.
+const SHARE_AFTER: Duration = Duration::from_secs(2);
+/// With a lane being opened, it waits so long.
+const OPEN_PATIENCE: Duration = Duration::from_secs(10);
+/// A busy lane counts as stalled when nothing has moved for so long.
+const STALLED_AFTER: Duration = Duration::from_secs(2);
+const RETRIES: usize = 4;
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LAST_RETRY: Duration = Duration::from_secs(2);
+/// After lanes could not be opened, the next attempt is made so much later.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// A lane is replaced after so many channels that this side closed first (see
+/// `Shared::count_closed_first`).
+const WORN_OUT: usize = 2000;

@@ -1,0 +1,282 @@
+//! One SSH destination: the control connection that is kept alive, and the lanes.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::backoff::Backoff;
+use super::channel::{Channel, Counted, Hold};
+use super::connection::Connection;
+use super::error::{Error, OpenError};
+use super::establish::{Dialer, Role};
+use super::lanes::{LaneGuard, Pool};
+use super::prompt::Prompt;
+use super::settings::Settings;
+
+/// One SSH destination: the control connection, shared by all FTP control channels, and a pool of
+/// data lanes. A handle that is cheap to clone; when the last one is dropped the session ends.
+#[derive(Clone)]
+pub struct Session {
+    core: Arc<Core>,
+    _last_one_out: Arc<DropGuard>,
+}
+
+/// What a session holds at the moment.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Stats {
+    /// Data lanes that are connected.
+    pub lanes_open: usize,
+    /// Those of them in use.
+    pub lanes_busy: usize,
+    /// Channels on the control connection opened by [`Session::open_control`].
+    pub control_channels: usize,
+    /// Remote forwards registered with the SSH server.
+    pub remote_forwards: usize,
+}
+
+impl Session {
+    /// Connects, verifies the host key and logs in, asking where it must; then begins to open one
+    /// data lane in the background.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn connect(settings: Settings, prompt: Arc<dyn Prompt>) -> Result<Self, Error> {
+        let destination = settings.destination();
+        let dialer = Arc::new(Dialer::new(settings, prompt));
+        let first = dialer.dial(Role::Control).await?;
+        let stop = CancellationToken::new();
+        let pool = Pool::new(Arc::clone(&dialer), stop.clone());
+        let (control, _) = watch::channel(Control::Up(first));
+        let core = Arc::new(Core {
+            destination,
+            dialer,
+            control,
+            pool,
+            wanted: Notify::new(),
+            stop: stop.clone(),
+            control_channels: Arc::default(),
+        });
+        tokio::spawn(keep_up(Arc::clone(&core)));
+        core.pool.warm();
+        Ok(Self {
+            core,
+            _last_one_out: Arc::new(stop.drop_guard()),
+        })
+    }
+
+    /// Opens a channel for an FTP control connection to `host` and `port` as seen from the SSH
+    /// server (RFC 4254 section 7.2), over the shared control connection. Where that was lost, waits
+    /// up to 10 s for it to come back.
+    ///
+    /// # Errors
+    ///
+    /// The server refused, could not connect, did not answer, or is gone.
+    pub async fn open_control(
+        &self,
+        host: &str,
+        port: u16,
+        originator: SocketAddr,
+    ) -> Result<Channel, OpenError> {
+        let connection = self.core.control().await.map_err(|_| OpenError::Lost)?;
+        let hold = Hold {
+            lease: None,
+            counted: Some(Counted::new(&self.core.control_channels)),
+        };
+        connection.open(host, port, originator, hold).await
+    }
+
+    /// A lane for one data connection. Where no lane can be had this is the control connection;
+    /// waits up to 10 s where that was lost.
+    ///
+    /// # Errors
+    ///
+    /// The connection to the server is lost, or the session was closed.
+    pub async fn lane(&self) -> Result<LaneGuard, Error> {
+        if self.core.stop.is_cancelled() {
+            return Err(self.core.closed());
+        }
+        // While the control connection is away the server is, too: lanes of old are of no use, and
+        // new ones would only wait.
+        let control = self.core.control().await?;
+        Ok(match self.core.pool.acquire().await {
+            Some(lane) => lane,
+            None => self.core.pool.on_control(control),
+        })
+    }
+
+    /// Ends everything in order (`SSH_MSG_DISCONNECT`), within about 2 s.
+    pub async fn close(&self) {
+        let core = &self.core;
+        core.stop.cancel();
+        let mut connections = core.pool.drain();
+        let closed = Control::Down(Some(core.closed()));
+        if let Control::Up(control) = core.control.send_replace(closed) {
+            connections.push(control);
+        }
+        let mut goodbyes = tokio::task::JoinSet::new();
+        for connection in connections {
+            goodbyes.spawn(async move { connection.disconnect().await });
+        }
+        goodbyes.join_all().await;
+    }
+
+    /// `user@host`, as shown to people.
+    pub fn destination(&self) -> &str {
+        &self.core.destination
+    }
+
+    /// Whether the control connection is there at this moment.
+    pub fn is_up(&self) -> bool {
+        matches!(&*self.core.control.borrow(), Control::Up(c) if !c.is_lost())
+    }
+
+    /// What it holds at the moment.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            lanes_open: self.core.pool.lanes_open(),
+            lanes_busy: self.core.pool.lanes_busy(),
+            control_channels: self.core.control_channels.load(Ordering::Acquire),
+            remote_forwards: self.core.pool.remote_forwards(),
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("destination", &self.core.destination)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+struct Core {
+    destination: String,
+    dialer: Arc<Dialer>,
+    control: watch::Sender<Control>,
+    pool: Arc<Pool>,
+    /// Somebody waits for the control connection.
+    wanted: Notify,
+    stop: CancellationToken,
+    control_channels: Arc<AtomicUsize>,
+}
+
+/// The control connection.
+enum Control {
+    /// Not there; why the last attempt failed.
+    Down(Option<Error>),
+    Up(Arc<Connection>),
+}
+
+impl Core {
+    /// The control connection; waits for it where it is being made again.
+    async fn control(&self) -> Result<Arc<Connection>, Error> {
+        let mut control = self.control.subscribe();
+        let up = async {
+            loop {
+                if self.stop.is_cancelled() {
+                    return Err(self.closed());
+                }
+                if let Control::Up(connection) = &*control.borrow_and_update()
+                    && !connection.is_lost()
+                {
+                    return Ok(Arc::clone(connection));
+                }
+                self.wanted.notify_one();
+                tokio::select! {
+                    _ = control.changed() => {}
+                    () = self.stop.cancelled() => {}
+                }
+            }
+        };
+        let waited = timeout(CONTROL_PATIENCE, up).await;
+        waited.unwrap_or_else(|_| Err(self.lost()))
+    }
+
+    fn closed(&self) -> Error {
+        Error::Closed {
+            destination: self.destination.clone(),
+        }
+    }
+
+    fn lost(&self) -> Error {
+        let reason = match &*self.control.borrow() {
+            Control::Down(Some(error)) => error.to_string(),
+            Control::Down(None) => "connecting again".to_owned(),
+            Control::Up(connection) => connection.shared().lost_reason().to_string(),
+        };
+        Error::Lost {
+            destination: self.destination.clone(),
+            reason,
+        }
+    }
+}
+
+/// Keeps the control connection up until the session ends.
+async fn keep_up(core: Arc<Core>) {
+    loop {
+        let shared = match &*core.control.borrow() {
+            Control::Up(connection) => Arc::clone(connection.shared()),
+            Control::Down(_) => return,
+        };
+        tokio::select! {
+            () = core.stop.cancelled() => break,
+            () = shared.lost_token().cancelled() => {}
+        }
+        let reason = shared.lost_reason();
+        tracing::warn!(destination = %core.destination, "{reason}; connecting again");
+        core.control.send_replace(Control::Down(None));
+        let connection = tokio::select! {
+            () = core.stop.cancelled() => break,
+            connection = reconnect(&core) => connection,
+        };
+        tracing::info!(destination = %core.destination, "connected again");
+        core.control.send_replace(Control::Up(connection));
+        core.pool.warm();
+    }
+    // Nobody holds the session any more, or it was closed: let go of what it held.
+    core.control.send_replace(Control::Down(None));
+    drop(core.pool.drain());
+}
+
+/// Tries until it works. Somebody who waits for the connection cuts the pause short; a refusal is
+/// tried again only then, and not often, for servers lock out those who knock too much.
+async fn reconnect(core: &Core) -> Arc<Connection> {
+    let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
+    loop {
+        let began = Instant::now();
+        let error = match core.dialer.dial(Role::Control).await {
+            Ok(connection) => return connection,
+            Err(error) => error,
+        };
+        let pause = backoff.next_pause();
+        if error.is_transient() {
+            tracing::debug!(%error, ?pause, "not connected again yet");
+            core.control.send_replace(Control::Down(Some(error)));
+            sleep(FIRST_PAUSE).await;
+            let left = pause.saturating_sub(FIRST_PAUSE);
+            tokio::select! {
+                () = sleep(left) => {}
+                () = core.wanted.notified() => {}
+            }
+        } else {
+            tracing::error!(%error, "cannot connect again");
+            core.control.send_replace(Control::Down(Some(error)));
+            let left = LAST_PAUSE.saturating_sub(began.elapsed());
+            sleep(left).await;
+            core.wanted.notified().await;
+        }
+    }
+}
+
+/// How long somebody waits for a lost control connection to come back.
+const CONTROL_PATIENCE: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(30);

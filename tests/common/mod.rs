@@ -1,0 +1,51 @@
+//! Scripted peers for black-box tests: an FTP server that does what a script says, however odd, and
+//! a client that speaks raw lines. Neither uses ferryline's own parsers, so that both can judge them.
+//!
+//! Every wait is for an event, bounded by [`PATIENCE`]; one that runs out fails the test and shows
+//! the conversation so far.
+
+// Helpers are outside #[test], where clippy's exemption for tests does not reach; and each test file
+// compiles its own copy of this module and uses a part of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+#![allow(dead_code, unused_imports, unreachable_pub)]
+
+mod answer;
+mod client;
+mod data;
+mod gate;
+mod script;
+mod server;
+mod session;
+mod transcript;
+
+use std::time::Duration;
+
+pub use answer::{Answer, answer};
+pub use client::ScriptedClient;
+pub use data::{read_to_end, reset, upload};
+pub use gate::Gate;
+pub use script::Script;
+pub use server::ScriptedServer;
+pub use transcript::Transcript;
+
+/// How long anything may take before the test fails. Generous: it is never waited for in full by a
+/// test that passes.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// `len` bytes that hold every value, with no pattern that a wrong offset could hide behind.
+pub fn noise(len: usize) -> Vec<u8> {
+    let mut state: u32 = 0x9e37_79b9;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            (state >> 24) as u8
+        })
+        .collect()
+}
