@@ -50,7 +50,7 @@ class Ferryline:
     """A running `ferryline forward` with one forward, `-L 0:HOST:PORT`."""
 
     def __init__(self, tunnel: Tunnel, log: Path, host="localhost", port=21, options=(), bind="0"):
-        self.log = log
+        self.log, self._told = log, False
         target = f"[{host}]" if ":" in host else host
         self._lines, self._changed = [], threading.Condition()
         self.child = daemon(
@@ -96,7 +96,10 @@ class Ferryline:
         return endpoints.get(host) or next(iter(endpoints.values()))
 
     def terminate(self):
-        self.child.send_signal(signal.SIGTERM)
+        """Asks it to end. Once: a second signal means at once."""
+        if not self._told:
+            self._told = True
+            self.child.send_signal(signal.SIGTERM)
 
     def stop(self, timeout=20):
         """Asks it to end; returns its exit code, None where it had to be killed, and the seconds it took."""

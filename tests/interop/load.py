@@ -66,7 +66,7 @@ def together(count, work):
         except Exception as error:
             failures.append(f"{type(error).__name__}: {error}")
 
-    threads = [threading.Thread(target=body, args=(number,)) for number in range(count)]
+    threads = [threading.Thread(target=body, args=(number,), daemon=True) for number in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:

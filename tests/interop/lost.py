@@ -25,8 +25,7 @@ def sshd_killed(stage):
         demand_working(stage, target, "with sshd's listener still there")
 
         # All of sshd goes; a client that comes meanwhile is told within the time ferryline waits for a new session.
-        sshd.kill_sessions()
-        sshd.stop()
+        sshd.kill_all()
         with RawFtp(target.host, target.port) as client:
             try:
                 code, lines = client.reply()

@@ -20,6 +20,8 @@ from stage import Failed, Stage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CACHE = REPOSITORY / "target" / "interop"
+# Seconds after which a cell has hung; the slowest takes a fourth of them on two cores.
+CELL_LIMIT = 120
 
 
 def main():
@@ -43,17 +45,20 @@ def main():
             report.add(name, *attempt(stage, name, play))
         if options.keep:
             keep(stage)
-    report.print(stage.logs)
+    report.print(stage.logs, matrix.legend(options.direct))
     return 1 if report.failed else 0
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="tests/interop/run", description="Drives ferryline with real clients and servers.")
-    parser.add_argument("-k", action="append", metavar="PATTERN", help="only cells whose name contains or matches PATTERN (* and ?); repeatable")
-    parser.add_argument("--ferryline", type=Path, metavar="PATH", help="the program to test; without it, cargo builds target/release/ferryline")
-    parser.add_argument("--direct", action="store_true", help="the clients straight at the servers, without ferryline (the matrix only)")
-    parser.add_argument("--keep", action="store_true", help="leave servers and namespaces up after the cells, until interrupted")
-    parser.add_argument("--list", action="store_true", help="print the names of the cells and end")
+    parser = argparse.ArgumentParser(
+        prog="tests/interop/run", description="Drives ferryline with real clients and servers."
+    )
+    option = parser.add_argument
+    option("-k", action="append", metavar="PATTERN", help="only cells whose name has PATTERN in it or matches it")
+    option("--ferryline", type=Path, metavar="PATH", help="the program to test (default: what cargo builds)")
+    option("--direct", action="store_true", help="the clients straight at the servers, without ferryline")
+    option("--keep", action="store_true", help="leave servers and namespaces up until interrupted")
+    option("--list", action="store_true", help="print the names of the cells and end")
     return parser.parse_args()
 
 
@@ -79,6 +84,8 @@ def attempt(stage, name, play):
     began = time.monotonic()
     before = {log: log.stat().st_size for log in stage.logs.glob("*.log")}
     note, failure = "", None
+    signal.signal(signal.SIGALRM, out_of_time)
+    signal.alarm(CELL_LIMIT)
     try:
         note = play(stage, name) or ""
     except Exception as error:
@@ -86,7 +93,13 @@ def attempt(stage, name, play):
         evidence = [("what the client said", getattr(error, "transcript", "") or traceback.format_exc())]
         evidence += [(log.name, added(log, before.get(log, 0))) for log in sorted(stage.logs.glob("*.log"))]
         save_evidence(stage.logs, name, evidence)
+    finally:
+        signal.alarm(0)
     return time.monotonic() - began, note, failure
+
+
+def out_of_time(*_):
+    raise TimeoutError(f"nothing came of it in {CELL_LIMIT} s")
 
 
 def added(log, start):
@@ -96,7 +109,7 @@ def added(log, start):
 
 
 def keep(stage):
-    print(f"kept: scratch {stage.scratch}, namespaces {stage.network.site} {stage.network.far}; interrupt to end", flush=True)
+    print(f"kept: {stage.scratch}, {stage.network.site}, {stage.network.far}; interrupt to end", flush=True)
     try:
         signal.pause()
     except KeyboardInterrupt:

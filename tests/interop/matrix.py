@@ -27,6 +27,16 @@ def cells(direct):
                     )
 
 
+def legend(direct):
+    """Why some combinations are not among the cells."""
+    lines = [client.cannot for client in CLIENTS if client.cannot]
+    if not has_ipv6():
+        lines.append("this machine has no ::1: the modes over IPv6 are left out")
+    elif direct:
+        lines.append("without ferryline only vsftpd6 listens on ::1, and it refuses the EPRT that lftp sends there")
+    return lines
+
+
 def play(stage, name, client, server, mode, action):
     """Runs one cell; returns a note for the table."""
     server = stage.server(server)

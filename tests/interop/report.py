@@ -23,8 +23,8 @@ class Report:
         said = failure or note
         print(f"{'FAIL' if failure else 'ok':4} {seconds:6.2f} s  {name}{'  - ' + said if said else ''}", flush=True)
 
-    def print(self, logs: Path):
-        self._print_matrix()
+    def print(self, logs: Path, legend):
+        self._print_matrix(legend)
         self._print_named()
         for name in self.failed[:SHOWN]:
             print(f"\n=== {name}: {self.results[name][2]}")
@@ -32,7 +32,7 @@ class Report:
         print(f"\nlogs: {logs}; {time.monotonic() - self.began:.0f} s")
         print(f"{len(self.results) - len(self.failed)} passed, {len(self.failed)} failed", flush=True)
 
-    def _print_matrix(self):
+    def _print_matrix(self, legend):
         rows = {}
         columns = {}
         for name in self.results:
@@ -47,6 +47,7 @@ class Report:
         print(" " * 18 + "".join(f"{action:10}" for _, action in heads))
         for (client, mode), marks in rows.items():
             print(f"{client:10}{mode:8}" + "".join(f"{marks.get(head, '-'):10}" for head in heads))
+        print(*(f"-  {line}" for line in legend), sep="\n")
 
     def _print_named(self):
         named = {name: result for name, result in self.results.items() if name.count("/") != 3}

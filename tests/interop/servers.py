@@ -4,6 +4,7 @@ A further FTP server is one more class here: `start` it, say where it `listens`,
 """
 
 import re
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +107,7 @@ nopriv_user=nobody
 xferlog_enable=YES
 log_ftp_protocol=YES
 vsftpd_log_file={self.protocol_log}
+max_per_ip=200
 tcp_wrappers=NO
 """
         )
@@ -207,3 +209,11 @@ class Sshd(Server):
         sessions = descendants(self.child.pid)
         kill(sessions)
         return len(sessions)
+
+    def kill_all(self):
+        """Kills the listener and all that serves connections; it is halted first, so that no new one slips in between."""
+        self.child.send_signal(signal.SIGSTOP)
+        sessions = descendants(self.child.pid)
+        kill([*sessions, self.child.pid])
+        self.child.wait()
+        self.child = None
