@@ -17,6 +17,8 @@
 mod answer;
 mod client;
 mod data;
+#[cfg(feature = "demo")]
+mod ferry;
 mod gate;
 mod script;
 mod server;
@@ -28,6 +30,8 @@ use std::time::Duration;
 pub use answer::{Answer, answer};
 pub use client::ScriptedClient;
 pub use data::{read_to_end, reset, upload};
+#[cfg(feature = "demo")]
+pub use ferry::{Ferry, Lines, Plan, write_private};
 pub use gate::Gate;
 pub use script::Script;
 pub use server::ScriptedServer;
