@@ -2,46 +2,48 @@
 
 use tokio_util::sync::CancellationToken;
 
-/// Cancelled by the first SIGINT (Ctrl-C) or SIGTERM; a second one ends the program at once, which
+/// Cancelled by SIGINT (Ctrl-C) or SIGTERM. A Ctrl-C after that ends the program at once, which
 /// resets what still runs.
 pub(super) fn stop() -> CancellationToken {
     let stop = CancellationToken::new();
     let asked = stop.clone();
     tokio::spawn(async move {
-        next_signal().await;
+        tokio::select! {
+            () = interrupted() => {}
+            () = terminated() => {}
+        }
         asked.cancel();
-        next_signal().await;
-        eprintln!("ferryline: ended at once on a second signal");
+        interrupted().await;
+        eprintln!("ferryline: ended at once on a second Ctrl-C");
         std::process::exit(1);
     });
     stop
 }
 
+async fn interrupted() {
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        tracing::warn!("Ctrl-C cannot be awaited: {error}");
+        std::future::pending().await
+    }
+}
+
 #[cfg(unix)]
-async fn next_signal() {
+async fn terminated() {
     use tokio::signal::unix::{SignalKind, signal};
 
-    match (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+    match signal(SignalKind::terminate()) {
+        // From here on the signal does not end the process, however often it comes.
+        Ok(mut terminate) => {
+            let _ = terminate.recv().await;
         }
-        (Err(error), _) | (_, Err(error)) => {
-            tracing::warn!("signals cannot be awaited: {error}");
+        Err(error) => {
+            tracing::warn!("SIGTERM cannot be awaited: {error}");
             std::future::pending().await
         }
     }
 }
 
 #[cfg(not(unix))]
-async fn next_signal() {
-    if let Err(error) = tokio::signal::ctrl_c().await {
-        tracing::warn!("Ctrl-C cannot be awaited: {error}");
-        std::future::pending().await
-    }
+async fn terminated() {
+    std::future::pending().await
 }

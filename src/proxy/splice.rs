@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
+        tcp::{ReadHalf, WriteHalf},
     },
     time::Instant,
 };
@@ -63,9 +63,14 @@ pub(super) trait Watch {
 
 /// Runs a data connection to its end. `stream` must have been prepared by [`socket::data`]: dropped
 /// at any point, it is reset.
-pub(super) async fn run(stream: TcpStream, channel: Channel, watch: &mut impl Watch) -> Outcome {
+pub(super) async fn run(
+    mut stream: TcpStream,
+    channel: Channel,
+    watch: &mut impl Watch,
+) -> Outcome {
     let Channel { mut reader, writer } = channel;
-    let (mut read, mut write) = stream.into_split();
+    // Borrowed halves: dropped, an owned one would end the file in order.
+    let (mut read, mut write) = stream.split();
     let counts = Counts::default();
 
     let ends = {
@@ -92,9 +97,7 @@ pub(super) async fn run(stream: TcpStream, channel: Channel, watch: &mut impl Wa
     let moved = counts.moved();
     match ends {
         Ok(writer) => {
-            if let Ok(stream) = read.reunite(write) {
-                socket::orderly(&stream);
-            }
+            socket::orderly(&stream);
             if let Some(writer) = writer {
                 writer.close().await;
             }
@@ -151,7 +154,7 @@ enum Broken {
 
 async fn to_client(
     reader: &mut ChannelReader,
-    write: &mut OwnedWriteHalf,
+    write: &mut WriteHalf<'_>,
     moved: &AtomicU64,
     watch: &mut impl Watch,
 ) -> Result<(), Broken> {
@@ -178,7 +181,7 @@ async fn to_client(
 }
 
 async fn to_server(
-    read: &mut OwnedReadHalf,
+    read: &mut ReadHalf<'_>,
     mut writer: ChannelWriter,
     moved: &AtomicU64,
 ) -> Result<ChannelWriter, Broken> {

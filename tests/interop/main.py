@@ -1,0 +1,107 @@
+"""The suite's entry: which cells, in which order, and the table at the end. `run` starts it."""
+
+import argparse
+import fnmatch
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import faults
+import layouts
+import load
+import lost
+import matrix
+from report import Report, save_evidence
+from stage import Failed, Stage
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CACHE = REPOSITORY / "target" / "interop"
+
+
+def main():
+    options = arguments()
+    if os.geteuid() != 0:
+        sys.exit("tests/interop/run: root is needed (it makes network namespaces)")
+    # A signal unwinds like an error, so that the namespaces go with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    cells = [cell for cell in every_cell(options.direct) if selected(cell[0], options.k)]
+    if options.list:
+        print(*(name for name, _ in cells), sep="\n")
+        return 0
+    if not cells:
+        sys.exit(f"tests/interop/run: no cell matches {options.k}")
+
+    program = None if options.direct else options.ferryline or build()
+    report = Report()
+    with Stage(program, CACHE, options.direct) as stage:
+        for name, play in cells:
+            report.add(name, *attempt(stage, name, play))
+        if options.keep:
+            keep(stage)
+    report.print(stage.logs)
+    return 1 if report.failed else 0
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="tests/interop/run", description="Drives ferryline with real clients and servers.")
+    parser.add_argument("-k", action="append", metavar="PATTERN", help="only cells whose name contains or matches PATTERN (* and ?); repeatable")
+    parser.add_argument("--ferryline", type=Path, metavar="PATH", help="the program to test; without it, cargo builds target/release/ferryline")
+    parser.add_argument("--direct", action="store_true", help="the clients straight at the servers, without ferryline (the matrix only)")
+    parser.add_argument("--keep", action="store_true", help="leave servers and namespaces up after the cells, until interrupted")
+    parser.add_argument("--list", action="store_true", help="print the names of the cells and end")
+    return parser.parse_args()
+
+
+def every_cell(direct):
+    yield from matrix.cells(direct)
+    if not direct:
+        for module in (layouts, faults, lost, load):
+            for name, play in module.CELLS.items():
+                yield name, lambda stage, _, play=play: play(stage)
+
+
+def selected(name, patterns):
+    return not patterns or any(pattern in name or fnmatch.fnmatch(name, pattern) for pattern in patterns)
+
+
+def build():
+    subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=REPOSITORY, stdin=subprocess.DEVNULL, check=True)
+    return REPOSITORY / "target" / "release" / "ferryline"
+
+
+def attempt(stage, name, play):
+    """Plays a cell; returns the seconds, the note, and what failed (None: nothing)."""
+    began = time.monotonic()
+    before = {log: log.stat().st_size for log in stage.logs.glob("*.log")}
+    note, failure = "", None
+    try:
+        note = play(stage, name) or ""
+    except Exception as error:
+        failure = f"{error}" if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
+        evidence = [("what the client said", getattr(error, "transcript", "") or traceback.format_exc())]
+        evidence += [(log.name, added(log, before.get(log, 0))) for log in sorted(stage.logs.glob("*.log"))]
+        save_evidence(stage.logs, name, evidence)
+    return time.monotonic() - began, note, failure
+
+
+def added(log, start):
+    with log.open("rb") as file:
+        file.seek(start)
+        return file.read().decode("utf-8", "replace")
+
+
+def keep(stage):
+    print(f"kept: scratch {stage.scratch}, namespaces {stage.network.site} {stage.network.far}; interrupt to end", flush=True)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())
