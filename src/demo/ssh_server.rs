@@ -250,6 +250,17 @@ impl Drop for Counted {
 }
 
 fn config(options: &Options, keys: Vec<PrivateKey>) -> Config {
+    Config {
+        methods: methods(options),
+        keys,
+        auth_rejection_time: Duration::ZERO,
+        inactivity_timeout: None,
+        nodelay: true,
+        ..Config::default()
+    }
+}
+
+fn methods(options: &Options) -> MethodSet {
     let mut methods = MethodSet::empty();
     if !options.authorized_keys.is_empty() {
         methods.push(MethodKind::PublicKey);
@@ -260,14 +271,7 @@ fn config(options: &Options, keys: Vec<PrivateKey>) -> Config {
             false => MethodKind::Password,
         });
     }
-    Config {
-        methods,
-        keys,
-        auth_rejection_time: Duration::ZERO,
-        inactivity_timeout: None,
-        nodelay: true,
-        ..Config::default()
-    }
+    methods
 }
 
 async fn serve(
@@ -375,9 +379,12 @@ impl Client {
 
     async fn judge(&self, user: &str, right: bool) -> Auth {
         if self.is_open_to(user).await && right {
-            Auth::Accept
-        } else {
-            Auth::reject()
+            return Auth::Accept;
+        }
+        // A plain refusal would strike the method off the list.
+        Auth::Reject {
+            proceed_with_methods: Some(methods(&self.shared.options)),
+            partial_success: false,
         }
     }
 

@@ -3,8 +3,11 @@
 //! russh's own stream type turns every end, also that of a lost connection, into an end of file.
 //! In FTP an end of file says that the file is complete, so here the ends are told apart.
 
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +16,7 @@ use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Connection;
+use super::connection::{Connection, lock};
 use super::error::LostReason;
 use super::lanes::Lease;
 
@@ -30,7 +33,7 @@ pub struct Channel {
 /// The receiving half of a [`Channel`].
 #[derive(Debug)]
 pub struct ChannelReader {
-    half: ChannelReadHalf,
+    tap: Arc<Tap>,
     ended: Option<Received>,
     common: Arc<Common>,
 }
@@ -64,7 +67,7 @@ impl ChannelReader {
         loop {
             let message = tokio::select! {
                 biased;
-                message = self.half.wait() => message,
+                message = self.tap.next() => message,
                 () = self.common.closed_here.cancelled() => return self.end(LostReason::Local),
             };
             match message {
@@ -146,6 +149,35 @@ impl ChannelWriter {
     }
 }
 
+/// The receiving end of a channel. While it is full and nobody reads, russh's session loop waits for
+/// it and for nothing else, so it can be shut from elsewhere.
+#[derive(Debug)]
+pub(super) struct Tap {
+    half: Mutex<Option<ChannelReadHalf>>,
+    shut: CancellationToken,
+}
+
+impl Tap {
+    /// Whoever reads gets nothing more, and the session loop gets rid of what it has.
+    pub(super) fn shut(&self) {
+        lock(&self.half).take();
+        self.shut.cancel();
+    }
+
+    async fn next(&self) -> Option<ChannelMsg> {
+        let message = poll_fn(|cx| match &mut *lock(&self.half) {
+            // Waiting anew at each poll loses nothing: the queue remembers who to wake.
+            Some(half) => pin!(half.wait()).poll(cx),
+            None => Poll::Ready(None),
+        });
+        tokio::select! {
+            biased;
+            message = message => message,
+            () = self.shut.cancelled() => None,
+        }
+    }
+}
+
 /// What a channel keeps busy as long as it lives.
 #[derive(Debug, Default)]
 #[expect(dead_code, reason = "held for what dropping them does")]
@@ -173,15 +205,20 @@ impl Drop for Counted {
     }
 }
 
-/// Makes a channel of russh's. `far_closed` is cancelled when the far side has closed it.
+/// Makes a channel of russh's, which the server opened or has confirmed.
 pub(super) fn wrap(
     raw: russh::Channel<Msg>,
     connection: Arc<Connection>,
-    far_closed: CancellationToken,
+    from_server: bool,
     hold: Hold,
 ) -> Channel {
     let id = raw.id();
     let (read_half, write_half) = raw.split();
+    let tap = Arc::new(Tap {
+        half: Mutex::new(Some(read_half)),
+        shut: CancellationToken::new(),
+    });
+    let far_closed = connection.shared().opened(id, from_server, &tap);
     let common = Arc::new(Common {
         id,
         half: Some(write_half),
@@ -192,10 +229,11 @@ pub(super) fn wrap(
         eof_sent: AtomicBool::new(false),
         eof_received: AtomicBool::new(false),
         hold,
+        is_last_task: false,
     });
     Channel {
         reader: ChannelReader {
-            half: read_half,
+            tap,
             ended: None,
             common: Arc::clone(&common),
         },
@@ -215,12 +253,30 @@ struct Common {
     eof_sent: AtomicBool,
     eof_received: AtomicBool,
     hold: Hold,
+    /// This is what closes the channel in the background. A runtime that shuts down drops it half
+    /// done, and it must not start itself anew then.
+    is_last_task: bool,
 }
 
 impl Common {
     /// Both directions have ended by themselves, so the far side is about to close the channel.
     fn is_orderly(&self) -> bool {
         self.eof_sent.load(Ordering::Acquire) && self.eof_received.load(Ordering::Acquire)
+    }
+
+    /// Whether the far side is about to close the channel. Where it has finished sending, and
+    /// nobody here will, an end of file makes it do so.
+    async fn ends_by_itself(&self) -> bool {
+        if !self.eof_received.load(Ordering::Acquire) {
+            return false;
+        }
+        if self.eof_sent.swap(true, Ordering::AcqRel) {
+            return true;
+        }
+        match &self.half {
+            Some(half) => matches!(timeout(CLOSE_TIMEOUT, half.eof()).await, Ok(Ok(()))),
+            None => false,
+        }
     }
 
     /// Waits until nothing can be sent any more.
@@ -260,7 +316,8 @@ impl Common {
 impl Drop for Common {
     fn drop(&mut self) {
         let shared = Arc::clone(self.connection.shared());
-        let done = self.far_closed.is_cancelled()
+        let done = self.is_last_task
+            || self.far_closed.is_cancelled()
             || self.connection.is_lost()
             || self.close_sent.load(Ordering::Acquire);
         let runtime = tokio::runtime::Handle::try_current();
@@ -278,9 +335,10 @@ impl Drop for Common {
             eof_sent: AtomicBool::new(self.eof_sent.load(Ordering::Acquire)),
             eof_received: AtomicBool::new(self.eof_received.load(Ordering::Acquire)),
             hold: std::mem::take(&mut self.hold),
+            is_last_task: true,
         };
         runtime.spawn(async move {
-            if rest.is_orderly() {
+            if rest.ends_by_itself().await {
                 tokio::select! {
                     () = rest.far_closed.cancelled() => {}
                     () = rest.connection.lost() => {}
@@ -288,8 +346,6 @@ impl Drop for Common {
                 }
             }
             rest.close_first().await;
-            // What is dropped here is done, and drops quietly.
-            rest.close_sent.store(true, Ordering::Release);
         });
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use russh::client::Handle;
@@ -18,7 +18,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::channel::{self, Channel, Hold};
+use super::channel::{self, Channel, Hold, Tap};
 use super::error::{LostReason, OpenError, escaped};
 use super::establish::Events;
 use super::forward::{self, Arrival};
@@ -48,6 +48,7 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct ChannelEntry {
     closed: CancellationToken,
+    tap: Weak<Tap>,
     confirmed: bool,
     released: bool,
 }
@@ -116,7 +117,7 @@ impl Connection {
             }
         };
         if timeout(GOODBYE_TIMEOUT, goodbye).await.is_err() {
-            self.shared.cut.cancel();
+            self.shared.cut();
         }
     }
 
@@ -137,10 +138,7 @@ impl Connection {
             )
             .await;
         match opened {
-            Ok(raw) => {
-                let closed = self.shared.opened(raw.id(), false);
-                Ok(channel::wrap(raw, self, closed, hold))
-            }
+            Ok(raw) => Ok(channel::wrap(raw, self, false, hold)),
             Err(russh::Error::ChannelOpenFailure(reason)) => {
                 let said = self.shared.refusal(&reason).await;
                 Err(match reason {
@@ -169,11 +167,11 @@ impl Drop for Connection {
                         .await
                         .is_err()
                     {
-                        shared.cut.cancel();
+                        shared.cut();
                     }
                 });
             }
-            Err(_) => shared.cut.cancel(),
+            Err(_) => shared.cut(),
         }
     }
 }
@@ -218,6 +216,18 @@ impl Shared {
         lock(&self.forwards).clear();
     }
 
+    /// Ends the connection without a word, whatever its session loop is waiting for.
+    fn cut(&self) {
+        self.cut.cancel();
+        let taps: Vec<_> = lock(&self.channels)
+            .values()
+            .map(|c| c.tap.clone())
+            .collect();
+        for tap in taps.iter().filter_map(Weak::upgrade) {
+            tap.shut();
+        }
+    }
+
     /// Data has moved just now.
     pub(super) fn touch(&self) {
         let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -230,8 +240,8 @@ impl Shared {
         self.born.elapsed().saturating_sub(moved)
     }
 
-    /// russh keeps a little for every channel that this side closes first, as long as the
-    /// connection lives: counted, so that a lane can be replaced in time.
+    /// russh 0.65 keeps a few kilobytes for every channel that this side closes first, as long as
+    /// the connection lives: counted, so that a lane can be replaced in time.
     pub(super) fn count_closed_first(&self) {
         self.closed_first.fetch_add(1, Ordering::Relaxed);
     }
@@ -242,9 +252,15 @@ impl Shared {
     }
 
     /// A channel is in use from now on; the token tells when the far side has closed it.
-    pub(super) fn opened(&self, id: ChannelId, from_server: bool) -> CancellationToken {
+    pub(super) fn opened(
+        &self,
+        id: ChannelId,
+        from_server: bool,
+        tap: &Arc<Tap>,
+    ) -> CancellationToken {
         let mut channels = lock(&self.channels);
         let entry = channels.entry(id).or_default();
+        entry.tap = Arc::downgrade(tap);
         entry.confirmed |= from_server;
         entry.closed.clone()
     }
@@ -292,8 +308,10 @@ impl Shared {
 
     /// Waits for connections to this forward; only the first one is delivered.
     pub(super) fn expect(&self, address: IpAddr, port: u32, arrivals: oneshot::Sender<Arrival>) {
+        let mut forwards = lock(&self.forwards);
+        // Looked at under the lock, for `mark_lost` clears the map after it has said so.
         if !self.lost.is_cancelled() {
-            lock(&self.forwards).insert((address, port), arrivals);
+            forwards.insert((address, port), arrivals);
         }
     }
 

@@ -188,6 +188,10 @@ impl Handler for Events {
     }
 
     async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), EventError> {
+        // Once is enough: further connections are shown the same.
+        if self.judge.pinned.is_some() {
+            return Ok(());
+        }
         for line in banner.lines().take(MAX_BANNER_LINES) {
             tracing::info!("the SSH server says: {}", escaped(line));
         }

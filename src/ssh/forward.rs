@@ -71,7 +71,6 @@ impl Incoming {
     /// Takes the connection.
     pub fn accept(self) -> Channel {
         let Arrival { raw, reply, .. } = self.arrival;
-        let far_closed = self.connection.shared().opened(raw.id(), true);
         // The confirmation must be queued before the first byte of data is, so it is not left to a
         // task. It is ready at once: russh only puts it in an unbounded queue.
         let mut accepting = pin!(reply.accept());
@@ -82,7 +81,7 @@ impl Incoming {
             lease: self.lease,
             counted: None,
         };
-        channel::wrap(raw, self.connection, far_closed, hold)
+        channel::wrap(raw, self.connection, true, hold)
     }
 
     /// Refuses the connection; whoever made it sees it closed.
@@ -175,10 +174,11 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.connection.shared().forget(self.bind, self.port);
+        // Cancelled already; by now the port may be another forward's.
         let Some(counted) = self.counted.take() else {
             return;
         };
+        self.connection.shared().forget(self.bind, self.port);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let connection = Arc::clone(&self.connection);
             runtime.spawn(cancel(connection, self.bind, self.port, Some(counted)));

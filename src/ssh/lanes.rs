@@ -144,6 +144,14 @@ impl Pool {
         self.top_up(&mut lock(&self.state));
     }
 
+    /// The server has let us in once more, so it may again.
+    pub(super) fn try_again(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        state.single = false;
+        state.not_before = None;
+        self.top_up(&mut state);
+    }
+
     /// A lane; `None` where the control connection must do instead.
     pub(super) async fn acquire(self: &Arc<Self>) -> Option<LaneGuard> {
         let began = Instant::now();
@@ -429,4 +437,4 @@ const LAST_RETRY: Duration = Duration::from_secs(2);
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// A lane is replaced after so many channels that this side closed first (see
 /// `Shared::count_closed_first`).
-const WORN_OUT: usize = 2000;
+const WORN_OUT: usize = 2_000;

@@ -184,10 +184,16 @@ impl Core {
                 if self.stop.is_cancelled() {
                     return Err(self.closed());
                 }
-                if let Control::Up(connection) = &*control.borrow_and_update()
-                    && !connection.is_lost()
-                {
-                    return Ok(Arc::clone(connection));
+                match &*control.borrow_and_update() {
+                    Control::Up(connection) if !connection.is_lost() => {
+                        return Ok(Arc::clone(connection));
+                    }
+                    // A refusal is not over in ten seconds; the next attempt is for the next one.
+                    Control::Down(Some(error)) if !error.is_transient() => {
+                        self.wanted.notify_one();
+                        return Err(self.lost_because(error));
+                    }
+                    Control::Up(_) | Control::Down(_) => {}
                 }
                 self.wanted.notify_one();
                 tokio::select! {
@@ -207,14 +213,17 @@ impl Core {
     }
 
     fn lost(&self) -> Error {
-        let reason = match &*self.control.borrow() {
-            Control::Down(Some(error)) => error.to_string(),
-            Control::Down(None) => "connecting again".to_owned(),
-            Control::Up(connection) => connection.shared().lost_reason().to_string(),
-        };
+        match &*self.control.borrow() {
+            Control::Down(Some(error)) => self.lost_because(error),
+            Control::Down(None) => self.lost_because("connecting again takes its time"),
+            Control::Up(connection) => self.lost_because(connection.shared().lost_reason()),
+        }
+    }
+
+    fn lost_because(&self, reason: impl fmt::Display) -> Error {
         Error::Lost {
             destination: self.destination.clone(),
-            reason,
+            reason: reason.to_string(),
         }
     }
 }
@@ -239,7 +248,7 @@ async fn keep_up(core: Arc<Core>) {
         };
         tracing::info!(destination = %core.destination, "connected again");
         core.control.send_replace(Control::Up(connection));
-        core.pool.warm();
+        core.pool.try_again();
     }
     // Nobody holds the session any more, or it was closed: let go of what it held.
     core.control.send_replace(Control::Down(None));

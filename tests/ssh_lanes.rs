@@ -1,0 +1,332 @@
+//! The pool of data lanes and the control connection, against the embedded server.
+#![cfg(feature = "demo")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod ssh_support;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferryline::ssh::{Error, OpenError, Received};
+use ssh_support::{
+    Script, World, all_quiet, echo_server, nobody, pattern, ping, read_to_eof, serve, source,
+    until, within,
+};
+use tokio::io::AsyncWriteExt;
+
+const MIB: usize = 1024 * 1024;
+
+#[tokio::test]
+async fn a_lane_is_ready_before_it_is_asked_for() {
+    let world = World::new().await;
+    let session = world.connect().await;
+    until("one lane is warm", || session.stats().lanes_open == 1).await;
+    assert_eq!(session.stats().lanes_busy, 0);
+    let lane = session.lane().await.unwrap();
+    until("and another one", || session.stats().lanes_open == 2).await;
+    assert_eq!(session.stats().lanes_busy, 1);
+    drop(lane);
+    until("given back", || session.stats().lanes_busy == 0).await;
+}
+
+#[tokio::test]
+async fn every_transfer_has_a_lane_of_its_own() {
+    let mut world = World::new().await;
+    world.settings.lanes = 5;
+    let session = world.connect().await;
+    let file = source(MIB).await;
+    let mut transfers = tokio::task::JoinSet::new();
+    let all_have = std::sync::Arc::new(tokio::sync::Barrier::new(5));
+    for _ in 0..5 {
+        let (session, all_have) = (session.clone(), all_have.clone());
+        transfers.spawn(async move {
+            let lane = session.lane().await.unwrap();
+            all_have.wait().await;
+            assert_eq!(session.stats().lanes_busy, 5);
+            let mut channel = lane.open("127.0.0.1", file.port(), nobody()).await.unwrap();
+            let got = read_to_eof(&mut channel.reader).await;
+            assert!(got == pattern(MIB));
+        });
+    }
+    within("all transfers", transfers.join_all()).await;
+    assert_eq!(session.stats().lanes_open, 5, "and no more than that");
+    all_quiet(&session, &world.server).await;
+}
+
+#[tokio::test]
+async fn a_stalled_transfer_stalls_nothing_else() {
+    let world = World::new().await;
+    let session = world.connect().await;
+    let endless =
+        serve(|mut tcp| async move { while tcp.write_all(&[7; 65_536]).await.is_ok() {} }).await;
+    let echo = echo_server().await;
+    let file = source(20 * MIB).await;
+    let mut control = session
+        .open_control("127.0.0.1", echo.port(), nobody())
+        .await
+        .unwrap();
+    let stalled_lane = session.lane().await.unwrap();
+    let mut stalled = stalled_lane
+        .open("127.0.0.1", endless.port(), nobody())
+        .await
+        .unwrap();
+    assert!(matches!(stalled.reader.read().await, Received::Data(_)));
+    // Nobody reads it from here on; its connection fills up to the last buffer.
+    let lane = session.lane().await.unwrap();
+    let mut moving = lane.open("127.0.0.1", file.port(), nobody()).await.unwrap();
+    let got = read_to_eof(&mut moving.reader).await;
+    assert!(got == pattern(20 * MIB));
+    for _ in 0..10 {
+        ping(&mut control).await;
+    }
+    // It can still be closed.
+    drop((stalled, stalled_lane, moving, lane));
+    drop(control);
+    all_quiet(&session, &world.server).await;
+}
+
+#[tokio::test]
+async fn with_all_lanes_busy_a_transfer_waits_for_one_and_then_shares() {
+    let mut world = World::new().await;
+    world.settings.lanes = 1;
+    let session = world.connect().await;
+    let echo = echo_server().await;
+    let first = session.lane().await.unwrap();
+    // Freed while somebody waits: that one gets it.
+    let waiting = tokio::spawn({
+        let session = session.clone();
+        async move { session.lane().await.unwrap() }
+    });
+    tokio::task::yield_now().await;
+    drop(first);
+    let second = within("the freed lane", waiting).await.unwrap();
+    assert_eq!(session.stats().lanes_busy, 1);
+    // Not freed: shared after a while.
+    let third = within("a shared lane", session.lane()).await.unwrap();
+    assert!(!third.is_shared_control());
+    assert_eq!(session.stats().lanes_open, 1);
+    for lane in [&second, &third] {
+        let mut channel = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+        ping(&mut channel).await;
+    }
+    drop((second, third));
+    all_quiet(&session, &world.server).await;
+}
+
+#[tokio::test]
+async fn where_only_one_log_in_is_allowed_all_share_it() {
+    let world = World::with(|o| o.faults.max_logins = Some(1)).await;
+    let script = Script::new([]);
+    let session = world.try_connect(script.clone()).await.unwrap();
+    let echo = echo_server().await;
+    let lane = within("a lane", session.lane()).await.unwrap();
+    assert!(lane.is_shared_control());
+    let mut channel = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+    ping(&mut channel).await;
+    let mut forward = lane
+        .remote_forward("127.0.0.1".parse().unwrap())
+        .await
+        .unwrap();
+    let _tcp = tokio::net::TcpStream::connect(forward.address())
+        .await
+        .unwrap();
+    assert!(within("the connection", forward.next()).await.is_some());
+    let again = within("another lane", session.lane()).await.unwrap();
+    assert!(again.is_shared_control());
+    assert_eq!(world.server.logins(), 1);
+    assert!(script.asked().is_empty());
+    drop((channel, forward, lane, again));
+    all_quiet(&session, &world.server).await;
+}
+
+#[tokio::test]
+async fn no_lanes_wanted_means_none() {
+    let mut world = World::new().await;
+    world.settings.lanes = 0;
+    let session = world.connect().await;
+    let lane = session.lane().await.unwrap();
+    assert!(lane.is_shared_control());
+    assert_eq!(world.server.logins(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_now_and_then_is_asked_again() {
+    let world = World::new().await;
+    let session = world.connect().await;
+    until("one lane is warm", || session.stats().lanes_open == 1).await;
+    world.server.update(|f| f.hang_up = true);
+    let _first = session.lane().await.unwrap();
+    let waiting = tokio::spawn({
+        let session = session.clone();
+        async move { session.lane().await.unwrap() }
+    });
+    // The log-in for it fails at least once before the server is itself again.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    world.server.update(|f| f.hang_up = false);
+    let lane = within("a lane", waiting).await.unwrap();
+    assert!(!lane.is_shared_control());
+}
+
+#[tokio::test]
+async fn a_lost_connection_comes_back() {
+    let world = World::new().await;
+    let session = world.connect().await;
+    let echo = echo_server().await;
+    let mut channel = session
+        .open_control("127.0.0.1", echo.port(), nobody())
+        .await
+        .unwrap();
+    let lane = session.lane().await.unwrap();
+    ping(&mut channel).await;
+    world.server.kill();
+    let end = within("the end", channel.reader.read()).await;
+    assert!(matches!(end, Received::Lost(_)), "{end:?}");
+    let error = lane
+        .open("127.0.0.1", echo.port(), nobody())
+        .await
+        .unwrap_err();
+    assert_eq!(error, OpenError::Lost);
+    // New ones wait for it, control and data.
+    let mut again = within(
+        "a new one",
+        session.open_control("127.0.0.1", echo.port(), nobody()),
+    )
+    .await
+    .unwrap();
+    ping(&mut again).await;
+    let lane_again = within("a new lane", session.lane()).await.unwrap();
+    let mut data = lane_again
+        .open("127.0.0.1", echo.port(), nobody())
+        .await
+        .unwrap();
+    ping(&mut data).await;
+    drop((channel, lane, again, lane_again, data));
+    all_quiet(&session, &world.server).await;
+}
+
+#[tokio::test]
+async fn while_the_server_is_away_waiting_is_bounded() {
+    let world = World::new().await;
+    let session = world.connect().await;
+    world.server.update(|f| f.hang_up = true);
+    world.server.kill();
+    until("it is lost", || !session.is_up()).await;
+    let began = std::time::Instant::now();
+    let (control, lane) = tokio::join!(
+        session.open_control("127.0.0.1", 1, nobody()),
+        session.lane()
+    );
+    assert!(began.elapsed() < Duration::from_secs(15));
+    assert_eq!(control.unwrap_err(), OpenError::Lost);
+    assert!(matches!(lane, Err(Error::Lost { .. })), "{lane:?}");
+    // And closing does not wait for it.
+    within("close", session.close()).await;
+}
+
+#[tokio::test]
+async fn dropping_the_session_ends_its_connections() {
+    let world = World::new().await;
+    let session = world.connect().await;
+    until("one lane is warm", || session.stats().lanes_open == 1).await;
+    assert_eq!(world.server.connections(), 2);
+    drop(session);
+    until("all gone", || world.server.connections() == 0).await;
+}
+
+#[tokio::test]
+async fn closing_ends_what_is_under_way() {
+    let world = World::new().await;
+    let session = world.connect().await;
+    let (sent, mut is_sent) = tokio::sync::watch::channel(0);
+    let endless = serve(move |mut tcp| {
+        let sent = sent.clone();
+        async move {
+            while tcp.write_all(&[7; 65_536]).await.is_ok() {
+                sent.send_modify(|n| *n += 1);
+            }
+        }
+    })
+    .await;
+    let lane = session.lane().await.unwrap();
+    // One that nobody reads, up to the last buffer: when nothing more has gone for a moment.
+    let mut stalled = lane
+        .open("127.0.0.1", endless.port(), nobody())
+        .await
+        .unwrap();
+    let moment = Duration::from_secs(1);
+    while tokio::time::timeout(moment, is_sent.changed())
+        .await
+        .is_ok()
+    {}
+    // And one that waits.
+    let echo = echo_server().await;
+    let mut channel = session
+        .open_control("127.0.0.1", echo.port(), nobody())
+        .await
+        .unwrap();
+    ping(&mut channel).await;
+    within("close", session.close()).await;
+    assert!(matches!(
+        within("the end", channel.reader.read()).await,
+        Received::Lost(_)
+    ));
+    assert!(
+        channel
+            .writer
+            .write(Bytes::from_static(b"x"))
+            .await
+            .is_err()
+    );
+    until("the server sees it", || world.server.connections() == 0).await;
+    // What was received stays lost.
+    assert!(matches!(stalled.reader.read().await, Received::Lost(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_clients_at_once() {
+    let mut world = World::new().await;
+    world.settings.lanes = 8;
+    let session = world.connect().await;
+    let file = source(MIB).await;
+    let mut transfers = tokio::task::JoinSet::new();
+    for _ in 0..24 {
+        let session = session.clone();
+        transfers.spawn(async move {
+            let lane = session.lane().await.unwrap();
+            let mut channel = lane.open("127.0.0.1", file.port(), nobody()).await.unwrap();
+            let got = read_to_eof(&mut channel.reader).await;
+            assert!(got == pattern(MIB));
+        });
+    }
+    within("all transfers", transfers.join_all()).await;
+    all_quiet(&session, &world.server).await;
+}
+
+#[tokio::test]
+async fn a_refused_reconnection_is_reported_at_once() {
+    let world = World::with(|o| o.faults.max_logins = Some(1)).await;
+    let session = world.connect().await;
+    world.server.kill();
+    until("it is lost", || !session.is_up()).await;
+    let error = loop {
+        match within("an answer", session.lane()).await {
+            Err(error) => break error,
+            Ok(lane) => drop(lane),
+        }
+    };
+    assert!(error.to_string().contains("log-in refused"), "{error}");
+    let began = std::time::Instant::now();
+    assert!(
+        session
+            .open_control("127.0.0.1", 1, nobody())
+            .await
+            .is_err()
+    );
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
