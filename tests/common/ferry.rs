@@ -1,19 +1,19 @@
 //! A whole ferry inside the test: the embedded SSH server, a session with it, and the proxy.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferryline::demo::ssh_server::{self, KeyPair, SshServer};
 use ferryline::proxy::{Direction, ForwardKind, ForwardSpec, Observer, Options, Proxy};
-use ferryline::ssh::{Identity, Session, Settings, Stats, StrictHostKeyChecking, TerminalPrompt};
+use ferryline::ssh::{Identity, Session, Settings, StrictHostKeyChecking, TerminalPrompt};
 use tempfile::TempDir;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::PATIENCE;
+use super::record::Record;
 
 /// A ferry that is not under way yet.
 pub struct Plan {
@@ -84,18 +84,15 @@ impl Ferry {
     /// Waits until nothing is left of any client: no channel, no busy lane, no remote forward, as
     /// ferryline counts them and as the SSH server does.
     pub async fn at_rest(&self) {
+        self.at_rest_but_for_control(0).await;
+    }
+
+    /// As [`Ferry::at_rest`], with so many control connections still standing.
+    pub async fn at_rest_but_for_control(&self, control: usize) {
         let look = || {
-            let stats = self.session.stats();
-            let here = (
-                stats.lanes_busy,
-                stats.control_channels,
-                stats.remote_forwards,
-            );
-            let there = (
-                self.ssh_server.channels(),
-                self.ssh_server.remote_forwards(),
-            );
-            here == (0, 0, 0) && there == (0, 0)
+            let (here, there) = (self.session.stats(), &self.ssh_server);
+            (here.lanes_busy, here.remote_forwards, here.control_channels) == (0, 0, control)
+                && (there.channels(), there.remote_forwards()) == (control, 0)
         };
         // Counters tell nobody that they have changed.
         let rest = timeout(PATIENCE, async {
@@ -104,9 +101,9 @@ impl Ferry {
             }
         });
         if rest.await.is_err() {
-            let stats: Stats = self.session.stats();
             panic!(
-                "something is left: {stats:?}; SSH server: {} channels, {} remote forwards",
+                "something is left: {:?}; SSH server: {} channels, {} remote forwards",
+                self.session.stats(),
                 self.ssh_server.channels(),
                 self.ssh_server.remote_forwards()
             );
@@ -207,51 +204,29 @@ impl Plan {
 
 /// What passed on the control connections, in order.
 #[derive(Default)]
-pub struct Lines {
-    seen: Mutex<Vec<(Direction, Vec<u8>)>>,
-    changed: Notify,
-}
+pub struct Lines(Record<(Direction, String)>);
 
 impl Observer for Lines {
     fn line(&self, _session: u64, direction: Direction, line: &[u8]) {
-        self.seen.lock().unwrap().push((direction, line.to_vec()));
-        self.changed.notify_waiters();
+        let line = String::from_utf8_lossy(line).into_owned();
+        self.0.push((direction, line));
     }
 }
 
 impl Lines {
     /// Waits until ferryline has seen a line that begins like this.
     pub async fn seen(&self, direction: Direction, start: &str) -> String {
-        let found = timeout(PATIENCE, async {
-            loop {
-                // Registered before looking, so that nothing is missed in between.
-                let changed = self.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if let Some(line) = self.all(direction, start).into_iter().next() {
-                    return line;
-                }
-                changed.await;
-            }
-        });
-        match found.await {
-            Ok(line) => line,
-            Err(_) => panic!(
-                "{direction:?} {start:?} never came; lines: {:?}",
-                self.seen.lock().unwrap()
-            ),
-        }
+        let what = format!("{direction:?} {start}");
+        let wanted =
+            |(way, line): &(Direction, String)| *way == direction && line.starts_with(start);
+        self.0.wait(&what, wanted).await.1
     }
 
     /// The lines so far that begin like this.
     pub fn all(&self, direction: Direction, start: &str) -> Vec<String> {
-        let seen = self.seen.lock().unwrap();
-        let wanted = seen
-            .iter()
-            .filter(|(way, line)| *way == direction && line.starts_with(start.as_bytes()));
-        wanted
-            .map(|(_, line)| String::from_utf8_lossy(line).into_owned())
-            .collect()
+        let lines = self.0.all().into_iter();
+        let wanted = lines.filter(|(way, line)| *way == direction && line.starts_with(start));
+        wanted.map(|(_, line)| line).collect()
     }
 }
 
