@@ -29,7 +29,8 @@ pub fn answer() -> Answer {
 
 impl Answer {
     /// Sends bytes in one write, exactly as given: the end of line is the script's business. In them
-    /// `{hostport}` stands for the six numbers of the data listener, `{port}` for its port.
+    /// `{hostport}` stands for the six numbers of the data listener, `{twoports}` for the last two of
+    /// them, `{port}` for its port.
     pub fn send(self, bytes: impl AsRef<[u8]>) -> Self {
         self.then(Step::Send(bytes.as_ref().to_vec()))
     }

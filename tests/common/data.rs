@@ -34,7 +34,7 @@ pub fn reset(stream: TcpStream) {
 }
 
 /// The six numbers of a 227 reply or a PORT command.
-pub(super) fn host_port(line: &str) -> Option<SocketAddr> {
+pub fn host_port(line: &str) -> Option<SocketAddr> {
     let text = line.get(4..)?;
     let text = text.trim_start_matches(|c: char| !c.is_ascii_digit());
     let six = text
@@ -52,19 +52,19 @@ pub(super) fn host_port(line: &str) -> Option<SocketAddr> {
 }
 
 /// The address of an EPRT command.
-pub(super) fn extended_address(line: &str) -> Option<SocketAddr> {
+pub fn extended_address(line: &str) -> Option<SocketAddr> {
     let mut fields = line.get(5..)?.split('|').skip(2);
     let address: IpAddr = fields.next()?.parse().ok()?;
     Some(SocketAddr::new(address, fields.next()?.parse().ok()?))
 }
 
 /// The port of a 229 reply.
-pub(super) fn extended_port(line: &str) -> Option<u16> {
+pub fn extended_port(line: &str) -> Option<u16> {
     line.split('|').nth(3)?.parse().ok()
 }
 
 /// An address as the six numbers of RFC 959.
-pub(super) fn six_numbers(address: SocketAddr) -> String {
+pub fn six_numbers(address: SocketAddr) -> String {
     let IpAddr::V4(ip) = address.ip() else {
         panic!("{address} has no six numbers");
     };

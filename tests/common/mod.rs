@@ -17,7 +17,11 @@
 mod answer;
 mod client;
 mod data;
+#[cfg(feature = "demo")]
+mod ferry;
 mod gate;
+mod log;
+mod record;
 mod script;
 mod server;
 mod session;
@@ -27,8 +31,13 @@ use std::time::Duration;
 
 pub use answer::{Answer, answer};
 pub use client::ScriptedClient;
-pub use data::{read_to_end, reset, upload};
+pub use data::{
+    extended_address, extended_port, host_port, read_to_end, reset, six_numbers, upload,
+};
+#[cfg(feature = "demo")]
+pub use ferry::{Ferry, Lines, Plan, write_private};
 pub use gate::Gate;
+pub use log::Log;
 pub use script::Script;
 pub use server::ScriptedServer;
 pub use transcript::Transcript;

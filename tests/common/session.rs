@@ -192,13 +192,15 @@ impl Session {
         }
     }
 
-    /// Puts the listener's address in the place of `{hostport}` and `{port}`.
+    /// Puts the listener's address in the place of `{hostport}`, `{twoports}` and `{port}`.
     fn filled_in(&self, bytes: Vec<u8>) -> Vec<u8> {
         let Data::Listening(listener) = &self.data else {
             return bytes;
         };
         let address = listener.local_addr().unwrap();
+        let [high, low] = address.port().to_be_bytes();
         let bytes = replace(bytes, b"{port}", &address.port().to_string());
+        let bytes = replace(bytes, b"{twoports}", &format!("{high},{low}"));
         if address.is_ipv6() {
             return bytes;
         }

@@ -1,0 +1,168 @@
+//! How the house is built: which part may name what, and how long a file may grow. The compiler does
+//! not see to these; somebody who reads the layout relies on them.
+
+// Helpers are outside #[test], where clippy's exemption for tests does not reach.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The longest a source file may be, in lines.
+const LONGEST: usize = 600;
+
+#[test]
+fn the_protocol_core_knows_neither_tokio_nor_russh() {
+    let mut found = Vec::new();
+    for file in sources(&["grammar/src", "src/control"]) {
+        for (number, line) in code(&file) {
+            let line = line.replace("tokio_util::codec", "");
+            for name in ["tokio", "russh"] {
+                if names(&line, name) {
+                    found.push(format!("{}:{number}: {name}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// The framing of lines is the grammar's; the state machine is handed whole lines.
+#[test]
+fn the_state_machine_knows_no_codec() {
+    let mut found = Vec::new();
+    for file in sources(&["src/control"]) {
+        for (number, line) in code(&file) {
+            if names(&line, "tokio_util") {
+                found.push(format!("{}:{number}", file.display()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn russh_is_named_by_the_ssh_layer_and_the_demos_ssh_server_only() {
+    let mut found = Vec::new();
+    let mut allowed = 0;
+    for file in sources(&["src", "grammar", "tests", "benches"]) {
+        let lines = code(&file);
+        let naming = lines.iter().filter(|(_, line)| names(line, "russh"));
+        let naming: Vec<_> = naming.map(|(number, _)| *number).collect();
+        let path = file.to_str().unwrap();
+        if path.starts_with("src/ssh/") || path.starts_with("src/demo/ssh_server") {
+            allowed += naming.len();
+            continue;
+        }
+        found.extend(naming.iter().map(|number| format!("{path}:{number}")));
+    }
+    assert!(allowed > 0, "the search finds nothing at all");
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn no_source_file_is_too_long_to_read() {
+    let mut found = Vec::new();
+    for file in sources(&["src", "grammar", "tests", "benches"]) {
+        let lines = text(&file).lines().count();
+        if lines > LONGEST {
+            found.push(format!("{}: {lines} lines", file.display()));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn unsafe_code_is_forbidden_everywhere() {
+    let manifest = text(Path::new("Cargo.toml"));
+    assert!(manifest.contains("unsafe_code = \"forbid\""));
+    for manifest in ["Cargo.toml", "grammar/Cargo.toml"] {
+        let lints = text(Path::new(manifest));
+        let (_, lints) = lints.split_once("[lints]").expect("a [lints] section");
+        assert!(
+            lints.trim_start().starts_with("workspace = true"),
+            "{manifest}"
+        );
+    }
+}
+
+#[test]
+fn the_search_itself_finds_what_it_is_for() {
+    for line in [
+        "use krate::client;",
+        "    let x: krate::Channel = y;",
+        "use krate;",
+        "(krate::Error)",
+    ] {
+        assert!(names(line, "krate"), "{line}");
+    }
+    for line in [
+        "my_krate::x",
+        "\"krate::Channel\"",
+        "krates::x",
+        "krate_util::x",
+    ] {
+        assert!(!names(line, "krate"), "{line}");
+    }
+}
+
+/// The Rust files below these folders, as paths from the top of the repository; a folder that does
+/// not exist has none.
+fn sources(folders: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open: Vec<PathBuf> = folders.iter().map(PathBuf::from).collect();
+    while let Some(folder) = open.pop() {
+        let Ok(entries) = fs::read_dir(top().join(&folder)) else {
+            continue;
+        };
+        for entry in entries {
+            let entry = entry.unwrap();
+            let path = folder.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "no source in {folders:?}");
+    found
+}
+
+/// The lines that are no comment, with their numbers. What stands in a string is not taken out.
+fn code(file: &Path) -> Vec<(usize, String)> {
+    let text = text(file);
+    let lines = text.lines().enumerate();
+    lines
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .map(|(index, line)| (index + 1, line.to_owned()))
+        .collect()
+}
+
+/// Whether a line uses something of this crate: `name::`, or the whole of it (`use name;`).
+fn names(line: &str, name: &str) -> bool {
+    let mut rest = line;
+    while let Some(at) = rest.find(name) {
+        let before = rest[..at].chars().next_back();
+        let after = &rest[at + name.len()..];
+        let whole = !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '"');
+        if whole && (after.starts_with("::") || after.starts_with(';')) {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
+fn text(file: &Path) -> String {
+    fs::read_to_string(top().join(file)).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+}
+
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
