@@ -1,6 +1,6 @@
 //! `ferryline forward`: the main job.
 
-use std::{io::Write, sync::Arc};
+use std::{io::Write, path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum};
 
@@ -26,6 +26,10 @@ pub(super) struct Arguments {
     /// Which host passive data connections go to
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = DataHostArgument::Control)]
     data_host: DataHostArgument,
+    /// Write a transcript of every session into this folder, passwords masked ('ferryline replay'
+    /// reads them)
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
     #[command(flatten)]
     verbosity: Verbosity,
 }
@@ -62,8 +66,14 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let settings = arguments.ssh.settings()?;
     let options = Options {
         data_host: arguments.data_host.into(),
+        record: arguments.record,
         ..Options::default()
     };
+    if let Some(folder) = &options.record {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Failure::Failed(format!("cannot record into {}: {error}", folder.display()))
+        })?;
+    }
     runtime()?.block_on(forward(&specs, settings, options))
 }
 

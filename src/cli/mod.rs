@@ -6,6 +6,7 @@
 #[cfg(feature = "demo")]
 mod demo;
 mod forward;
+mod replay;
 mod signals;
 mod ssh_options;
 
@@ -46,6 +47,14 @@ enum Command {
         connection is rewritten, and stays up to be tried."
     )]
     Demo(demo::Arguments),
+    /// Run recorded sessions through the state machine and show what differs
+    #[command(
+        long_about = "Feeds what the peers said in recorded sessions (see 'forward --record') \
+        to the state machine that the proxy runs, and compares all else, line for line. Exit code 1 \
+        where anything differs. A file that holds only the peers' lines (C> and S<) is run with \
+        invented forwards on 127.0.0.1: --show tells what ferryline would have done."
+    )]
+    Replay(replay::Arguments),
 }
 
 /// How much is said.
@@ -81,6 +90,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Forward(arguments) => forward::run(*arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@
 //! - `plain`: a `tcp/` forward
 //! - `splice`: moves the bytes of a data connection
 //! - `lines`, `outbox`, `socket`: reading, writing and socket options
+//! - `record`: a session's transcript, where one was asked for
 //! - `observe`: who may watch the control connections, [`Observer`]
 
 mod lines;
@@ -17,6 +18,7 @@ mod local;
 mod observe;
 mod outbox;
 mod plain;
+mod record;
 mod remote;
 mod session;
 mod socket;
@@ -25,6 +27,7 @@ mod splice;
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -53,6 +56,8 @@ pub struct Options {
     pub grace: Duration,
     /// Is shown every line of every control connection.
     pub observer: Option<Arc<dyn Observer>>,
+    /// The folder that gets a transcript of every session.
+    pub record: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -61,6 +66,7 @@ impl Default for Options {
             data_host: DataHost::default(),
             grace: Duration::from_secs(10),
             observer: None,
+            record: None,
         }
     }
 }

@@ -26,12 +26,14 @@ use super::{
     local::{self, describe},
     observe::Direction,
     outbox::Outbox,
+    record::Record,
     remote, socket,
     splice::{Outcome, Watch},
 };
 use crate::{
     control::{Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Output, Settings},
     ssh::{self, Channel, ChannelReader, ChannelWriter},
+    transcript::{self, Header},
 };
 
 /// How long the last words to a client may take.
@@ -123,6 +125,7 @@ struct Session {
     context: Arc<Context>,
     data: Arc<Data>,
     control: Control,
+    record: Record,
     began: Instant,
     client: Lines<OwnedReadHalf>,
     server: Lines<ChannelReader>,
@@ -169,9 +172,12 @@ impl Session {
             server_on_ssh_host: is_loopback(&spec.host),
             limits: crate::control::Limits::default(),
         };
+        let knowledge = context.knowledge();
+        let record = Record::begin(&context, number, &Header::new(&settings, knowledge));
         Self {
             number,
-            control: Control::new(settings, context.knowledge()),
+            control: Control::new(settings, knowledge),
+            record,
             context,
             data,
             began: Instant::now(),
@@ -197,32 +203,50 @@ impl Session {
                 Input::Abort => break DataAtEnd::Abort,
                 Input::Client(Ok(frame)) => {
                     self.observe(Direction::FromClient, &frame);
+                    self.record.input(now, &transcript::Input::Client(&frame));
                     self.control.client(now, frame);
                 }
-                Input::Client(Err(ending)) => self.control.client_ended(now, ending),
+                Input::Client(Err(ending)) => self.client_ended(now, ending),
                 Input::Forward(id, event) => {
                     if matches!(event, ForwardEvent::Ended | ForwardEvent::Failed(_)) {
                         self.forwards.remove(&id);
                     }
+                    self.record
+                        .input(now, &transcript::Input::Forward(id, &event));
                     self.control.forward(now, id, event);
                 }
                 Input::Server(Ok(frame)) => {
                     self.observe(Direction::FromServer, &frame);
+                    self.record.input(now, &transcript::Input::Server(&frame));
                     self.control.server(now, frame);
                 }
-                Input::Server(Err(ending)) => self.control.server_ended(now, ending),
+                Input::Server(Err(ending)) => {
+                    self.record
+                        .input(now, &transcript::Input::ServerEnded(ending));
+                    self.control.server_ended(now, ending);
+                }
                 Input::Stop => {
                     self.stopping = true;
+                    self.record.input(now, &transcript::Input::Stop);
                     self.control.stop(now);
                 }
-                Input::Timeout => self.control.timeout(now),
+                Input::Timeout => {
+                    self.record.input(now, &transcript::Input::Timeout);
+                    self.control.timeout(now);
+                }
                 Input::Written => {}
-                Input::WriteToClientFailed => self.control.client_ended(now, Ending::Lost),
+                Input::WriteToClientFailed => self.client_ended(now, Ending::Lost),
                 // What the server said last is still to be read: its end comes from there.
                 Input::WriteToServerFailed => {}
             }
         };
         self.end(data_at_end).await;
+    }
+
+    fn client_ended(&mut self, now: Duration, ending: Ending) {
+        self.record
+            .input(now, &transcript::Input::ClientEnded(ending));
+        self.control.client_ended(now, ending);
     }
 
     async fn next_input(&mut self) -> Input {
@@ -265,6 +289,7 @@ impl Session {
     /// Does what the machine asks; the way the session ends, when it does.
     fn carry_out(&mut self) -> Option<DataAtEnd> {
         while let Some(output) = self.control.poll_output() {
+            self.record.output(&output);
             match output {
                 Output::Close(id) => {
                     if let Some(forward) = self.forwards.remove(&id) {

@@ -8,6 +8,7 @@
 //! - `render`, `parse`: the two directions between events and lines
 //! - `record`: writes a live session, [`Recorder`]
 //! - `replay`: feeds a file to the state machine and compares, [`replay`]
+//! - `rewrite`: takes over what comes out now, [`rewrite`]
 //! - `show`: a session for a person to read, [`show`]
 
 mod escape;
@@ -16,6 +17,7 @@ mod parse;
 mod record;
 mod render;
 mod replay;
+mod rewrite;
 mod show;
 
 #[cfg(test)]
@@ -26,5 +28,6 @@ pub use self::{
     parse::{ParseError, parse},
     record::{Input, Recorder},
     replay::{Difference, Replayed, replay},
+    rewrite::rewrite,
     show::show,
 };

@@ -91,6 +91,16 @@ fn a_file_of_the_peers_lines_gets_invented_forwards() {
 }
 
 #[test]
+fn what_comes_out_now_can_be_taken_over() {
+    let changed = CLASSIC
+        .replace("(127,0,0,1,200,13)", "(127,0,0,1,200,14)")
+        .replace("S> PASV\n", "S> NOOP\n! close 7\n");
+    let replayed = replay(&parse(&changed).unwrap());
+    assert_eq!(replayed.differences.len(), 3);
+    assert_eq!(rewrite(&changed, &replayed), CLASSIC);
+}
+
+#[test]
 fn a_torn_last_line_is_left_out() {
     let torn = format!("{CLASSIC}S< 226 comp\\x");
     let lines = parse(&torn).unwrap();

@@ -1,0 +1,101 @@
+//! `ferryline replay`: recorded sessions as tests.
+
+use std::{fs, io::IsTerminal, path::PathBuf};
+
+use clap::Args;
+
+use super::Failure;
+use crate::transcript::{Replayed, parse, replay, rewrite, show};
+
+/// The arguments of `ferryline replay`.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Recorded sessions; a folder stands for every *.session in it
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Write what comes out now into the files, in place of what was expected
+    #[arg(long, conflicts_with = "show")]
+    accept: bool,
+    /// Print the sessions as they go now
+    #[arg(long)]
+    show: bool,
+}
+
+/// Replays every file; fails if anything differs anywhere.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let files = files(&arguments.files)?;
+    let mut different = 0;
+    for file in &files {
+        let name = file.display();
+        let text = fs::read_to_string(file)
+            .map_err(|error| Failure::Failed(format!("cannot read {name}: {error}")))?;
+        let lines = parse(&text).map_err(|error| Failure::Failed(format!("{name}: {error}")))?;
+        let replayed = replay(&lines);
+        if arguments.show {
+            let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            println!("# {name}");
+            print!("{}", show(&replayed.events, colour));
+        }
+        if replayed.differences.is_empty() {
+            continue;
+        }
+        if arguments.accept {
+            fs::write(file, rewrite(&text, &replayed))
+                .map_err(|error| Failure::Failed(format!("cannot write {name}: {error}")))?;
+            println!("{name}: {} lines accepted", replayed.differences.len());
+        } else {
+            different += 1;
+            tell(&name.to_string(), &replayed);
+        }
+    }
+    match different {
+        0 => {
+            println!("{} sessions replayed without a difference", files.len());
+            Ok(())
+        }
+        _ => Err(Failure::Failed(format!(
+            "{different} of {} sessions differ ('--accept' takes the new lines over)",
+            files.len()
+        ))),
+    }
+}
+
+fn tell(name: &str, replayed: &Replayed) {
+    for difference in &replayed.differences {
+        println!("{name}:{}:", difference.line);
+        println!(
+            "  expected  {}",
+            difference.expected.as_deref().unwrap_or("nothing")
+        );
+        println!(
+            "  found     {}",
+            difference.found.as_deref().unwrap_or("nothing")
+        );
+    }
+}
+
+fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in named {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = fs::read_dir(path)
+            .map_err(|error| Failure::Failed(format!("cannot read {}: {error}", path.display())))?;
+        let mut found: Vec<PathBuf> = entries
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|end| end == "session"))
+            .collect();
+        found.sort();
+        if found.is_empty() {
+            return Err(Failure::Failed(format!(
+                "no *.session in {}",
+                path.display()
+            )));
+        }
+        files.extend(found);
+    }
+    Ok(files)
+}
