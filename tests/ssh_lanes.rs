@@ -166,8 +166,8 @@ async fn a_server_that_hangs_up_now_and_then_is_asked_again() {
         let session = session.clone();
         async move { session.lane().await.unwrap() }
     });
-    // The log-in for it fails at least once before the server is itself again.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // The log-in for it fails before the server is itself again.
+    until("a failure", || world.server.hang_ups() > 0).await;
     world.server.update(|f| f.hang_up = false);
     let lane = within("a lane", waiting).await.unwrap();
     assert!(!lane.is_shared_control());

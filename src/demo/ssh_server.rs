@@ -28,13 +28,15 @@ use zeroize::Zeroizing;
 use client::Client;
 use pump::pump_socket;
 
+use crate::ssh::Secret;
+
 /// Who is let in, and what for.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The one user.
     pub user: String,
     /// Its password; `None`: no password log-in.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// Its public keys, each a line as in `authorized_keys`.
     pub authorized_keys: Vec<String>,
     /// Asks for the password by keyboard-interactive instead of the method `password`.
@@ -159,6 +161,11 @@ impl SshServer {
         self.shared.counters.logins.load(Ordering::Acquire)
     }
 
+    /// New TCP connections that were hung up on ([`Faults::hang_up`]).
+    pub fn hang_ups(&self) -> usize {
+        self.shared.counters.hang_ups.load(Ordering::Acquire)
+    }
+
     /// TCP connections being forwarded.
     pub fn channels(&self) -> usize {
         self.shared.counters.channels.load(Ordering::Acquire)
@@ -225,6 +232,7 @@ struct Shared {
 struct Counters {
     connections: Arc<AtomicUsize>,
     logins: Arc<AtomicUsize>,
+    hang_ups: Arc<AtomicUsize>,
     channels: Arc<AtomicUsize>,
     forwards: Arc<AtomicUsize>,
 }
@@ -288,6 +296,7 @@ async fn serve(
             continue;
         };
         if lock(&shared.faults).hang_up {
+            shared.counters.hang_ups.fetch_add(1, Ordering::AcqRel);
             continue;
         }
         let kill = lock(&shared.kill).clone();

@@ -56,7 +56,8 @@ impl Client {
     }
 
     fn is_password(&self, password: &str) -> bool {
-        self.shared.options.password.as_deref() == Some(password)
+        let right = self.shared.options.password.as_ref();
+        right.is_some_and(|right| right.expose() == password)
     }
 
     fn is_authorized(&self, key: &PublicKey) -> bool {
