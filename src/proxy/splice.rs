@@ -98,14 +98,20 @@ pub(super) async fn run(
     match ends {
         Ok(writer) => {
             socket::orderly(&stream);
+            drop(stream);
             if let Some(writer) = writer {
                 writer.close().await;
             }
             Outcome::Complete(moved)
         }
-        Err(Broken::Client(error)) => Outcome::ClientLost(moved, error),
-        Err(Broken::Refused) => Outcome::ServerClosed(moved),
-        Err(Broken::Server(reason)) => Outcome::ServerLost(moved, reason),
+        Err(broken) => {
+            socket::reset(stream);
+            match broken {
+                Broken::Client(error) => Outcome::ClientLost(moved, error),
+                Broken::Refused => Outcome::ServerClosed(moved),
+                Broken::Server(reason) => Outcome::ServerLost(moved, reason),
+            }
+        }
     }
 }
 
@@ -171,6 +177,9 @@ async fn to_client(
             }
             Received::Eof => {
                 write.shutdown().await.map_err(Broken::Client)?;
+                // The client has the whole of it: nothing that ends this connection from here on
+                // may cut what is still on its way.
+                socket::orderly(write.as_ref());
                 watch.drained();
                 return Ok(());
             }
