@@ -7,9 +7,10 @@ use ferryline_grammar::{ExtendedAddress, HostPort};
 
 use super::{
     answers::answer,
-    event::{ForwardId, Output},
+    event::{ForwardId, Notice, Output},
     machine::Control,
     queue::{Active, ActiveForm, Key, Request, Stage},
+    settings::ActiveMode,
     transfers::Way,
 };
 
@@ -42,8 +43,19 @@ impl Control {
 
     /// A PORT or EPRT has its turn: asks for the remote forward that its line waits for.
     pub(super) fn open_active(&mut self, key: Key) {
-        let form = self.first_form(key);
-        self.open_active_as(key, form);
+        let by_remote = match self.settings.active {
+            ActiveMode::Auto => {
+                self.settings.server_on_ssh_host && !self.knowledge.active_as_passive
+            }
+            ActiveMode::Passive => false,
+            ActiveMode::Remote => true,
+        };
+        if by_remote {
+            let form = self.first_form(key);
+            self.open_active_as(key, form);
+        } else if let Some(deliver_to) = self.listener_of(key) {
+            self.carry_as_passive(key, deliver_to);
+        }
     }
 
     pub(super) fn active_ready(&mut self, id: ForwardId, address: SocketAddr) {
@@ -91,12 +103,15 @@ impl Control {
     /// Whether the server's refusal of this line is to be answered by naming the port another way.
     /// 500, 501, 502 and 522 say that it is the form or the address that it does not take.
     pub(super) fn names_again(&self, key: Key, code: u16) -> bool {
-        matches!(code, 500 | 501 | 502 | 522) && self.next_form(key).is_some()
+        matches!(code, 500 | 501 | 502 | 522)
+            && (self.next_form(key).is_some() || self.settings.active == ActiveMode::Auto)
     }
 
     /// The server refused the line in this form: tries the next.
     pub(super) fn name_again(&mut self, key: Key) {
         let Some(next) = self.next_form(key) else {
+            self.active_refused(key);
+            self.give_up_active(key, "the FTP server refuses active mode");
             return;
         };
         let Some(owed) = self.queue.entry(key) else {
@@ -232,9 +247,19 @@ impl Control {
         self.framing.command_sent();
     }
 
-    /// No forward can be made (any more): the client gets the server's own refusal where there is
-    /// one, otherwise a 425.
+    /// No remote forward can be made (any more): what the client asked for is carried as passive;
+    /// or, where that is not wanted, it gets the server's own refusal, or a 425.
     fn give_up_active(&mut self, key: Key, reason: &str) {
+        if self.settings.active == ActiveMode::Auto
+            && let Some(deliver_to) = self.listener_of(key)
+        {
+            if !std::mem::replace(&mut self.knowledge.active_as_passive, true) {
+                self.outputs.push_back(Output::Learned(self.knowledge));
+            }
+            self.notice(Notice::CarriedAsPassive(reason.to_owned()));
+            self.carry_as_passive(key, deliver_to);
+            return;
+        }
         let Some(owed) = self.queue.entry(key) else {
             return;
         };
@@ -247,6 +272,13 @@ impl Control {
             owed.out.push_back(answer(425, reason));
         } else {
             owed.out.extend(refusal);
+        }
+    }
+
+    fn listener_of(&self, key: Key) -> Option<SocketAddr> {
+        match &self.queue.get(key)?.request {
+            Request::Active(active) => Some(active.deliver_to),
+            _ => None,
         }
     }
 

@@ -12,6 +12,7 @@ use super::{
     event::{DataAtEnd, Notice},
     machine::{Control, verbatim},
     queue::{Active, Passive, Request, Stage, Transfer},
+    settings::ActiveMode,
 };
 
 impl Control {
@@ -40,14 +41,14 @@ impl Control {
                 let at_once = matches!(command.verb, Verb::Abor) && self.queue.has_unsent();
                 let key = self.queue.push(request, Stage::Unsent(line));
                 if at_once {
-                    self.send(key);
+                    self.send(now, key);
                 }
             }
         }
     }
 
     /// Sends what waits, as far as nothing holds it up.
-    pub(super) fn send_waiting(&mut self) {
+    pub(super) fn send_waiting(&mut self, now: Duration) {
         while let Some(key) = self.queue.next_unsent() {
             let active = self
                 .queue
@@ -56,7 +57,7 @@ impl Control {
             if active {
                 self.open_active(key);
             } else {
-                self.send(key);
+                self.send(now, key);
             }
         }
     }
@@ -143,10 +144,11 @@ impl Control {
     }
 
     fn decide_active(&self, address: std::net::IpAddr, port: u16, extended: bool) -> Decision {
-        if !self.settings.server_on_ssh_host {
+        if !self.settings.server_on_ssh_host && self.settings.active == ActiveMode::Remote {
             return refuse(
                 425,
-                "active mode needs the FTP server on the SSH server's host; use passive mode",
+                "active mode by a remote forward needs the FTP server on the SSH server's host; use \
+                 passive mode, or --active auto",
             );
         }
         match self.deliver_to(address, port) {
@@ -175,13 +177,21 @@ impl Control {
         self.settings.client_local.ip().to_canonical().is_ipv4()
     }
 
-    fn send(&mut self, key: super::queue::Key) {
+    fn send(&mut self, now: Duration, key: super::queue::Key) {
         let Some(owed) = self.queue.entry(key) else {
             return;
         };
         let Stage::Unsent(line) = &owed.stage else {
             return;
         };
+        if matches!(owed.request, Request::Transfer(_))
+            && let Some(reason) = &self.nowhere
+        {
+            owed.out.push_back(answer(425, reason));
+            owed.request = Request::Local { since: now };
+            owed.stage = Stage::Answered;
+            return;
+        }
         let bytes = match &owed.request {
             // Telnet signs around it are gone already; the server gets it plain (Q59).
             Request::Passive(passive) if passive.extended => {
@@ -220,6 +230,7 @@ fn transfer(upload: bool) -> Request {
         preliminary: false,
         early_success: false,
         forward: None,
+        told: false,
         gate: None,
     })
 }

@@ -58,8 +58,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// What became of a forward: the driver's side of an [`Output::OpenLocal`] or
-/// [`Output::OpenRemote`].
+/// What became of a forward: the driver's side of an [`Output::OpenLocal`],
+/// [`Output::OpenRemote`] or [`Output::OpenJoined`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForwardEvent {
     /// Somebody uses it: the client has connected (local forward) or the SSH server has passed on a
@@ -81,8 +81,12 @@ pub enum ForwardEvent {
     Failed(String),
     /// Data moved towards the client since the last time this was said. Told at most once a second.
     Progress,
-    /// It stands: the listener is bound (local forward), or the SSH server has bound its own
-    /// (remote forward). The address is the one to be told to the peer.
+    /// The client has connected (local forward), and none of the targets could be reached: its
+    /// connection was reset. The reason, as for [`Failed`](Self::Failed). The forward is gone.
+    Unreachable(String),
+    /// It stands: the listener is bound (local forward), the SSH server has bound its own (remote
+    /// forward), or the FTP server has been reached (joined). The address is the one to be told to
+    /// the peer; for a joined one it is the client's listener.
     Ready(SocketAddr),
 }
 
@@ -121,10 +125,23 @@ pub enum Output {
     End(DataAtEnd),
     /// The client will send no more: pass its end of file on to the server.
     FinishServer,
+    /// The transfer over this joined forward has begun: connect to the client's listener, if data
+    /// has not made that necessary before.
+    Join(ForwardId),
     /// Something was learned of this FTP server that its next sessions can start from.
     Learned(Knowledge),
     /// A word for the log.
     Notice(Notice),
+    /// Connect to the first target that can be reached through the SSH server; connect it to the
+    /// client's listener on [`Join`](Self::Join), or when the first data comes.
+    OpenJoined {
+        /// The forward's name.
+        id: ForwardId,
+        /// Where the FTP server listens, in the order of preference.
+        targets: Vec<Target>,
+        /// The client's listener.
+        deliver_to: SocketAddr,
+    },
     /// Listen for the client; when it connects, connect it to the first target that can be
     /// reached through the SSH server.
     OpenLocal {
@@ -152,6 +169,8 @@ pub enum Output {
 /// Something an operator may want to read in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
+    /// Remote forwards do not work here; active data connections are carried as passive ones.
+    CarriedAsPassive(String),
     /// The client's first line is another protocol's.
     NotFtp(&'static str),
     /// A passive reply named another address than the control connection's host.
@@ -172,6 +191,10 @@ pub enum Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::CarriedAsPassive(reason) => write!(
+                f,
+                "active data connections are carried as passive ones from now on: {reason}"
+            ),
             Self::NotFtp(what) => write!(
                 f,
                 "the client speaks {what}, not FTP; its session is ended (a browser or another \

@@ -51,6 +51,9 @@ pub struct Control {
     pub(super) next_forward: ForwardId,
     /// The forward that the next transfer will use.
     pub(super) current: Option<ForwardId>,
+    /// The data connection that the client has opened for its next transfer was reset, because
+    /// the server could not be reached: the reason.
+    pub(super) nowhere: Option<String>,
     pub(super) mode: TransferMode,
     pub(super) epsv_all: bool,
     /// A passive request was answered by something else; its reply may come late (Q23).
@@ -97,6 +100,7 @@ impl Control {
             forwards: BTreeMap::new(),
             next_forward: ForwardId::first(),
             current: None,
+            nowhere: None,
             mode: TransferMode::Stream,
             epsv_all: false,
             late_passive: false,
@@ -289,7 +293,7 @@ impl Control {
         if self.over {
             return;
         }
-        self.send_waiting();
+        self.send_waiting(now);
         self.flush(now);
         if self.finish_server == FinishServer::Due && !self.queue.has_unsent() {
             self.outputs.push_back(Output::FinishServer);

@@ -35,5 +35,5 @@ pub use self::{
     answers::refusal,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output, Target},
     machine::Control,
-    settings::{DataHost, Knowledge, Limits, Settings},
+    settings::{ActiveMode, DataHost, Knowledge, Limits, Settings},
 };

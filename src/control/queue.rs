@@ -119,6 +119,8 @@ pub(super) struct Passive {
     pub(super) asked_again: bool,
     /// The forward that the answer waits for.
     pub(super) forward: Option<ForwardId>,
+    /// The client asked for an active data connection, to this listener of its own.
+    pub(super) join: Option<SocketAddr>,
     /// The lines of the server's reply, while it comes in.
     pub(super) reply: Vec<Bytes>,
 }
@@ -130,6 +132,7 @@ impl Passive {
             asked_extended,
             asked_again: false,
             forward: None,
+            join: None,
             reply: Vec::new(),
         }
     }
@@ -146,6 +149,8 @@ pub(super) struct Transfer {
     pub(super) early_success: bool,
     /// The data connection it uses, known with its first reply.
     pub(super) forward: Option<ForwardId>,
+    /// The client has been told by ferryline how it ended; what the server says is dropped.
+    pub(super) told: bool,
     /// The final reply has come and waits for the data until then, if nothing moves.
     pub(super) gate: Option<Duration>,
 }
@@ -256,13 +261,22 @@ impl Queue {
             .sum()
     }
 
-    /// The first request that has not been sent, if all that it must wait for has been.
+    /// The first request that has not been sent, unless something before it holds it up: a line
+    /// that waits for its forward, or an active request that is carried as a passive one and has no
+    /// data connection yet.
     pub(super) fn next_unsent(&self) -> Option<Key> {
-        self.entries
-            .iter()
-            .find(|owed| matches!(owed.stage, Stage::Unsent(_) | Stage::Waiting))
-            .filter(|owed| matches!(owed.stage, Stage::Unsent(_)))
-            .map(|owed| owed.key)
+        for owed in &self.entries {
+            match (&owed.stage, &owed.request) {
+                (Stage::Unsent(_), _) => return Some(owed.key),
+                (Stage::Waiting, _) => return None,
+                (Stage::Sent, Request::Passive(passive)) if passive.join.is_some() => return None,
+                (_, Request::Passive(passive)) if passive.join.is_some() && owed.held => {
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        None
     }
 
     /// Whether anything waits to be sent.
@@ -274,7 +288,7 @@ impl Queue {
 
     pub(super) fn transfer_running(&self) -> bool {
         self.entries.iter().any(|owed| {
-            matches!(owed.request, Request::Transfer(_))
+            matches!(&owed.request, Request::Transfer(transfer) if !transfer.told)
                 && (matches!(owed.stage, Stage::Sent) || owed.held)
         })
     }

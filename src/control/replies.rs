@@ -36,6 +36,8 @@ pub(super) enum Treat {
     AskAgain,
     /// Kept in case that nothing better comes; then the next form of PORT is tried.
     NameAgain,
+    /// Dropped, and not the request's final one.
+    Dropped,
     /// Dropped: ferryline has said something in its place.
     Withheld,
     /// A FEAT reply.
@@ -97,6 +99,13 @@ impl Control {
             return Treat::Withheld;
         };
         match &owed.request {
+            Request::Transfer(transfer) if transfer.told => {
+                if code < 200 {
+                    Treat::Dropped
+                } else {
+                    Treat::Withheld
+                }
+            }
             Request::Passive(_) if passive_code => Treat::Collect,
             Request::Passive(_) if code == 228 => self.withhold(key, code),
             Request::Passive(_) if self.asks_again(key, code) => Treat::AskAgain,
@@ -143,7 +152,7 @@ impl Control {
         };
         match treat {
             Treat::Pass { .. } => owed.out.push_back(verbatim(line)),
-            Treat::AskAgain | Treat::Withheld => {}
+            Treat::AskAgain | Treat::Dropped | Treat::Withheld => {}
             Treat::Collect => {
                 if let Request::Passive(passive) = &mut owed.request
                     && passive.reply.iter().map(Bytes::len).sum::<usize>() < PASSIVE_REPLY_LIMIT
@@ -185,6 +194,7 @@ impl Control {
                 self.passive_reply(key, code);
             }
             Treat::AskAgain => self.ask_again(key),
+            Treat::Dropped => {}
             Treat::NameAgain => self.name_again(key),
             Treat::Feat(_) | Treat::Withheld => self.answered(key),
         }
@@ -197,7 +207,7 @@ impl Control {
         };
         let key = *key;
         match treat {
-            Treat::Pass { last: false } => self.route = Route::None,
+            Treat::Pass { last: false } | Treat::Dropped => self.route = Route::None,
             Treat::Collect => {
                 self.route = Route::None;
                 self.queue.append(

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::{
+    answers::answer,
     event::{ForwardEvent, ForwardId, Notice, Output},
     machine::Control,
     queue::{Key, Request, Stage},
@@ -26,13 +27,15 @@ pub(super) enum TransferMode {
 pub(super) struct Forward {
     pub(super) way: Way,
     pub(super) state: ForwardState,
+    /// It is a joined one, and the driver waits to be told that its transfer has begun.
+    pub(super) joined: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// A local forward; with the number of its targets.
     Passive { targets: usize },
-    /// A remote forward.
+    /// A remote forward, or a joined one: it is the server's side that comes first.
     Active,
 }
 
@@ -62,6 +65,7 @@ impl Control {
             Forward {
                 way,
                 state: ForwardState::Opening,
+                joined: false,
             },
         );
         id
@@ -87,6 +91,7 @@ impl Control {
             Some(current) if current > id => self.close_unused(id),
             before => {
                 self.current = Some(id);
+                self.nowhere = None;
                 if let Some(before) = before
                     && before != id
                 {
@@ -119,6 +124,10 @@ impl Control {
                     self.active_failed(id, &reason);
                 }
             }
+            ForwardEvent::Unreachable(reason) => {
+                self.forwards.remove(&id);
+                self.unreachable(id, reason);
+            }
             ForwardEvent::Progress => self.progress(now, id),
             ForwardEvent::Ready(address) => {
                 let until = now + self.settings.limits.unused_forward;
@@ -132,9 +141,7 @@ impl Control {
                 forward.state = ForwardState::Ready {
                     until: passive.then_some(until),
                 };
-                if passive {
-                    self.passive_ready(id, address);
-                } else {
+                if !self.passive_ready(id, address) {
                     self.active_ready(id, address);
                 }
             }
@@ -155,7 +162,10 @@ impl Control {
             transfer.forward = current;
         }
         if code < 200 {
-            transfer.preliminary = true;
+            let begun = !std::mem::replace(&mut transfer.preliminary, true);
+            if let Some(id) = transfer.forward.filter(|_| begun) {
+                self.join(id);
+            }
             return false;
         }
         // Some servers say 200 first, then 150, then 226 (Q42).
@@ -258,6 +268,39 @@ impl Control {
         let ids: Vec<ForwardId> = self.forwards.keys().copied().collect();
         for id in ids {
             self.close_unused(id);
+        }
+    }
+
+    /// The data connection that the client has just opened leads nowhere: whoever waits for the
+    /// server's word on it would wait for the server's own time limit, so ferryline speaks.
+    fn unreachable(&mut self, id: ForwardId, reason: String) {
+        let current = self.current == Some(id);
+        if current {
+            self.current = None;
+        }
+        let transfer = self.queue.iter_mut().find(|owed| {
+            matches!(owed.stage, Stage::Sent)
+                && matches!(&owed.request, Request::Transfer(t)
+                    if !t.told && (t.forward == Some(id) || t.forward.is_none() && current))
+        });
+        match transfer {
+            Some(owed) => {
+                owed.out.push_back(answer(425, &reason));
+                if let Request::Transfer(transfer) = &mut owed.request {
+                    transfer.told = true;
+                }
+            }
+            None if current => self.nowhere = Some(reason),
+            None => {}
+        }
+    }
+
+    /// The transfer over a joined forward has begun.
+    fn join(&mut self, id: ForwardId) {
+        if let Some(forward) = self.forwards.get_mut(&id)
+            && std::mem::take(&mut forward.joined)
+        {
+            self.outputs.push_back(Output::Join(id));
         }
     }
 

@@ -47,13 +47,15 @@ pub(super) async fn run(data: Arc<Data>, mut reporter: Reporter, targets: Vec<Ta
     match connect(&data, &targets).await {
         Ok((target, channel)) => {
             reporter.tell(ForwardEvent::Connected { target });
-            let outcome = splice::run(stream, channel, &mut reporter).await;
+            let outcome = splice::run(stream, channel, None, &mut reporter).await;
             reporter.log(&outcome);
         }
         Err(reason) => {
             // At once, so that the client can fall back (Q24).
             socket::reset(stream);
             reporter.warn(&reason);
+            reporter.tell(ForwardEvent::Unreachable(reason));
+            return;
         }
     }
     reporter.tell(ForwardEvent::Ended);
@@ -83,7 +85,8 @@ async fn claim(data: &Data, listener: &TcpListener) -> Option<TcpStream> {
     }
 }
 
-async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, Channel), String> {
+/// A channel to the first target that can be reached, with its place among them.
+pub(super) async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, Channel), String> {
     let lane = data.ssh.lane().await.map_err(|error| error.to_string())?;
     let mut reasons = Vec::new();
     for (index, target) in targets.iter().enumerate() {

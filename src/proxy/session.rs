@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Context,
+    Context, joined,
     lines::Lines,
     local::{self, describe},
     observe::Direction,
@@ -133,9 +133,16 @@ struct Session {
     to_server: Outbox<ChannelWriter>,
     events: mpsc::UnboundedReceiver<(ForwardId, ForwardEvent)>,
     event_sender: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
-    /// What closes each forward that is not known to be gone.
-    forwards: HashMap<ForwardId, CancellationToken>,
+    /// How each forward that is not known to be gone is told things.
+    forwards: HashMap<ForwardId, Handle>,
     stopping: bool,
+}
+
+/// What a forward's task waits for.
+#[derive(Clone, Default)]
+struct Handle {
+    close: CancellationToken,
+    join: CancellationToken,
 }
 
 /// What the session waits for.
@@ -169,6 +176,7 @@ impl Session {
             client_local: data.client_local,
             server_host: spec.host.clone(),
             data_host: context.options.data_host,
+            active: context.options.active,
             server_on_ssh_host: is_loopback(&spec.host),
             limits: crate::control::Limits::default(),
         };
@@ -208,7 +216,12 @@ impl Session {
                 }
                 Input::Client(Err(ending)) => self.client_ended(now, ending),
                 Input::Forward(id, event) => {
-                    if matches!(event, ForwardEvent::Ended | ForwardEvent::Failed(_)) {
+                    if matches!(
+                        event,
+                        ForwardEvent::Ended
+                            | ForwardEvent::Failed(_)
+                            | ForwardEvent::Unreachable(_)
+                    ) {
                         self.forwards.remove(&id);
                     }
                     self.record
@@ -293,8 +306,24 @@ impl Session {
             match output {
                 Output::Close(id) => {
                     if let Some(forward) = self.forwards.remove(&id) {
-                        forward.cancel();
+                        forward.close.cancel();
                     }
+                }
+                Output::Join(id) => {
+                    if let Some(forward) = self.forwards.get(&id) {
+                        forward.join.cancel();
+                    }
+                }
+                Output::OpenJoined {
+                    id,
+                    targets,
+                    deliver_to,
+                } => {
+                    let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
+                    let handle = Handle::default();
+                    let join = handle.join.clone();
+                    let task = joined::run(data, reporter, targets, deliver_to, join);
+                    self.spawn(id, handle, task);
                 }
                 // Nothing is buffered between an SSH channel and the client's socket.
                 Output::Drain(id) => {
@@ -306,7 +335,7 @@ impl Session {
                 Output::Notice(notice) => tracing::warn!("#{} {notice}", self.number),
                 Output::OpenLocal { id, targets } => {
                     let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
-                    self.spawn(id, local::run(data, reporter, targets));
+                    self.spawn(id, Handle::default(), local::run(data, reporter, targets));
                 }
                 Output::OpenRemote {
                     id,
@@ -314,7 +343,8 @@ impl Session {
                     deliver_to,
                 } => {
                     let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
-                    self.spawn(id, remote::run(data, reporter, bind, deliver_to));
+                    let task = remote::run(data, reporter, bind, deliver_to);
+                    self.spawn(id, Handle::default(), task);
                 }
                 Output::ToClient(bytes) => {
                     self.observe_bytes(Direction::ToClient, &bytes);
@@ -333,7 +363,7 @@ impl Session {
     async fn end(mut self, data: DataAtEnd) {
         if data == DataAtEnd::Abort {
             for forward in self.forwards.values() {
-                forward.cancel();
+                forward.close.cancel();
             }
         }
         self.to_client.finish();
@@ -363,9 +393,14 @@ impl Session {
 
     /// Starts a forward's task; closing it, or the end of everything, drops it where it stands,
     /// and with it its sockets, which are reset.
-    fn spawn(&mut self, id: ForwardId, task: impl Future<Output = ()> + Send + 'static) {
-        let close = CancellationToken::new();
-        self.forwards.insert(id, close.clone());
+    fn spawn(
+        &mut self,
+        id: ForwardId,
+        handle: Handle,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let close = handle.close.clone();
+        self.forwards.insert(id, handle);
         let context = Arc::clone(&self.context);
         self.context.tasks.spawn(async move {
             tokio::select! {

@@ -62,10 +62,11 @@ pub(super) trait Watch {
 }
 
 /// Runs a data connection to its end. `stream` must have been prepared by [`socket::data`]: dropped
-/// at any point, it is reset.
+/// at any point, it is reset. `first` is what has been read from the channel already.
 pub(super) async fn run(
     mut stream: TcpStream,
     channel: Channel,
+    first: Option<Received>,
     watch: &mut impl Watch,
 ) -> Outcome {
     let Channel { mut reader, writer } = channel;
@@ -74,7 +75,7 @@ pub(super) async fn run(
     let counts = Counts::default();
 
     let ends = {
-        let down = to_client(&mut reader, &mut write, &counts.to_client, watch);
+        let down = to_client(first, &mut reader, &mut write, &counts.to_client, watch);
         let up = to_server(&mut read, writer, &counts.to_server);
         tokio::pin!(down, up);
         tokio::select! {
@@ -159,6 +160,7 @@ enum Broken {
 }
 
 async fn to_client(
+    mut first: Option<Received>,
     reader: &mut ChannelReader,
     write: &mut WriteHalf<'_>,
     moved: &AtomicU64,
@@ -166,7 +168,11 @@ async fn to_client(
 ) -> Result<(), Broken> {
     let mut told = Instant::now();
     loop {
-        match reader.read().await {
+        let received = match first.take() {
+            Some(received) => received,
+            None => reader.read().await,
+        };
+        match received {
             Received::Data(data) => {
                 write.write_all(&data).await.map_err(Broken::Client)?;
                 moved.fetch_add(data.len() as u64, Ordering::Relaxed);

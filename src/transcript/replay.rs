@@ -113,7 +113,9 @@ impl Player {
     fn take_outputs(&mut self) {
         while let Some(output) = self.control.poll_output() {
             let invent = match &output {
-                Output::OpenLocal { id, .. } | Output::OpenRemote { id, .. } => Some(*id),
+                Output::OpenJoined { id, .. }
+                | Output::OpenLocal { id, .. }
+                | Output::OpenRemote { id, .. } => Some(*id),
                 _ => None,
             };
             let event = Event::Output(output);

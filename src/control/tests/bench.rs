@@ -21,6 +21,7 @@ pub(super) fn settings() -> Settings {
         client_local: "127.0.0.1:2121".parse().unwrap(),
         server_host: "localhost".into(),
         data_host: DataHost::Control,
+        active: crate::control::ActiveMode::Auto,
         server_on_ssh_host: true,
         limits: Limits::default(),
     }
@@ -174,6 +175,15 @@ pub(super) fn show(output: &Output) -> String {
         Output::FinishServer => "! finish server".into(),
         Output::Learned(_) => "! learned".into(),
         Output::Notice(notice) => format!("! notice {notice}"),
+        Output::Join(id) => format!("! join {id}"),
+        Output::OpenJoined {
+            id,
+            targets,
+            deliver_to,
+        } => {
+            let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+            format!("! joined {id} {} to {deliver_to}", targets.join(" or "))
+        }
         Output::OpenLocal { id, targets } => {
             let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
             format!("! local {id} {}", targets.join(" or "))
