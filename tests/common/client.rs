@@ -1,6 +1,6 @@
 //! The scripted FTP client: raw bytes out, exact lines in.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -128,6 +128,15 @@ impl ScriptedClient {
             Ok(Err(error)) if error.kind() == ErrorKind::ConnectionReset => {}
             Ok(other) => self.fail(&format!("expected a reset, came {other:?}")),
             Err(_) => self.fail("the connection was not reset"),
+        }
+    }
+
+    /// Everything up to the end of the control connection; a reset is an error.
+    pub async fn rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut rest = Vec::new();
+        match timeout(PATIENCE, self.control.read_to_end(&mut rest)).await {
+            Ok(read) => read.map(|_| rest),
+            Err(_) => self.fail("the connection was not closed"),
         }
     }
 
