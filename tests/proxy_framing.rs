@@ -13,6 +13,7 @@
 mod common;
 
 use ferryline::proxy::Direction;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use common::{
@@ -192,6 +193,62 @@ async fn what_is_no_address_line_passes_byte_for_byte() {
         odd.escape_ascii().to_string()
     );
     assert_eq!(server.lines()[2], command);
+}
+
+/// How clients abort a transfer (Q58): the Telnet signals, and which byte of it all is urgent.
+#[tokio::test]
+async fn an_urgent_abor_reaches_the_server_plain_and_at_once() {
+    // Sent in order; of each piece that is urgent, the last byte is the urgent one.
+    let ways: [(&str, &[(bool, &[u8])]); 4] = [
+        ("lftp", &[(true, b"\xff\xf4\xff\xf2"), (false, b"ABOR\r\n")]),
+        (
+            "inetutils",
+            &[
+                (false, b"\xff\xf4"),
+                (true, b"\xff"),
+                (false, b"\xf2ABOR\r\n"),
+            ],
+        ),
+        ("python", &[(true, b"ABOR\r\n")]),
+        ("plain", &[(false, b"ABOR\r\n")]),
+    ];
+    for (who, pieces) in ways {
+        let aborted = Gate::new();
+        let server = ScriptedServer::new()
+            .on(
+                "RETR",
+                answer()
+                    .send("150 here\r\n")
+                    .partial_data("part")
+                    .wait(&aborted)
+                    .reset_data()
+                    .send("426 aborted\r\n"),
+            )
+            .on("ABOR", "225 no transfer\r\n")
+            .start()
+            .await;
+        let ferry = Ferry::to(server.address()).await;
+        let mut client = ScriptedClient::logged_in(ferry.v4).await;
+        let mut data = client.passive().await;
+        client.ask("RETR f", "150 ").await;
+        let mut part = [0; 4];
+        data.read_exact(&mut part).await.unwrap();
+
+        for (urgent, piece) in pieces {
+            if *urgent {
+                client.send_urgent(piece);
+            } else {
+                client.send_raw(piece).await;
+            }
+        }
+        // While the transfer still runs: the script does not go on before the gate is open.
+        server.received("ABOR").await;
+        assert_eq!(server.lines().last().unwrap(), b"ABOR\r\n", "{who}");
+        aborted.open();
+        client.expect_exactly("426 aborted").await;
+        client.expect_exactly("225 no transfer").await;
+        client.ask("NOOP", "200 ").await;
+    }
 }
 
 #[tokio::test]
