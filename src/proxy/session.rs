@@ -323,6 +323,8 @@ impl Session {
         if let Some(writer) = self.to_server.into_sink() {
             writer.close().await;
         }
+        // The channel is not kept for a client that is slow to hang up.
+        drop(self.server);
         if written {
             linger(&mut self.client.into_source()).await;
         }
