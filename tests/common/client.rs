@@ -218,6 +218,11 @@ impl ScriptedClient {
         self.control.get_ref()
     }
 
+    /// The bare socket; what was read ahead is lost.
+    pub fn into_socket(self) -> TcpStream {
+        self.control.into_inner()
+    }
+
     fn fail(&self, what: &str) -> ! {
         panic!("scripted client: {what}\n{}", self.transcript)
     }
