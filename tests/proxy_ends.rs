@@ -12,11 +12,7 @@
 
 mod common;
 
-use std::net::SocketAddr;
-
-use tokio::net::TcpListener;
-
-use common::{Ferry, Gate, ScriptedClient, ScriptedServer, answer, read_to_end, reset};
+use common::{Ferry, Gate, ScriptedClient, ScriptedServer, answer, nobody, read_to_end, reset};
 
 #[tokio::test]
 async fn quit_ends_both_sides_in_order() {
@@ -201,10 +197,7 @@ async fn a_last_word_without_an_end_of_line_is_passed_on() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_a_421_that_says_who_failed() {
-    // A port that was free a moment ago.
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address: SocketAddr = nobody.local_addr().unwrap();
-    drop(nobody);
+    let (_nobody, address) = nobody();
     let ferry = Ferry::to(address).await;
     let mut client = ScriptedClient::connect(ferry.v4).await;
     let line = client.expect("421 ferryline: ").await;
