@@ -103,9 +103,15 @@ pub(super) async fn run(
             }
             Outcome::Complete(moved)
         }
-        Err(Broken::Client(error)) => Outcome::ClientLost(moved, error),
-        Err(Broken::Refused) => Outcome::ServerClosed(moved),
-        Err(Broken::Server(reason)) => Outcome::ServerLost(moved, reason),
+        Err(broken) => {
+            // Also where the client has had its end of file: it was in the middle of sending.
+            socket::reset(stream);
+            match broken {
+                Broken::Client(error) => Outcome::ClientLost(moved, error),
+                Broken::Refused => Outcome::ServerClosed(moved),
+                Broken::Server(reason) => Outcome::ServerLost(moved, reason),
+            }
+        }
     }
 }
 
@@ -171,6 +177,9 @@ async fn to_client(
             }
             Received::Eof => {
                 write.shutdown().await.map_err(Broken::Client)?;
+                // The file is complete, and what of it is still on its way to the client must not
+                // be cut if the session ends now.
+                socket::orderly(write.as_ref());
                 watch.drained();
                 return Ok(());
             }
