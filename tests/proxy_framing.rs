@@ -199,19 +199,17 @@ async fn what_is_no_address_line_passes_byte_for_byte() {
 /// How clients abort a transfer (Q58): the Telnet signals, and which byte of it all is urgent.
 #[tokio::test]
 async fn an_urgent_abor_reaches_the_server_plain_and_at_once() {
-    // Sent in order; of each piece that is urgent, the last byte is the urgent one.
-    let ways: [(&str, &[(bool, &[u8])]); 4] = [
-        ("lftp", &[(true, b"\xff\xf4\xff\xf2"), (false, b"ABOR\r\n")]),
+    let ways = [
+        (
+            "lftp",
+            vec![urgent(b"\xff\xf4\xff\xf2"), plain(b"ABOR\r\n")],
+        ),
         (
             "inetutils",
-            &[
-                (false, b"\xff\xf4"),
-                (true, b"\xff"),
-                (false, b"\xf2ABOR\r\n"),
-            ],
+            vec![plain(b"\xff\xf4"), urgent(b"\xff"), plain(b"\xf2ABOR\r\n")],
         ),
-        ("python", &[(true, b"ABOR\r\n")]),
-        ("plain", &[(false, b"ABOR\r\n")]),
+        ("python", vec![urgent(b"ABOR\r\n")]),
+        ("others", vec![plain(b"ABOR\r\n")]),
     ];
     for (who, pieces) in ways {
         let aborted = Gate::new();
@@ -235,11 +233,10 @@ async fn an_urgent_abor_reaches_the_server_plain_and_at_once() {
         let mut part = [0; 4];
         data.read_exact(&mut part).await.unwrap();
 
-        for (urgent, piece) in pieces {
-            if *urgent {
-                client.send_urgent(piece);
-            } else {
-                client.send_raw(piece).await;
+        for piece in pieces {
+            match piece {
+                Piece::Plain(bytes) => client.send_raw(bytes).await,
+                Piece::Urgent(bytes) => client.send_urgent(bytes),
             }
         }
         // While the transfer still runs: the script does not go on before the gate is open.
@@ -250,6 +247,21 @@ async fn an_urgent_abor_reaches_the_server_plain_and_at_once() {
         client.expect_exactly("225 no transfer").await;
         client.ask("NOOP", "200 ").await;
     }
+}
+
+/// What goes out in one call.
+enum Piece {
+    Plain(&'static [u8]),
+    /// The last byte is TCP urgent data.
+    Urgent(&'static [u8]),
+}
+
+fn plain(bytes: &'static [u8]) -> Piece {
+    Piece::Plain(bytes)
+}
+
+fn urgent(bytes: &'static [u8]) -> Piece {
+    Piece::Urgent(bytes)
 }
 
 #[tokio::test]
