@@ -135,6 +135,39 @@ async fn a_running_upload_may_finish() {
 }
 
 #[tokio::test]
+async fn what_takes_longer_than_the_grace_is_cut() {
+    let never = Gate::new();
+    let server = ScriptedServer::new()
+        .on(
+            "RETR",
+            answer()
+                .send("150 here\r\n")
+                .partial_data("the beginning")
+                .wait(&never),
+        )
+        .start()
+        .await;
+    let mut ferry = Ferry::plan(server.address())
+        .options(|options| options.grace = Duration::from_millis(200))
+        .start()
+        .await;
+    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let mut data = client.passive().await;
+    client.ask("RETR f", "150 ").await;
+    let mut beginning = [0; 13];
+    data.read_exact(&mut beginning).await.unwrap();
+
+    ferry.begin_stop();
+    let error = read_to_end(data).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    client.expect("421 ferryline: ").await;
+    client.expect_end().await;
+    drop(client);
+    ferry.stopped().await;
+    ferry.at_rest().await;
+}
+
+#[tokio::test]
 async fn a_client_that_still_waits_for_its_server_is_told() {
     let never = Gate::new();
     let server = ScriptedServer::new()

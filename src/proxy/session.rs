@@ -194,7 +194,7 @@ impl Session {
             let input = self.next_input().await;
             let now = self.began.elapsed();
             match input {
-                Input::Abort => break DataAtEnd::Abort,
+                Input::Abort => self.control.cut(),
                 Input::Client(Ok(frame)) => {
                     self.observe(Direction::FromClient, &frame);
                     self.control.client(now, frame);
