@@ -28,8 +28,9 @@ use super::{
 ///   decoded, in order; [`client_ended`](Self::client_ended) and
 ///   [`server_ended`](Self::server_ended) come once each, after the last line of that side;
 ///   [`forward`](Self::forward) tells what became of a forward; [`timeout`](Self::timeout) is due at
-///   [`poll_timeout`](Self::poll_timeout); [`stop`](Self::stop) winds the session up.
-///   Each takes `now`, the time since the session began, which never goes back.
+///   [`poll_timeout`](Self::poll_timeout); [`stop`](Self::stop) winds the session up,
+///   [`cut`](Self::cut) ends it.
+///   All others take `now`, the time since the session began, which never goes back.
 /// - *Outputs*: [`poll_output`](Self::poll_output), to be called after every input until it gives
 ///   `None`, and carried out in that order. What is asked for on behalf of a forward is answered
 ///   through [`forward`](Self::forward). After [`Output::End`] there is nothing more to do.
@@ -214,6 +215,14 @@ impl Control {
         self.settle(now);
     }
 
+    /// Ferryline stops, and waits for nothing any more: what still runs is cut, the client gets a
+    /// 421.
+    pub fn cut(&mut self) {
+        if !self.over {
+            self.end_with(421, SHUTTING_DOWN);
+        }
+    }
+
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
@@ -306,7 +315,7 @@ impl Control {
         if self.server != Side::Open && !data_awaited {
             self.end(DataAtEnd::Finish);
         } else if self.stopping && !self.queue.transfer_running() {
-            self.end_with(421, "the tunnel is being shut down");
+            self.end_with(421, SHUTTING_DOWN);
         }
     }
 
@@ -315,6 +324,8 @@ impl Control {
         self.queue.flush(now, patience, &mut self.outputs);
     }
 }
+
+const SHUTTING_DOWN: &str = "the tunnel is being shut down";
 
 /// The bytes of a line exactly as they came.
 pub(super) fn verbatim(line: &Line) -> Bytes {

@@ -208,7 +208,7 @@ impl Session {
             let input = self.next_input().await;
             let now = self.began.elapsed();
             match input {
-                Input::Abort => break DataAtEnd::Abort,
+                Input::Abort => self.control.cut(),
                 Input::Client(Ok(frame)) => {
                     self.observe(Direction::FromClient, &frame);
                     self.record.input(now, &transcript::Input::Client(&frame));
@@ -378,6 +378,8 @@ impl Session {
         if let Some(writer) = self.to_server.into_sink() {
             writer.close().await;
         }
+        // The channel is not kept for a client that is slow to hang up.
+        drop(self.server);
         if written {
             linger(&mut self.client.into_source()).await;
         }

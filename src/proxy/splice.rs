@@ -106,6 +106,7 @@ pub(super) async fn run(
             Outcome::Complete(moved)
         }
         Err(broken) => {
+            // Also where the client has had its end of file: it was in the middle of sending.
             socket::reset(stream);
             match broken {
                 Broken::Client(error) => Outcome::ClientLost(moved, error),
@@ -205,8 +206,11 @@ async fn to_server(
         buffer.reserve(CHUNK);
         let count = read.read_buf(&mut buffer).await.map_err(Broken::Client)?;
         if count == 0 {
-            writer.finish().await.map_err(refused)?;
-            return Ok(writer);
+            return match writer.finish().await {
+                // The far side has closed already: it wants no end of file any more.
+                Ok(()) | Err(LostReason::Closed | LostReason::Local) => Ok(writer),
+                Err(other) => Err(Broken::Server(other)),
+            };
         }
         writer
             .write(buffer.split().freeze())

@@ -10,7 +10,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing
+    clippy::indexing_slicing,
+    clippy::string_slice
 )]
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
@@ -32,7 +33,7 @@ use std::time::Duration;
 pub use answer::{Answer, answer};
 pub use client::ScriptedClient;
 pub use data::{
-    extended_address, extended_port, host_port, read_to_end, reset, six_numbers, upload,
+    extended_address, extended_port, host_port, nobody, read_to_end, reset, six_numbers, upload,
 };
 #[cfg(feature = "demo")]
 pub use ferry::{Ferry, Lines, Plan, write_private};
