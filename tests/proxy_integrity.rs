@@ -17,6 +17,7 @@ use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ferryline::control::ActiveMode;
 use ferryline::demo::ftp_client::{FtpClient, Mode};
 use ferryline::proxy::Direction;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -297,7 +298,10 @@ async fn a_passive_port_that_nobody_listens_on_is_a_reset_at_once() {
 #[tokio::test]
 async fn a_remote_forward_that_the_ssh_server_refuses_is_one_425() {
     let server = ScriptedServer::new().start().await;
-    let ferry = Ferry::to(server.address()).await;
+    let ferry = Ferry::plan(server.address())
+        .options(|options| options.active = ActiveMode::Remote)
+        .start()
+        .await;
     ferry
         .ssh_server
         .update(|faults| faults.refuse_forward = true);
