@@ -22,6 +22,8 @@ mod data;
 mod ferry;
 mod gate;
 mod log;
+#[cfg(feature = "demo")]
+mod program;
 mod record;
 mod script;
 mod server;
@@ -39,6 +41,8 @@ pub use data::{
 pub use ferry::{Ferry, Lines, Plan, write_private};
 pub use gate::Gate;
 pub use log::Log;
+#[cfg(feature = "demo")]
+pub use program::{Ended, Running, Shore, run};
 pub use script::Script;
 pub use server::ScriptedServer;
 pub use transcript::Transcript;
