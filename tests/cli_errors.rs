@@ -184,7 +184,6 @@ async fn a_refused_log_in_says_what_was_tried_and_what_is_accepted() {
 }
 
 #[tokio::test]
-#[ignore = "fails: a warning that says the same comes before the one line"]
 async fn a_key_that_cannot_be_used_is_named() {
     for content in [None, Some("no key at all\n")] {
         let shore = Shore::new().await;
@@ -234,7 +233,6 @@ async fn what_is_no_ssh_server_is_named() {
 }
 
 #[tokio::test]
-#[ignore = "fails: a server that greets in lines is waited for until the time is up, or 'hung up'"]
 async fn what_is_no_ssh_server_is_told_from_one() {
     for (greeting, stays) in NO_SSH_SERVER {
         let line = at_a_wrong_port(greeting, stays).await;
