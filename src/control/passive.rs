@@ -12,7 +12,8 @@ use super::{
     answers::answer,
     event::{ForwardId, Notice, Output, Target},
     machine::Control,
-    queue::{Key, Passive, Request, Stage},
+    queue::{Key, Stage},
+    request::Request,
     settings::DataHost,
     transfers::Way,
 };
@@ -29,7 +30,8 @@ impl Control {
         let Request::Passive(passive) = &mut owed.request else {
             return;
         };
-        let reply = std::mem::take(&mut passive.reply);
+        let reply = passive.reply.take();
+        let instead = passive.asked_again && !passive.asked_extended;
         let endpoint = parse_passive_reply(code, reply.iter().map(Bytes::as_ref));
         owed.stage = Stage::Answered;
         match endpoint
@@ -37,6 +39,9 @@ impl Control {
             .and_then(|endpoint| self.targets(&endpoint))
         {
             Ok(targets) => {
+                if instead && !std::mem::replace(&mut self.knowledge.no_epsv, true) {
+                    self.outputs.push_back(Output::Learned(self.knowledge));
+                }
                 let id = self.new_forward(Way::Passive {
                     targets: targets.len(),
                 });
@@ -75,25 +80,25 @@ impl Control {
         passive.asked_again = true;
         passive.asked_extended = false;
         self.queue.sent(key);
+        self.queue.asked_again();
         self.send_to_server(Bytes::from_static(b"PASV\r\n"));
-        self.knowledge.no_epsv = true;
-        self.outputs.push_back(Output::Learned(self.knowledge));
     }
 
     pub(super) fn passive_ready(&mut self, id: ForwardId, address: SocketAddr) {
         let Some(owed) = self
             .queue
             .iter_mut()
-            .find(|owed| waits_for(&owed.request, id))
+            .find(|owed| owed.held && waits_for(&owed.request, id))
         else {
             self.close_forward(id);
             return;
         };
-        let Request::Passive(Passive { extended, .. }) = owed.request else {
+        let Request::Passive(passive) = &mut owed.request else {
             return;
         };
         owed.held = false;
-        let reply = if extended {
+        let order = owed.order;
+        let reply = if passive.extended {
             Some(render_229(address.port()))
         } else {
             ipv4_of(address.ip()).map(|address_v4| {
@@ -105,8 +110,10 @@ impl Control {
         };
         match reply {
             Some(reply) => {
-                owed.out.push_back(Bytes::from(reply + "\r\n"));
-                self.use_forward(id);
+                let reply = Bytes::from(reply + "\r\n");
+                passive.answer = Some(reply.clone());
+                owed.out.push_back(reply);
+                self.use_forward(id, order);
             }
             None => {
                 owed.out.push_back(answer(
@@ -123,7 +130,7 @@ impl Control {
         let Some(owed) = self
             .queue
             .iter_mut()
-            .find(|owed| waits_for(&owed.request, id))
+            .find(|owed| owed.held && waits_for(&owed.request, id))
         else {
             return false;
         };

@@ -121,6 +121,8 @@ fn action(input: &str) -> Parsed<'_, Event> {
 
 fn forward_event(input: &str) -> Parsed<'_, Event> {
     let event = alt((
+        map(named("broken"), |id| (id, ForwardEvent::Broken)),
+        map(named("cut"), |id| (id, ForwardEvent::Cut)),
         map(named("claimed"), |id| (id, ForwardEvent::Claimed)),
         map(
             (named("connected"), preceded(space1, number)),

@@ -59,6 +59,8 @@ fn output(output: &Output) -> Option<String> {
 
 fn forward(id: u32, event: &ForwardEvent) -> String {
     match event {
+        ForwardEvent::Broken => format!("! broken {id}"),
+        ForwardEvent::Cut => format!("! cut {id}"),
         ForwardEvent::Claimed => format!("! claimed {id}"),
         ForwardEvent::Connected { target } => format!("! connected {id} {target}"),
         ForwardEvent::Drained => format!("! drained {id}"),

@@ -189,6 +189,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         any::<usize>().prop_map(Ending::LineTooLong),
     ];
     let what = prop_oneof![
+        Just(ForwardEvent::Broken),
+        Just(ForwardEvent::Cut),
         Just(ForwardEvent::Claimed),
         any::<usize>().prop_map(|target| ForwardEvent::Connected { target }),
         Just(ForwardEvent::Drained),
