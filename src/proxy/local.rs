@@ -48,17 +48,15 @@ pub(super) async fn run(data: Arc<Data>, mut reporter: Reporter, targets: Vec<Ta
         Ok((target, channel)) => {
             reporter.tell(ForwardEvent::Connected { target });
             let outcome = splice::run(stream, channel, None, &mut reporter).await;
-            reporter.log(&outcome);
+            reporter.finish(outcome).await;
         }
         Err(reason) => {
             // At once, so that the client can fall back (Q24).
             socket::reset(stream);
             reporter.warn(&reason);
             reporter.tell(ForwardEvent::Unreachable(reason));
-            return;
         }
     }
-    reporter.tell(ForwardEvent::Ended);
 }
 
 /// The client's connection. A stranger is refused, and does not use the listener up.
@@ -108,7 +106,7 @@ pub(super) fn describe(outcome: &Outcome) -> (bool, String) {
                 moved.to_client, moved.to_server
             ),
         ),
-        Outcome::ClientLost(moved, error) => (
+        Outcome::ClientLost(moved, error, _) => (
             false,
             format!(
                 "the client's side broke after {} bytes to it and {} from it: {error}",
