@@ -102,24 +102,33 @@ impl Reporter {
 
     /// The data connection has ended so: tells the session, and the log.
     pub(super) async fn finish(self, outcome: Outcome) {
-        let (good, text) = describe(&outcome);
-        if good {
-            tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
-        } else {
-            self.warn(&text);
-        }
+        let text = describe(&outcome);
         match outcome {
-            Outcome::Complete(_) | Outcome::ServerClosed(_) => self.tell(ForwardEvent::Ended),
-            Outcome::ServerLost(..) => self.tell(ForwardEvent::Cut),
-            Outcome::ClientLost(_, _, way_to_server) => {
-                self.tell(ForwardEvent::Broken);
-                // Closing it would tell the server that the file is complete; the session, unless
-                // it is gone, says when.
-                tokio::time::sleep(HELD_OPEN).await;
-                drop(way_to_server);
+            Outcome::Complete(_) => {
+                tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
                 self.tell(ForwardEvent::Ended);
             }
+            Outcome::ServerClosed(_) => {
+                self.warn(&text);
+                self.tell(ForwardEvent::Ended);
+            }
+            Outcome::ServerLost(..) => {
+                self.warn(&text);
+                self.tell(ForwardEvent::Cut);
+            }
+            Outcome::ClientLost(_, _, way_to_server) => self.broken(&text, way_to_server).await,
         }
+    }
+
+    /// The client's side broke, or cannot be reached. To close the way to the server would tell the
+    /// server that the file is complete: it is held until the session, unless that is gone, has
+    /// this forward closed.
+    pub(super) async fn broken(self, text: &str, way_to_server: impl Send) {
+        self.warn(text);
+        self.tell(ForwardEvent::Broken);
+        tokio::time::sleep(HELD_OPEN).await;
+        drop(way_to_server);
+        self.tell(ForwardEvent::Ended);
     }
 }
 
@@ -400,7 +409,11 @@ impl Session {
             tracing::debug!("#{} not all was written to the server", self.number);
         }
         if let Some(writer) = self.to_server.into_sink() {
-            writer.close().await;
+            if self.closing.is_empty() {
+                writer.close().await;
+            } else {
+                writer.close_and_wait(FAREWELL).await;
+            }
         }
         // The channel is not kept for a client that is slow to hang up.
         drop(self.server);
