@@ -11,7 +11,9 @@ use super::{
     answers::answer,
     event::{DataAtEnd, Notice},
     machine::{Control, verbatim},
-    queue::{Active, Passive, Request, Stage, Transfer},
+    queue::Stage,
+    replies::Route,
+    request::{Active, Kept, Passive, Request, Transfer},
     settings::ActiveMode,
 };
 
@@ -28,7 +30,11 @@ impl Control {
             self.queue.push(Request::Silent, Stage::Unsent(line));
             return;
         };
-        self.late_passive |= self.queue.command_came();
+        let incoming = match &self.route {
+            Route::To { key, .. } => Some(*key),
+            Route::None => None,
+        };
+        self.late_passive = self.queue.command_came(incoming).or(self.late_passive);
         if hides_command(line.text()) {
             let reply = answer(500, "a bare carriage return hides a second command");
             self.queue.push_local(reply, now);
@@ -38,10 +44,14 @@ impl Control {
             Decision::Answer(reply) => self.queue.push_local(reply, now),
             Decision::Pass(request) => {
                 // ABOR is for what runs now: it does not wait for what waits (Q60).
-                let at_once = matches!(command.verb, Verb::Abor) && self.queue.has_unsent();
+                let aborts = matches!(command.verb, Verb::Abor);
+                let at_once = aborts && self.queue.has_unsent();
                 let key = self.queue.push(request, Stage::Unsent(line));
                 if at_once {
                     self.send(now, key);
+                }
+                if aborts {
+                    self.release_all();
                 }
             }
         }
@@ -66,7 +76,9 @@ impl Control {
         let argument = command.argument;
         let pass = Decision::Pass;
         match command.verb {
-            Verb::Abor => pass(Request::Abort),
+            Verb::Abor => pass(Request::Abort {
+                running: self.queue.transfer_running(),
+            }),
             Verb::Appe | Verb::Stor | Verb::Stou => pass(transfer(true)),
             Verb::List | Verb::Mlsd | Verb::Nlst | Verb::Retr => pass(transfer(false)),
             Verb::Auth => refuse(
@@ -158,7 +170,7 @@ impl Control {
                 forward: None,
                 told: None,
                 sent_as: None,
-                refusal: Vec::new(),
+                refusal: Kept::default(),
             })),
             Err(reason) => refuse(501, &reason),
         }
@@ -209,7 +221,7 @@ impl Control {
             self.queue.sent(key);
         }
         self.send_to_server(bytes);
-        self.framing.command_sent();
+        self.resync();
     }
 }
 
@@ -230,8 +242,10 @@ fn transfer(upload: bool) -> Request {
         preliminary: false,
         early_success: false,
         forward: None,
-        told: false,
         gate: None,
+        success_at: None,
+        cut: false,
+        told: false,
     })
 }
 

@@ -62,6 +62,9 @@ impl fmt::Display for Target {
 /// [`Output::OpenRemote`] or [`Output::OpenJoined`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForwardEvent {
+    /// The client's side broke, not by an end of file. The way to the server still stands, until
+    /// [`Output::Close`]: closing it would tell the server that the file is complete.
+    Broken,
     /// Somebody uses it: the client has connected (local forward) or the SSH server has passed on a
     /// connection of the FTP server's (remote forward), and the other half of the way is being
     /// made. From here on the FTP server may speak of a transfer over it.
@@ -72,6 +75,9 @@ pub enum ForwardEvent {
         /// Index into the targets of the [`Output::OpenLocal`].
         target: usize,
     },
+    /// It was cut before all that the server sent was handed to the client, whose side was reset.
+    /// The forward is gone.
+    Cut,
     /// All that the server sent was handed to the client, up to the end of file, or (as the answer
     /// to an [`Output::Drain`]) all that had come in by then.
     Drained,
@@ -116,7 +122,8 @@ pub enum DataAtEnd {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Close this forward: the listener, the remote forward, and, where one stands, the data
-    /// connection, by a reset. Answered by [`ForwardEvent::Ended`] or not at all.
+    /// connection, by a reset. Answered by [`ForwardEvent::Ended`] or not at all. Where
+    /// [`Output::End`] follows, the server's control connection is to be closed first.
     Close(ForwardId),
     /// Say [`ForwardEvent::Drained`] as soon as nothing that came from the server is left to hand
     /// to the client (transfer modes that keep the data connection open).

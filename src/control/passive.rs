@@ -12,7 +12,8 @@ use super::{
     answers::answer,
     event::{ForwardId, Notice, Output, Target},
     machine::Control,
-    queue::{Key, Passive, Request, Stage},
+    queue::{Key, Stage},
+    request::{Passive, Request},
     settings::DataHost,
     transfers::Way,
 };
@@ -31,8 +32,9 @@ impl Control {
         let Request::Passive(passive) = &mut owed.request else {
             return;
         };
-        let reply = std::mem::take(&mut passive.reply);
+        let reply = passive.reply.take();
         let join = passive.join;
+        let instead = passive.asked_again && !passive.asked_extended;
         let endpoint = parse_passive_reply(code, reply.iter().map(Bytes::as_ref));
         owed.stage = Stage::Answered;
         match endpoint
@@ -40,13 +42,15 @@ impl Control {
             .and_then(|endpoint| self.targets(&endpoint))
         {
             Ok(targets) => {
-                let way = match join {
+                if instead && !std::mem::replace(&mut self.knowledge.no_epsv, true) {
+                    self.outputs.push_back(Output::Learned(self.knowledge));
+                }
+                let id = self.new_forward(match join {
                     Some(_) => Way::Active,
                     None => Way::Passive {
                         targets: targets.len(),
                     },
-                };
-                let id = self.new_forward(way);
+                });
                 if let Some(owed) = self.queue.entry(key) {
                     owed.held = true;
                     if let Request::Passive(passive) = &mut owed.request {
@@ -89,9 +93,8 @@ impl Control {
         passive.asked_again = true;
         passive.asked_extended = false;
         self.queue.sent(key);
+        self.queue.asked_again();
         self.send_to_server(Bytes::from_static(b"PASV\r\n"));
-        self.knowledge.no_epsv = true;
-        self.outputs.push_back(Output::Learned(self.knowledge));
     }
 
     /// Returns whether the forward is a passive request's.
@@ -99,14 +102,15 @@ impl Control {
         let Some(owed) = self
             .queue
             .iter_mut()
-            .find(|owed| waits_for(&owed.request, id))
+            .find(|owed| owed.held && waits_for(&owed.request, id))
         else {
             return false;
         };
-        let Request::Passive(passive) = &owed.request else {
+        let Request::Passive(passive) = &mut owed.request else {
             return false;
         };
         owed.held = false;
+        let order = owed.order;
         let joined = passive.join.is_some();
         let reply = match (joined, passive.extended) {
             (true, _) => Some("200 ferryline: active mode, carried as passive".into()),
@@ -120,11 +124,13 @@ impl Control {
         };
         match reply {
             Some(reply) => {
-                owed.out.push_back(Bytes::from(reply + "\r\n"));
+                let reply = Bytes::from(reply + "\r\n");
+                passive.answer = Some(reply.clone());
+                owed.out.push_back(reply);
                 if let Some(forward) = self.forwards.get_mut(&id) {
                     forward.joined = joined;
                 }
-                self.use_forward(id);
+                self.use_forward(id, order);
             }
             None => {
                 owed.out.push_back(answer(425, NO_IPV6));
@@ -151,7 +157,7 @@ impl Control {
         } else {
             b"PASV\r\n"
         }));
-        self.framing.command_sent();
+        self.resync();
     }
 
     /// Returns whether the forward was a passive request's.
@@ -159,7 +165,7 @@ impl Control {
         let Some(owed) = self
             .queue
             .iter_mut()
-            .find(|owed| waits_for(&owed.request, id))
+            .find(|owed| owed.held && waits_for(&owed.request, id))
         else {
             return false;
         };

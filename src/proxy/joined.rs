@@ -48,9 +48,8 @@ pub(super) async fn run(
         Ok(stream) => {
             reporter.tell(ForwardEvent::Connected { target: 0 });
             let outcome = splice::run(stream, channel, first, &mut reporter).await;
-            reporter.log(&outcome);
+            reporter.finish(outcome).await;
         }
-        Err(reason) => reporter.warn(&reason),
+        Err(reason) => reporter.broken(&reason, channel).await,
     }
-    reporter.tell(ForwardEvent::Ended);
 }

@@ -48,17 +48,15 @@ pub(super) async fn run(data: Arc<Data>, mut reporter: Reporter, targets: Vec<Ta
         Ok((target, channel)) => {
             reporter.tell(ForwardEvent::Connected { target });
             let outcome = splice::run(stream, channel, None, &mut reporter).await;
-            reporter.log(&outcome);
+            reporter.finish(outcome).await;
         }
         Err(reason) => {
             // At once, so that the client can fall back (Q24).
             socket::reset(stream);
             reporter.warn(&reason);
             reporter.tell(ForwardEvent::Unreachable(reason));
-            return;
         }
     }
-    reporter.tell(ForwardEvent::Ended);
 }
 
 /// The client's connection. A stranger is refused, and does not use the listener up.
@@ -99,35 +97,23 @@ pub(super) async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, C
 }
 
 /// The line of the log for the end of a data connection.
-pub(super) fn describe(outcome: &Outcome) -> (bool, String) {
+pub(super) fn describe(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Complete(moved) => (
-            true,
-            format!(
-                "complete, {} bytes to the client, {} to the server",
-                moved.to_client, moved.to_server
-            ),
+        Outcome::Complete(moved) => format!(
+            "complete, {} bytes to the client, {} to the server",
+            moved.to_client, moved.to_server
         ),
-        Outcome::ClientLost(moved, error) => (
-            false,
-            format!(
-                "the client's side broke after {} bytes to it and {} from it: {error}",
-                moved.to_client, moved.to_server
-            ),
+        Outcome::ClientLost(moved, error, _) => format!(
+            "the client's side broke after {} bytes to it and {} from it: {error}",
+            moved.to_client, moved.to_server
         ),
-        Outcome::ServerLost(moved, reason) => (
-            false,
-            format!(
-                "cut after {} bytes to the client and {} from it: {reason}; the client's side was reset",
-                moved.to_client, moved.to_server
-            ),
+        Outcome::ServerLost(moved, reason) => format!(
+            "cut after {} bytes to the client and {} from it: {reason}; the client's side was reset",
+            moved.to_client, moved.to_server
         ),
-        Outcome::ServerClosed(moved) => (
-            false,
-            format!(
-                "the FTP server closed it after {} bytes from the client, which had more to send",
-                moved.to_server
-            ),
+        Outcome::ServerClosed(moved) => format!(
+            "the FTP server closed it after {} bytes from the client, which had more to send",
+            moved.to_server
         ),
     }
 }

@@ -41,8 +41,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, number: u64, context: &Conte
     match opened {
         Ok((channel, _lane)) => {
             let outcome = splice::run(stream, channel, None, &mut Unwatched).await;
-            let (_, text) = describe(&outcome);
-            tracing::info!("#{number} {text}");
+            tracing::info!("#{number} {}", describe(&outcome));
         }
         Err(reason) => {
             tracing::warn!("#{number} {host}:{port}: {reason}");

@@ -52,14 +52,11 @@ pub(super) async fn run(
             let channel = incoming.accept();
             reporter.tell(ForwardEvent::Connected { target: 0 });
             let outcome = splice::run(stream, channel, None, &mut reporter).await;
-            reporter.log(&outcome);
+            reporter.finish(outcome).await;
         }
-        Err(reason) => {
-            incoming.reject();
-            reporter.warn(&reason);
-        }
+        // Refusing the server's connection would end it in order, as if all had been sent.
+        Err(reason) => reporter.broken(&reason, incoming).await,
     }
-    reporter.tell(ForwardEvent::Ended);
 }
 
 /// A connection to the client's listener, from the address that the client has its control

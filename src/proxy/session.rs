@@ -100,15 +100,40 @@ impl Reporter {
         tracing::warn!("#{} data connection {}: {text}", self.session, self.id);
     }
 
-    pub(super) fn log(&self, outcome: &Outcome) {
-        let (good, text) = describe(outcome);
-        if good {
-            tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
-        } else {
-            self.warn(&text);
+    /// The data connection has ended so: tells the session, and the log.
+    pub(super) async fn finish(self, outcome: Outcome) {
+        let text = describe(&outcome);
+        match outcome {
+            Outcome::Complete(_) => {
+                tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
+                self.tell(ForwardEvent::Ended);
+            }
+            Outcome::ServerClosed(_) => {
+                self.warn(&text);
+                self.tell(ForwardEvent::Ended);
+            }
+            Outcome::ServerLost(..) => {
+                self.warn(&text);
+                self.tell(ForwardEvent::Cut);
+            }
+            Outcome::ClientLost(_, _, way_to_server) => self.broken(&text, way_to_server).await,
         }
     }
+
+    /// The client's side broke, or cannot be reached. To close the way to the server would tell the
+    /// server that the file is complete: it is held until the session, unless that is gone, has
+    /// this forward closed.
+    pub(super) async fn broken(self, text: &str, way_to_server: impl Send) {
+        self.warn(text);
+        self.tell(ForwardEvent::Broken);
+        tokio::time::sleep(HELD_OPEN).await;
+        drop(way_to_server);
+        self.tell(ForwardEvent::Ended);
+    }
 }
+
+/// How long the way to the server is held open for a session that may be gone.
+const HELD_OPEN: Duration = Duration::from_secs(10);
 
 impl Watch for Reporter {
     fn drained(&mut self) {
@@ -135,6 +160,9 @@ struct Session {
     event_sender: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
     /// How each forward that is not known to be gone is told things.
     forwards: HashMap<ForwardId, Handle>,
+    /// Those that are to close; where the session ends with them, the server's control connection
+    /// closes first.
+    closing: Vec<Handle>,
     stopping: bool,
 }
 
@@ -196,6 +224,7 @@ impl Session {
             events,
             event_sender,
             forwards: HashMap::new(),
+            closing: Vec::new(),
             stopping: false,
         }
     }
@@ -208,7 +237,10 @@ impl Session {
             let input = self.next_input().await;
             let now = self.began.elapsed();
             match input {
-                Input::Abort => self.control.cut(),
+                Input::Abort => {
+                    self.record.input(now, &transcript::Input::Cut);
+                    self.control.cut();
+                }
                 Input::Client(Ok(frame)) => {
                     self.observe(Direction::FromClient, &frame);
                     self.record.input(now, &transcript::Input::Client(&frame));
@@ -218,7 +250,8 @@ impl Session {
                 Input::Forward(id, event) => {
                     if matches!(
                         event,
-                        ForwardEvent::Ended
+                        ForwardEvent::Cut
+                            | ForwardEvent::Ended
                             | ForwardEvent::Failed(_)
                             | ForwardEvent::Unreachable(_)
                     ) {
@@ -305,9 +338,7 @@ impl Session {
             self.record.output(&output);
             match output {
                 Output::Close(id) => {
-                    if let Some(forward) = self.forwards.remove(&id) {
-                        forward.close.cancel();
-                    }
+                    self.closing.extend(self.forwards.remove(&id));
                 }
                 Output::Join(id) => {
                     if let Some(forward) = self.forwards.get(&id) {
@@ -356,15 +387,17 @@ impl Session {
                 }
             }
         }
+        for forward in self.closing.drain(..) {
+            forward.close.cancel();
+        }
         None
     }
 
     /// Writes what is left to write, and closes both sides.
     async fn end(mut self, data: DataAtEnd) {
         if data == DataAtEnd::Abort {
-            for forward in self.forwards.values() {
-                forward.close.cancel();
-            }
+            let left = self.forwards.drain().map(|(_, forward)| forward);
+            self.closing.extend(left);
         }
         self.to_client.finish();
         let (to_client, to_server) = tokio::join!(
@@ -376,10 +409,19 @@ impl Session {
             tracing::debug!("#{} not all was written to the server", self.number);
         }
         if let Some(writer) = self.to_server.into_sink() {
-            writer.close().await;
+            if self.closing.is_empty() {
+                writer.close().await;
+            } else {
+                writer.close_and_wait(FAREWELL).await;
+            }
         }
         // The channel is not kept for a client that is slow to hang up.
         drop(self.server);
+        // An end of file on a data connection says that the file is complete, and through sshd no
+        // other end can be told: by now the server has lost its control connection.
+        for forward in &self.closing {
+            forward.close.cancel();
+        }
         if written {
             linger(&mut self.client.into_source()).await;
         }

@@ -37,8 +37,9 @@ const LAST_WORD: Duration = Duration::from_secs(60);
 pub(super) enum Outcome {
     /// In order, on both sides.
     Complete(Moved),
-    /// The client's socket broke.
-    ClientLost(Moved, io::Error),
+    /// The client's socket broke. The channel stands, without an end of file, as long as this half
+    /// of it lives.
+    ClientLost(Moved, io::Error, ChannelReader),
     /// The channel or its SSH connection broke; the client's socket was reset.
     ServerLost(Moved, LostReason),
     /// The server takes no more, although the client has more to send; the client's socket was
@@ -109,7 +110,7 @@ pub(super) async fn run(
             // Also where the client has had its end of file: it was in the middle of sending.
             socket::reset(stream);
             match broken {
-                Broken::Client(error) => Outcome::ClientLost(moved, error),
+                Broken::Client(error) => Outcome::ClientLost(moved, error, reader),
                 Broken::Refused => Outcome::ServerClosed(moved),
                 Broken::Server(reason) => Outcome::ServerLost(moved, reason),
             }

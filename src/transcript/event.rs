@@ -26,6 +26,8 @@ pub enum Event {
     Client(Frame),
     /// The client's side ended.
     ClientEnded(Ending),
+    /// Ferryline was told to wait no longer.
+    Cut,
     /// What became of a forward.
     Forward(ForwardId, ForwardEvent),
     /// The facts the session began with.

@@ -121,6 +121,8 @@ fn action(input: &str) -> Parsed<'_, Event> {
 
 fn forward_event(input: &str) -> Parsed<'_, Event> {
     let event = alt((
+        map(named("broken"), |id| (id, ForwardEvent::Broken)),
+        map(named("cut"), |id| (id, ForwardEvent::Cut)),
         map(named("claimed"), |id| (id, ForwardEvent::Claimed)),
         map(
             (named("connected"), preceded(space1, number)),
@@ -195,6 +197,7 @@ fn side(input: &str) -> Parsed<'_, Event> {
         }),
         map(preceded(tag("client-"), ending), Event::ClientEnded),
         map(preceded(tag("server-"), ending), Event::ServerEnded),
+        value(Event::Cut, tag("cut-all")),
         value(Event::Stop, tag("stop")),
         value(Event::Timeout, tag("timeout")),
     ))

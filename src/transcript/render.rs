@@ -22,6 +22,7 @@ pub(super) fn render(at: Option<Duration>, event: &Event) -> Option<String> {
         Event::Server(Frame::Line(line)) => format!("S< {}", escape::line(line)),
         Event::Server(Frame::Negotiation(asked)) => format!("! server-telnet {}", telnet(*asked)),
         Event::ServerEnded(how) => format!("! server-{}", ending(*how)),
+        Event::Cut => "! cut-all".into(),
         Event::Stop => "! stop".into(),
         Event::Timeout => "! timeout".into(),
     };
@@ -67,6 +68,8 @@ fn list(targets: &[Target]) -> String {
 
 fn forward(id: u32, event: &ForwardEvent) -> String {
     match event {
+        ForwardEvent::Broken => format!("! broken {id}"),
+        ForwardEvent::Cut => format!("! cut {id}"),
         ForwardEvent::Claimed => format!("! claimed {id}"),
         ForwardEvent::Connected { target } => format!("! connected {id} {target}"),
         ForwardEvent::Drained => format!("! drained {id}"),

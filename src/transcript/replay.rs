@@ -105,6 +105,7 @@ impl Player {
             Event::Header(_) | Event::Output(_) => {}
             Event::Server(frame) => self.control.server(now, frame),
             Event::ServerEnded(ending) => self.control.server_ended(now, ending),
+            Event::Cut => self.control.cut(),
             Event::Stop => self.control.stop(now),
             Event::Timeout => self.control.timeout(now),
         }

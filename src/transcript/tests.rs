@@ -199,6 +199,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         any::<usize>().prop_map(Ending::LineTooLong),
     ];
     let what = prop_oneof![
+        Just(ForwardEvent::Broken),
+        Just(ForwardEvent::Cut),
         Just(ForwardEvent::Claimed),
         any::<usize>().prop_map(|target| ForwardEvent::Connected { target }),
         Just(ForwardEvent::Drained),
@@ -237,6 +239,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         ending.prop_map(Event::ServerEnded),
         (id, what).prop_map(|(id, what)| Event::Forward(id, what)),
         output.prop_map(Event::Output),
+        Just(Event::Cut),
         Just(Event::Stop),
         Just(Event::Timeout),
         any::<(bool, bool, bool)>().prop_map(|(a, b, c)| Event::Header(Header {

@@ -45,7 +45,7 @@ fn q54_what_is_pipelined_behind_waits() {
 
 #[test]
 fn q90_a_remote_forward_that_is_refused_is_a_425() {
-    let mut bench = remote_only();
+    let mut bench = Bench::remote_only();
     bench.client(
         "PORT 127,0,0,1,200,13",
         &["! remote 1 127.0.0.1 to 127.0.0.1:51213"],
@@ -171,7 +171,7 @@ fn q51_a_server_reached_over_ipv6_is_told_the_ipv6_loopback() {
 
 #[test]
 fn a_server_that_takes_no_form_is_heard() {
-    let mut bench = remote_only();
+    let mut bench = Bench::remote_only();
     bench.client(
         "PORT 127,0,0,1,200,13",
         &["! remote 1 127.0.0.1 to 127.0.0.1:51213"],
@@ -387,13 +387,6 @@ fn an_address_that_the_server_refuses_in_every_form_is_carried_as_passive() {
         "the SSH server could not connect",
         &["C< 425 ferryline: the SSH server could not connect"],
     );
-}
-
-fn remote_only() -> Bench {
-    Bench::greeted(Settings {
-        active: ActiveMode::Remote,
-        ..settings()
-    })
 }
 
 fn third_host() -> Settings {

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use ferryline_grammar::{Frame, Line, LineEnd};
 
 use crate::control::{
-    Control, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits, Output,
-    Settings,
+    ActiveMode, Control, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits,
+    Output, Settings,
 };
 
 pub(super) struct Bench {
@@ -21,7 +21,7 @@ pub(super) fn settings() -> Settings {
         client_local: "127.0.0.1:2121".parse().unwrap(),
         server_host: "localhost".into(),
         data_host: DataHost::Control,
-        active: crate::control::ActiveMode::Auto,
+        active: ActiveMode::Auto,
         server_on_ssh_host: true,
         limits: Limits::default(),
     }
@@ -48,6 +48,14 @@ impl Bench {
 
     pub(super) fn local() -> Self {
         Self::greeted(settings())
+    }
+
+    /// Active mode is carried by remote forwards, or not at all.
+    pub(super) fn remote_only() -> Self {
+        Self::greeted(Settings {
+            active: ActiveMode::Remote,
+            ..settings()
+        })
     }
 
     /// A line of the client's, and all that comes of it.
