@@ -88,6 +88,7 @@ pub(super) struct Reporter {
     session: u64,
     id: ForwardId,
     events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
+    drained: bool,
 }
 
 impl Reporter {
@@ -112,6 +113,11 @@ impl Reporter {
                 self.warn(&text);
                 self.tell(ForwardEvent::Ended);
             }
+            // The client had all of it before.
+            Outcome::ServerLost(..) if self.drained => {
+                tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
+                self.tell(ForwardEvent::Ended);
+            }
             Outcome::ServerLost(..) => {
                 self.warn(&text);
                 self.tell(ForwardEvent::Cut);
@@ -121,22 +127,19 @@ impl Reporter {
     }
 
     /// The client's side broke, or cannot be reached. To close the way to the server would tell the
-    /// server that the file is complete: it is held until the session, unless that is gone, has
-    /// this forward closed.
+    /// server that the file is complete: it is held until the session has this forward closed, or is
+    /// over itself.
     pub(super) async fn broken(self, text: &str, way_to_server: impl Send) {
         self.warn(text);
         self.tell(ForwardEvent::Broken);
-        tokio::time::sleep(HELD_OPEN).await;
+        self.events.closed().await;
         drop(way_to_server);
-        self.tell(ForwardEvent::Ended);
     }
 }
 
-/// How long the way to the server is held open for a session that may be gone.
-const HELD_OPEN: Duration = Duration::from_secs(10);
-
 impl Watch for Reporter {
     fn drained(&mut self) {
+        self.drained = true;
         self.tell(ForwardEvent::Drained);
     }
 
@@ -296,6 +299,11 @@ impl Session {
     }
 
     async fn next_input(&mut self) -> Input {
+        // A forward's events are older than the replies that speak of it. (What is awaited may yield
+        // to other tasks although there is something to receive.)
+        if let Ok((id, event)) = self.events.try_recv() {
+            return Input::Forward(id, event);
+        }
         let deadline = self.control.poll_timeout();
         let timeout = async {
             match deadline {
@@ -303,7 +311,9 @@ impl Session {
                 None => std::future::pending().await,
             }
         };
-        let read_client = self.control.wants_client() && !self.to_server.is_full();
+        // A client that takes no replies is not heard either: it could ask for more of them.
+        let read_client =
+            self.control.wants_client() && !self.to_server.is_full() && !self.to_client.is_full();
         let read_server = self.control.wants_server() && !self.to_client.is_full();
         let lines = async {
             // Neither side may keep the other from being heard.
@@ -317,7 +327,6 @@ impl Session {
             biased;
             () = self.context.abort.cancelled() => Input::Abort,
             () = self.context.stop.cancelled(), if !self.stopping => Input::Stop,
-            // Before the lines: a forward's events are older than the replies that speak of it.
             Some((id, event)) = self.events.recv() => Input::Forward(id, event),
             written = self.to_client.progress() => match written {
                 Ok(()) => Input::Written,
@@ -432,6 +441,7 @@ impl Session {
             session: self.number,
             id,
             events: self.event_sender.clone(),
+            drained: false,
         }
     }
 

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -107,8 +107,12 @@ pub(super) async fn run(
             Outcome::Complete(moved)
         }
         Err(broken) => {
-            // Also where the client has had its end of file: it was in the middle of sending.
-            socket::reset(stream);
+            // Where the client has had its file and the end of it, that must not be cut; where it
+            // has had nothing, it was in the middle of sending.
+            if moved.to_client == 0 {
+                socket::abortive(&stream);
+            }
+            drop(stream);
             match broken {
                 Broken::Client(error) => Outcome::ClientLost(moved, error, reader),
                 Broken::Refused => Outcome::ServerClosed(moved),
@@ -129,7 +133,7 @@ async fn last_word(
         match tokio::time::timeout(LAST_WORD, &mut up).await {
             Ok(Ok(writer)) => return Ok(Some(writer)),
             // It has its file, however it closes.
-            Ok(Err(Broken::Client(_))) => return Ok(None),
+            Ok(Err(Broken::Client(_))) if sent.load(Ordering::Relaxed) == 0 => return Ok(None),
             Ok(Err(_)) if before == 0 && sent.load(Ordering::Relaxed) == 0 => return Ok(None),
             Ok(Err(broken)) => return Err(broken),
             Err(_) if sent.load(Ordering::Relaxed) == before => return Ok(None),
@@ -176,11 +180,19 @@ async fn to_client(
         };
         match received {
             Received::Data(data) => {
-                write.write_all(&data).await.map_err(Broken::Client)?;
-                moved.fetch_add(data.len() as u64, Ordering::Relaxed);
-                if told.elapsed() >= Duration::from_secs(1) {
-                    told = Instant::now();
-                    watch.progress();
+                let mut rest = data;
+                // Piece by piece: a slow client moves too.
+                while !rest.is_empty() {
+                    let count = write.write(&rest).await.map_err(Broken::Client)?;
+                    if count == 0 {
+                        return Err(Broken::Client(io::ErrorKind::WriteZero.into()));
+                    }
+                    rest.advance(count);
+                    moved.fetch_add(count as u64, Ordering::Relaxed);
+                    if told.elapsed() >= Duration::from_secs(1) {
+                        told = Instant::now();
+                        watch.progress();
+                    }
                 }
             }
             Received::Eof => {
