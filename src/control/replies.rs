@@ -110,6 +110,15 @@ impl Control {
             Request::Passive(_) if passive_code => Treat::Collect,
             Request::Passive(_) if code == 228 => self.withhold(key, code),
             Request::Passive(_) if self.asks_again(key, code) => Treat::AskAgain,
+            // Refused in both forms: the client hears of the one that it asked for.
+            Request::Passive(passive) if !passive.refusal.is_empty() => {
+                if let Some(owed) = self.queue.entry(key)
+                    && let Request::Passive(passive) = &mut owed.request
+                {
+                    owed.out.extend(passive.refusal.take());
+                }
+                Treat::Withheld
+            }
             Request::Active(_) if self.names_again(key, code) => Treat::NameAgain,
             Request::Transfer(_) => self.transfer_reply(now, key, code),
             Request::Feat if code == 211 => Treat::Feat(FeatFilter::default()),
@@ -154,7 +163,14 @@ impl Control {
         };
         match treat {
             Treat::Pass { .. } => owed.out.push_back(verbatim(line)),
-            Treat::AskAgain | Treat::Dropped | Treat::Withheld => {}
+            Treat::AskAgain => {
+                if let Request::Passive(passive) = &mut owed.request
+                    && !passive.asked_extended
+                {
+                    passive.refusal.push(verbatim(line));
+                }
+            }
+            Treat::Dropped | Treat::Withheld => {}
             Treat::Collect => {
                 if let Request::Passive(passive) = &mut owed.request {
                     passive.reply.push(Bytes::copy_from_slice(line.text()));
