@@ -47,16 +47,16 @@ pub(super) async fn run(data: Arc<Data>, mut reporter: Reporter, targets: Vec<Ta
     match connect(&data, &targets).await {
         Ok((target, channel)) => {
             reporter.tell(ForwardEvent::Connected { target });
-            let outcome = splice::run(stream, channel, &mut reporter).await;
-            reporter.log(&outcome);
+            let outcome = splice::run(stream, channel, None, &mut reporter).await;
+            reporter.finish(outcome).await;
         }
         Err(reason) => {
             // At once, so that the client can fall back (Q24).
             socket::reset(stream);
             reporter.warn(&reason);
+            reporter.tell(ForwardEvent::Unreachable(reason));
         }
     }
-    reporter.tell(ForwardEvent::Ended);
 }
 
 /// The client's connection. A stranger is refused, and does not use the listener up.
@@ -83,7 +83,8 @@ async fn claim(data: &Data, listener: &TcpListener) -> Option<TcpStream> {
     }
 }
 
-async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, Channel), String> {
+/// A channel to the first target that can be reached, with its place among them.
+pub(super) async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, Channel), String> {
     let lane = data.ssh.lane().await.map_err(|error| error.to_string())?;
     let mut reasons = Vec::new();
     for (index, target) in targets.iter().enumerate() {
@@ -105,7 +106,7 @@ pub(super) fn describe(outcome: &Outcome) -> (bool, String) {
                 moved.to_client, moved.to_server
             ),
         ),
-        Outcome::ClientLost(moved, error) => (
+        Outcome::ClientLost(moved, error, _) => (
             false,
             format!(
                 "the client's side broke after {} bytes to it and {} from it: {error}",

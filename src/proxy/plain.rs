@@ -40,7 +40,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, number: u64, context: &Conte
     };
     match opened {
         Ok((channel, _lane)) => {
-            let outcome = splice::run(stream, channel, &mut Unwatched).await;
+            let outcome = splice::run(stream, channel, None, &mut Unwatched).await;
             let (_, text) = describe(&outcome);
             tracing::info!("#{number} {text}");
         }

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Context,
+    Context, joined,
     lines::Lines,
     local::{self, describe},
     observe::Direction,
@@ -100,15 +100,31 @@ impl Reporter {
         tracing::warn!("#{} data connection {}: {text}", self.session, self.id);
     }
 
-    pub(super) fn log(&self, outcome: &Outcome) {
-        let (good, text) = describe(outcome);
+    /// The data connection has ended so: tells the session, and the log.
+    pub(super) async fn finish(self, outcome: Outcome) {
+        let (good, text) = describe(&outcome);
         if good {
             tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
         } else {
             self.warn(&text);
         }
+        match outcome {
+            Outcome::Complete(_) | Outcome::ServerClosed(_) => self.tell(ForwardEvent::Ended),
+            Outcome::ServerLost(..) => self.tell(ForwardEvent::Cut),
+            Outcome::ClientLost(_, _, way_to_server) => {
+                self.tell(ForwardEvent::Broken);
+                // Closing it would tell the server that the file is complete; the session, unless
+                // it is gone, says when.
+                tokio::time::sleep(HELD_OPEN).await;
+                drop(way_to_server);
+                self.tell(ForwardEvent::Ended);
+            }
+        }
     }
 }
+
+/// How long the way to the server is held open for a session that may be gone.
+const HELD_OPEN: Duration = Duration::from_secs(10);
 
 impl Watch for Reporter {
     fn drained(&mut self) {
@@ -133,9 +149,19 @@ struct Session {
     to_server: Outbox<ChannelWriter>,
     events: mpsc::UnboundedReceiver<(ForwardId, ForwardEvent)>,
     event_sender: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
-    /// What closes each forward that is not known to be gone.
-    forwards: HashMap<ForwardId, CancellationToken>,
+    /// How each forward that is not known to be gone is told things.
+    forwards: HashMap<ForwardId, Handle>,
+    /// Those that are to close; where the session ends with them, the server's control connection
+    /// closes first.
+    closing: Vec<Handle>,
     stopping: bool,
+}
+
+/// What a forward's task waits for.
+#[derive(Clone, Default)]
+struct Handle {
+    close: CancellationToken,
+    join: CancellationToken,
 }
 
 /// What the session waits for.
@@ -169,6 +195,7 @@ impl Session {
             client_local: data.client_local,
             server_host: spec.host.clone(),
             data_host: context.options.data_host,
+            active: context.options.active,
             server_on_ssh_host: is_loopback(&spec.host),
             limits: crate::control::Limits::default(),
         };
@@ -188,6 +215,7 @@ impl Session {
             events,
             event_sender,
             forwards: HashMap::new(),
+            closing: Vec::new(),
             stopping: false,
         }
     }
@@ -200,7 +228,10 @@ impl Session {
             let input = self.next_input().await;
             let now = self.began.elapsed();
             match input {
-                Input::Abort => break DataAtEnd::Abort,
+                Input::Abort => {
+                    self.record.input(now, &transcript::Input::Cut);
+                    self.control.cut();
+                }
                 Input::Client(Ok(frame)) => {
                     self.observe(Direction::FromClient, &frame);
                     self.record.input(now, &transcript::Input::Client(&frame));
@@ -208,7 +239,13 @@ impl Session {
                 }
                 Input::Client(Err(ending)) => self.client_ended(now, ending),
                 Input::Forward(id, event) => {
-                    if matches!(event, ForwardEvent::Ended | ForwardEvent::Failed(_)) {
+                    if matches!(
+                        event,
+                        ForwardEvent::Cut
+                            | ForwardEvent::Ended
+                            | ForwardEvent::Failed(_)
+                            | ForwardEvent::Unreachable(_)
+                    ) {
                         self.forwards.remove(&id);
                     }
                     self.record
@@ -292,9 +329,23 @@ impl Session {
             self.record.output(&output);
             match output {
                 Output::Close(id) => {
-                    if let Some(forward) = self.forwards.remove(&id) {
-                        forward.cancel();
+                    self.closing.extend(self.forwards.remove(&id));
+                }
+                Output::Join(id) => {
+                    if let Some(forward) = self.forwards.get(&id) {
+                        forward.join.cancel();
                     }
+                }
+                Output::OpenJoined {
+                    id,
+                    targets,
+                    deliver_to,
+                } => {
+                    let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
+                    let handle = Handle::default();
+                    let join = handle.join.clone();
+                    let task = joined::run(data, reporter, targets, deliver_to, join);
+                    self.spawn(id, handle, task);
                 }
                 // Nothing is buffered between an SSH channel and the client's socket.
                 Output::Drain(id) => {
@@ -306,7 +357,7 @@ impl Session {
                 Output::Notice(notice) => tracing::warn!("#{} {notice}", self.number),
                 Output::OpenLocal { id, targets } => {
                     let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
-                    self.spawn(id, local::run(data, reporter, targets));
+                    self.spawn(id, Handle::default(), local::run(data, reporter, targets));
                 }
                 Output::OpenRemote {
                     id,
@@ -314,7 +365,8 @@ impl Session {
                     deliver_to,
                 } => {
                     let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
-                    self.spawn(id, remote::run(data, reporter, bind, deliver_to));
+                    let task = remote::run(data, reporter, bind, deliver_to);
+                    self.spawn(id, Handle::default(), task);
                 }
                 Output::ToClient(bytes) => {
                     self.observe_bytes(Direction::ToClient, &bytes);
@@ -326,15 +378,17 @@ impl Session {
                 }
             }
         }
+        for forward in self.closing.drain(..) {
+            forward.close.cancel();
+        }
         None
     }
 
     /// Writes what is left to write, and closes both sides.
     async fn end(mut self, data: DataAtEnd) {
         if data == DataAtEnd::Abort {
-            for forward in self.forwards.values() {
-                forward.cancel();
-            }
+            let left = self.forwards.drain().map(|(_, forward)| forward);
+            self.closing.extend(left);
         }
         self.to_client.finish();
         let (to_client, to_server) = tokio::join!(
@@ -347,6 +401,13 @@ impl Session {
         }
         if let Some(writer) = self.to_server.into_sink() {
             writer.close().await;
+        }
+        // The channel is not kept for a client that is slow to hang up.
+        drop(self.server);
+        // An end of file on a data connection says that the file is complete, and through sshd no
+        // other end can be told: by now the server has lost its control connection.
+        for forward in &self.closing {
+            forward.close.cancel();
         }
         if written {
             linger(&mut self.client.into_source()).await;
@@ -363,9 +424,14 @@ impl Session {
 
     /// Starts a forward's task; closing it, or the end of everything, drops it where it stands,
     /// and with it its sockets, which are reset.
-    fn spawn(&mut self, id: ForwardId, task: impl Future<Output = ()> + Send + 'static) {
-        let close = CancellationToken::new();
-        self.forwards.insert(id, close.clone());
+    fn spawn(
+        &mut self,
+        id: ForwardId,
+        handle: Handle,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let close = handle.close.clone();
+        self.forwards.insert(id, handle);
         let context = Arc::clone(&self.context);
         self.context.tasks.spawn(async move {
             tokio::select! {

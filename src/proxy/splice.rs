@@ -37,8 +37,9 @@ const LAST_WORD: Duration = Duration::from_secs(60);
 pub(super) enum Outcome {
     /// In order, on both sides.
     Complete(Moved),
-    /// The client's socket broke.
-    ClientLost(Moved, io::Error),
+    /// The client's socket broke. The channel stands, without an end of file, as long as this half
+    /// of it lives.
+    ClientLost(Moved, io::Error, ChannelReader),
     /// The channel or its SSH connection broke; the client's socket was reset.
     ServerLost(Moved, LostReason),
     /// The server takes no more, although the client has more to send; the client's socket was
@@ -62,10 +63,11 @@ pub(super) trait Watch {
 }
 
 /// Runs a data connection to its end. `stream` must have been prepared by [`socket::data`]: dropped
-/// at any point, it is reset.
+/// at any point, it is reset. `first` is what has been read from the channel already.
 pub(super) async fn run(
     mut stream: TcpStream,
     channel: Channel,
+    first: Option<Received>,
     watch: &mut impl Watch,
 ) -> Outcome {
     let Channel { mut reader, writer } = channel;
@@ -74,7 +76,7 @@ pub(super) async fn run(
     let counts = Counts::default();
 
     let ends = {
-        let down = to_client(&mut reader, &mut write, &counts.to_client, watch);
+        let down = to_client(first, &mut reader, &mut write, &counts.to_client, watch);
         let up = to_server(&mut read, writer, &counts.to_server);
         tokio::pin!(down, up);
         tokio::select! {
@@ -105,9 +107,10 @@ pub(super) async fn run(
             Outcome::Complete(moved)
         }
         Err(broken) => {
+            // Also where the client has had its end of file: it was in the middle of sending.
             socket::reset(stream);
             match broken {
-                Broken::Client(error) => Outcome::ClientLost(moved, error),
+                Broken::Client(error) => Outcome::ClientLost(moved, error, reader),
                 Broken::Refused => Outcome::ServerClosed(moved),
                 Broken::Server(reason) => Outcome::ServerLost(moved, reason),
             }
@@ -159,6 +162,7 @@ enum Broken {
 }
 
 async fn to_client(
+    mut first: Option<Received>,
     reader: &mut ChannelReader,
     write: &mut WriteHalf<'_>,
     moved: &AtomicU64,
@@ -166,7 +170,11 @@ async fn to_client(
 ) -> Result<(), Broken> {
     let mut told = Instant::now();
     loop {
-        match reader.read().await {
+        let received = match first.take() {
+            Some(received) => received,
+            None => reader.read().await,
+        };
+        match received {
             Received::Data(data) => {
                 write.write_all(&data).await.map_err(Broken::Client)?;
                 moved.fetch_add(data.len() as u64, Ordering::Relaxed);
@@ -199,8 +207,11 @@ async fn to_server(
         buffer.reserve(CHUNK);
         let count = read.read_buf(&mut buffer).await.map_err(Broken::Client)?;
         if count == 0 {
-            writer.finish().await.map_err(refused)?;
-            return Ok(writer);
+            return match writer.finish().await {
+                // The far side has closed already: it wants no end of file any more.
+                Ok(()) | Err(LostReason::Closed | LostReason::Local) => Ok(writer),
+                Err(other) => Err(Broken::Server(other)),
+            };
         }
         writer
             .write(buffer.split().freeze())
