@@ -24,7 +24,11 @@ pub fn run(data: &[u8]) {
         (LineCodec::replies, REPLY_LIMIT),
     ] {
         let whole = decode(codec(), [&stream[..]]);
-        assert_eq!(whole, decode(codec(), dice.pieces(&stream)), "cut at random");
+        assert_eq!(
+            whole,
+            decode(codec(), dice.pieces(&stream)),
+            "cut at random"
+        );
         if stream.len() < 2 * COMMAND_LIMIT {
             assert_eq!(whole, decode(codec(), stream.chunks(1)), "byte by byte");
         }
@@ -65,7 +69,11 @@ fn bounded_lines(frames: &[Frame], limit: usize, received: usize) {
         }
         let whole = [line.text(), line.end().as_bytes()].concat();
         assert_eq!(line.clone().into_bytes(), whole);
-        assert!(format!("{line:?}").bytes().all(|b| (b' '..=b'~').contains(&b)));
+        assert!(
+            format!("{line:?}")
+                .bytes()
+                .all(|b| (b' '..=b'~').contains(&b))
+        );
         passed_on += whole.len();
     }
     assert!(passed_on <= received);

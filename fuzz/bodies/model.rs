@@ -7,10 +7,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use ferryline::control::{DataAtEnd, ForwardId, Output};
+use ferryline::control::{DataAtEnd, ForwardId, Output, Target};
 use ferryline_grammar::{
-    Command, ExtendedAddress, Frame, HostPort, Line, LineCodec, Place, ReplyFraming, Verb, render_227,
-    render_229,
+    Command, ExtendedAddress, Frame, HostPort, Line, LineCodec, Place, ReplyFraming, Verb,
+    render_227, render_229,
 };
 use tokio_util::codec::Decoder;
 
@@ -35,25 +35,32 @@ pub struct Model {
     client_reads: Reader,
     server_reads: Reader,
     framing: ReplyFraming,
-    /// How the server's replies are framed by who goes by their codes alone, and by who also knows
-    /// when a command went out (Q29).
-    plain: ReplyFraming,
-    informed: ReplyFraming,
-    /// The two differ: what is a reply now hangs on the reader.
-    ambiguous: bool,
+    /// The client's end of file was passed on.
+    finished_server: bool,
 }
 
 /// One forward as the driver sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forward {
-    /// Made for PASV and EPSV, by listening here; otherwise on the SSH server's host.
-    pub local: bool,
-    pub bind: IpAddr,
+    pub way: Way,
+    /// Where a remote forward is to listen, and where a joined one leads.
+    pub address: SocketAddr,
     pub state: State,
     /// The machine has asked for its end.
     pub closed: bool,
     /// The machine wants to know when it is drained.
     pub drain: bool,
+}
+
+/// The kinds of forwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Between a channel to the server's listener and a connection to the client's.
+    Joined,
+    /// The client connects.
+    Local,
+    /// The server connects, on the SSH server's host.
+    Remote,
 }
 
 /// How far the driver is with a forward.
@@ -63,6 +70,8 @@ pub enum State {
     Ready,
     Claimed,
     Connected,
+    /// The client's side is gone, the server's waits to be closed.
+    Broken,
     Gone,
 }
 
@@ -81,9 +90,7 @@ impl Model {
             client_reads: Reader::new(LineCodec::replies()),
             server_reads: Reader::new(LineCodec::commands()),
             framing: ReplyFraming::default(),
-            plain: ReplyFraming::default(),
-            informed: ReplyFraming::default(),
-            ambiguous: false,
+            finished_server: false,
         }
     }
 
@@ -95,24 +102,27 @@ impl Model {
     /// The server has sent this line.
     pub fn from_server(&mut self, line: &Line) {
         self.server_lines.insert(line.clone().into_bytes());
-        let text = line.text();
-        self.ambiguous |= self.plain.place(text) != self.informed.place(text);
     }
 
     /// The driver tells the machine this address.
-    pub fn ready(&mut self, local: bool, address: SocketAddr) {
+    pub fn ready(&mut self, way: Way, address: SocketAddr) {
         let mut tell = |text: String| self.tellable.insert(text.into_bytes());
         let port = address.port();
         let v4 = match address.ip().to_canonical() {
             IpAddr::V4(address) => Some(HostPort { address, port }),
             IpAddr::V6(_) => None,
         };
-        if local {
-            tell(render_229(port));
-            v4.map(|v4| tell(render_227(v4)));
-        } else {
-            tell(format!("EPRT {}", ExtendedAddress::from(address)));
-            v4.map(|v4| tell(format!("PORT {v4}")));
+        match way {
+            // Both peers speak of addresses that they know already.
+            Way::Joined => {}
+            Way::Local => {
+                tell(render_229(port));
+                v4.map(|v4| tell(render_227(v4)));
+            }
+            Way::Remote => {
+                tell(format!("EPRT {}", ExtendedAddress::from(address)));
+                v4.map(|v4| tell(format!("PORT {v4}")));
+            }
         }
     }
 
@@ -120,20 +130,40 @@ impl Model {
         assert_eq!(self.over, None, "after the end: {output:?}");
         match &output {
             Output::Close(id) => {
-                let forward = self.forwards.get_mut(id).expect("a forward that was asked for");
+                let forward = self
+                    .forwards
+                    .get_mut(id)
+                    .expect("a forward that was asked for");
                 assert!(!forward.closed, "closed twice: {id}");
                 forward.closed = true;
             }
             Output::Drain(id) => {
-                let forward = self.forwards.get_mut(id).expect("a forward that was asked for");
+                let forward = self
+                    .forwards
+                    .get_mut(id)
+                    .expect("a forward that was asked for");
                 forward.drain = true;
             }
             Output::End(data) => self.ended(*data),
-            Output::FinishServer | Output::Learned(_) | Output::Notice(_) => {}
+            Output::FinishServer => self.finished_server = true,
+            Output::Join(id) => {
+                let forward = self.forwards.get(id).expect("a forward that was asked for");
+                assert_eq!(forward.way, Way::Joined);
+                assert!(!forward.closed, "closed already: {id}");
+            }
+            Output::Learned(_) | Output::Notice(_) => {}
+            Output::OpenJoined {
+                id,
+                targets,
+                deliver_to,
+            } => {
+                may_be_dialled(targets);
+                assert!(deliver_to.port() >= 1024);
+                self.opened(*id, Way::Joined, *deliver_to);
+            }
             Output::OpenLocal { id, targets } => {
-                assert!((1..=2).contains(&targets.len()));
-                assert!(targets.iter().all(|target| target.port >= 1024));
-                self.opened(*id, true, IpAddr::from([0, 0, 0, 0]));
+                may_be_dialled(targets);
+                self.opened(*id, Way::Local, SocketAddr::from(([0, 0, 0, 0], 0)));
             }
             Output::OpenRemote {
                 id,
@@ -142,7 +172,7 @@ impl Model {
             } => {
                 assert!(bind.is_loopback());
                 assert!(deliver_to.port() >= 1024);
-                self.opened(*id, false, *bind);
+                self.opened(*id, Way::Remote, SocketAddr::new(*bind, 0));
             }
             Output::ToClient(bytes) => self.to_client(bytes),
             Output::ToServer(bytes) => self.to_server(bytes),
@@ -155,25 +185,36 @@ impl Model {
             self.outputs.len(),
             self.inputs
         );
-        assert!(self.said <= self.received + 512 * (self.inputs + 1), "{} bytes said", self.said);
+        assert!(
+            self.said <= self.received + 512 * (self.inputs + 1),
+            "{} bytes said",
+            self.said
+        );
     }
 
-    fn opened(&mut self, id: ForwardId, local: bool, bind: IpAddr) {
+    fn opened(&mut self, id: ForwardId, way: Way, address: SocketAddr) {
         let forward = Forward {
-            local,
-            bind,
+            way,
+            address,
             state: State::Opening,
             closed: false,
             drain: false,
         };
-        assert_eq!(self.forwards.insert(id, forward), None, "{id} was used before");
+        assert_eq!(
+            self.forwards.insert(id, forward),
+            None,
+            "{id} was used before"
+        );
     }
 
     fn ended(&mut self, data: DataAtEnd) {
         self.over = Some(data);
         for (id, forward) in &self.forwards {
             let may_run_on = data == DataAtEnd::Finish
-                && matches!(forward.state, State::Claimed | State::Connected);
+                && matches!(
+                    forward.state,
+                    State::Claimed | State::Connected | State::Broken
+                );
             assert!(
                 forward.closed || forward.state == State::Gone || may_run_on,
                 "forward {id} is left open at the end: {forward:?}"
@@ -198,10 +239,12 @@ impl Model {
             let (Place::Only(code) | Place::First(code) | Place::Last(code)) = place else {
                 continue;
             };
-            if matches!(code.value(), 227..=229) && !self.ambiguous {
+            if matches!(code.value(), 227..=229) {
                 assert!(
                     self.tellable.contains(&line)
-                        || line.get(4..).is_some_and(|text| text.starts_with(b"ferryline: ")),
+                        || line
+                            .get(4..)
+                            .is_some_and(|text| text.starts_with(b"ferryline: ")),
                     "a passive reply that names no forward: {}",
                     line.escape_ascii()
                 );
@@ -211,16 +254,18 @@ impl Model {
 
     fn to_server(&mut self, bytes: &Bytes) {
         self.said += bytes.len();
-        if !is_refusal(bytes) {
-            self.informed.command_sent();
-        }
-        let own = is_refusal(bytes)
-            || [&b"PASV\r\n"[..], b"EPSV\r\n"].contains(&&bytes[..]);
+        let own = is_refusal(bytes) || [&b"PASV\r\n"[..], b"EPSV\r\n"].contains(&&bytes[..]);
         let text = bytes.strip_suffix(b"\r\n");
         let told = text.is_some_and(|text| self.tellable.contains(text));
         assert!(
             own || told || self.client_lines.contains(bytes),
             "neither the client's nor ferryline's: {}",
+            bytes.escape_ascii()
+        );
+        // A request that is asked again in another form is all that may come so late.
+        assert!(
+            own || told || !self.finished_server,
+            "said behind the end of file: {}",
             bytes.escape_ascii()
         );
         for line in self.server_reads.lines(bytes) {
@@ -241,6 +286,11 @@ impl Model {
             }
         }
     }
+}
+
+fn may_be_dialled(targets: &[Target]) {
+    assert!((1..=2).contains(&targets.len()));
+    assert!(targets.iter().all(|target| target.port >= 1024));
 }
 
 /// A WONT or DONT of ferryline's own.
@@ -265,7 +315,11 @@ impl Reader {
     fn lines(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
         self.buffer.extend_from_slice(bytes);
         let mut lines = Vec::new();
-        while let Some(frame) = self.codec.decode(&mut self.buffer).expect("lines of an allowed kind") {
+        while let Some(frame) = self
+            .codec
+            .decode(&mut self.buffer)
+            .expect("lines of an allowed kind")
+        {
             if let Frame::Line(line) = frame {
                 lines.push(line.text().to_vec());
             }

@@ -28,10 +28,17 @@ fn placed(line: &[u8], before: Option<ReplyCode>, place: Place, after: Option<Re
     match place {
         Place::First(code) => {
             assert_eq!((alone, after), (ReplyLine::First(code), Some(code)));
-            assert_ne!(before, Some(code), "no reply begins inside one of its own code");
+            assert_ne!(
+                before,
+                Some(code),
+                "no reply begins inside one of its own code"
+            );
         }
         Place::Last(code) => {
-            assert_eq!((alone, before, after), (ReplyLine::Single(code), Some(code), None));
+            assert_eq!(
+                (alone, before, after),
+                (ReplyLine::Single(code), Some(code), None)
+            );
         }
         Place::Middle(code) => assert_eq!((before, after), (Some(code), Some(code))),
         Place::Only(code) => assert_eq!((alone, after), (ReplyLine::Single(code), None)),

@@ -1,31 +1,36 @@
 //! A whole session: the state machine under the line codecs, driven by a script of what the client,
 //! the server, the forwards and the clock do. The script is run twice, its bytes cut differently.
 //!
-//! A script is two bytes and then records with 0x1e between them. The first byte is what the session
-//! knows when it begins ([`settings`]), the second chooses the cuts. A record begins with a letter:
+//! A script is two bytes and then records with 0x1e between them. The two bytes are what the session
+//! knows when it begins ([`settings`]); the second one chooses the cuts, too. A record begins with a
+//! letter:
 //!
 //! | record | what happens |
 //! |---|---|
 //! | `c TEXT`, `s TEXT` | the client, the server sends TEXT and CR LF (without the blank) |
 //! | `C TEXT`, `S TEXT` | likewise, without CR LF |
-//! | `f N K` | forward: counted back from the newest; `r`eady, `c`laimed, `k` connected, `d`rained, `e`nded, `f`ailed, `p`rogress |
+//! | `f N K` | something becomes of a forward, counted back from the newest ([`Session::forward`]) |
 //! | `t N` | N seconds pass |
 //! | `r N` | the record before is repeated N times |
 //! | `x K`, `y K` | the client, the server ends: `e`nd of file, `l`ost |
-//! | `q` | ferryline is asked to stop |
+//! | `q`, `Q` | ferryline is asked to stop; to wait no longer |
 //!
 //! Anything else says nothing. When the script is over, the session is ended.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use ferryline::control::{
-    Control, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits, Output, Settings,
+    ActiveMode, Control, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits, Output,
+    Settings,
 };
 use ferryline_grammar::{Frame, LineCodec};
 
 use super::{
     Dice,
-    model::{Model, State},
+    model::{Forward, Model, State, Way},
     peer::Peer,
 };
 
@@ -34,17 +39,17 @@ pub const SEPARATOR: u8 = 0x1e;
 
 /// How many records a script may come to, with those that are repeated.
 const RECORDS: usize = 400;
-const STRICT: bool = false;
 const REQUESTS: usize = 8;
 const HELD_BYTES: usize = 1024;
 
 /// Runs a script; what must hold is checked as it goes.
 pub fn run(script: &[u8]) {
-    let [facts, seed, records @ ..] = script else {
+    let [facts, more, records @ ..] = script else {
         return;
     };
-    let whole = Session::new(*facts, None).play(records);
-    let cut = Session::new(*facts, Some(Dice::new((*seed).into()))).play(records);
+    let facts = [*facts, *more];
+    let whole = Session::new(facts, None).play(records);
+    let cut = Session::new(facts, Some(Dice::new((*more).into()))).play(records);
     assert_eq!(whole, cut, "the way the bytes were cut made a difference");
 }
 
@@ -59,7 +64,7 @@ struct Session {
 }
 
 impl Session {
-    fn new(facts: u8, cuts: Option<Dice>) -> Self {
+    fn new(facts: [u8; 2], cuts: Option<Dice>) -> Self {
         let (settings, knowledge) = settings(facts);
         Self {
             ipv6: settings.client_local.is_ipv6(),
@@ -108,15 +113,26 @@ impl Session {
                 self.model.inputs += 1;
                 self.control.stop(self.now);
             }
+            (b'Q', _) => {
+                self.model.inputs += 1;
+                self.control.cut();
+            }
             _ => {}
         }
     }
 
     fn sends(&mut self, client: bool, bytes: &[u8]) {
         self.model.received += bytes.len();
-        let peer = if client { &mut self.client } else { &mut self.server };
+        let peer = if client {
+            &mut self.client
+        } else {
+            &mut self.server
+        };
         match &mut self.cuts {
-            Some(dice) => dice.pieces(bytes).into_iter().for_each(|piece| peer.sends(piece)),
+            Some(dice) => dice
+                .pieces(bytes)
+                .into_iter()
+                .for_each(|piece| peer.sends(piece)),
             None => peer.sends(bytes),
         }
     }
@@ -181,30 +197,28 @@ impl Session {
         while let Some(due) = self.control.poll_timeout()
             && due <= until
         {
-            if !self.deadline(due) {
-                break;
-            }
+            self.deadline(due);
         }
         self.now = until;
     }
 
-    fn deadline(&mut self, due: Duration) -> bool {
+    fn deadline(&mut self, due: Duration) {
         self.now = self.now.max(due);
         self.model.inputs += 1;
         self.control.timeout(self.now);
         self.poll();
         let next = self.control.poll_timeout();
-        let spins = next.is_some_and(|next| next <= self.now);
         assert!(
-            !STRICT || !spins,
+            next.is_none_or(|next| next > self.now),
             "due at {next:?}, which is past at {:?}: the driver would spin",
             self.now
         );
         self.pump();
-        !spins
     }
 
-    /// Something becomes of a forward, if the driver could say so of it now.
+    /// Something becomes of a forward, if the driver could say so of it now: `r`eady, `c`laimed, `k`
+    /// and `K` connected to its first or second target, `d`rained, `p`rogress, `e`nded, `f`ailed,
+    /// `u`nreachable, `x` cut, `b`roken.
     fn forward(&mut self, back: u8, kind: u8) {
         let count = self.model.forwards.len();
         let Some(place) = count.checked_sub(1 + usize::from(back & 0x0f)) else {
@@ -213,28 +227,29 @@ impl Session {
         let Some((&id, forward)) = self.model.forwards.iter_mut().nth(place) else {
             return;
         };
+        let reason = || "refused: a\r\n227 =1,2,3,4,5,6".into();
+        let local = forward.way == Way::Local;
         let (event, state) = match (kind, forward.state) {
             (_, State::Gone) => return,
             (b'r', State::Opening) => {
-                let address = address(id, forward.local, self.ipv6, forward.bind);
-                let local = forward.local;
+                let (way, address) = (forward.way, address(id, forward, self.ipv6));
                 forward.state = State::Ready;
-                self.model.ready(local, address);
+                self.model.ready(way, address);
                 return self.tell(id, ForwardEvent::Ready(address));
             }
+            (b'f', State::Opening) => (ForwardEvent::Failed(reason()), State::Gone),
             (b'c', State::Ready) => (ForwardEvent::Claimed, State::Claimed),
             (b'k' | b'K', State::Claimed) => {
-                let target = usize::from(kind == b'K' && forward.local);
+                let target = usize::from(kind == b'K' && local);
                 (ForwardEvent::Connected { target }, State::Connected)
             }
+            (b'u', State::Claimed) if local => (ForwardEvent::Unreachable(reason()), State::Gone),
             (b'd', State::Connected) => (ForwardEvent::Drained, State::Connected),
             (b'd', state) if forward.drain => (ForwardEvent::Drained, state),
             (b'p', State::Connected) => (ForwardEvent::Progress, State::Connected),
+            (b'b', State::Connected) => (ForwardEvent::Broken, State::Broken),
+            (b'x', State::Connected) => (ForwardEvent::Cut, State::Gone),
             (b'e', state) if state != State::Opening => (ForwardEvent::Ended, State::Gone),
-            (b'f', State::Opening) => {
-                let reason = "refused: a\r\n227 =1,2,3,4,5,6".into();
-                (ForwardEvent::Failed(reason), State::Gone)
-            }
             _ => return,
         };
         forward.state = state;
@@ -253,8 +268,8 @@ impl Session {
         self.pump();
         for _ in 0..4 * RECORDS {
             match self.control.poll_timeout() {
-                Some(due) if self.deadline(due) => {}
-                _ => break,
+                Some(due) => self.deadline(due),
+                None => break,
             }
         }
         // A forward that never answers is all that can keep a session, and the client may leave.
@@ -264,9 +279,16 @@ impl Session {
             self.control.server_ended(self.now, Ending::Lost);
             self.poll();
         }
-        assert!(self.model.over.is_some(), "the session does not end: {:?}", self.control);
+        assert!(
+            self.model.over.is_some(),
+            "the session does not end: {:?}",
+            self.control
+        );
         let size = format!("{:?}", self.control).len();
-        assert!(size < 16 * (REQUESTS + 1) * HELD_BYTES * 4, "{size} bytes to show");
+        assert!(
+            size < 16 * (REQUESTS + 1) * HELD_BYTES * 4,
+            "{size} bytes to show"
+        );
         self.model.outputs
     }
 }
@@ -278,8 +300,8 @@ fn ending(kind: u8) -> Ending {
     }
 }
 
-/// Each bit of the script's first byte is one fact.
-fn settings(facts: u8) -> (Settings, Knowledge) {
+/// Each bit of a script's first two bytes is one fact.
+fn settings([facts, more]: [u8; 2]) -> (Settings, Knowledge) {
     let fact = |bit: u8| facts & (1 << bit) != 0;
     let [peer, local] = match fact(3) {
         true => ["[::1]:50000", "[::1]:2121"],
@@ -294,6 +316,11 @@ fn settings(facts: u8) -> (Settings, Knowledge) {
             2 => DataHost::Auto,
             _ => DataHost::Control,
         },
+        active: match more & 3 {
+            1 => ActiveMode::Passive,
+            2 => ActiveMode::Remote,
+            _ => ActiveMode::Auto,
+        },
         server_on_ssh_host: !fact(2),
         limits: Limits {
             requests: REQUESTS,
@@ -305,17 +332,19 @@ fn settings(facts: u8) -> (Settings, Knowledge) {
         no_epsv: fact(4),
         no_eprt: fact(5),
         active_over_ipv6: fact(6),
+        active_as_passive: more & 4 != 0,
         reply_address_works: fact(7),
     };
     (settings, knowledge)
 }
 
-/// The address of a forward; no two have the same port, and none one that a peer names by chance.
-fn address(id: ForwardId, local: bool, ipv6: bool, bind: std::net::IpAddr) -> SocketAddr {
+/// The address of a forward that stands; no two have the same port.
+fn address(id: ForwardId, forward: &Forward, ipv6: bool) -> SocketAddr {
     let number = u16::try_from(id.number() % 10_000).unwrap();
-    match (local, ipv6) {
-        (false, _) => SocketAddr::new(bind, 40_000 + number),
-        (true, false) => SocketAddr::from(([127, 0, 0, 1], 50_001 + number)),
-        (true, true) => SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), 50_001 + number),
+    match (forward.way, ipv6) {
+        (Way::Joined, _) => forward.address,
+        (Way::Remote, _) => SocketAddr::new(forward.address.ip(), 40_000 + number),
+        (Way::Local, false) => SocketAddr::from(([127, 0, 0, 1], 50_001 + number)),
+        (Way::Local, true) => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 50_001 + number),
     }
 }

@@ -22,13 +22,24 @@ pub fn run(data: &[u8]) {
     assert_eq!(reread(&said), said);
 
     let replayed = replay(&lines);
-    // What the machine made of it can itself be written and read.
+    // What the machine made of it can itself be written and read, where the server's name is one.
+    if !replayed.events.iter().all(has_plain_name) {
+        return;
+    }
     let told = reread(&replayed.events);
     assert!(told.len() <= replayed.events.len());
     if !replayed.peers_only && text.ends_with('\n') {
         let rewritten = rewrite(text, &replayed);
         let lines = parse(&rewritten).expect("what was rewritten is a transcript");
         assert_eq!(replay(&lines).differences, [], "{rewritten}");
+    }
+}
+
+fn has_plain_name((_, _, event): &Said) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:%".contains(&byte);
+    match event {
+        Event::Header(header) => !header.server.is_empty() && header.server.bytes().all(plain),
+        _ => true,
     }
 }
 
@@ -40,7 +51,13 @@ fn micros(at: Duration) -> Duration {
 /// Writes and reads; `show` indents for the eye.
 fn reread(events: &[Said]) -> Vec<Said> {
     let shown = show(events, false);
-    let text: String = shown.lines().map(|line| format!("{}\n", line.trim_start())).collect();
+    let text: String = shown
+        .lines()
+        .map(|line| format!("{}\n", line.trim_start()))
+        .collect();
     let lines = parse(&text).expect("what is written is read");
-    lines.into_iter().map(|line| (None, line.at, line.event)).collect()
+    lines
+        .into_iter()
+        .map(|line| (None, line.at, line.event))
+        .collect()
 }

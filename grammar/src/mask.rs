@@ -41,10 +41,14 @@ fn masked_argument(command: &Command<'_>) -> Option<Vec<u8>> {
     }
     let colon = command.argument.iter().position(|&byte| byte == b':')?;
     let at = command.argument.iter().rposition(|&byte| byte == b'@')?;
-    let name = command.argument.get(..=colon)?;
     // Behind the last '@' stands a host; a colon behind it is the port's.
     let host = command.argument.get(at..).filter(|_| colon < at)?;
-    Some([name, STARS, &masked(host)].concat())
+    let (name, host) = match command.argument.iter().position(|&byte| byte == b'\r') {
+        // Whose '@' or password it is, is anybody's guess.
+        Some(end) => (command.argument.get(..end.min(colon + 1))?, &b""[..]),
+        None => (command.argument.get(..=colon)?, host),
+    };
+    Some([name, STARS, host].concat())
 }
 
 #[cfg(test)]
@@ -78,11 +82,11 @@ mod tests {
         for (text, shown) in [
             (&b"PASS a\rs3cret"[..], &b"PASS ****"[..]),
             (b"NOOP x\rPASS a\r\0s3cret", b"NOOP x\rPASS ****"),
-            (b"USER me:a\rs3cret@host", b"USER me:****@host"),
-            (
-                b"USER me:a@host\rPASS s3cret",
-                b"USER me:****@host\rPASS ****",
-            ),
+            (b"USER me:a\rs3cret@host", b"USER me:****"),
+            (b"USER me\ra:s3cret@host", b"USER me****"),
+            (b"USER me:a@host\rPASS s3@s3cret", b"USER me:****"),
+            (b"USER me\rPASS s3cret", b"USER me\rPASS ****"),
+            (b"USER me\rPASS s3cret:a@host", b"USER me****"),
         ] {
             assert_eq!(masked(text).as_ref(), shown, "{}", text.escape_ascii());
             assert_eq!(masked(shown).as_ref(), shown);
