@@ -31,10 +31,10 @@ class Failed(Exception):
 
 
 class Stage:
-    def __init__(self, program: Path, cache: Path, direct: bool):
+    def __init__(self, program: Path, cache: Path, direct: bool, logs="logs"):
         self.program, self.direct = program, direct
         self.programs = cache / "root"
-        self.logs = cache / "logs"
+        self.logs = cache / logs
         self._servers, self._ferrylines, self._sshds = {}, {}, []
 
     def __enter__(self):
