@@ -112,9 +112,21 @@ impl Control {
             Request::Passive(_) if code == 228 => self.withhold(key, code),
             Request::Passive(_) if self.asks_again(key, code) => Treat::AskAgain,
             // The client asked for an active one: nothing but a data connection is a success.
-            Request::Passive(passive) if passive.join.is_some() && (200..400).contains(&code) => {
+            Request::Passive(passive) if passive.join.is_some() => {
+                if !(200..400).contains(&code) {
+                    return Treat::Pass { last: code >= 200 };
+                }
                 let reply = answer(425, "the FTP server offers no passive data connection");
                 self.queue.append(key, reply);
+                Treat::Withheld
+            }
+            // Refused in both forms: the client hears of the one that it asked for.
+            Request::Passive(passive) if !passive.refusal.is_empty() => {
+                if let Some(owed) = self.queue.entry(key)
+                    && let Request::Passive(passive) = &mut owed.request
+                {
+                    owed.out.extend(passive.refusal.take());
+                }
                 Treat::Withheld
             }
             Request::Active(_) if self.names_again(key, code) => Treat::NameAgain,
@@ -161,7 +173,14 @@ impl Control {
         };
         match treat {
             Treat::Pass { .. } => owed.out.push_back(verbatim(line)),
-            Treat::AskAgain | Treat::Dropped | Treat::Withheld => {}
+            Treat::AskAgain => {
+                if let Request::Passive(passive) = &mut owed.request
+                    && !passive.asked_extended
+                {
+                    passive.refusal.push(verbatim(line));
+                }
+            }
+            Treat::Dropped | Treat::Withheld => {}
             Treat::Collect => {
                 if let Request::Passive(passive) = &mut owed.request {
                     passive.reply.push(Bytes::copy_from_slice(line.text()));

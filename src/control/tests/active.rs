@@ -15,7 +15,7 @@ fn a_port_waits_for_its_remote_forward() {
 }
 
 #[test]
-fn an_eprt_waits_for_its_remote_forward() {
+fn q49_an_eprt_waits_for_its_remote_forward() {
     let mut bench = Bench::local();
     bench.client(
         "EPRT |1|127.0.0.1|51213|",
@@ -63,7 +63,7 @@ fn q90_a_remote_forward_that_is_refused_is_a_425() {
 }
 
 #[test]
-fn q77_a_port_that_names_another_host_is_refused() {
+fn q70_q77_a_port_that_names_another_host_is_refused() {
     let mut bench = Bench::local();
     for (line, reason) in [
         (
