@@ -112,3 +112,27 @@ async fn a_client_that_takes_no_replies_is_not_heard_for_ever() {
     ferry.at_rest().await;
     ferry.stop().await;
 }
+
+/// The FTP server sees its control connection end before its data connection is cut, and ends the
+/// latter by itself, in order; that end must not reach the client.
+#[tokio::test]
+async fn a_download_that_ends_with_its_session_is_reset() {
+    let server = ScriptedServer::new()
+        .on("PASV", answer().listen().send(LISTENING))
+        .on("RETR", answer().send("150 here\r\n").partial_data("part"))
+        .start()
+        .await;
+    let ferry = Ferry::to(server.address()).await;
+    for _ in 0..20 {
+        let mut client = ScriptedClient::connect(ferry.v4).await;
+        client.expect("220").await;
+        let data = client.passive().await;
+        client.ask("RETR f", "150").await;
+        client.send_raw("a NUL\0\r\n").await;
+        client.expect("500").await;
+        let read = read_to_end(data).await;
+        assert!(read.is_err(), "{read:?}");
+    }
+    ferry.at_rest().await;
+    ferry.stop().await;
+}

@@ -152,7 +152,7 @@ impl Control {
     /// A PORT or EPRT is to be carried as passive: asks the server for the data connection that is
     /// joined to the client's listener.
     pub(super) fn carry_as_passive(&mut self, key: Key, deliver_to: SocketAddr) {
-        let extended = !self.knowledge.no_epsv;
+        let extended = !self.knowledge.no_epsv || self.epsv_all;
         let Some(owed) = self.queue.entry(key) else {
             return;
         };

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use ferryline_grammar::{Line, Place, ReplyCode, ReplyLine};
 
 use super::{
+    answers::answer,
     event::Notice,
     feat::FeatFilter,
     machine::{Control, verbatim},
@@ -117,6 +118,12 @@ impl Control {
                 {
                     owed.out.extend(passive.refusal.take());
                 }
+                Treat::Withheld
+            }
+            // The client asked for an active one: nothing but a data connection is a success.
+            Request::Passive(passive) if passive.join.is_some() && (200..400).contains(&code) => {
+                let reply = answer(425, "the FTP server offers no passive data connection");
+                self.queue.append(key, reply);
                 Treat::Withheld
             }
             Request::Active(_) if self.names_again(key, code) => Treat::NameAgain,

@@ -107,6 +107,10 @@ pub(super) fn describe(outcome: &Outcome) -> String {
             "the client's side broke after {} bytes to it and {} from it: {error}",
             moved.to_client, moved.to_server
         ),
+        Outcome::Cut(moved, _) => format!(
+            "cut with its session after {} bytes to the client and {} from it",
+            moved.to_client, moved.to_server
+        ),
         Outcome::ServerLost(moved, reason) => format!(
             "cut after {} bytes to the client and {} from it: {reason}; the client's side was reset",
             moved.to_client, moved.to_server

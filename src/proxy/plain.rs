@@ -11,6 +11,9 @@ struct Unwatched;
 impl splice::Watch for Unwatched {
     fn drained(&mut self) {}
     fn progress(&mut self) {}
+    fn cut(&self) -> impl Future<Output = ()> + Send + 'static {
+        std::future::pending()
+    }
 }
 
 /// Serves one connection.

@@ -89,6 +89,7 @@ pub(super) struct Reporter {
     id: ForwardId,
     events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
     drained: bool,
+    cut: CancellationToken,
 }
 
 impl Reporter {
@@ -123,15 +124,23 @@ impl Reporter {
                 self.tell(ForwardEvent::Cut);
             }
             Outcome::ClientLost(_, _, way_to_server) => self.broken(&text, way_to_server).await,
+            Outcome::Cut(_, way_to_server) => {
+                tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
+                self.hold(way_to_server).await;
+            }
         }
     }
 
-    /// The client's side broke, or cannot be reached. To close the way to the server would tell the
-    /// server that the file is complete: it is held until the session has this forward closed, or is
-    /// over itself.
+    /// The client's side broke, or cannot be reached.
     pub(super) async fn broken(self, text: &str, way_to_server: impl Send) {
         self.warn(text);
         self.tell(ForwardEvent::Broken);
+        self.hold(way_to_server).await;
+    }
+
+    /// To close the way to the server would tell the server that the file is complete: it is held
+    /// until the session has this forward closed, or is over itself.
+    async fn hold(&self, way_to_server: impl Send) {
         self.events.closed().await;
         drop(way_to_server);
     }
@@ -145,6 +154,10 @@ impl Watch for Reporter {
 
     fn progress(&mut self) {
         self.tell(ForwardEvent::Progress);
+    }
+
+    fn cut(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.cut.clone().cancelled_owned()
     }
 }
 
@@ -166,6 +179,8 @@ struct Session {
     /// Those that are to close; where the session ends with them, the server's control connection
     /// closes first.
     closing: Vec<Handle>,
+    /// Cuts the clients' sides of all data connections.
+    cut: CancellationToken,
     stopping: bool,
 }
 
@@ -228,6 +243,7 @@ impl Session {
             event_sender,
             forwards: HashMap::new(),
             closing: Vec::new(),
+            cut: CancellationToken::new(),
             stopping: false,
         }
     }
@@ -405,6 +421,9 @@ impl Session {
     /// Writes what is left to write, and closes both sides.
     async fn end(mut self, data: DataAtEnd) {
         if data == DataAtEnd::Abort {
+            // First of all: a server that sees its control connection end will end a download by
+            // itself, in order, and the client would take what it has for the whole file.
+            self.cut.cancel();
             let left = self.forwards.drain().map(|(_, forward)| forward);
             self.closing.extend(left);
         }
@@ -442,6 +461,7 @@ impl Session {
             id,
             events: self.event_sender.clone(),
             drained: false,
+            cut: self.cut.clone(),
         }
     }
 
@@ -456,11 +476,17 @@ impl Session {
         let close = handle.close.clone();
         self.forwards.insert(id, handle);
         let context = Arc::clone(&self.context);
+        let events = self.event_sender.clone();
+        let orphaned = async move {
+            context.abort.cancelled().await;
+            // A session that is not over ends its forwards itself, in the right order.
+            events.closed().await;
+        };
         self.context.tasks.spawn(async move {
             tokio::select! {
                 () = task => {}
                 () = close.cancelled() => {}
-                () = context.abort.cancelled() => {}
+                () = orphaned => {}
             }
         });
     }

@@ -40,6 +40,9 @@ pub(super) enum Outcome {
     /// The client's socket broke. The channel stands, without an end of file, as long as this half
     /// of it lives.
     ClientLost(Moved, io::Error, ChannelReader),
+    /// The session had it cut: the client's socket was reset, unless it had all of its file. The
+    /// channel stands, as above.
+    Cut(Moved, ChannelReader),
     /// The channel or its SSH connection broke; the client's socket was reset.
     ServerLost(Moved, LostReason),
     /// The server takes no more, although the client has more to send; the client's socket was
@@ -60,6 +63,8 @@ pub(super) trait Watch {
     fn drained(&mut self);
     /// Bytes were handed to the client. At most once a second.
     fn progress(&mut self);
+    /// Comes back when the client's side is to be cut.
+    fn cut(&self) -> impl Future<Output = ()> + Send + 'static;
 }
 
 /// Runs a data connection to its end. `stream` must have been prepared by [`socket::data`]: dropped
@@ -75,11 +80,13 @@ pub(super) async fn run(
     let (mut read, mut write) = stream.split();
     let counts = Counts::default();
 
+    let cut = watch.cut();
     let ends = {
         let down = to_client(first, &mut reader, &mut write, &counts.to_client, watch);
         let up = to_server(&mut read, writer, &counts.to_server);
         tokio::pin!(down, up);
-        tokio::select! {
+        let whole = async {
+            tokio::select! {
             down = &mut down => match down {
                 Ok(()) => last_word(up, &counts.to_server).await,
                 Err(broken) => Err(broken),
@@ -94,6 +101,12 @@ pub(super) async fn run(
                     Err(broken) => Err(broken),
                 },
             },
+            }
+        };
+        tokio::select! {
+            biased;
+            () = cut => Err(Broken::Cut),
+            ends = whole => ends,
         }
     };
     let moved = counts.moved();
@@ -106,6 +119,10 @@ pub(super) async fn run(
             }
             Outcome::Complete(moved)
         }
+        Err(Broken::Cut) => {
+            drop(stream);
+            Outcome::Cut(moved, reader)
+        }
         Err(broken) => {
             // Where the client has had its file and the end of it, that must not be cut; where it
             // has had nothing, it was in the middle of sending.
@@ -115,7 +132,7 @@ pub(super) async fn run(
             drop(stream);
             match broken {
                 Broken::Client(error) => Outcome::ClientLost(moved, error, reader),
-                Broken::Refused => Outcome::ServerClosed(moved),
+                Broken::Cut | Broken::Refused => Outcome::ServerClosed(moved),
                 Broken::Server(reason) => Outcome::ServerLost(moved, reason),
             }
         }
@@ -160,6 +177,8 @@ impl Counts {
 /// Why a direction broke.
 enum Broken {
     Client(io::Error),
+    /// By the session.
+    Cut,
     /// The channel was closed in order while the client was still sending.
     Refused,
     Server(LostReason),

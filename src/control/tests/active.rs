@@ -389,6 +389,17 @@ fn an_address_that_the_server_refuses_in_every_form_is_carried_as_passive() {
     );
 }
 
+#[test]
+fn carried_as_passive_a_server_that_offers_nothing_is_no_success() {
+    let mut bench = Bench::greeted(third_host());
+    bench.client("PORT 127,0,0,1,200,13", &["S> EPSV"]);
+    bench.server("500 no EPSV", &["S> PASV"]);
+    bench.server(
+        "202 no PASV",
+        &["C< 425 ferryline: the FTP server offers no passive data connection"],
+    );
+}
+
 fn third_host() -> Settings {
     Settings {
         server_host: "ftp.example".into(),
