@@ -37,7 +37,6 @@ async fn fifty_clients_and_one_that_has_stopped_reading() {
 
 /// With fewer SSH connections than transfers some must share, and nobody with the one that stalls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "fails now and then under load: a lane that has just stalled is shared"]
 async fn fifty_clients_share_a_few_lanes_but_not_that_of_one_that_has_stopped_reading() {
     load(8).await;
 }

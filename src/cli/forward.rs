@@ -106,7 +106,7 @@ async fn forward(
     settings: Settings,
     options: Options,
 ) -> Result<(), Failure> {
-    let stop = signals::stop();
+    let stop = signals::stop().map_err(Failure::failed)?;
     // A port in use is found out before anybody is asked for a password.
     let proxy = Proxy::bind(specs).await.map_err(Failure::failed)?;
     let connected = tokio::select! {

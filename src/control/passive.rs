@@ -75,14 +75,18 @@ impl Control {
         let Some(Request::Passive(passive)) = self.queue.get(key).map(|owed| &owed.request) else {
             return false;
         };
-        // After EPSV ALL the server must be sent no PASV (RFC 2428 §4).
-        passive.asked_extended
-            && !passive.asked_again
-            && !self.epsv_all
-            && (matches!(code, 200..=299) || matches!(code, 500..=599) && code != 530)
+        if passive.asked_again {
+            false
+        } else if passive.asked_extended {
+            // After EPSV ALL the server must be sent no PASV (RFC 2428 §4).
+            !self.epsv_all && (matches!(code, 200..=299 | 500..=529 | 531..=599))
+        } else {
+            // A server reached over IPv6 can name no address in a 227 (Q22).
+            !self.knowledge.no_epsv && matches!(code, 425 | 500 | 501 | 502 | 504 | 522)
+        }
     }
 
-    /// EPSV was refused: asks for the same by PASV.
+    /// The request was refused in one form: asks for the same in the other.
     pub(super) fn ask_again(&mut self, key: Key) {
         let Some(owed) = self.queue.entry(key) else {
             return;
@@ -91,10 +95,15 @@ impl Control {
             return;
         };
         passive.asked_again = true;
-        passive.asked_extended = false;
+        passive.asked_extended = !passive.asked_extended;
+        let line: &[u8] = if passive.asked_extended {
+            b"EPSV\r\n"
+        } else {
+            b"PASV\r\n"
+        };
         self.queue.sent(key);
         self.queue.asked_again();
-        self.send_to_server(Bytes::from_static(b"PASV\r\n"));
+        self.send_to_server(Bytes::from_static(line));
     }
 
     /// Returns whether the forward is a passive request's.
@@ -143,7 +152,7 @@ impl Control {
     /// A PORT or EPRT is to be carried as passive: asks the server for the data connection that is
     /// joined to the client's listener.
     pub(super) fn carry_as_passive(&mut self, key: Key, deliver_to: SocketAddr) {
-        let extended = !self.knowledge.no_epsv;
+        let extended = !self.knowledge.no_epsv || self.epsv_all;
         let Some(owed) = self.queue.entry(key) else {
             return;
         };

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use ferryline_grammar::{Line, Place, ReplyCode, ReplyLine};
 
 use super::{
+    answers::answer,
     event::Notice,
     feat::FeatFilter,
     machine::{Control, verbatim},
@@ -110,6 +111,21 @@ impl Control {
             Request::Passive(_) if passive_code => Treat::Collect,
             Request::Passive(_) if code == 228 => self.withhold(key, code),
             Request::Passive(_) if self.asks_again(key, code) => Treat::AskAgain,
+            // Refused in both forms: the client hears of the one that it asked for.
+            Request::Passive(passive) if !passive.refusal.is_empty() => {
+                if let Some(owed) = self.queue.entry(key)
+                    && let Request::Passive(passive) = &mut owed.request
+                {
+                    owed.out.extend(passive.refusal.take());
+                }
+                Treat::Withheld
+            }
+            // The client asked for an active one: nothing but a data connection is a success.
+            Request::Passive(passive) if passive.join.is_some() && (200..400).contains(&code) => {
+                let reply = answer(425, "the FTP server offers no passive data connection");
+                self.queue.append(key, reply);
+                Treat::Withheld
+            }
             Request::Active(_) if self.names_again(key, code) => Treat::NameAgain,
             Request::Transfer(_) => self.transfer_reply(now, key, code),
             Request::Feat if code == 211 => Treat::Feat(FeatFilter::default()),
@@ -154,7 +170,14 @@ impl Control {
         };
         match treat {
             Treat::Pass { .. } => owed.out.push_back(verbatim(line)),
-            Treat::AskAgain | Treat::Dropped | Treat::Withheld => {}
+            Treat::AskAgain => {
+                if let Request::Passive(passive) = &mut owed.request
+                    && !passive.asked_extended
+                {
+                    passive.refusal.push(verbatim(line));
+                }
+            }
+            Treat::Dropped | Treat::Withheld => {}
             Treat::Collect => {
                 if let Request::Passive(passive) = &mut owed.request {
                     passive.reply.push(Bytes::copy_from_slice(line.text()));

@@ -98,6 +98,8 @@ pub(super) struct Passive {
     pub(super) join: Option<SocketAddr>,
     /// The lines of the server's reply, while it comes in.
     pub(super) reply: Kept,
+    /// What the server answered to PASV, where it was then asked EPSV.
+    pub(super) refusal: Kept,
     /// The answer that names the forward.
     pub(super) answer: Option<Bytes>,
 }
@@ -144,6 +146,7 @@ impl Passive {
             forward: None,
             join: None,
             reply: Kept::default(),
+            refusal: Kept::default(),
             answer: None,
         }
     }

@@ -96,3 +96,14 @@ pub struct Knowledge {
     /// worked.
     pub reply_address_works: bool,
 }
+
+impl Knowledge {
+    /// Adds what another session has learned of the same server meanwhile.
+    pub fn add(&mut self, other: Self) {
+        self.no_epsv |= other.no_epsv;
+        self.no_eprt |= other.no_eprt;
+        self.active_over_ipv6 |= other.active_over_ipv6;
+        self.active_as_passive |= other.active_as_passive;
+        self.reply_address_works |= other.reply_address_works;
+    }
+}

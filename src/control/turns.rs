@@ -78,7 +78,9 @@ impl Queue {
                         owed.out.push_back(last_word.clone());
                     }
                 }
-                Request::Passive(passive) if awaited && (owed.held || passive.asked_again) => {
+                Request::Passive(passive)
+                    if awaited && (owed.held || passive.asked_again || passive.join.is_some()) =>
+                {
                     owed.out.push_back(last_word.clone());
                 }
                 _ => {}

@@ -50,9 +50,6 @@ pub(super) async fn run(
             let outcome = splice::run(stream, channel, first, &mut reporter).await;
             reporter.finish(outcome).await;
         }
-        Err(reason) => {
-            reporter.warn(&reason);
-            reporter.tell(ForwardEvent::Ended);
-        }
+        Err(reason) => reporter.broken(&reason, channel).await,
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::codec::Decoder;
 
 use crate::{
     control::Ending,
-    ssh::{ChannelReader, Received},
+    ssh::{ChannelReader, LostReason, Received},
 };
 
 /// Where bytes come from, with their end told apart from their loss.
@@ -46,7 +46,11 @@ impl Source for ChannelReader {
                 buffer.extend_from_slice(&data);
                 Ok(())
             }
-            Received::Eof | Received::Closed => Err(Ending::Eof),
+            // Some SSH servers close a channel without an end of file when its connection ends. The
+            // SSH connection itself is not lost then, and a reply has its own end.
+            Received::Eof | Received::Closed | Received::Lost(LostReason::Closed) => {
+                Err(Ending::Eof)
+            }
             Received::Lost(_) => Err(Ending::Lost),
         }
     }

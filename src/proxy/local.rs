@@ -97,35 +97,27 @@ pub(super) async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, C
 }
 
 /// The line of the log for the end of a data connection.
-pub(super) fn describe(outcome: &Outcome) -> (bool, String) {
+pub(super) fn describe(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Complete(moved) => (
-            true,
-            format!(
-                "complete, {} bytes to the client, {} to the server",
-                moved.to_client, moved.to_server
-            ),
+        Outcome::Complete(moved) => format!(
+            "complete, {} bytes to the client, {} to the server",
+            moved.to_client, moved.to_server
         ),
-        Outcome::ClientLost(moved, error, _) => (
-            false,
-            format!(
-                "the client's side broke after {} bytes to it and {} from it: {error}",
-                moved.to_client, moved.to_server
-            ),
+        Outcome::ClientLost(moved, error, _) => format!(
+            "the client's side broke after {} bytes to it and {} from it: {error}",
+            moved.to_client, moved.to_server
         ),
-        Outcome::ServerLost(moved, reason) => (
-            false,
-            format!(
-                "cut after {} bytes to the client and {} from it: {reason}; the client's side was reset",
-                moved.to_client, moved.to_server
-            ),
+        Outcome::Cut(moved, _) => format!(
+            "cut with its session after {} bytes to the client and {} from it",
+            moved.to_client, moved.to_server
         ),
-        Outcome::ServerClosed(moved) => (
-            false,
-            format!(
-                "the FTP server closed it after {} bytes from the client, which had more to send",
-                moved.to_server
-            ),
+        Outcome::ServerLost(moved, reason) => format!(
+            "cut after {} bytes to the client and {} from it: {reason}; the client's side was reset",
+            moved.to_client, moved.to_server
+        ),
+        Outcome::ServerClosed(moved) => format!(
+            "the FTP server closed it after {} bytes from the client, which had more to send",
+            moved.to_server
         ),
     }
 }

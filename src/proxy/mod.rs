@@ -133,7 +133,7 @@ impl Proxy {
             );
             abort.cancel();
             // What is left is bounded by the time a last word to a client may take.
-            if tokio::time::timeout(Duration::from_secs(5), tasks.wait())
+            if tokio::time::timeout(Duration::from_secs(8), tasks.wait())
                 .await
                 .is_err()
             {
@@ -172,9 +172,9 @@ impl Context {
     }
 
     fn learn(&self, learned: Knowledge) {
-        *self
-            .knowledge
+        self.knowledge
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = learned;
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(learned);
     }
 }

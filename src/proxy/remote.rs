@@ -54,11 +54,8 @@ pub(super) async fn run(
             let outcome = splice::run(stream, channel, None, &mut reporter).await;
             reporter.finish(outcome).await;
         }
-        Err(reason) => {
-            incoming.reject();
-            reporter.warn(&reason);
-            reporter.tell(ForwardEvent::Ended);
-        }
+        // Refusing the server's connection would end it in order, as if all had been sent.
+        Err(reason) => reporter.broken(&reason, incoming).await,
     }
 }
 

@@ -88,6 +88,8 @@ pub(super) struct Reporter {
     session: u64,
     id: ForwardId,
     events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
+    drained: bool,
+    cut: CancellationToken,
 }
 
 impl Reporter {
@@ -102,37 +104,60 @@ impl Reporter {
 
     /// The data connection has ended so: tells the session, and the log.
     pub(super) async fn finish(self, outcome: Outcome) {
-        let (good, text) = describe(&outcome);
-        if good {
-            tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
-        } else {
-            self.warn(&text);
-        }
+        let text = describe(&outcome);
         match outcome {
-            Outcome::Complete(_) | Outcome::ServerClosed(_) => self.tell(ForwardEvent::Ended),
-            Outcome::ServerLost(..) => self.tell(ForwardEvent::Cut),
-            Outcome::ClientLost(_, _, way_to_server) => {
-                self.tell(ForwardEvent::Broken);
-                // Closing it would tell the server that the file is complete; the session, unless
-                // it is gone, says when.
-                tokio::time::sleep(HELD_OPEN).await;
-                drop(way_to_server);
+            Outcome::Complete(_) => {
+                tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
                 self.tell(ForwardEvent::Ended);
+            }
+            Outcome::ServerClosed(_) => {
+                self.warn(&text);
+                self.tell(ForwardEvent::Ended);
+            }
+            // The client had all of it before.
+            Outcome::ServerLost(..) if self.drained => {
+                tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
+                self.tell(ForwardEvent::Ended);
+            }
+            Outcome::ServerLost(..) => {
+                self.warn(&text);
+                self.tell(ForwardEvent::Cut);
+            }
+            Outcome::ClientLost(_, _, way_to_server) => self.broken(&text, way_to_server).await,
+            Outcome::Cut(_, way_to_server) => {
+                tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
+                self.hold(way_to_server).await;
             }
         }
     }
-}
 
-/// How long the way to the server is held open for a session that may be gone.
-const HELD_OPEN: Duration = Duration::from_secs(10);
+    /// The client's side broke, or cannot be reached.
+    pub(super) async fn broken(self, text: &str, way_to_server: impl Send) {
+        self.warn(text);
+        self.tell(ForwardEvent::Broken);
+        self.hold(way_to_server).await;
+    }
+
+    /// To close the way to the server would tell the server that the file is complete: it is held
+    /// until the session has this forward closed, or is over itself.
+    async fn hold(&self, way_to_server: impl Send) {
+        self.events.closed().await;
+        drop(way_to_server);
+    }
+}
 
 impl Watch for Reporter {
     fn drained(&mut self) {
+        self.drained = true;
         self.tell(ForwardEvent::Drained);
     }
 
     fn progress(&mut self) {
         self.tell(ForwardEvent::Progress);
+    }
+
+    fn cut(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.cut.clone().cancelled_owned()
     }
 }
 
@@ -154,6 +179,8 @@ struct Session {
     /// Those that are to close; where the session ends with them, the server's control connection
     /// closes first.
     closing: Vec<Handle>,
+    /// Cuts the clients' sides of all data connections.
+    cut: CancellationToken,
     stopping: bool,
 }
 
@@ -216,6 +243,7 @@ impl Session {
             event_sender,
             forwards: HashMap::new(),
             closing: Vec::new(),
+            cut: CancellationToken::new(),
             stopping: false,
         }
     }
@@ -287,6 +315,11 @@ impl Session {
     }
 
     async fn next_input(&mut self) -> Input {
+        // A forward's events are older than the replies that speak of it. (What is awaited may yield
+        // to other tasks although there is something to receive.)
+        if let Ok((id, event)) = self.events.try_recv() {
+            return Input::Forward(id, event);
+        }
         let deadline = self.control.poll_timeout();
         let timeout = async {
             match deadline {
@@ -294,7 +327,9 @@ impl Session {
                 None => std::future::pending().await,
             }
         };
-        let read_client = self.control.wants_client() && !self.to_server.is_full();
+        // A client that takes no replies is not heard either: it could ask for more of them.
+        let read_client =
+            self.control.wants_client() && !self.to_server.is_full() && !self.to_client.is_full();
         let read_server = self.control.wants_server() && !self.to_client.is_full();
         let lines = async {
             // Neither side may keep the other from being heard.
@@ -308,7 +343,6 @@ impl Session {
             biased;
             () = self.context.abort.cancelled() => Input::Abort,
             () = self.context.stop.cancelled(), if !self.stopping => Input::Stop,
-            // Before the lines: a forward's events are older than the replies that speak of it.
             Some((id, event)) = self.events.recv() => Input::Forward(id, event),
             written = self.to_client.progress() => match written {
                 Ok(()) => Input::Written,
@@ -387,6 +421,9 @@ impl Session {
     /// Writes what is left to write, and closes both sides.
     async fn end(mut self, data: DataAtEnd) {
         if data == DataAtEnd::Abort {
+            // First of all: a server that sees its control connection end will end a download by
+            // itself, in order, and the client would take what it has for the whole file.
+            self.cut.cancel();
             let left = self.forwards.drain().map(|(_, forward)| forward);
             self.closing.extend(left);
         }
@@ -400,7 +437,11 @@ impl Session {
             tracing::debug!("#{} not all was written to the server", self.number);
         }
         if let Some(writer) = self.to_server.into_sink() {
-            writer.close().await;
+            if self.closing.is_empty() {
+                writer.close().await;
+            } else {
+                writer.close_and_wait(FAREWELL).await;
+            }
         }
         // The channel is not kept for a client that is slow to hang up.
         drop(self.server);
@@ -419,6 +460,8 @@ impl Session {
             session: self.number,
             id,
             events: self.event_sender.clone(),
+            drained: false,
+            cut: self.cut.clone(),
         }
     }
 
@@ -433,11 +476,17 @@ impl Session {
         let close = handle.close.clone();
         self.forwards.insert(id, handle);
         let context = Arc::clone(&self.context);
+        let events = self.event_sender.clone();
+        let orphaned = async move {
+            context.abort.cancelled().await;
+            // A session that is not over ends its forwards itself, in the right order.
+            events.closed().await;
+        };
         self.context.tasks.spawn(async move {
             tokio::select! {
                 () = task => {}
                 () = close.cancelled() => {}
-                () = context.abort.cancelled() => {}
+                () = orphaned => {}
             }
         });
     }

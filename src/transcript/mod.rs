@@ -5,7 +5,7 @@
 //! # Layout
 //!
 //! - `event`: what a line can say, [`Event`]
-//! - `render`, `parse`: the two directions between events and lines
+//! - `render`, `parse`: the two directions between events and lines, [`render()`], [`parse()`]
 //! - `record`: writes a live session, [`Recorder`]
 //! - `replay`: feeds a file to the state machine and compares, [`replay`]
 //! - `rewrite`: takes over what comes out now, [`rewrite`]
@@ -27,6 +27,7 @@ pub use self::{
     event::{Event, Header, Line},
     parse::{ParseError, parse},
     record::{Input, Recorder},
+    render::render,
     replay::{Difference, Replayed, replay},
     rewrite::rewrite,
     show::show,

@@ -131,12 +131,13 @@ fn forward_event(input: &str) -> Parsed<'_, Event> {
         map(named("drained"), |id| (id, ForwardEvent::Drained)),
         map(named("ended"), |id| (id, ForwardEvent::Ended)),
         map(
-            (named("failed"), preceded(space1, reason)),
+            // One blank: the reason's own may follow.
+            (named("failed"), preceded(char(' '), reason)),
             |(id, reason)| (id, ForwardEvent::Failed(reason)),
         ),
         map(named("progress"), |id| (id, ForwardEvent::Progress)),
         map(
-            (named("unreachable"), preceded(space1, reason)),
+            (named("unreachable"), preceded(char(' '), reason)),
             |(id, reason)| (id, ForwardEvent::Unreachable(reason)),
         ),
         map(

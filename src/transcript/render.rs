@@ -10,8 +10,8 @@ use super::{
 };
 use crate::control::{ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, Output, Target};
 
-/// The line that says this; `None` for what is said to the log only.
-pub(super) fn render(at: Option<Duration>, event: &Event) -> Option<String> {
+/// The line that says this, without its end; `None` for what is said to the log only.
+pub fn render(at: Option<Duration>, event: &Event) -> Option<String> {
     let text = match event {
         Event::Client(Frame::Line(line)) => format!("C> {}", escape::line(line)),
         Event::Client(Frame::Negotiation(asked)) => format!("! client-telnet {}", telnet(*asked)),
@@ -26,9 +26,11 @@ pub(super) fn render(at: Option<Duration>, event: &Event) -> Option<String> {
         Event::Stop => "! stop".into(),
         Event::Timeout => "! timeout".into(),
     };
+    // Of an empty line only the sign is left; a blank at the end of any other is written out.
+    let text = text.trim_end();
     Some(match at {
         Some(at) => format!("@{}.{:06} {text}", at.as_secs(), at.subsec_micros()),
-        None => text,
+        None => text.to_owned(),
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ferryline_grammar::{Frame, LineEnd, Negotiation};
 use proptest::prelude::*;
 
-use super::{render::render, *};
+use super::*;
 use crate::control::{
     ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Output, Target,
 };
@@ -134,7 +134,7 @@ fn line_ends_and_odd_bytes_are_written_out() {
             line(b"CWD \\\xe9\r", LineEnd::CrLf),
             "C> CWD \\\\\\xe9\\x0d",
         ),
-        (line(b"", LineEnd::CrLf), "C> "),
+        (line(b"", LineEnd::CrLf), "C>"),
     ] {
         assert_eq!(render(None, &Event::Client(frame.clone())).unwrap(), text);
         let parsed = parse(&format!("{text}\n")).unwrap();

@@ -49,9 +49,12 @@ class Client:
     """One client. Each of `list_folder`, `upload`, `download` is one run of the program, one log-in, any number of files."""
 
     name = "client"
+    # Debian's package that the program is from, where it is one that the suite unpacks.
+    package = None
     # The modes this client can be told, and why it cannot be told the others.
     can = tuple(MODES)
     cannot = ""
+    actions = ("list", "upload", "download")
     # Modes that work through ferryline only.
     healed = ()
     # Matches a command in the client's own log.
@@ -113,6 +116,7 @@ class Curl(Client):
 
 class Lftp(Client):
     name = "lftp"
+    package = "lftp"
     can = ("PASV", "EPSV", "PORT", "EPSV6", "EPRT6")
     cannot = "lftp sends EPRT over IPv6 only"
     # It names `::` as its address, which vsftpd refuses; ferryline knows that the client means itself.
@@ -162,6 +166,7 @@ class LftpTls(Lftp):
 
 class Tnftp(Client):
     name = "tnftp"
+    package = "tnftp"
 
     def script(self, target, *commands):
         # EPSV and EPRT come first over IPv4 too; "epsv4" turns both off there.

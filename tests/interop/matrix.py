@@ -1,26 +1,27 @@
 """The matrix: each client with each server in each mode, to list, to upload and to download, byte for byte."""
 
 from clients import CLIENTS, MODES
+from further_clients import FURTHER_CLIENTS
+from further_servers import FURTHER_SERVERS
 from netns import has_ipv6
 from servers import PureFtpd, Vsftpd, VsftpdDualStack
 from stage import SIZES, Failed
 
-SERVERS = (Vsftpd, VsftpdDualStack, PureFtpd)
-ACTIONS = ("list", "upload", "download")
+SERVERS = (Vsftpd, VsftpdDualStack, PureFtpd, *FURTHER_SERVERS)
 
 
 def cells(direct):
     """The names of all cells, `client/server/mode/action`, each with what plays it."""
     six = has_ipv6()
-    for client in CLIENTS:
+    for client in (*CLIENTS, *FURTHER_CLIENTS):
         for server in SERVERS:
             for mode in client.can:
-                if mode.endswith("6") and not six:
+                if mode.endswith("6") and not six or (client.name, mode) in server.beyond:
                     continue
                 # Without ferryline, ::1 is served by the server that listens there only.
                 if direct and (mode in client.healed or mode.endswith("6") and server is not VsftpdDualStack):
                     continue
-                for action in ACTIONS:
+                for action in client.actions:
                     yield (
                         f"{client.name}/{server.name}/{mode}/{action}",
                         lambda stage, name, words=(client, server, mode, action): play(stage, name, *words),
@@ -29,7 +30,7 @@ def cells(direct):
 
 def legend(direct):
     """Why some combinations are not among the cells."""
-    lines = [client.cannot for client in CLIENTS if client.cannot]
+    lines = [client.cannot for client in (*CLIENTS, *FURTHER_CLIENTS) if client.cannot]
     if not has_ipv6():
         lines.append("this machine has no ::1: the modes over IPv6 are left out")
     elif direct:

@@ -43,10 +43,10 @@ class Report:
         if not rows:
             return
         heads = [(server, action) for server, actions in columns.items() for action in actions]
-        print(f"\n{'client':10}{'mode':8}" + "".join(f"{server:30}" for server in columns))
-        print(" " * 18 + "".join(f"{action:10}" for _, action in heads))
+        print(f"\n{'client':14}{'mode':8}" + "".join(f"{server:30}" for server in columns))
+        print(" " * 22 + "".join(f"{action:10}" for _, action in heads))
         for (client, mode), marks in rows.items():
-            print(f"{client:10}{mode:8}" + "".join(f"{marks.get(head, '-'):10}" for head in heads))
+            print(f"{client:14}{mode:8}" + "".join(f"{marks.get(head, '-'):10}" for head in heads))
         print(*(f"-  {line}" for line in legend), sep="\n")
 
     def _print_named(self):

@@ -17,6 +17,8 @@ PASSWORD_HASH = "$6$ferryline$AFYcS5qi/W5V8Y/TbV5DhLqbcU9jy1qSsl5AGE98UjUlB0cPPh
 
 DATA_VERBS = ("PASV", "EPSV", "PORT", "EPRT")
 
+PAM = "auth required pam_unix.so\naccount required pam_permit.so\nsession required pam_permit.so\n"
+
 # Bound over /etc inside the namespaces only. `sshd` and `nobody` are the accounts that the servers drop to.
 ETC = {
     "passwd": f"""root:x:0:0:root:/root:/bin/sh
@@ -29,7 +31,8 @@ ftp:x:47109:65534:ftp:/nonexistent:/usr/sbin/nologin
     "shadow": f"root:*:19000:0:99999:7:::\nsshd:!:19000::::::\nnobody:*:19000::::::\nftp:*:19000::::::\n"
     f"{USER}:{PASSWORD_HASH}:19000:0:99999:7:::\n",
     "hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost\n",
-    "pam.d/vsftpd": "auth required pam_unix.so\naccount required pam_permit.so\nsession required pam_permit.so\n",
+    "pam.d/vsftpd": PAM,
+    "pam.d/ftp": "auth sufficient pam_ftp.so\n" + PAM,
 }
 
 
@@ -52,8 +55,13 @@ class Server:
     """Something that listens. `host` and `port` are what ferryline's `-L` names; `listens` what to wait for."""
 
     name = "server"
+    # Debian's package that the program is from, where the suite says so.
+    package = None
     host = "localhost"
     listens = "127.0.0.1"
+    usual_port = 2121
+    # Clients that cannot be told a mode with this server, with the mode.
+    beyond = ()
 
     def __init__(self, place: Place, port: int):
         self.place, self.port = place, port
@@ -88,6 +96,7 @@ class Vsftpd(Server):
     """vsftpd 3 on 127.0.0.1: local users through a PAM service of its own, every command logged."""
 
     name = "vsftpd"
+    package = "vsftpd"
     extra = "listen=YES\nlisten_address=127.0.0.1\n"
 
     def command(self):
@@ -137,6 +146,7 @@ class VsftpdDualStack(Vsftpd):
     """vsftpd on every address of both families. `localhost` reaches it over ::1, where its PASV cannot name one."""
 
     name = "vsftpd6"
+    usual_port = 2122
     listens = "::1"
     extra = "listen=NO\nlisten_ipv6=YES\n"
 
@@ -145,6 +155,7 @@ class VsftpdFar(Vsftpd):
     """vsftpd on the third host, reached through the SSH host."""
 
     name = "vsftpd-far"
+    usual_port = 21
 
     def __init__(self, place, port, address):
         super().__init__(place, port)
@@ -156,6 +167,8 @@ class PureFtpd(Server):
     """pure-ftpd on 127.0.0.1, with a virtual user from a database of its own."""
 
     name = "pure-ftpd"
+    package = "pure-ftpd"
+    usual_port = 2123
 
     def command(self):
         passwords = self.place.scratch / "pure.passwd"

@@ -11,7 +11,7 @@ from clients import MODES, Target
 from ferryline import Ferryline, Tunnel
 from netns import Network, is_running
 from process import checked
-from servers import UID, Place, PureFtpd, Sshd, Vsftpd, VsftpdDualStack, VsftpdFar, etc_files
+from servers import UID, Place, Sshd, VsftpdFar, etc_files
 
 # One file of each kind of size; the last ones hold every byte value, line ends and Telnet's IAC among them.
 SIZES = {"empty.bin": 0, "one.bin": 1, "middle.bin": 300_000, "big.bin": 5 * 1024 * 1024 + 7}
@@ -31,10 +31,10 @@ class Failed(Exception):
 
 
 class Stage:
-    def __init__(self, program: Path, cache: Path, direct: bool):
+    def __init__(self, program: Path, cache: Path, direct: bool, logs="logs"):
         self.program, self.direct = program, direct
         self.programs = cache / "root"
-        self.logs = cache / "logs"
+        self.logs = cache / logs
         self._servers, self._ferrylines, self._sshds = {}, {}, []
 
     def __enter__(self):
@@ -76,9 +76,8 @@ class Stage:
                 self.home,
                 self.network.far if far else self.network.site,
             )
-            port = {Vsftpd: 2121, VsftpdDualStack: 2122, PureFtpd: 2123, VsftpdFar: 21}.get(kind, 2124)
             arguments = (self.network.far_address,) if far else ()
-            self._servers[kind.name] = kind(place, port, *arguments).start()
+            self._servers[kind.name] = kind(place, kind.usual_port, *arguments).start()
         return self._servers[kind.name]
 
     def sshd(self, name="sshd", options=(), port=SSH_PORT):

@@ -15,7 +15,7 @@ fn a_port_waits_for_its_remote_forward() {
 }
 
 #[test]
-fn an_eprt_waits_for_its_remote_forward() {
+fn q49_an_eprt_waits_for_its_remote_forward() {
     let mut bench = Bench::local();
     bench.client(
         "EPRT |1|127.0.0.1|51213|",
@@ -63,7 +63,7 @@ fn q90_a_remote_forward_that_is_refused_is_a_425() {
 }
 
 #[test]
-fn q77_a_port_that_names_another_host_is_refused() {
+fn q70_q77_a_port_that_names_another_host_is_refused() {
     let mut bench = Bench::local();
     for (line, reason) in [
         (
@@ -386,6 +386,17 @@ fn an_address_that_the_server_refuses_in_every_form_is_carried_as_passive() {
         3,
         "the SSH server could not connect",
         &["C< 425 ferryline: the SSH server could not connect"],
+    );
+}
+
+#[test]
+fn carried_as_passive_a_server_that_offers_nothing_is_no_success() {
+    let mut bench = Bench::greeted(third_host());
+    bench.client("PORT 127,0,0,1,200,13", &["S> EPSV"]);
+    bench.server("500 no EPSV", &["S> PASV"]);
+    bench.server(
+        "202 no PASV",
+        &["C< 425 ferryline: the FTP server offers no passive data connection"],
     );
 }
 

@@ -230,3 +230,41 @@ fn telnet_options_are_not_refused_for_ever() {
     }
     assert_eq!(refused, 255);
 }
+
+#[test]
+fn q57_a_listener_that_nobody_used_goes_with_the_session() {
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+    bench.ready(
+        1,
+        "127.0.0.1:51213",
+        &["C< 227 Entering Passive Mode (127,0,0,1,200,13)."],
+    );
+    bench.client("QUIT", &["S> QUIT"]);
+    bench.server("221 bye", &["C< 221 bye"]);
+    bench.server_ended(Ending::Eof, &["! close 1", "! end"]);
+}
+
+#[test]
+fn q68_the_220_to_host_is_no_greeting() {
+    let mut bench = Bench::local();
+    bench.client("HOST ftp.example", &["S> HOST ftp.example"]);
+    bench.client("AUTH TLS", &[]);
+    bench.server(
+        "220 ftp.example",
+        &[
+            "C< 220 ftp.example",
+            "C< 502 ferryline: AUTH is refused: this connection is already inside SSH",
+        ],
+    );
+}
+
+#[test]
+fn q75_sessions_share_nothing_but_what_is_known_of_the_server() {
+    let (mut one, mut other) = (Bench::local(), Bench::local());
+    one.client("PASV", &["S> PASV"]);
+    other.client("PASV", &["S> PASV"]);
+    other.server("227 =10,0,0,9,156,65", &["! local 1 localhost:40001"]);
+    one.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+}

@@ -444,3 +444,27 @@ fn q24_a_transfer_over_a_data_connection_that_leads_nowhere_is_not_asked_for() {
     bench.passive_connected(2);
     bench.client("RETR f", &["S> RETR f"]);
 }
+
+#[test]
+fn q56_a_client_may_connect_before_or_after_the_150() {
+    for early in [true, false] {
+        let mut bench = Bench::local();
+        bench.client("PASV", &["S> PASV"]);
+        bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+        bench.ready(
+            1,
+            "127.0.0.1:51213",
+            &["C< 227 Entering Passive Mode (127,0,0,1,200,13)."],
+        );
+        if early {
+            bench.connected(1);
+        }
+        bench.client("RETR f", &["S> RETR f"]);
+        bench.server("150 here it comes", &["C< 150 here it comes"]);
+        if !early {
+            bench.connected(1);
+        }
+        bench.server("226 done", &[]);
+        bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::world::{Stage, Tape, World};
+use super::world::{Kind, Stage, Tape, World};
 use crate::control::{Ending, ForwardEvent, ForwardId, tests::bench::settings};
 
 /// What goes in next.
@@ -140,6 +140,9 @@ fn happen(world: &mut World, which: u16, what: u8) {
     match (world.forwards[&id].stage, what) {
         (Stage::Asked, 0) => world.lose(id, ForwardEvent::Failed("no\r\nway".into())),
         (Stage::Ready, 0) => world.lose(id, ForwardEvent::Ended),
+        (Stage::Claimed, 1) if world.forwards[&id].kind == Kind::Local => {
+            world.lose(id, ForwardEvent::Unreachable("no\r\nway".into()));
+        }
         (Stage::Claimed | Stage::Connected | Stage::Drained, 0) => {
             world.lose(id, ForwardEvent::Ended);
         }

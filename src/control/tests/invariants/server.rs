@@ -7,7 +7,7 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::world::{SERVER_ADDRESS, SERVER_PORTS, Stage, Tape, World, port_of};
+use super::world::{Kind, SERVER_ADDRESS, SERVER_PORTS, Stage, Tape, World, port_of};
 use crate::control::ForwardId;
 
 /// How a server is.
@@ -197,8 +197,9 @@ impl Server {
     }
 
     /// It owes an answer, and nothing keeps it from giving it.
-    pub(super) fn is_slow(&self) -> bool {
-        self.running.is_none() && !self.commands.is_empty() || !self.wire.is_empty()
+    pub(super) fn is_slow(&self, world: &World) -> bool {
+        let unread = self.read < world.to_server.len();
+        self.running.is_none() && (unread || !self.commands.is_empty()) || !self.wire.is_empty()
     }
 
     /// The way of the running transfer.
@@ -229,12 +230,24 @@ impl Server {
         }
         match stage {
             Stage::Asked | Stage::Claimed => false,
-            Stage::Ready => match way.filter(|id| world.forwards[id].remote) {
-                Some(id) => {
+            Stage::Ready => match way.map(|id| (id, world.forwards[&id].kind)) {
+                Some((id, Kind::Remote)) => {
                     world.advance(id);
                     true
                 }
-                None => false,
+                // It has its connection; the client's comes later.
+                Some((_, Kind::Joined(_))) if !running.said_preliminary => {
+                    running.seen = true;
+                    running.said_preliminary = true;
+                    let line = format!("150 here it comes {}", running.tag);
+                    self.pass(&line);
+                    true
+                }
+                Some((_, Kind::Joined(_))) if tape.choose(2) == Some(0) => {
+                    self.end_transfer("226 done", world.now);
+                    true
+                }
+                _ => false,
             },
             Stage::Connected | Stage::Drained if !running.said_preliminary => {
                 running.seen = true;
@@ -291,7 +304,7 @@ pub(super) fn forward_of(world: &World, port: u16) -> Option<ForwardId> {
         .forwards
         .iter()
         .find(|(_, f)| {
-            if f.remote {
+            if f.kind == Kind::Remote {
                 f.port == port
             } else {
                 f.server_port == port

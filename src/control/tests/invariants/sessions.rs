@@ -7,11 +7,9 @@ use proptest::prelude::*;
 use super::{
     client::{Ask, Client, scripts},
     server::{Profile, Server, forward_of, profiles},
-    world::{Stage, Tape, World},
+    world::{Kind, Stage, Tape, World},
 };
-use crate::control::{
-    ActiveMode, DataAtEnd, Ending, ForwardEvent, ForwardId, Settings, tests::bench::settings,
-};
+use crate::control::{DataAtEnd, Ending, ForwardEvent, ForwardId, tests::bench::settings};
 
 struct Session {
     world: World,
@@ -26,11 +24,7 @@ struct Session {
 impl Session {
     fn new(script: Vec<Ask>, window: usize, profile: Profile, tape: Vec<u16>) -> Self {
         Self {
-            // The server of these sessions connects to remote forwards.
-            world: World::new(Settings {
-                active: ActiveMode::Remote,
-                ..settings()
-            }),
+            world: World::new(settings()),
             aborts: script.contains(&Ask::Abor) || script.contains(&Ask::ModeB),
             client: Client::new(script, window),
             server: Server::new(profile),
@@ -56,7 +50,7 @@ impl Session {
                         self.lose(id);
                     }
                 }
-                _ if self.server.is_slow() => {}
+                _ if self.server.is_slow(&self.world) => {}
                 _ => {
                     let seconds = self.tape.choose(4).unwrap_or(0);
                     self.world.wait(Duration::from_secs(seconds as u64));
@@ -119,20 +113,24 @@ impl Session {
         let forward = &self.world.forwards[&id];
         let may = match forward.stage {
             Stage::Asked | Stage::Claimed | Stage::Drained => true,
-            // The server connects to a remote one.
-            Stage::Ready => !forward.remote && forward.told && connect,
-            // It has sent all.
-            Stage::Connected => self
-                .server
-                .finished
-                .values()
-                .any(|(port, _)| forward_of(&self.world, *port) == Some(id)),
+            Stage::Ready => match forward.kind {
+                Kind::Joined(_) => forward.told || self.has_sent_all(id),
+                Kind::Local => forward.told && connect,
+                // The server connects to it.
+                Kind::Remote => false,
+            },
+            Stage::Connected => self.has_sent_all(id),
             Stage::Gone | Stage::Closed => false,
         };
         if may && self.world.ended.is_none() {
             self.world.advance(id);
         }
         may && self.world.ended.is_none()
+    }
+
+    fn has_sent_all(&self, id: ForwardId) -> bool {
+        let mut finished = self.server.finished.values();
+        finished.any(|(port, _)| forward_of(&self.world, *port) == Some(id))
     }
 
     fn lose(&mut self, id: ForwardId) {

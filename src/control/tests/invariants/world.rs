@@ -61,13 +61,21 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) struct Forward {
     pub(super) stage: Stage,
-    pub(super) remote: bool,
-    /// Where the data connection of a local forward goes.
+    pub(super) kind: Kind,
+    /// Where the data connection of a local or joined forward goes.
     pub(super) server_port: u16,
     /// The port that it listens on, once it is ready.
     pub(super) port: u16,
-    /// The peer has been told of it.
+    /// The peer has been told of it; the driver, of a joined one, that its transfer has begun.
     pub(super) told: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// With the port of the client's listener.
+    Joined(u16),
+    Local,
+    Remote,
 }
 
 pub(super) struct World {
@@ -186,12 +194,11 @@ impl World {
         let port = self.next_port;
         self.next_port += 1;
         let forward = self.forwards.get_mut(&id).unwrap();
-        forward.port = port
-            + if forward.remote {
-                REMOTE_PORTS
-            } else {
-                LOCAL_PORTS
-            };
+        forward.port = match forward.kind {
+            Kind::Joined(listener) => listener,
+            Kind::Local => LOCAL_PORTS + port,
+            Kind::Remote => REMOTE_PORTS + port,
+        };
         forward.stage = Stage::Ready;
         let address = SocketAddr::from(([127, 0, 0, 1], forward.port));
         self.event(id, ForwardEvent::Ready(address));
@@ -289,30 +296,23 @@ impl World {
                 assert!(!self.finished_server);
                 self.finished_server = true;
             }
-            Output::Join(id) => {
-                let stage = self.forwards.get(&id).map(|forward| forward.stage);
-                assert!(
-                    !matches!(stage, None | Some(Stage::Gone | Stage::Closed)),
-                    "join of forward {id}, which is {stage:?}"
-                );
-            }
             Output::Learned(_) | Output::Notice(_) => {}
-            Output::OpenJoined {
-                id,
-                targets,
-                deliver_to,
-            } => {
-                assert_eq!(targets.len(), 1, "{targets:?}");
-                assert!(deliver_to.ip().is_loopback() && deliver_to.port() >= 1024);
-                self.opened(id, true, 0);
-            }
             Output::OpenLocal { id, targets } => {
                 let [target] = targets.as_slice() else {
                     panic!("{targets:?}");
                 };
                 assert_eq!(target.host, "localhost");
-                self.opened(id, false, target.port);
+                self.opened(id, Kind::Local, target.port);
             }
+            Output::OpenJoined {
+                id,
+                targets,
+                deliver_to,
+            } => {
+                assert!(deliver_to.ip().is_loopback() && deliver_to.port() >= 1024);
+                self.opened(id, Kind::Joined(deliver_to.port()), targets[0].port);
+            }
+            Output::Join(id) => self.forwards.get_mut(&id).unwrap().told = true,
             Output::OpenRemote {
                 id,
                 bind,
@@ -320,7 +320,7 @@ impl World {
             } => {
                 assert!(bind.is_loopback(), "{bind}");
                 assert!(deliver_to.ip().is_loopback() && deliver_to.port() >= 1024);
-                self.opened(id, true, 0);
+                self.opened(id, Kind::Remote, 0);
             }
             Output::ToClient(bytes) => {
                 self.check_to_client(&bytes);
@@ -333,10 +333,10 @@ impl World {
         }
     }
 
-    fn opened(&mut self, id: ForwardId, remote: bool, server_port: u16) {
+    fn opened(&mut self, id: ForwardId, kind: Kind, server_port: u16) {
         let forward = Forward {
             stage: Stage::Asked,
-            remote,
+            kind,
             server_port,
             port: 0,
             told: false,
@@ -379,7 +379,7 @@ impl World {
         let forward = self
             .forwards
             .values_mut()
-            .find(|forward| forward.port == port && !forward.remote)
+            .find(|forward| forward.port == port && forward.kind == Kind::Local)
             .unwrap_or_else(|| panic!("{text:?} names no local forward"));
         assert_ne!(forward.stage, Stage::Asked, "{text:?}");
         forward.told = true;
@@ -395,7 +395,7 @@ impl World {
         let forward = self
             .forwards
             .values_mut()
-            .find(|forward| forward.port == port && forward.remote)
+            .find(|forward| forward.port == port && forward.kind == Kind::Remote)
             .unwrap_or_else(|| panic!("{text:?} names no remote forward"));
         assert!(
             !matches!(forward.stage, Stage::Asked | Stage::Gone | Stage::Closed),
