@@ -95,12 +95,12 @@ impl Model {
     }
 
     /// The client has sent this line.
-    pub fn from_client(&mut self, line: &Line) {
+    pub fn client_said(&mut self, line: &Line) {
         self.client_lines.insert(line.clone().into_bytes());
     }
 
     /// The server has sent this line.
-    pub fn from_server(&mut self, line: &Line) {
+    pub fn server_said(&mut self, line: &Line) {
         self.server_lines.insert(line.clone().into_bytes());
     }
 
@@ -174,8 +174,8 @@ impl Model {
                 assert!(deliver_to.port() >= 1024);
                 self.opened(*id, Way::Remote, SocketAddr::new(*bind, 0));
             }
-            Output::ToClient(bytes) => self.to_client(bytes),
-            Output::ToServer(bytes) => self.to_server(bytes),
+            Output::ToClient(bytes) => self.told_client(bytes),
+            Output::ToServer(bytes) => self.told_server(bytes),
         }
         self.outputs.push(output);
         // Each input has a few consequences at most, however long they were held back.
@@ -222,7 +222,7 @@ impl Model {
         }
     }
 
-    fn to_client(&mut self, bytes: &Bytes) {
+    fn told_client(&mut self, bytes: &Bytes) {
         self.said += bytes.len();
         let own = bytes.len() >= 4 && bytes[4..].starts_with(b"ferryline: ")
             || is_refusal(bytes)
@@ -252,7 +252,7 @@ impl Model {
         }
     }
 
-    fn to_server(&mut self, bytes: &Bytes) {
+    fn told_server(&mut self, bytes: &Bytes) {
         self.said += bytes.len();
         let own = is_refusal(bytes) || [&b"PASV\r\n"[..], b"EPSV\r\n"].contains(&&bytes[..]);
         let text = bytes.strip_suffix(b"\r\n");

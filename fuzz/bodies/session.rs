@@ -150,7 +150,7 @@ impl Session {
                 match said {
                     Ok(frame) => {
                         if let Frame::Line(line) = &frame {
-                            self.model.from_client(line);
+                            self.model.client_said(line);
                         }
                         self.control.client(self.now, frame);
                     }
@@ -166,7 +166,7 @@ impl Session {
                 match said {
                     Ok(frame) => {
                         if let Frame::Line(line) = &frame {
-                            self.model.from_server(line);
+                            self.model.server_said(line);
                         }
                         self.control.server(self.now, frame);
                     }

@@ -137,7 +137,7 @@ fn forward_event(input: &str) -> Parsed<'_, Event> {
         ),
         map(named("progress"), |id| (id, ForwardEvent::Progress)),
         map(
-            (named("unreachable"), preceded(space1, reason)),
+            (named("unreachable"), preceded(char(' '), reason)),
             |(id, reason)| (id, ForwardEvent::Unreachable(reason)),
         ),
         map(

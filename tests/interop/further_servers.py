@@ -56,6 +56,9 @@ class PyFtpdlib(Server):
     package = "python3-pyftpdlib"
     usual_port = 2125
     banner = "pyftpdlib ready."
+    # wget ends a session by closing and begins the next at once. Where the new connection comes first, as it may over
+    # another way, this server never reads from it (so without ferryline too).
+    beyond = tuple(("wget", mode) for mode in ("PASV", "PORT", "EPSV6", "EPRT6"))
     without = ()
 
     def command(self):
