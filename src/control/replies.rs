@@ -54,6 +54,7 @@ impl Control {
         if self.framing.open().is_some_and(|open| !is_passive(open))
             && begins_passive(line.text())
             && self.queue.passive_sent()
+            && !self.answers_passive()
         {
             self.framing.command_sent();
         }
@@ -77,6 +78,16 @@ impl Control {
                 self.queue.append(key, verbatim(&line));
             }
         }
+    }
+
+    /// Whether the reply that is coming in is a passive request's own.
+    fn answers_passive(&self) -> bool {
+        let Route::To { key, .. } = &self.route else {
+            return false;
+        };
+        self.queue
+            .get(*key)
+            .is_some_and(|owed| matches!(owed.request, Request::Passive(_)))
     }
 
     /// A command went out while a reply is open. Some servers leave a refusal open (Q29): then the
