@@ -149,8 +149,16 @@ fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::new(a, b, c, d))
 }
 
+/// An IPv6 address, with a zone of any printable characters or without (RFC 4007 §11.2).
 fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
-    let address = text.split(|byte| *byte == b'%').next()?;
+    let mut parts = text.splitn(2, |byte| *byte == b'%');
+    let address = parts.next()?;
+    if !parts
+        .next()
+        .is_none_or(|zone| zone.iter().all(u8::is_ascii_graphic))
+    {
+        return None;
+    }
     std::str::from_utf8(address).ok()?.parse().ok()
 }
 

@@ -6,19 +6,21 @@ use nom::Parser;
 use nom::combinator::all_consuming;
 
 use crate::lexical::{octet, trim};
+use crate::mask::masked;
 use crate::telnet::IAC;
 use crate::verb::Verb;
 
 /// A command line, taken apart; what the argument means hangs on the verb.
 ///
-/// Its `Debug` hides what PASS, ACCT and ADAT carry (Q88).
+/// Its `Debug` hides what [`masked`] hides (Q88).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Command<'a> {
     /// What it asks for.
     pub verb: Verb,
     /// The verb as the client typed it.
     pub keyword: &'a [u8],
-    /// All that follows the one byte behind the verb; further blanks belong to it (RFC 2640 §3.1).
+    /// All that follows the one white space (a CR with its NUL) behind the verb; further blanks belong
+    /// to it (RFC 2640 §3.1).
     pub argument: &'a [u8],
 }
 
@@ -29,26 +31,29 @@ impl<'a> Command<'a> {
     /// a line for the command it resembles, so it must not pass as an unknown one. So is an IAC, which is
     /// left there where the byte that followed it was sent urgent and got lost (Q58).
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        let start = text
-            .iter()
-            .position(|byte| !is_space(*byte) && *byte != IAC)?;
-        let (_, text) = text.split_at_checked(start)?;
+        let (_, text) = text.split_at_checked(junk(text))?;
         let end = text.iter().position(|byte| is_space(*byte));
         let (keyword, rest) = text.split_at_checked(end.unwrap_or(text.len()))?;
+        if keyword.is_empty() {
+            return None;
+        }
+        let argument = match rest {
+            [b'\r', 0, argument @ ..] | [_, argument @ ..] => argument,
+            [] => rest,
+        };
         Some(Self {
             verb: Verb::from_keyword(keyword),
             keyword,
-            argument: rest.get(1..).unwrap_or_default(),
+            argument,
         })
     }
 }
 
 impl fmt::Debug for Command<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let argument = match self.verb.carries_secret() {
-            true => &b"****"[..],
-            false => self.argument,
-        };
+        let whole = [self.keyword, b" ", self.argument].concat();
+        let shown = masked(&whole);
+        let argument = shown.get(self.keyword.len() + 1..).unwrap_or_default();
         f.debug_struct("Command")
             .field("verb", &self.verb)
             .field(
@@ -88,6 +93,14 @@ impl EpsvArgument {
             Err(_) => Self::Other,
         }
     }
+}
+
+/// How many bytes stand before the verb.
+pub(crate) fn junk(text: &[u8]) -> usize {
+    let junk = text
+        .iter()
+        .take_while(|byte| is_space(**byte) || **byte == IAC);
+    junk.count()
 }
 
 /// What C's `isspace` and the ends of C strings are: some server ends a word there.

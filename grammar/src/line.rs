@@ -4,11 +4,11 @@ use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::command::Command;
+use crate::mask::masked;
 
 /// One line, its end included, exactly as it is to be passed on. Cheap to clone.
 ///
-/// Its `Debug` is printable ASCII on one line and hides what PASS, ACCT and ADAT carry (Q88).
+/// Its `Debug` is printable ASCII on one line and shows what [`masked`] shows (Q88).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Line {
     /// Text and end.
@@ -59,12 +59,8 @@ impl Line {
 
 impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Command::parse(self.text()) {
-            Some(command) if command.verb.carries_secret() => {
-                write!(f, "Line(\"{} ****\")", command.verb.name())
-            }
-            _ => write!(f, "Line(\"{}\")", self.whole.escape_ascii()),
-        }
+        let (text, end) = (masked(self.text()), self.end.as_bytes());
+        write!(f, "Line(\"{}{}\")", text.escape_ascii(), end.escape_ascii())
     }
 }
 
@@ -118,6 +114,9 @@ mod tests {
             " pass hunter2",
             "PASS\thunter2",
             "Acct hunter2",
+            "NOOP\rPASS hunter2",
+            "PASS x\rhunter2",
+            "USER me:hunter2@host",
         ] {
             let shown = format!("{:?}", Line::new(secret));
             assert!(

@@ -2,63 +2,53 @@
 
 use std::borrow::Cow;
 
-use crate::{command::Command, verb::Verb};
+use crate::{
+    command::{Command, junk},
+    verb::Verb,
+};
 
 const STARS: &[u8] = b"****";
 
 /// The command with what is secret in it replaced by `****`: all that PASS, ACCT and ADAT carry,
 /// the password in `USER name:password@host`, and either behind a bare CR, where some servers
-/// begin a new command. Goes by the parsed verb, so that no spelling of it escapes.
+/// begin a new command. A secret may hold a CR itself, so nothing behind one is shown. Goes by the
+/// parsed verb, so that no spelling of it escapes.
 pub fn masked(text: &[u8]) -> Cow<'_, [u8]> {
-    let mut shown = Vec::with_capacity(text.len());
-    let mut changed = false;
-    for (index, part) in text.split(|&byte| byte == b'\r').enumerate() {
-        if index > 0 {
-            shown.push(b'\r');
+    let mut rest = text;
+    while let Some(command) = Command::parse(rest) {
+        let behind_keyword = junk(rest) + command.keyword.len();
+        if let Some(shown) = masked_argument(&command) {
+            let before = text.len() - rest.len() + behind_keyword;
+            let before = text.get(..before).unwrap_or_default();
+            return Cow::Owned([before, b" ", &shown].concat());
         }
-        match masked_part(part) {
-            Some(masked) => {
-                changed = true;
-                shown.extend_from_slice(&masked);
-            }
-            None => shown.extend_from_slice(part),
-        }
+        let behind = rest.get(behind_keyword..).unwrap_or_default();
+        let Some(end) = behind.iter().position(|&byte| byte == b'\r') else {
+            break;
+        };
+        rest = behind.get(end + 1..).unwrap_or_default();
     }
-    if changed {
-        Cow::Owned(shown)
-    } else {
-        Cow::Borrowed(text)
-    }
+    Cow::Borrowed(text)
 }
 
-fn masked_part(part: &[u8]) -> Option<Vec<u8>> {
-    let (nul, part) = match part.strip_prefix(b"\0") {
-        Some(rest) => (true, rest),
-        None => (false, part),
-    };
-    let command = Command::parse(part)?;
-    let mut shown = Vec::new();
-    if nul {
-        shown.push(0);
-    }
-    shown.extend_from_slice(command.keyword);
-    shown.push(b' ');
+/// What is to be shown in place of the argument and all behind it, if it holds a secret.
+fn masked_argument(command: &Command<'_>) -> Option<Vec<u8>> {
     if command.verb.carries_secret() {
-        shown.extend_from_slice(STARS);
-        return Some(shown);
+        return Some(STARS.to_vec());
     }
     if command.verb != Verb::User {
         return None;
     }
     let colon = command.argument.iter().position(|&byte| byte == b':')?;
     let at = command.argument.iter().rposition(|&byte| byte == b'@')?;
-    let name = command.argument.get(..=colon)?;
     // Behind the last '@' stands a host; a colon behind it is the port's.
     let host = command.argument.get(at..).filter(|_| colon < at)?;
-    shown.extend_from_slice(name);
-    shown.extend_from_slice(STARS);
-    shown.extend_from_slice(host);
-    Some(shown)
+    let (name, host) = match command.argument.iter().position(|&byte| byte == b'\r') {
+        // Whose '@' or password it is, is anybody's guess.
+        Some(end) => (command.argument.get(..end.min(colon + 1))?, &b""[..]),
+        None => (command.argument.get(..=colon)?, host),
+    };
+    Some([name, STARS, host].concat())
 }
 
 #[cfg(test)]
@@ -82,11 +72,24 @@ mod tests {
             b"USER me:s3@s3cret@host",
         ] {
             let shown = String::from_utf8_lossy(&masked(text)).into_owned();
-            assert!(
-                !shown.contains("s3cret") || shown.contains("\rs3cret"),
-                "{shown:?}"
-            );
+            assert!(!shown.contains("s3cret"), "{shown:?}");
             assert!(shown.contains("****"), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn q88_a_password_with_a_carriage_return_in_it_is_not_seen_in_part() {
+        for (text, shown) in [
+            (&b"PASS a\rs3cret"[..], &b"PASS ****"[..]),
+            (b"NOOP x\rPASS a\r\0s3cret", b"NOOP x\rPASS ****"),
+            (b"USER me:a\rs3cret@host", b"USER me:****"),
+            (b"USER me\ra:s3cret@host", b"USER me****"),
+            (b"USER me:a@host\rPASS s3@s3cret", b"USER me:****"),
+            (b"USER me\rPASS s3cret", b"USER me\rPASS ****"),
+            (b"USER me\rPASS s3cret:a@host", b"USER me****"),
+        ] {
+            assert_eq!(masked(text).as_ref(), shown, "{}", text.escape_ascii());
+            assert_eq!(masked(shown).as_ref(), shown);
         }
     }
 

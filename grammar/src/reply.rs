@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The three digits of a reply, 100 to 699 (RFC 959 §4.2, RFC 2228 §4 for 6yz).
+/// The three digits of a reply, 100 to 699 (RFC 959 §4.2, RFC 2228 §5 for 6yz).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReplyCode(u16);
 

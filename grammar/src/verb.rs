@@ -68,9 +68,9 @@ verbs! {
     Lang = "LANG",
     /// List (RFC 959 §4.1.3).
     List = "LIST",
-    /// Long active address (RFC 1639 §3).
+    /// Long active address (RFC 1639 §2).
     Lprt = "LPRT",
-    /// Long passive (RFC 1639 §4).
+    /// Long passive (RFC 1639 §3).
     Lpsv = "LPSV",
     /// Modification time (RFC 3659 §3).
     Mdtm = "MDTM",

@@ -137,7 +137,7 @@ fn q53_case_and_white_space() {
         (b" \tPASV", b"PASV", b""),
         (b"PASV foo bar", b"PASV", b"foo bar"),
         (b"PASV\tfoo", b"PASV", b"foo"),
-        (b"PASV\r\x00", b"PASV", b"\x00"),
+        (b"PASV\r\x00", b"PASV", b""),
         (b"\xffPASV", b"PASV", b""),
     ] {
         let command = Command::parse(text).unwrap();
@@ -147,6 +147,33 @@ fn q53_case_and_white_space() {
             argument,
         };
         assert_eq!(command, expected, "{}", text.escape_ascii());
+    }
+}
+
+#[test]
+fn q53_a_carriage_return_divides_together_with_its_nul() {
+    let command = Command::parse(b"PORT\r\x00127,0,0,1,200,1").unwrap();
+    assert_eq!(
+        (command.verb, command.argument),
+        (Verb::Port, &b"127,0,0,1,200,1"[..])
+    );
+    // A CR by itself divides too; what follows it is the argument as it stands.
+    assert_eq!(Command::parse(b"MODE\rS").unwrap().argument, b"S");
+    assert_eq!(Command::parse(b"MODE\r\0").unwrap().argument, b"");
+    assert_eq!(Command::parse(b"MODE \r\0S").unwrap().argument, b"\r\0S");
+}
+
+#[test]
+fn q52_a_zone_is_of_printable_characters() {
+    for zone in ["", "eth0", "12", "vlan@if2", "eth0:1", "%", "a%b"] {
+        let argument = format!("|2|fe80::1%{zone}|6000|");
+        let read = ExtendedAddress::parse(argument.as_bytes()).expect(zone);
+        assert_eq!(read.to_string(), "|2|fe80::1|6000|");
+    }
+    for zone in ["a b", "\t", "\x01", "\u{e9}"] {
+        let argument = format!("|2|fe80::1%{zone}|6000|");
+        let read = ExtendedAddress::parse(argument.as_bytes());
+        assert_eq!(read, Err(ExtendedAddressError::Syntax), "{zone:?}");
     }
 }
 

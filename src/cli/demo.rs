@@ -29,7 +29,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_log(arguments.verbosity);
     let complete = runtime()?.block_on(async {
-        let stop = signals::stop();
+        let stop = signals::stop().map_err(Failure::failed)?;
         let mut out = std::io::stdout();
         tour::run(
             arguments.once,

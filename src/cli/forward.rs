@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::{Failure, Verbosity, runtime, signals, ssh_options::SshArguments, start_log};
 use crate::{
-    control::DataHost,
+    control::{ActiveMode, DataHost},
     proxy::{ForwardSpec, Options, Proxy},
     ssh::{Session, Settings, TerminalPrompt},
 };
@@ -26,6 +26,9 @@ pub(super) struct Arguments {
     /// Which host passive data connections go to
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = DataHostArgument::Control)]
     data_host: DataHostArgument,
+    /// How active data connections (PORT, EPRT) are carried
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ActiveArgument::Auto)]
+    active: ActiveArgument,
     /// Write a transcript of every session into this folder, passwords masked ('ferryline replay'
     /// reads them)
     #[arg(long, value_name = "DIR")]
@@ -54,6 +57,26 @@ impl From<DataHostArgument> for DataHost {
     }
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ActiveArgument {
+    /// By a remote forward where the FTP server sits on the SSH server's host, else as passive ones
+    Auto,
+    /// By a remote forward only
+    Remote,
+    /// As passive ones, joined to the client's listener
+    Passive,
+}
+
+impl From<ActiveArgument> for ActiveMode {
+    fn from(argument: ActiveArgument) -> Self {
+        match argument {
+            ActiveArgument::Auto => Self::Auto,
+            ActiveArgument::Passive => Self::Passive,
+            ActiveArgument::Remote => Self::Remote,
+        }
+    }
+}
+
 /// Runs until it is asked to stop.
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     start_log(arguments.verbosity);
@@ -66,6 +89,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let settings = arguments.ssh.settings()?;
     let options = Options {
         data_host: arguments.data_host.into(),
+        active: arguments.active.into(),
         record: arguments.record,
         ..Options::default()
     };
@@ -82,7 +106,7 @@ async fn forward(
     settings: Settings,
     options: Options,
 ) -> Result<(), Failure> {
-    let stop = signals::stop();
+    let stop = signals::stop().map_err(Failure::failed)?;
     // A port in use is found out before anybody is asked for a password.
     let proxy = Proxy::bind(specs).await.map_err(Failure::failed)?;
     let connected = tokio::select! {

@@ -1,15 +1,20 @@
 //! Active data connections: PORT and EPRT, sent on with the address of a remote forward.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use ferryline_grammar::{ExtendedAddress, HostPort};
 
 use super::{
     answers::answer,
-    event::{ForwardId, Output},
+    event::{ForwardId, Notice, Output},
     machine::Control,
-    queue::{Active, ActiveForm, Key, Request, Stage},
+    queue::{Key, Stage},
+    request::{Active, ActiveForm, Request},
+    settings::ActiveMode,
     transfers::Way,
 };
 
@@ -42,8 +47,19 @@ impl Control {
 
     /// A PORT or EPRT has its turn: asks for the remote forward that its line waits for.
     pub(super) fn open_active(&mut self, key: Key) {
-        let form = self.first_form(key);
-        self.open_active_as(key, form);
+        let by_remote = match self.settings.active {
+            ActiveMode::Auto => {
+                self.settings.server_on_ssh_host && !self.knowledge.active_as_passive
+            }
+            ActiveMode::Passive => false,
+            ActiveMode::Remote => true,
+        };
+        if by_remote {
+            let form = self.first_form(key);
+            self.open_active_as(key, form);
+        } else if let Some(deliver_to) = self.listener_of(key) {
+            self.carry_as_passive(key, deliver_to);
+        }
     }
 
     pub(super) fn active_ready(&mut self, id: ForwardId, address: SocketAddr) {
@@ -59,20 +75,20 @@ impl Control {
         self.send_active(key);
     }
 
-    pub(super) fn active_failed(&mut self, id: ForwardId, reason: &str) {
+    pub(super) fn active_failed(&mut self, now: Duration, id: ForwardId, reason: &str) {
         let Some(key) = self.active_request(id) else {
             return;
         };
-        self.give_up_active(key, reason);
+        self.give_up_active(now, key, reason);
     }
 
     /// A remote forward ended before the server had answered the line that names it.
-    pub(super) fn active_gone(&mut self, id: ForwardId) {
+    pub(super) fn active_gone(&mut self, now: Duration, id: ForwardId) {
         if self.queue.iter().any(|owed| {
             matches!(owed.stage, Stage::Waiting)
                 && matches!(&owed.request, Request::Active(a) if a.forward == Some(id))
         }) {
-            self.active_failed(id, "the remote forward was lost");
+            self.active_failed(now, id, "the remote forward was lost");
         }
     }
 
@@ -84,21 +100,27 @@ impl Control {
         if let Request::Active(active) = &owed.request
             && let Some(id) = active.forward
         {
-            self.use_forward(id);
+            let order = owed.order;
+            self.use_forward(id, order);
         }
     }
 
     /// Whether the server's refusal of this line is to be answered by naming the port another way.
     /// 500, 501, 502 and 522 say that it is the form or the address that it does not take.
     pub(super) fn names_again(&self, key: Key, code: u16) -> bool {
-        matches!(code, 500 | 501 | 502 | 522) && self.next_form(key).is_some()
+        matches!(code, 500 | 501 | 502 | 522)
+            && (self.next_form(key).is_some() || self.settings.active == ActiveMode::Auto)
     }
 
     /// The server refused the line in this form: tries the next.
-    pub(super) fn name_again(&mut self, key: Key) {
+    pub(super) fn name_again(&mut self, now: Duration, key: Key) {
         let Some(next) = self.next_form(key) else {
+            self.active_refused(key);
+            self.queue.asked_again();
+            self.give_up_active(now, key, "the FTP server refuses active mode");
             return;
         };
+        self.queue.asked_again();
         let Some(owed) = self.queue.entry(key) else {
             return;
         };
@@ -106,10 +128,9 @@ impl Control {
             return;
         };
         let (forward, told) = (active.forward, active.told);
-        if told.is_some_and(|told| told.ip() == next.bind()) {
-            if let Request::Active(active) = &mut owed.request {
-                active.sent_as = Some(next);
-            }
+        let stands = forward.is_some_and(|id| self.forwards.contains_key(&id));
+        if stands && told.is_some_and(|told| told.ip() == next.bind()) {
+            active.sent_as = Some(next);
             self.send_active_as(key, next);
         } else {
             if let Some(id) = forward {
@@ -229,12 +250,22 @@ impl Control {
         };
         self.queue.sent(key);
         self.send_to_server(Bytes::from(line));
-        self.framing.command_sent();
+        self.resync();
     }
 
-    /// No forward can be made (any more): the client gets the server's own refusal where there is
-    /// one, otherwise a 425.
-    fn give_up_active(&mut self, key: Key, reason: &str) {
+    /// No remote forward can be made (any more): what the client asked for is carried as passive;
+    /// or, where that is not wanted, it gets the server's own refusal, or a 425.
+    fn give_up_active(&mut self, now: Duration, key: Key, reason: &str) {
+        if self.settings.active == ActiveMode::Auto
+            && let Some(deliver_to) = self.listener_of(key)
+        {
+            if !std::mem::replace(&mut self.knowledge.active_as_passive, true) {
+                self.outputs.push_back(Output::Learned(self.knowledge));
+            }
+            self.notice(Notice::CarriedAsPassive(reason.to_owned()));
+            self.carry_as_passive(key, deliver_to);
+            return;
+        }
         let Some(owed) = self.queue.entry(key) else {
             return;
         };
@@ -242,11 +273,20 @@ impl Control {
         let Request::Active(active) = &mut owed.request else {
             return;
         };
-        let refusal = std::mem::take(&mut active.refusal);
+        let refusal = active.refusal.take();
         if refusal.is_empty() {
             owed.out.push_back(answer(425, reason));
+            // It was never sent: nothing but its place says when its turn is.
+            owed.request = Request::Local { since: now };
         } else {
             owed.out.extend(refusal);
+        }
+    }
+
+    fn listener_of(&self, key: Key) -> Option<SocketAddr> {
+        match &self.queue.get(key)?.request {
+            Request::Active(active) => Some(active.deliver_to),
+            _ => None,
         }
     }
 

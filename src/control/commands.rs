@@ -11,7 +11,10 @@ use super::{
     answers::answer,
     event::{DataAtEnd, Notice},
     machine::{Control, verbatim},
-    queue::{Active, Passive, Request, Stage, Transfer},
+    queue::Stage,
+    replies::Route,
+    request::{Active, Kept, Passive, Request, Transfer},
+    settings::ActiveMode,
 };
 
 impl Control {
@@ -27,7 +30,11 @@ impl Control {
             self.queue.push(Request::Silent, Stage::Unsent(line));
             return;
         };
-        self.late_passive |= self.queue.command_came();
+        let incoming = match &self.route {
+            Route::To { key, .. } => Some(*key),
+            Route::None => None,
+        };
+        self.late_passive = self.queue.command_came(incoming).or(self.late_passive);
         if hides_command(line.text()) {
             let reply = answer(500, "a bare carriage return hides a second command");
             self.queue.push_local(reply, now);
@@ -37,17 +44,21 @@ impl Control {
             Decision::Answer(reply) => self.queue.push_local(reply, now),
             Decision::Pass(request) => {
                 // ABOR is for what runs now: it does not wait for what waits (Q60).
-                let at_once = matches!(command.verb, Verb::Abor) && self.queue.has_unsent();
+                let aborts = matches!(command.verb, Verb::Abor);
+                let at_once = aborts && self.queue.has_unsent();
                 let key = self.queue.push(request, Stage::Unsent(line));
                 if at_once {
-                    self.send(key);
+                    self.send(now, key);
+                }
+                if aborts {
+                    self.release_all();
                 }
             }
         }
     }
 
     /// Sends what waits, as far as nothing holds it up.
-    pub(super) fn send_waiting(&mut self) {
+    pub(super) fn send_waiting(&mut self, now: Duration) {
         while let Some(key) = self.queue.next_unsent() {
             let active = self
                 .queue
@@ -56,7 +67,7 @@ impl Control {
             if active {
                 self.open_active(key);
             } else {
-                self.send(key);
+                self.send(now, key);
             }
         }
     }
@@ -65,7 +76,9 @@ impl Control {
         let argument = command.argument;
         let pass = Decision::Pass;
         match command.verb {
-            Verb::Abor => pass(Request::Abort),
+            Verb::Abor => pass(Request::Abort {
+                running: self.queue.transfer_running(),
+            }),
             Verb::Appe | Verb::Stor | Verb::Stou => pass(transfer(true)),
             Verb::List | Verb::Mlsd | Verb::Nlst | Verb::Retr => pass(transfer(false)),
             Verb::Auth => refuse(
@@ -143,10 +156,11 @@ impl Control {
     }
 
     fn decide_active(&self, address: std::net::IpAddr, port: u16, extended: bool) -> Decision {
-        if !self.settings.server_on_ssh_host {
+        if !self.settings.server_on_ssh_host && self.settings.active == ActiveMode::Remote {
             return refuse(
                 425,
-                "active mode needs the FTP server on the SSH server's host; use passive mode",
+                "active mode by a remote forward needs the FTP server on the SSH server's host; use \
+                 passive mode, or --active auto",
             );
         }
         match self.deliver_to(address, port) {
@@ -156,7 +170,7 @@ impl Control {
                 forward: None,
                 told: None,
                 sent_as: None,
-                refusal: Vec::new(),
+                refusal: Kept::default(),
             })),
             Err(reason) => refuse(501, &reason),
         }
@@ -175,13 +189,21 @@ impl Control {
         self.settings.client_local.ip().to_canonical().is_ipv4()
     }
 
-    fn send(&mut self, key: super::queue::Key) {
+    fn send(&mut self, now: Duration, key: super::queue::Key) {
         let Some(owed) = self.queue.entry(key) else {
             return;
         };
         let Stage::Unsent(line) = &owed.stage else {
             return;
         };
+        if matches!(owed.request, Request::Transfer(_))
+            && let Some(reason) = &self.nowhere
+        {
+            owed.out.push_back(answer(425, reason));
+            owed.request = Request::Local { since: now };
+            owed.stage = Stage::Answered;
+            return;
+        }
         let bytes = match &owed.request {
             // Telnet signs around it are gone already; the server gets it plain (Q59).
             Request::Passive(passive) if passive.extended => {
@@ -199,7 +221,7 @@ impl Control {
             self.queue.sent(key);
         }
         self.send_to_server(bytes);
-        self.framing.command_sent();
+        self.resync();
     }
 }
 
@@ -221,6 +243,9 @@ fn transfer(upload: bool) -> Request {
         early_success: false,
         forward: None,
         gate: None,
+        success_at: None,
+        cut: false,
+        told: false,
     })
 }
 

@@ -58,10 +58,13 @@ impl fmt::Display for Target {
     }
 }
 
-/// What became of a forward: the driver's side of an [`Output::OpenLocal`] or
-/// [`Output::OpenRemote`].
+/// What became of a forward: the driver's side of an [`Output::OpenLocal`],
+/// [`Output::OpenRemote`] or [`Output::OpenJoined`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForwardEvent {
+    /// The client's side broke, not by an end of file. The way to the server still stands, until
+    /// [`Output::Close`]: closing it would tell the server that the file is complete.
+    Broken,
     /// Somebody uses it: the client has connected (local forward) or the SSH server has passed on a
     /// connection of the FTP server's (remote forward), and the other half of the way is being
     /// made. From here on the FTP server may speak of a transfer over it.
@@ -72,6 +75,9 @@ pub enum ForwardEvent {
         /// Index into the targets of the [`Output::OpenLocal`].
         target: usize,
     },
+    /// It was cut before all that the server sent was handed to the client, whose side was reset.
+    /// The forward is gone.
+    Cut,
     /// All that the server sent was handed to the client, up to the end of file, or (as the answer
     /// to an [`Output::Drain`]) all that had come in by then.
     Drained,
@@ -81,8 +87,12 @@ pub enum ForwardEvent {
     Failed(String),
     /// Data moved towards the client since the last time this was said. Told at most once a second.
     Progress,
-    /// It stands: the listener is bound (local forward), or the SSH server has bound its own
-    /// (remote forward). The address is the one to be told to the peer.
+    /// The client has connected (local forward), and none of the targets could be reached: its
+    /// connection was reset. The reason, as for [`Failed`](Self::Failed). The forward is gone.
+    Unreachable(String),
+    /// It stands: the listener is bound (local forward), the SSH server has bound its own (remote
+    /// forward), or the FTP server has been reached (joined). The address is the one to be told to
+    /// the peer; for a joined one it is the client's listener.
     Ready(SocketAddr),
 }
 
@@ -112,7 +122,8 @@ pub enum DataAtEnd {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Close this forward: the listener, the remote forward, and, where one stands, the data
-    /// connection, by a reset. Answered by [`ForwardEvent::Ended`] or not at all.
+    /// connection, by a reset. Answered by [`ForwardEvent::Ended`] or not at all. Where
+    /// [`Output::End`] follows, the server's control connection is to be closed first.
     Close(ForwardId),
     /// Say [`ForwardEvent::Drained`] as soon as nothing that came from the server is left to hand
     /// to the client (transfer modes that keep the data connection open).
@@ -121,10 +132,23 @@ pub enum Output {
     End(DataAtEnd),
     /// The client will send no more: pass its end of file on to the server.
     FinishServer,
+    /// The transfer over this joined forward has begun: connect to the client's listener, if data
+    /// has not made that necessary before.
+    Join(ForwardId),
     /// Something was learned of this FTP server that its next sessions can start from.
     Learned(Knowledge),
     /// A word for the log.
     Notice(Notice),
+    /// Connect to the first target that can be reached through the SSH server; connect it to the
+    /// client's listener on [`Join`](Self::Join), or when the first data comes.
+    OpenJoined {
+        /// The forward's name.
+        id: ForwardId,
+        /// Where the FTP server listens, in the order of preference.
+        targets: Vec<Target>,
+        /// The client's listener.
+        deliver_to: SocketAddr,
+    },
     /// Listen for the client; when it connects, connect it to the first target that can be
     /// reached through the SSH server.
     OpenLocal {
@@ -152,6 +176,8 @@ pub enum Output {
 /// Something an operator may want to read in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
+    /// Remote forwards do not work here; active data connections are carried as passive ones.
+    CarriedAsPassive(String),
     /// The client's first line is another protocol's.
     NotFtp(&'static str),
     /// A passive reply named another address than the control connection's host.
@@ -172,6 +198,10 @@ pub enum Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::CarriedAsPassive(reason) => write!(
+                f,
+                "active data connections are carried as passive ones from now on: {reason}"
+            ),
             Self::NotFtp(what) => write!(
                 f,
                 "the client speaks {what}, not FTP; its session is ended (a browser or another \

@@ -11,8 +11,9 @@ use ferryline_grammar::{Frame, Line, ReplyFraming};
 use super::{
     answers::answer,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output},
-    queue::{Queue, Request},
+    queue::Queue,
     replies::Route,
+    request::Request,
     settings::{Knowledge, Settings},
     transfers::{Forward, TransferMode},
 };
@@ -28,8 +29,9 @@ use super::{
 ///   decoded, in order; [`client_ended`](Self::client_ended) and
 ///   [`server_ended`](Self::server_ended) come once each, after the last line of that side;
 ///   [`forward`](Self::forward) tells what became of a forward; [`timeout`](Self::timeout) is due at
-///   [`poll_timeout`](Self::poll_timeout); [`stop`](Self::stop) winds the session up.
-///   Each takes `now`, the time since the session began, which never goes back.
+///   [`poll_timeout`](Self::poll_timeout); [`stop`](Self::stop) winds the session up,
+///   [`cut`](Self::cut) ends it.
+///   All others take `now`, the time since the session began, which never goes back.
 /// - *Outputs*: [`poll_output`](Self::poll_output), to be called after every input until it gives
 ///   `None`, and carried out in that order. What is asked for on behalf of a forward is answered
 ///   through [`forward`](Self::forward). After [`Output::End`] there is nothing more to do.
@@ -51,10 +53,16 @@ pub struct Control {
     pub(super) next_forward: ForwardId,
     /// The forward that the next transfer will use.
     pub(super) current: Option<ForwardId>,
+    /// The place of the request that made it in the order of what the server was sent.
+    pub(super) current_order: u64,
+    /// The data connection that the client has opened for its next transfer was reset, because
+    /// the server could not be reached: the reason.
+    pub(super) nowhere: Option<String>,
     pub(super) mode: TransferMode,
     pub(super) epsv_all: bool,
-    /// A passive request was answered by something else; its reply may come late (Q23).
-    pub(super) late_passive: bool,
+    /// A passive request was answered by something else; its reply may come late (Q23). Whether
+    /// the client expects a 229.
+    pub(super) late_passive: Option<bool>,
     /// The first line of the client has come.
     pub(super) greeted: bool,
     /// The server's passive replies were found to name another host, and the log says so.
@@ -62,6 +70,9 @@ pub struct Control {
     /// The server has said that it closes (221, 421).
     pub(super) farewell: bool,
     pub(super) outputs: VecDeque<Output>,
+    /// How many Telnet options are still refused, the client's and the server's. Nobody asks for
+    /// more but to fill the memory, or in a circle.
+    refusals: (u8, u8),
     client: Side,
     server: Side,
     stopping: bool,
@@ -97,13 +108,16 @@ impl Control {
             forwards: BTreeMap::new(),
             next_forward: ForwardId::first(),
             current: None,
+            current_order: 0,
+            nowhere: None,
             mode: TransferMode::Stream,
             epsv_all: false,
-            late_passive: false,
+            late_passive: None,
             greeted: false,
             other_host_noted: false,
             farewell: false,
             outputs: VecDeque::new(),
+            refusals: (u8::MAX, u8::MAX),
             client: Side::Open,
             server: Side::Open,
             stopping: false,
@@ -119,9 +133,13 @@ impl Control {
         }
         match frame {
             Frame::Line(line) => self.client_line(now, line),
-            Frame::Negotiation(asked) => self
-                .outputs
-                .push_back(Output::ToClient(Bytes::copy_from_slice(&asked.refusal()))),
+            Frame::Negotiation(asked) => {
+                if let Some(left) = self.refusals.0.checked_sub(1) {
+                    self.refusals.0 = left;
+                    let refusal = Bytes::copy_from_slice(&asked.refusal());
+                    self.outputs.push_back(Output::ToClient(refusal));
+                }
+            }
         }
         self.settle(now);
     }
@@ -133,9 +151,13 @@ impl Control {
         }
         match frame {
             Frame::Line(line) => self.server_line(now, line),
-            Frame::Negotiation(asked) => self
-                .outputs
-                .push_back(Output::ToServer(Bytes::copy_from_slice(&asked.refusal()))),
+            Frame::Negotiation(asked) => {
+                if let Some(left) = self.refusals.1.checked_sub(1) {
+                    self.refusals.1 = left;
+                    let refusal = Bytes::copy_from_slice(&asked.refusal());
+                    self.outputs.push_back(Output::ToServer(refusal));
+                }
+            }
         }
         self.settle(now);
     }
@@ -196,7 +218,7 @@ impl Control {
             && now >= until
             && !self.queue.transfer_running()
         {
-            self.end(DataAtEnd::Finish);
+            self.finish();
         }
         self.settle(now);
     }
@@ -208,6 +230,14 @@ impl Control {
         }
         self.stopping = true;
         self.settle(now);
+    }
+
+    /// Ferryline stops, and waits for nothing any more: what still runs is cut, the client gets a
+    /// 421.
+    pub fn cut(&mut self) {
+        if !self.over {
+            self.end_with(421, SHUTTING_DOWN);
+        }
     }
 
     /// The next thing to do.
@@ -243,9 +273,7 @@ impl Control {
 
     /// Whether the server should be read.
     pub fn wants_server(&self) -> bool {
-        self.server == Side::Open
-            && !self.is_over()
-            && self.queue.held_bytes() < self.settings.limits.held_bytes
+        self.server == Side::Open && !self.is_over() && self.has_room()
     }
 
     /// Whether the session has ended; [`Output::End`] has been given out or is about to be.
@@ -261,9 +289,15 @@ impl Control {
         self.outputs.push_back(Output::ToServer(bytes));
     }
 
-    /// Ends the session with a last word to the client.
+    /// Whether more replies can be held back.
+    fn has_room(&self) -> bool {
+        let limits = &self.settings.limits;
+        self.queue.held_bytes() < limits.held_bytes && self.queue.len() < limits.requests * 4
+    }
+
+    /// Ends the session with a last word to the client, unless the server's own has been passed on.
     pub(super) fn end_with(&mut self, code: u16, text: &str) {
-        if !self.farewell {
+        if !self.farewell || self.queue.held_bytes() > 0 {
             self.farewell = true;
             self.outputs.push_back(Output::ToClient(answer(code, text)));
         }
@@ -289,8 +323,9 @@ impl Control {
         if self.over {
             return;
         }
-        self.send_waiting();
+        self.send_waiting(now);
         self.flush(now);
+        self.close_forgotten();
         if self.finish_server == FinishServer::Due && !self.queue.has_unsent() {
             self.outputs.push_back(Output::FinishServer);
             self.finish_server = FinishServer::Done(now + self.settings.limits.farewell);
@@ -299,11 +334,25 @@ impl Control {
             .queue
             .iter()
             .any(|owed| matches!(&owed.request, Request::Transfer(t) if t.gate.is_some()));
+        let patience = self.settings.limits.missing_reply;
         if self.server != Side::Open && !data_awaited {
-            self.end(DataAtEnd::Finish);
+            self.finish();
+        } else if !self.has_room() && self.queue.waits_for_server(patience) {
+            // Reading no more, ferryline would wait for ever for what it does not read.
+            self.end_with(421, "too many replies wait for an earlier one");
         } else if self.stopping && !self.queue.transfer_running() {
-            self.end_with(421, "the tunnel is being shut down");
+            self.end_with(421, SHUTTING_DOWN);
         }
+    }
+
+    /// The server says no more, or is not waited for any longer.
+    fn finish(&mut self) {
+        if self.over {
+            return;
+        }
+        let last_word = answer(425, "the FTP server closed the control connection");
+        self.queue.give_up(&last_word, &mut self.outputs);
+        self.end(DataAtEnd::Finish);
     }
 
     fn flush(&mut self, now: Duration) {
@@ -311,6 +360,8 @@ impl Control {
         self.queue.flush(now, patience, &mut self.outputs);
     }
 }
+
+const SHUTTING_DOWN: &str = "the tunnel is being shut down";
 
 /// The bytes of a line exactly as they came.
 pub(super) fn verbatim(line: &Line) -> Bytes {

@@ -11,7 +11,8 @@
 //! - `replies`: what is done with a line of the server
 //! - `active`, `passive`: the two kinds of data connection, from request to answer
 //! - `transfers`: which data connection a transfer uses, and when its final reply may pass
-//! - `queue`: the answers that are owed to the client, and which reply answers which request
+//! - `queue`: the answers that are owed to the client, and the requests they answer (`request`)
+//! - `matching`, `turns`: which reply answers which request, and when it may go to the client
 //! - `event`, `settings`: what goes in and comes out, in words; `answers`: ferryline's own replies
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -22,11 +23,14 @@ mod commands;
 mod event;
 mod feat;
 mod machine;
+mod matching;
 mod passive;
 mod queue;
 mod replies;
+mod request;
 mod settings;
 mod transfers;
+mod turns;
 
 #[cfg(test)]
 mod tests;
@@ -35,5 +39,5 @@ pub use self::{
     answers::refusal,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output, Target},
     machine::Control,
-    settings::{DataHost, Knowledge, Limits, Settings},
+    settings::{ActiveMode, DataHost, Knowledge, Limits, Settings},
 };

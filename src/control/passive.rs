@@ -12,10 +12,13 @@ use super::{
     answers::answer,
     event::{ForwardId, Notice, Output, Target},
     machine::Control,
-    queue::{Key, Passive, Request, Stage},
+    queue::{Key, Stage},
+    request::{Passive, Request},
     settings::DataHost,
     transfers::Way,
 };
+
+const NO_IPV6: &str = "PASV cannot name an IPv6 address; use EPSV, or connect to 127.0.0.1";
 
 /// Ports below are for servers that nobody has in mind when a file is fetched.
 const LOWEST_DATA_PORT: u16 = 1024;
@@ -29,7 +32,9 @@ impl Control {
         let Request::Passive(passive) = &mut owed.request else {
             return;
         };
-        let reply = std::mem::take(&mut passive.reply);
+        let reply = passive.reply.take();
+        let join = passive.join;
+        let instead = passive.asked_again && !passive.asked_extended;
         let endpoint = parse_passive_reply(code, reply.iter().map(Bytes::as_ref));
         owed.stage = Stage::Answered;
         match endpoint
@@ -37,8 +42,14 @@ impl Control {
             .and_then(|endpoint| self.targets(&endpoint))
         {
             Ok(targets) => {
-                let id = self.new_forward(Way::Passive {
-                    targets: targets.len(),
+                if instead && !std::mem::replace(&mut self.knowledge.no_epsv, true) {
+                    self.outputs.push_back(Output::Learned(self.knowledge));
+                }
+                let id = self.new_forward(match join {
+                    Some(_) => Way::Active,
+                    None => Way::Passive {
+                        targets: targets.len(),
+                    },
                 });
                 if let Some(owed) = self.queue.entry(key) {
                     owed.held = true;
@@ -46,7 +57,14 @@ impl Control {
                         passive.forward = Some(id);
                     }
                 }
-                self.outputs.push_back(Output::OpenLocal { id, targets });
+                self.outputs.push_back(match join {
+                    Some(deliver_to) => Output::OpenJoined {
+                        id,
+                        targets,
+                        deliver_to,
+                    },
+                    None => Output::OpenLocal { id, targets },
+                });
             }
             Err(reason) => self.queue.append(key, answer(425, &reason)),
         }
@@ -57,14 +75,18 @@ impl Control {
         let Some(Request::Passive(passive)) = self.queue.get(key).map(|owed| &owed.request) else {
             return false;
         };
-        // After EPSV ALL the server must be sent no PASV (RFC 2428 §4).
-        passive.asked_extended
-            && !passive.asked_again
-            && !self.epsv_all
-            && (matches!(code, 200..=299) || matches!(code, 500..=599) && code != 530)
+        if passive.asked_again {
+            false
+        } else if passive.asked_extended {
+            // After EPSV ALL the server must be sent no PASV (RFC 2428 §4).
+            !self.epsv_all && (matches!(code, 200..=299 | 500..=529 | 531..=599))
+        } else {
+            // A server reached over IPv6 can name no address in a 227 (Q22).
+            !self.knowledge.no_epsv && matches!(code, 425 | 500 | 501 | 502 | 504 | 522)
+        }
     }
 
-    /// EPSV was refused: asks for the same by PASV.
+    /// The request was refused in one form: asks for the same in the other.
     pub(super) fn ask_again(&mut self, key: Key) {
         let Some(owed) = self.queue.entry(key) else {
             return;
@@ -73,49 +95,78 @@ impl Control {
             return;
         };
         passive.asked_again = true;
-        passive.asked_extended = false;
+        passive.asked_extended = !passive.asked_extended;
+        let line: &[u8] = if passive.asked_extended {
+            b"EPSV\r\n"
+        } else {
+            b"PASV\r\n"
+        };
         self.queue.sent(key);
-        self.send_to_server(Bytes::from_static(b"PASV\r\n"));
-        self.knowledge.no_epsv = true;
-        self.outputs.push_back(Output::Learned(self.knowledge));
+        self.queue.asked_again();
+        self.send_to_server(Bytes::from_static(line));
     }
 
-    pub(super) fn passive_ready(&mut self, id: ForwardId, address: SocketAddr) {
+    /// Returns whether the forward is a passive request's.
+    pub(super) fn passive_ready(&mut self, id: ForwardId, address: SocketAddr) -> bool {
         let Some(owed) = self
             .queue
             .iter_mut()
-            .find(|owed| waits_for(&owed.request, id))
+            .find(|owed| owed.held && waits_for(&owed.request, id))
         else {
-            self.close_forward(id);
-            return;
+            return false;
         };
-        let Request::Passive(Passive { extended, .. }) = owed.request else {
-            return;
+        let Request::Passive(passive) = &mut owed.request else {
+            return false;
         };
         owed.held = false;
-        let reply = if extended {
-            Some(render_229(address.port()))
-        } else {
-            ipv4_of(address.ip()).map(|address_v4| {
+        let order = owed.order;
+        let joined = passive.join.is_some();
+        let reply = match (joined, passive.extended) {
+            (true, _) => Some("200 ferryline: active mode, carried as passive".into()),
+            (false, true) => Some(render_229(address.port())),
+            (false, false) => ipv4_of(address.ip()).map(|address_v4| {
                 render_227(HostPort {
                     address: address_v4,
                     port: address.port(),
                 })
-            })
+            }),
         };
         match reply {
             Some(reply) => {
-                owed.out.push_back(Bytes::from(reply + "\r\n"));
-                self.use_forward(id);
+                let reply = Bytes::from(reply + "\r\n");
+                passive.answer = Some(reply.clone());
+                owed.out.push_back(reply);
+                if let Some(forward) = self.forwards.get_mut(&id) {
+                    forward.joined = joined;
+                }
+                self.use_forward(id, order);
             }
             None => {
-                owed.out.push_back(answer(
-                    425,
-                    "PASV cannot name an IPv6 address; use EPSV, or connect to 127.0.0.1",
-                ));
+                owed.out.push_back(answer(425, NO_IPV6));
                 self.close_forward(id);
             }
         }
+        true
+    }
+
+    /// A PORT or EPRT is to be carried as passive: asks the server for the data connection that is
+    /// joined to the client's listener.
+    pub(super) fn carry_as_passive(&mut self, key: Key, deliver_to: SocketAddr) {
+        let extended = !self.knowledge.no_epsv || self.epsv_all;
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        owed.request = Request::Passive(Passive {
+            join: Some(deliver_to),
+            ..Passive::new(false, extended)
+        });
+        self.queue.sent(key);
+        self.send_to_server(Bytes::from_static(if extended {
+            b"EPSV\r\n"
+        } else {
+            b"PASV\r\n"
+        }));
+        self.resync();
     }
 
     /// Returns whether the forward was a passive request's.
@@ -123,7 +174,7 @@ impl Control {
         let Some(owed) = self
             .queue
             .iter_mut()
-            .find(|owed| waits_for(&owed.request, id))
+            .find(|owed| owed.held && waits_for(&owed.request, id))
         else {
             return false;
         };
@@ -136,7 +187,7 @@ impl Control {
     pub(super) fn passive_refusal(&self) -> Option<&'static str> {
         ipv4_of(self.settings.client_local.ip())
             .is_none()
-            .then_some("PASV cannot name an IPv6 address; use EPSV, or connect to 127.0.0.1")
+            .then_some(NO_IPV6)
     }
 
     fn targets(&mut self, endpoint: &PassiveEndpoint) -> Result<Vec<Target>, String> {

@@ -1,5 +1,4 @@
-//! The answers that are owed to the client, in the order of its requests, and which reply of the
-//! server answers which request.
+//! The answers that are owed to the client, in the order of its requests.
 //!
 //! Replies pass in the order in which the server sends them, unless ferryline itself has changed
 //! the order of things: an answer of its own, a reply that waits for a forward or for data, a
@@ -8,16 +7,12 @@
 //! order and, where FTP servers are known to differ, by the class of the reply, so that an extra or
 //! a missing reply puts nothing out of step for good (Q23, Q42, Q44, Q71).
 
-use std::{
-    collections::VecDeque,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use ferryline_grammar::Line;
 
-use super::event::{ForwardId, Output};
+use super::{event::ForwardId, request::Request, turns::Guard};
 
 /// Names an entry of the queue as long as it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,119 +32,6 @@ pub(super) struct Owed {
     pub(super) held: bool,
 }
 
-/// What a request is to the state machine.
-#[derive(Debug)]
-pub(super) enum Request {
-    /// ABOR: one reply, or two with the transfer's own.
-    Abort,
-    /// PORT or EPRT.
-    Active(Active),
-    /// EPSV ALL.
-    EpsvAll,
-    /// FEAT.
-    Feat,
-    /// The server's first reply, which answers the connection itself.
-    Greeting,
-    /// A reply of ferryline's own: it comes when all earlier ones have come.
-    Local {
-        /// Since when it waits.
-        since: Duration,
-    },
-    /// MODE with its argument.
-    Mode(u8),
-    /// Anything else.
-    Other,
-    /// A passive request.
-    Passive(Passive),
-    /// QUIT.
-    Quit,
-    /// REIN.
-    Rein,
-    /// A blank line: servers do not answer it.
-    Silent,
-    /// A command that moves data.
-    Transfer(Transfer),
-    /// A reply that answers nothing.
-    Unasked,
-}
-
-/// A PORT or EPRT on its way.
-#[derive(Debug)]
-pub(super) struct Active {
-    /// The client's own verb was EPRT.
-    pub(super) extended: bool,
-    /// The client's listener.
-    pub(super) deliver_to: SocketAddr,
-    /// The remote forward that was asked for last.
-    pub(super) forward: Option<ForwardId>,
-    /// The remote forward's address, once it stands.
-    pub(super) told: Option<SocketAddr>,
-    /// What was sent to the server last.
-    pub(super) sent_as: Option<ActiveForm>,
-    /// What the server answered to the form before.
-    pub(super) refusal: Vec<Bytes>,
-}
-
-/// The ways to name an active data port to a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ActiveForm {
-    Port,
-    EprtIpv4,
-    EprtIpv6,
-}
-
-impl ActiveForm {
-    /// The loopback address of the SSH server's host that goes with the form.
-    pub(super) fn bind(self) -> IpAddr {
-        match self {
-            Self::Port | Self::EprtIpv4 => IpAddr::from([127, 0, 0, 1]),
-            Self::EprtIpv6 => std::net::Ipv6Addr::LOCALHOST.into(),
-        }
-    }
-}
-
-/// A passive request on its way.
-#[derive(Debug)]
-pub(super) struct Passive {
-    /// The client expects a 229, not a 227.
-    pub(super) extended: bool,
-    /// What was sent to the server last was an EPSV.
-    pub(super) asked_extended: bool,
-    /// It has been asked in the other form already.
-    pub(super) asked_again: bool,
-    /// The forward that the answer waits for.
-    pub(super) forward: Option<ForwardId>,
-    /// The lines of the server's reply, while it comes in.
-    pub(super) reply: Vec<Bytes>,
-}
-
-impl Passive {
-    pub(super) fn new(extended: bool, asked_extended: bool) -> Self {
-        Self {
-            extended,
-            asked_extended,
-            asked_again: false,
-            forward: None,
-            reply: Vec::new(),
-        }
-    }
-}
-
-/// A transfer on its way.
-#[derive(Debug)]
-pub(super) struct Transfer {
-    /// STOR, STOU, APPE: the data goes to the server.
-    pub(super) upload: bool,
-    /// A 1xx has come.
-    pub(super) preliminary: bool,
-    /// A 200 has come where a 150 belongs (Q42).
-    pub(super) early_success: bool,
-    /// The data connection it uses, known with its first reply.
-    pub(super) forward: Option<ForwardId>,
-    /// The final reply has come and waits for the data until then, if nothing moves.
-    pub(super) gate: Option<Duration>,
-}
-
 /// How far a request is.
 #[derive(Debug)]
 pub(super) enum Stage {
@@ -167,12 +49,15 @@ pub(super) enum Stage {
 
 #[derive(Debug)]
 pub(super) struct Queue {
-    entries: VecDeque<Owed>,
+    pub(super) entries: VecDeque<Owed>,
     next_key: u64,
     next_sent: u64,
     /// Final replies the client has seen, and commands it has sent, since nothing was under way.
     finals: u64,
     commands: u64,
+    /// When the last of them came.
+    pub(super) heard: Duration,
+    pub(super) guard: Guard,
 }
 
 impl Queue {
@@ -184,6 +69,8 @@ impl Queue {
             next_sent: 0,
             finals: 0,
             commands: 0,
+            heard: Duration::ZERO,
+            guard: Guard::default(),
         };
         let greeting = queue.push(Request::Greeting, Stage::Sent);
         queue.sent(greeting);
@@ -217,6 +104,14 @@ impl Queue {
         let order = self.next_sent;
         if let Some(owed) = self.entry(key) {
             owed.stage = Stage::Sent;
+            owed.order = order;
+        }
+    }
+
+    /// Gives an answer that nothing was sent for the place of what was sent last.
+    pub(super) fn came_late(&mut self, key: Key) {
+        let order = self.next_sent;
+        if let Some(owed) = self.entry(key) {
             owed.order = order;
         }
     }
@@ -256,13 +151,22 @@ impl Queue {
             .sum()
     }
 
-    /// The first request that has not been sent, if all that it must wait for has been.
+    /// The first request that has not been sent, unless something before it holds it up: a line
+    /// that waits for its forward, or an active request that is carried as a passive one and has no
+    /// data connection yet.
     pub(super) fn next_unsent(&self) -> Option<Key> {
-        self.entries
-            .iter()
-            .find(|owed| matches!(owed.stage, Stage::Unsent(_) | Stage::Waiting))
-            .filter(|owed| matches!(owed.stage, Stage::Unsent(_)))
-            .map(|owed| owed.key)
+        for owed in &self.entries {
+            match (&owed.stage, &owed.request) {
+                (Stage::Unsent(_), _) => return Some(owed.key),
+                (Stage::Waiting, _) => return None,
+                (Stage::Sent, Request::Passive(passive)) if passive.join.is_some() => return None,
+                (_, Request::Passive(passive)) if passive.join.is_some() && owed.held => {
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        None
     }
 
     /// Whether anything waits to be sent.
@@ -274,29 +178,35 @@ impl Queue {
 
     pub(super) fn transfer_running(&self) -> bool {
         self.entries.iter().any(|owed| {
-            matches!(owed.request, Request::Transfer(_))
+            matches!(&owed.request, Request::Transfer(transfer) if !transfer.told)
                 && (matches!(owed.stage, Stage::Sent) || owed.held)
         })
     }
 
     /// Notes that the client sent a command. Where it has been handed an answer to every command
     /// before, the requests that still wait for one were answered by less than was expected: they
-    /// are given up. Returns whether a passive request was among them.
-    pub(super) fn command_came(&mut self) -> bool {
-        let mut passive = false;
+    /// are given up, but not the one whose reply is coming in. Returns whether a passive request was
+    /// among them, and if so, whether it expects a 229.
+    pub(super) fn command_came(&mut self, incoming: Option<Key>) -> Option<bool> {
+        let mut passive = None;
         if self.finals >= self.commands {
             for owed in &mut self.entries {
-                let running = matches!(&owed.request, Request::Transfer(t) if t.preliminary);
+                if Some(owed.key) == incoming {
+                    continue;
+                }
+                let running = matches!(&owed.request, Request::Transfer(t) if t.preliminary || t.early_success);
                 if matches!(owed.stage, Stage::Sent) && !running && !owed.held {
-                    passive |= matches!(owed.request, Request::Passive(_));
+                    if let Request::Passive(p) = &owed.request {
+                        passive = Some(p.extended);
+                    }
                     owed.stage = Stage::Answered;
                 }
             }
         }
-        if !self
+        if self
             .entries
             .iter()
-            .any(|owed| matches!(owed.stage, Stage::Sent))
+            .all(|owed| matches!(owed.stage, Stage::Answered | Stage::Incoming))
         {
             self.finals = 0;
             self.commands = 0;
@@ -305,172 +215,68 @@ impl Queue {
         passive
     }
 
-    /// Notes a final reply of the server's.
-    pub(super) fn final_came(&mut self) {
+    /// Notes that a final reply of the server's is complete.
+    pub(super) fn final_came(&mut self, now: Duration) {
         self.finals += 1;
+        self.heard = now;
     }
 
-    /// Finds the request that a reply with this code answers, and gives up those that it shows to
-    /// have been passed over.
-    pub(super) fn answering(&mut self, code: u16) -> Option<Key> {
-        let mut waiting: Vec<(u64, usize)> = self
-            .entries
-            .iter()
-            .enumerate()
-            .filter(|(_, owed)| matches!(owed.stage, Stage::Sent))
-            .map(|(index, owed)| (owed.order, index))
-            .collect();
-        waiting.sort_unstable();
-        let waiting: Vec<usize> = waiting.into_iter().map(|(_, index)| index).collect();
-
-        if matches!(code, 227..=229) {
-            let found = waiting
-                .iter()
-                .position(|&index| self.is(index, |r| matches!(r, Request::Passive(_))))?;
-            return self.settle_on(&waiting, found);
-        }
-        if (100..200).contains(&code) {
-            let found = waiting
-                .iter()
-                .position(|&index| {
-                    self.is(index, |r| {
-                        matches!(r, Request::Transfer(t) if !t.preliminary)
-                            || matches!(r, Request::Greeting)
-                    })
-                })
-                .unwrap_or(0);
-            return waiting
-                .get(found)
-                .and_then(|&index| self.entries.get(index))
-                .map(|owed| owed.key);
-        }
-        for (place, &index) in waiting.iter().enumerate() {
-            let last = place + 1 == waiting.len();
-            let Some(owed) = self.entries.get_mut(index) else {
-                continue;
-            };
-            match fit(&owed.request, code, last) {
-                Fit::Answers => return Some(owed.key),
-                Fit::Extra => return None,
-                Fit::Later => {}
-                Fit::PassedOver => owed.stage = Stage::Answered,
-            }
-        }
-        None
+    /// Notes that ferryline itself asked again: one final reply more will come.
+    pub(super) fn asked_again(&mut self) {
+        self.commands += 1;
     }
 
-    /// Moves what may go to the client now into `outputs`, and drops what is finished. `now` lets
-    /// an answer of ferryline's own go that has waited long enough for an earlier reply.
-    pub(super) fn flush(
-        &mut self,
-        now: Duration,
-        patience: Duration,
-        outputs: &mut VecDeque<Output>,
-    ) {
-        let running = self.transfer_running();
-        let mut index = 0;
-        let mut latest = 0;
-        while let Some(owed) = self.entries.get_mut(index) {
-            if let Request::Local { since } = owed.request
-                && index > 0
-                && (running || now < since + patience)
-            {
-                break;
-            }
-            // Something before it was sent after it: an ABOR that went past, a request asked twice.
-            let overtook = owed.order != 0 && owed.order < latest;
-            let unsent = matches!(owed.stage, Stage::Unsent(_) | Stage::Waiting);
-            if owed.held || overtook || unsent {
-                break;
-            }
-            outputs.extend(owed.out.drain(..).map(Output::ToClient));
-            if matches!(owed.stage, Stage::Answered) {
-                self.entries.remove(index);
-            } else {
-                latest = latest.max(owed.order);
-                index += 1;
-            }
-        }
-    }
-
-    /// When an answer of ferryline's own has waited long enough.
-    pub(super) fn deadline(&self, patience: Duration) -> Option<Duration> {
-        if self.transfer_running() {
-            return None;
-        }
+    /// Whether the server has been sent an ABOR behind this request.
+    pub(super) fn is_aborted(&self, key: Key) -> bool {
+        let order = self.get(key).map_or(0, |owed| owed.order);
         self.entries
             .iter()
-            .skip(1)
-            .find_map(|owed| match owed.request {
-                Request::Local { since } => Some(since + patience),
+            .any(|owed| matches!(owed.request, Request::Abort { .. }) && owed.order > order)
+    }
+
+    /// The abort has been answered: no transfer that was sent before it will be.
+    pub(super) fn give_up_transfers_before(&mut self, key: Key) {
+        let order = self.get(key).map_or(0, |owed| owed.order);
+        for owed in &mut self.entries {
+            if matches!(owed.request, Request::Transfer(_))
+                && matches!(owed.stage, Stage::Sent)
+                && owed.order < order
+            {
+                owed.stage = Stage::Answered;
+            }
+        }
+    }
+
+    /// The forward of the last passive request before this one whose answer still waits for it, and
+    /// that request's place in the order of what was sent.
+    pub(super) fn forward_before(&self, key: Key) -> Option<(u64, ForwardId)> {
+        self.entries
+            .iter()
+            .take_while(|owed| owed.key != key)
+            .filter(|owed| owed.held)
+            .filter_map(|owed| match &owed.request {
+                Request::Passive(passive) => Some((owed.order, passive.forward?)),
                 _ => None,
             })
+            .max_by_key(|(order, _)| *order)
     }
 
-    fn is(&self, index: usize, what: impl Fn(&Request) -> bool) -> bool {
-        self.entries
-            .get(index)
-            .is_some_and(|owed| what(&owed.request))
+    /// Whether a passive request waits for the server's reply.
+    pub(super) fn passive_sent(&self) -> bool {
+        self.entries.iter().any(|owed| {
+            matches!(owed.request, Request::Passive(_)) && matches!(owed.stage, Stage::Sent)
+        })
     }
 
-    /// The request at place `found` of those that wait is the one; those before it were passed
-    /// over.
-    fn settle_on(&mut self, waiting: &[usize], found: usize) -> Option<Key> {
-        for (place, &index) in waiting.iter().enumerate() {
-            let Some(owed) = self.entries.get_mut(index) else {
-                continue;
-            };
-            if place == found {
-                return Some(owed.key);
+    /// Whether a request still needs this forward.
+    pub(super) fn needs(&self, id: ForwardId) -> bool {
+        self.entries.iter().any(|owed| match &owed.request {
+            Request::Active(active) => {
+                active.forward == Some(id) && !matches!(owed.stage, Stage::Answered)
             }
-            owed.stage = Stage::Answered;
-        }
-        None
-    }
-}
-
-/// How a final reply goes with a request.
-enum Fit {
-    /// It answers it.
-    Answers,
-    /// It answers nothing: one reply more than there should be.
-    Extra,
-    /// It answers a later request; this one still waits.
-    Later,
-    /// It answers a later request; this one will get no answer any more.
-    PassedOver,
-}
-
-/// `last`: no later request waits.
-fn fit(request: &Request, code: u16, last: bool) -> Fit {
-    match request {
-        Request::Transfer(transfer) => {
-            let own = matches!(code, 226 | 250 | 421..=499 | 532 | 534 | 550..=599);
-            match (own, transfer.preliminary, last) {
-                (true, ..) | (false, true, true) => Fit::Answers,
-                // NOOP, STAT and the like may be answered while the transfer runs.
-                (false, true, false) => Fit::Later,
-                (false, false, _) if transfer.early_success && code < 400 => {
-                    if last {
-                        Fit::Extra
-                    } else {
-                        Fit::PassedOver
-                    }
-                }
-                (false, false, _) => Fit::Answers,
-            }
-        }
-        Request::Abort => match code {
-            225 | 226 | 400..=599 => Fit::Answers,
-            _ if last => Fit::Answers,
-            _ => Fit::PassedOver,
-        },
-        // What can only be the answer to something else does not answer a request for a data
-        // connection: the server has sent one reply more than it was asked for (Q23).
-        Request::Passive(_) | Request::Active(_) => match code {
-            220 | 221 | 225 | 226 | 230 | 250 | 257 | 300..=399 => Fit::Extra,
-            _ => Fit::Answers,
-        },
-        _ => Fit::Answers,
+            Request::Passive(passive) => passive.forward == Some(id) && owed.held,
+            Request::Transfer(transfer) => transfer.forward == Some(id),
+            _ => false,
+        })
     }
 }

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferryline_grammar::{Line, Place, ReplyCode};
+use ferryline_grammar::{Line, Place, ReplyCode, ReplyLine};
 
 use super::{
     answers::answer,
     event::Notice,
     feat::FeatFilter,
     machine::{Control, verbatim},
-    queue::{Key, Passive, Request, Stage},
+    queue::{Key, Stage},
+    request::{Kept, Passive, Request},
     transfers::TransferMode,
+    turns::withheld,
 };
 
 /// Where the lines of the current reply go.
@@ -21,6 +23,7 @@ pub(super) enum Route {
     None,
     To {
         key: Key,
+        code: ReplyCode,
         treat: Treat,
     },
 }
@@ -36,35 +39,38 @@ pub(super) enum Treat {
     AskAgain,
     /// Kept in case that nothing better comes; then the next form of PORT is tried.
     NameAgain,
+    /// Dropped, and not the request's final one.
+    Dropped,
     /// Dropped: ferryline has said something in its place.
     Withheld,
     /// A FEAT reply.
     Feat(FeatFilter),
 }
 
-/// A passive reply of more bytes is no passive reply (Q12, Q37).
-const PASSIVE_REPLY_LIMIT: usize = 64 * 1024;
-
 impl Control {
     pub(super) fn server_line(&mut self, now: Duration, line: Line) {
+        // A reply that another was left open in front of (Q29): what a passive request waits for
+        // must not pass as the middle of something else.
+        if self.framing.open().is_some_and(|open| !is_passive(open))
+            && begins_passive(line.text())
+            && self.queue.passive_sent()
+        {
+            self.framing.command_sent();
+        }
         match self.framing.place(line.text()) {
             Place::Only(code) => {
                 self.begin_reply(now, code);
                 self.reply_line(&line, true, true);
-                self.end_reply(code);
+                self.end_reply(now);
             }
             Place::First(code) => {
-                // The reply before it may have been left open (Q29).
-                if matches!(self.route, Route::To { .. }) {
-                    self.abandon_reply();
-                }
                 self.begin_reply(now, code);
                 self.reply_line(&line, true, false);
             }
             Place::Middle(_) => self.reply_line(&line, false, false),
-            Place::Last(code) => {
+            Place::Last(_) => {
                 self.reply_line(&line, false, true);
-                self.end_reply(code);
+                self.end_reply(now);
             }
             Place::Stray => {
                 let key = self.queue.push(Request::Unasked, Stage::Answered);
@@ -73,14 +79,19 @@ impl Control {
         }
     }
 
+    /// A command went out while a reply is open. Some servers leave a refusal open (Q29): then the
+    /// next line may begin the next reply. Anything else that is open (a list, a banner) may hold
+    /// lines that look like replies, and a client that pipelines sends on meanwhile.
+    pub(super) fn resync(&mut self) {
+        if self.framing.open().is_some_and(|open| open.class() >= 4) {
+            self.framing.command_sent();
+        }
+    }
+
     fn begin_reply(&mut self, now: Duration, code: ReplyCode) {
-        if matches!(self.route, Route::To { .. }) {
-            self.abandon_reply();
-        }
+        // The reply before it was left open (Q29): what there is of it is all of it.
+        self.end_reply(now);
         let value = code.value();
-        if value >= 200 {
-            self.queue.final_came();
-        }
         if matches!(value, 221 | 421) {
             self.farewell = true;
         }
@@ -88,7 +99,7 @@ impl Control {
             Some(key) => (key, self.treat(now, key, value)),
             None => self.unasked(value),
         };
-        self.route = Route::To { key, treat };
+        self.route = Route::To { key, code, treat };
     }
 
     fn treat(&mut self, now: Duration, key: Key, code: u16) -> Treat {
@@ -100,10 +111,23 @@ impl Control {
             Request::Passive(_) if passive_code => Treat::Collect,
             Request::Passive(_) if code == 228 => self.withhold(key, code),
             Request::Passive(_) if self.asks_again(key, code) => Treat::AskAgain,
+            // Refused in both forms: the client hears of the one that it asked for.
+            Request::Passive(passive) if !passive.refusal.is_empty() => {
+                if let Some(owed) = self.queue.entry(key)
+                    && let Request::Passive(passive) = &mut owed.request
+                {
+                    owed.out.extend(passive.refusal.take());
+                }
+                Treat::Withheld
+            }
+            // The client asked for an active one: nothing but a data connection is a success.
+            Request::Passive(passive) if passive.join.is_some() && (200..400).contains(&code) => {
+                let reply = answer(425, "the FTP server offers no passive data connection");
+                self.queue.append(key, reply);
+                Treat::Withheld
+            }
             Request::Active(_) if self.names_again(key, code) => Treat::NameAgain,
-            Request::Transfer(_) => Treat::Pass {
-                last: self.transfer_reply(now, key, code),
-            },
+            Request::Transfer(_) => self.transfer_reply(now, key, code),
             Request::Feat if code == 211 => Treat::Feat(FeatFilter::default()),
             _ => Treat::Pass { last: code >= 200 },
         }
@@ -111,9 +135,13 @@ impl Control {
 
     /// A reply that answers nothing passes, unless it is a passive one.
     fn unasked(&mut self, code: u16) -> (Key, Treat) {
-        if matches!(code, 227 | 229) && std::mem::take(&mut self.late_passive) {
-            let request = Request::Passive(Passive::new(false, false));
-            return (self.queue.push(request, Stage::Incoming), Treat::Collect);
+        if matches!(code, 227 | 229)
+            && let Some(extended) = self.late_passive.take()
+        {
+            let request = Request::Passive(Passive::new(extended, extended));
+            let key = self.queue.push(request, Stage::Incoming);
+            self.queue.came_late(key);
+            return (key, Treat::Collect);
         }
         // Its lines come one by one, and none of a later reply may come between.
         let key = self.queue.push(Request::Unasked, Stage::Incoming);
@@ -127,14 +155,13 @@ impl Control {
 
     fn withhold(&mut self, key: Key, code: u16) -> Treat {
         self.notice(Notice::Withheld(code));
-        let reply = answer(code, "a passive reply that nobody asked for, withheld");
-        self.queue.append(key, reply);
+        self.queue.append(key, withheld(code));
         Treat::Withheld
     }
 
     fn reply_line(&mut self, line: &Line, first: bool, last: bool) {
         let on_ssh_host = self.settings.server_on_ssh_host;
-        let Route::To { key, treat } = &mut self.route else {
+        let Route::To { key, treat, .. } = &mut self.route else {
             return;
         };
         let key = *key;
@@ -143,22 +170,25 @@ impl Control {
         };
         match treat {
             Treat::Pass { .. } => owed.out.push_back(verbatim(line)),
-            Treat::AskAgain | Treat::Withheld => {}
-            Treat::Collect => {
+            Treat::AskAgain => {
                 if let Request::Passive(passive) = &mut owed.request
-                    && passive.reply.iter().map(Bytes::len).sum::<usize>() < PASSIVE_REPLY_LIMIT
+                    && !passive.asked_extended
                 {
+                    passive.refusal.push(verbatim(line));
+                }
+            }
+            Treat::Dropped | Treat::Withheld => {}
+            Treat::Collect => {
+                if let Request::Passive(passive) = &mut owed.request {
                     passive.reply.push(Bytes::copy_from_slice(line.text()));
                 }
             }
             Treat::NameAgain => {
                 if let Request::Active(active) = &mut owed.request {
                     if first {
-                        active.refusal.clear();
+                        active.refusal = Kept::default();
                     }
-                    if active.refusal.iter().map(Bytes::len).sum::<usize>() < PASSIVE_REPLY_LIMIT {
-                        active.refusal.push(verbatim(line));
-                    }
+                    active.refusal.push(verbatim(line));
                 }
             }
             Treat::Feat(filter) => {
@@ -174,42 +204,23 @@ impl Control {
         }
     }
 
-    fn end_reply(&mut self, code: ReplyCode) {
-        let Route::To { key, treat } = std::mem::replace(&mut self.route, Route::None) else {
+    fn end_reply(&mut self, now: Duration) {
+        let Route::To { key, code, treat } = std::mem::replace(&mut self.route, Route::None) else {
             return;
         };
+        if code.value() >= 200 {
+            self.queue.final_came(now);
+        }
         match treat {
             Treat::Pass { last } => self.passed(key, code.value(), last),
             Treat::Collect => {
-                self.late_passive = false;
+                self.late_passive = None;
                 self.passive_reply(key, code);
             }
             Treat::AskAgain => self.ask_again(key),
-            Treat::NameAgain => self.name_again(key),
+            Treat::Dropped => {}
+            Treat::NameAgain => self.name_again(now, key),
             Treat::Feat(_) | Treat::Withheld => self.answered(key),
-        }
-    }
-
-    /// A reply was left open and another begins: what there is of it is all of it.
-    fn abandon_reply(&mut self) {
-        let Route::To { key, treat } = &self.route else {
-            return;
-        };
-        let key = *key;
-        match treat {
-            Treat::Pass { last: false } => self.route = Route::None,
-            Treat::Collect => {
-                self.route = Route::None;
-                self.queue.append(
-                    key,
-                    answer(425, "the FTP server's passive reply was never finished"),
-                );
-                self.answered(key);
-            }
-            _ => {
-                self.route = Route::None;
-                self.answered(key);
-            }
         }
     }
 
@@ -232,9 +243,11 @@ impl Control {
                 self.active_refused(key);
                 self.answered(key);
             }
-            Request::Passive(_) => {
+            Request::Passive(passive) => {
                 // Another's reply: its own may still come (Q23).
-                self.late_passive |= good;
+                if good {
+                    self.late_passive = Some(passive.extended);
+                }
                 self.answered(key);
             }
             Request::EpsvAll => {
@@ -243,10 +256,11 @@ impl Control {
             }
             Request::Mode(mode) => {
                 if good {
-                    self.mode = if *mode == b'S' {
-                        TransferMode::Stream
-                    } else {
+                    // MODE Z ends a file as stream mode does.
+                    self.mode = if matches!(mode, b'B' | b'C') {
                         TransferMode::Kept
+                    } else {
+                        TransferMode::Stream
                     };
                 }
                 self.answered(key);
@@ -256,11 +270,17 @@ impl Control {
                     // RFC 959 §4.1.1: all parameters are reset.
                     self.epsv_all = false;
                     self.mode = TransferMode::Stream;
-                    self.close_all_unused();
+                    self.close_current();
                 }
                 self.answered(key);
             }
             Request::Transfer(_) => self.transfer_done(key, code),
+            Request::Abort { .. } => {
+                if matches!(code, 225 | 226) {
+                    self.queue.give_up_transfers_before(key);
+                }
+                self.answered(key);
+            }
             _ => self.answered(key),
         }
     }
@@ -270,4 +290,15 @@ impl Control {
             owed.stage = Stage::Answered;
         }
     }
+}
+
+fn begins_passive(text: &[u8]) -> bool {
+    match ReplyLine::parse(text) {
+        ReplyLine::Single(code) | ReplyLine::First(code) => is_passive(code),
+        ReplyLine::Other => false,
+    }
+}
+
+fn is_passive(code: ReplyCode) -> bool {
+    matches!(code.value(), 227..=229)
 }

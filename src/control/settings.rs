@@ -13,6 +13,8 @@ pub struct Settings {
     pub server_host: String,
     /// Which host a passive data connection goes to.
     pub data_host: DataHost,
+    /// How active data connections are carried.
+    pub active: ActiveMode,
     /// Whether the FTP server sits on the SSH server's host, so that a remote forward on that
     /// host's loopback reaches it.
     pub server_on_ssh_host: bool,
@@ -30,6 +32,20 @@ pub enum DataHost {
     Control,
     /// The address in the 227.
     Reply,
+}
+
+/// How active data connections (PORT, EPRT) are carried (`--active`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ActiveMode {
+    /// By a remote forward where the FTP server sits on the SSH server's host; as passive ones
+    /// where it does not, and where a remote forward or its address is refused.
+    #[default]
+    Auto,
+    /// As passive ones: the FTP server is asked for a passive data connection, which is joined to
+    /// the client's listener.
+    Passive,
+    /// By a remote forward only.
+    Remote,
 }
 
 /// Bounds on what a session may hold and how long it waits.
@@ -73,7 +89,21 @@ pub struct Knowledge {
     pub no_eprt: bool,
     /// The server is reached over IPv6 and refuses an IPv4 PORT: EPRT with `::1` is sent at once.
     pub active_over_ipv6: bool,
+    /// Remote forwards, or their addresses, are refused: active data connections are carried as
+    /// passive ones at once.
+    pub active_as_passive: bool,
     /// With [`DataHost::Auto`]: the control connection's host was refused and the reply's address
     /// worked.
     pub reply_address_works: bool,
+}
+
+impl Knowledge {
+    /// Adds what another session has learned of the same server meanwhile.
+    pub fn add(&mut self, other: Self) {
+        self.no_epsv |= other.no_epsv;
+        self.no_eprt |= other.no_eprt;
+        self.active_over_ipv6 |= other.active_over_ipv6;
+        self.active_as_passive |= other.active_as_passive;
+        self.reply_address_works |= other.reply_address_works;
+    }
 }

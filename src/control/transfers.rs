@@ -7,9 +7,12 @@
 use std::time::Duration;
 
 use super::{
+    answers::answer,
     event::{ForwardEvent, ForwardId, Notice, Output},
     machine::Control,
-    queue::{Key, Request, Stage},
+    queue::{Key, Stage},
+    replies::{Route, Treat},
+    request::{Request, Transfer},
 };
 
 /// MODE of RFC 959 §3.4: whether the end of file ends the data connection.
@@ -26,13 +29,15 @@ pub(super) enum TransferMode {
 pub(super) struct Forward {
     pub(super) way: Way,
     pub(super) state: ForwardState,
+    /// It is a joined one, and the driver waits to be told that its transfer has begun.
+    pub(super) joined: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// A local forward; with the number of its targets.
     Passive { targets: usize },
-    /// A remote forward.
+    /// A remote forward, or a joined one: it is the server's side that comes first.
     Active,
 }
 
@@ -62,6 +67,7 @@ impl Control {
             Forward {
                 way,
                 state: ForwardState::Opening,
+                joined: false,
             },
         );
         id
@@ -77,16 +83,17 @@ impl Control {
         }
     }
 
-    /// From now on transfers use `id`; the one before, if it was never used, goes (Q55).
-    pub(super) fn use_forward(&mut self, id: ForwardId) {
-        if !self.forwards.contains_key(&id) {
-            return;
-        }
+    /// From now on transfers use `id`, the forward of the request at this place in the order of what
+    /// the server was sent; the one before, if it was never used, goes (Q55).
+    pub(super) fn use_forward(&mut self, id: ForwardId, order: u64) {
         match self.current {
             // A later request has overtaken it.
-            Some(current) if current > id => self.close_unused(id),
+            Some(_) if self.current_order > order => self.close_unused(id),
             before => {
-                self.current = Some(id);
+                // It may have come and gone already: a small file is faster than a reply.
+                self.current = self.forwards.contains_key(&id).then_some(id);
+                self.current_order = order;
+                self.nowhere = None;
                 if let Some(before) = before
                     && before != id
                 {
@@ -105,19 +112,21 @@ impl Control {
             }
             ForwardEvent::Connected { target } => self.connected(id, target),
             ForwardEvent::Drained => self.drained(id),
-            ForwardEvent::Ended => {
-                self.forwards.remove(&id);
-                if self.current == Some(id) {
-                    self.current = None;
-                }
-                self.release(id);
-                self.active_gone(id);
+            ForwardEvent::Broken => self.broken(now, id),
+            ForwardEvent::Cut => {
+                self.withdraw_success(id);
+                self.gone(now, id);
             }
+            ForwardEvent::Ended => self.gone(now, id),
             ForwardEvent::Failed(reason) => {
                 self.forwards.remove(&id);
                 if !self.passive_failed(id, &reason) {
-                    self.active_failed(id, &reason);
+                    self.active_failed(now, id, &reason);
                 }
+            }
+            ForwardEvent::Unreachable(reason) => {
+                self.forwards.remove(&id);
+                self.unreachable(id, &reason);
             }
             ForwardEvent::Progress => self.progress(now, id),
             ForwardEvent::Ready(address) => {
@@ -132,47 +141,135 @@ impl Control {
                 forward.state = ForwardState::Ready {
                     until: passive.then_some(until),
                 };
-                if passive {
-                    self.passive_ready(id, address);
-                } else {
+                if !self.passive_ready(id, address) {
                     self.active_ready(id, address);
                 }
             }
         }
     }
 
-    /// A reply with this code begins to answer a transfer. Returns whether it is its final one.
-    pub(super) fn transfer_reply(&mut self, now: Duration, key: Key, code: u16) -> bool {
+    fn gone(&mut self, now: Duration, id: ForwardId) {
+        self.forwards.remove(&id);
+        if self.current == Some(id) {
+            self.current = None;
+        }
+        if self.passive_failed(id, "the data port was lost") {
+            return;
+        }
+        self.release(id);
+        self.active_gone(now, id);
+    }
+
+    /// The client's side of a data connection broke. An upload must not be taken for complete: the
+    /// server's control connection falls before the way to it does, so that the server knows.
+    fn broken(&mut self, now: Duration, id: ForwardId) {
+        let upload = self
+            .transfer_over(id)
+            .is_some_and(|transfer| transfer.upload);
+        if upload {
+            self.end_with(
+                421,
+                "the data connection of an upload broke; the session ends, so that the FTP server \
+                 does not take what it has for the whole file",
+            );
+        } else if self.forwards.contains_key(&id) {
+            self.close_forward(id);
+            self.gone(now, id);
+        }
+    }
+
+    /// The transfer that runs over this forward, or will.
+    fn transfer_over(&mut self, id: ForwardId) -> Option<&mut Transfer> {
+        let next = self.current == Some(id);
+        self.queue
+            .iter_mut()
+            .find_map(|owed| match (&mut owed.request, &owed.stage) {
+                (_, Stage::Unsent(_) | Stage::Waiting) => None,
+                (Request::Transfer(transfer), _)
+                    if transfer.forward == Some(id) || (next && transfer.forward.is_none()) =>
+                {
+                    Some(transfer)
+                }
+                _ => None,
+            })
+    }
+
+    /// What the server says of a download whose data was cut on the way is not what came of it.
+    fn withdraw_success(&mut self, id: ForwardId) {
+        let Some(transfer) = self.transfer_over(id).filter(|transfer| !transfer.upload) else {
+            return;
+        };
+        transfer.cut = true;
+        for owed in self.queue.iter_mut() {
+            let Request::Transfer(transfer) = &owed.request else {
+                continue;
+            };
+            if let (true, Some(at)) = (transfer.cut && owed.held, transfer.success_at) {
+                owed.out.truncate(at);
+                owed.out.push_back(cut_short());
+                if let Route::To { key, treat, .. } = &mut self.route
+                    && *key == owed.key
+                {
+                    *treat = Treat::Withheld;
+                }
+            }
+        }
+    }
+
+    /// A reply with this code begins to answer a transfer: what is done with it.
+    pub(super) fn transfer_reply(&mut self, now: Duration, key: Key, code: u16) -> Treat {
+        let last = Treat::Pass { last: true };
+        let preliminary = Treat::Pass { last: false };
         let stalled = now + self.settings.limits.stalled_data;
-        let current = self.current;
+        let forward = match (self.queue.forward_before(key), self.current) {
+            (Some((order, id)), Some(_)) if order > self.current_order => Some(id),
+            (Some((_, id)), None) => Some(id),
+            (_, current) => current,
+        };
+        let aborted = self.queue.is_aborted(key);
         let Some(owed) = self.queue.entry(key) else {
-            return true;
+            return last;
         };
         let Request::Transfer(transfer) = &mut owed.request else {
-            return true;
+            return last;
         };
         if transfer.forward.is_none() {
-            transfer.forward = current;
+            transfer.forward = forward;
+        }
+        if transfer.told {
+            return if code < 200 {
+                Treat::Dropped
+            } else {
+                Treat::Withheld
+            };
         }
         if code < 200 {
-            transfer.preliminary = true;
-            return false;
+            let begun = !std::mem::replace(&mut transfer.preliminary, true);
+            if let Some(id) = transfer.forward.filter(|_| begun) {
+                self.join(id);
+            }
+            return preliminary;
         }
         // Some servers say 200 first, then 150, then 226 (Q42).
         if matches!(code, 200 | 202) && !transfer.preliminary && !transfer.early_success {
             transfer.early_success = true;
-            return false;
+            return preliminary;
+        }
+        if transfer.cut && code < 300 {
+            owed.out.push_back(cut_short());
+            return Treat::Withheld;
         }
         let upload = transfer.upload;
         let begun = transfer.preliminary || transfer.early_success || code < 300;
         let Some(id) = transfer.forward else {
-            return true;
+            return last;
         };
         let Some(forward) = self.forwards.get(&id) else {
-            return true;
+            return last;
         };
         let awaited = match forward.state {
-            _ if upload && code < 300 => false,
+            // Nothing comes to the client, or the client does not want it any more.
+            _ if upload || aborted => false,
             ForwardState::Connected { drained } => begun && !drained,
             // The server's connection may still be on its way to us.
             ForwardState::Ready { .. } => forward.way == Way::Active && code < 300,
@@ -180,12 +277,13 @@ impl Control {
         };
         if awaited {
             transfer.gate = Some(stalled);
+            transfer.success_at = (code < 300).then_some(owed.out.len());
             owed.held = true;
             if self.mode == TransferMode::Kept {
                 self.outputs.push_back(Output::Drain(id));
             }
         }
-        true
+        last
     }
 
     /// A transfer's final reply is in.
@@ -202,15 +300,20 @@ impl Control {
             return;
         };
         if self.mode == TransferMode::Stream && !gated {
-            let connected = self.forwards.get(&id).is_some_and(Forward::is_connected);
-            if connected {
-                // It ends by itself, with its data.
-                if self.current == Some(id) {
+            let Some(forward) = self.forwards.get(&id) else {
+                return;
+            };
+            if forward.state == ForwardState::Opening {
+                // Its passive reply is still to be handed to the client.
+            } else if forward.is_connected() {
+                // It ends by itself, with its data. After a 5xx (no such file) none has flowed, and
+                // the next transfer may use it.
+                if self.current == Some(id) && code < 500 {
                     self.current = None;
                 }
             } else if (200..500).contains(&code) {
-                // The transfer is over; nobody will come any more (Q45, Q57). After a 5xx (no such
-                // file) the server still listens, and so do we.
+                // The transfer is over; nobody will come any more (Q45, Q57). After a 5xx the server
+                // still listens, and so do we.
                 self.close_forward(id);
             }
         }
@@ -253,11 +356,62 @@ impl Control {
         }
     }
 
-    /// Closes every forward that no data connection uses yet.
-    pub(super) fn close_all_unused(&mut self) {
-        let ids: Vec<ForwardId> = self.forwards.keys().copied().collect();
-        for id in ids {
+    /// Closes the forward that the next transfer would have used.
+    pub(super) fn close_current(&mut self) {
+        if let Some(id) = self.current.take() {
             self.close_unused(id);
+        }
+    }
+
+    /// Closes what no data connection uses yet, and nothing will any more: the forwards of requests
+    /// that came to nothing.
+    pub(super) fn close_forgotten(&mut self) {
+        let forgotten: Vec<ForwardId> = self
+            .forwards
+            .iter()
+            .filter(|(id, forward)| {
+                !forward.is_connected() && self.current != Some(**id) && !self.queue.needs(**id)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in forgotten {
+            self.close_forward(id);
+        }
+    }
+
+    /// The data connection that the client has just opened leads nowhere: whoever waits for the
+    /// server's word on it would wait for the server's own time limit, so ferryline speaks.
+    fn unreachable(&mut self, id: ForwardId, reason: &str) {
+        let current = self.current == Some(id);
+        let found = self.transfer_over(id).is_some();
+        if current {
+            self.current = None;
+        }
+        if !found {
+            if current {
+                self.nowhere = Some(reason.to_owned());
+            }
+            return;
+        }
+        let transfer = self.queue.iter_mut().find(|owed| {
+            matches!(owed.stage, Stage::Sent)
+                && matches!(&owed.request, Request::Transfer(t)
+                    if !t.told && (t.forward == Some(id) || (t.forward.is_none() && current)))
+        });
+        if let Some(owed) = transfer {
+            owed.out.push_back(answer(425, reason));
+            if let Request::Transfer(transfer) = &mut owed.request {
+                transfer.told = true;
+            }
+        }
+    }
+
+    /// The transfer over a joined forward has begun.
+    fn join(&mut self, id: ForwardId) {
+        if let Some(forward) = self.forwards.get_mut(&id)
+            && std::mem::take(&mut forward.joined)
+        {
+            self.outputs.push_back(Output::Join(id));
         }
     }
 
@@ -302,6 +456,21 @@ impl Control {
         }
     }
 
+    /// The client does not want the rest of what it is sent.
+    pub(super) fn release_all(&mut self) {
+        let gated: Vec<ForwardId> = self
+            .queue
+            .iter()
+            .filter_map(|owed| match &owed.request {
+                Request::Transfer(transfer) if transfer.gate.is_some() => transfer.forward,
+                _ => None,
+            })
+            .collect();
+        for id in gated {
+            self.release(id);
+        }
+    }
+
     /// Lets the final reply go that waits for this forward's data.
     fn release(&mut self, id: ForwardId) {
         let mut over = false;
@@ -322,4 +491,12 @@ impl Control {
             self.close_unused(id);
         }
     }
+}
+
+/// The final reply of a download whose data was cut.
+fn cut_short() -> bytes::Bytes {
+    answer(
+        426,
+        "the data connection was cut on its way through SSH; not all of the data has come",
+    )
 }

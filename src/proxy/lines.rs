@@ -1,15 +1,15 @@
 //! Reading lines: from a socket, or from an SSH channel.
 
-use std::future::Future;
+use std::{future::Future, io};
 
 use bytes::BytesMut;
 use ferryline_grammar::{Frame, LineCodec, LineError};
-use tokio::{io::AsyncReadExt, net::tcp::OwnedReadHalf};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio_util::codec::Decoder;
 
 use crate::{
     control::Ending,
-    ssh::{ChannelReader, Received},
+    ssh::{ChannelReader, LostReason, Received},
 };
 
 /// Where bytes come from, with their end told apart from their loss.
@@ -20,11 +20,21 @@ pub(super) trait Source: Send {
 
 impl Source for OwnedReadHalf {
     async fn fill(&mut self, buffer: &mut BytesMut) -> Result<(), Ending> {
-        buffer.reserve(4096);
-        match self.read_buf(buffer).await {
-            Ok(0) => Err(Ending::Eof),
-            Ok(_) => Ok(()),
-            Err(_) => Err(Ending::Lost),
+        loop {
+            buffer.reserve(4096);
+            // Not `read_buf`: it takes a short read for the last of what has come, but a read that
+            // stops at urgent data is short with more behind it, and the rest of an ABOR would wait
+            // for whatever the client sends next (Q58).
+            let read = match self.readable().await {
+                Ok(()) => self.try_read_buf(buffer),
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok(0) => return Err(Ending::Eof),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Err(Ending::Lost),
+            }
         }
     }
 }
@@ -36,7 +46,11 @@ impl Source for ChannelReader {
                 buffer.extend_from_slice(&data);
                 Ok(())
             }
-            Received::Eof | Received::Closed => Err(Ending::Eof),
+            // Some SSH servers close a channel without an end of file when its connection ends. The
+            // SSH connection itself is not lost then, and a reply has its own end.
+            Received::Eof | Received::Closed | Received::Lost(LostReason::Closed) => {
+                Err(Ending::Eof)
+            }
             Received::Lost(_) => Err(Ending::Lost),
         }
     }

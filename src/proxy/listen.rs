@@ -77,45 +77,56 @@ pub(super) async fn bind(spec: &ForwardSpec) -> Result<Bound, BindError> {
             Err(_) => resolve(name).await?,
         },
     };
-    // Of two families one may be missing on this host; of one address given, none may.
-    let optional = wanted.len() > 1;
+    let mut attempts = 0;
+    let listeners = loop {
+        attempts += 1;
+        match listen_all(&wanted, spec.port) {
+            // Of two families the second found the port taken that the first was given.
+            Err(BindError::Listen { error, .. })
+                if spec.port == 0
+                    && error.kind() == io::ErrorKind::AddrInUse
+                    && attempts < ATTEMPTS => {}
+            tried => break tried?,
+        }
+    };
+    Ok(Bound {
+        spec: spec.clone(),
+        listeners,
+    })
+}
+
+/// How often a free port is looked for that is free in both families.
+const ATTEMPTS: usize = 20;
+
+/// Listens on all these addresses, on one port.
+fn listen_all(wanted: &[IpAddr], mut port: u16) -> Result<Vec<TcpListener>, BindError> {
     let mut listeners: Vec<TcpListener> = Vec::new();
-    let mut failure = None;
-    let mut port = spec.port;
-    for ip in wanted {
+    let mut missing = None;
+    for &ip in wanted {
         let address = SocketAddr::new(ip, port);
         match listen(address) {
             Ok(listener) => {
-                // The second family gets the port that the first was given.
                 port = listener.local_addr().map_or(port, |bound| bound.port());
                 listeners.push(listener);
             }
+            // Of two families one may be missing on this host; the one address given may not.
             Err(error)
-                if optional
+                if wanted.len() > 1
                     && matches!(
                         error.kind(),
                         io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
                     ) =>
             {
                 tracing::debug!("not listening on {address}: {error}");
-                failure.get_or_insert(BindError::Listen { address, error });
-            }
-            // ::1 is a convenience where the port was ours to choose.
-            Err(error) if spec.port == 0 && !listeners.is_empty() => {
-                tracing::debug!("not listening on {address}: {error}");
+                missing = Some(BindError::Listen { address, error });
             }
             Err(error) => return Err(BindError::Listen { address, error }),
         }
     }
-    if listeners.is_empty()
-        && let Some(failure) = failure
-    {
-        return Err(failure);
+    match missing {
+        Some(missing) if listeners.is_empty() => Err(missing),
+        _ => Ok(listeners),
     }
-    Ok(Bound {
-        spec: spec.clone(),
-        listeners,
-    })
 }
 
 /// Starts the loops that accept clients.

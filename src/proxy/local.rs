@@ -47,16 +47,16 @@ pub(super) async fn run(data: Arc<Data>, mut reporter: Reporter, targets: Vec<Ta
     match connect(&data, &targets).await {
         Ok((target, channel)) => {
             reporter.tell(ForwardEvent::Connected { target });
-            let outcome = splice::run(stream, channel, &mut reporter).await;
-            reporter.log(&outcome);
+            let outcome = splice::run(stream, channel, None, &mut reporter).await;
+            reporter.finish(outcome).await;
         }
         Err(reason) => {
             // At once, so that the client can fall back (Q24).
             socket::reset(stream);
             reporter.warn(&reason);
+            reporter.tell(ForwardEvent::Unreachable(reason));
         }
     }
-    reporter.tell(ForwardEvent::Ended);
 }
 
 /// The client's connection. A stranger is refused, and does not use the listener up.
@@ -83,7 +83,8 @@ async fn claim(data: &Data, listener: &TcpListener) -> Option<TcpStream> {
     }
 }
 
-async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, Channel), String> {
+/// A channel to the first target that can be reached, with its place among them.
+pub(super) async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, Channel), String> {
     let lane = data.ssh.lane().await.map_err(|error| error.to_string())?;
     let mut reasons = Vec::new();
     for (index, target) in targets.iter().enumerate() {
@@ -96,35 +97,27 @@ async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, Channel), St
 }
 
 /// The line of the log for the end of a data connection.
-pub(super) fn describe(outcome: &Outcome) -> (bool, String) {
+pub(super) fn describe(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Complete(moved) => (
-            true,
-            format!(
-                "complete, {} bytes to the client, {} to the server",
-                moved.to_client, moved.to_server
-            ),
+        Outcome::Complete(moved) => format!(
+            "complete, {} bytes to the client, {} to the server",
+            moved.to_client, moved.to_server
         ),
-        Outcome::ClientLost(moved, error) => (
-            false,
-            format!(
-                "the client's side broke after {} bytes to it and {} from it: {error}",
-                moved.to_client, moved.to_server
-            ),
+        Outcome::ClientLost(moved, error, _) => format!(
+            "the client's side broke after {} bytes to it and {} from it: {error}",
+            moved.to_client, moved.to_server
         ),
-        Outcome::ServerLost(moved, reason) => (
-            false,
-            format!(
-                "cut after {} bytes to the client and {} from it: {reason}; the client's side was reset",
-                moved.to_client, moved.to_server
-            ),
+        Outcome::Cut(moved, _) => format!(
+            "cut with its session after {} bytes to the client and {} from it",
+            moved.to_client, moved.to_server
         ),
-        Outcome::ServerClosed(moved) => (
-            false,
-            format!(
-                "the FTP server closed it after {} bytes from the client, which had more to send",
-                moved.to_server
-            ),
+        Outcome::ServerLost(moved, reason) => format!(
+            "cut after {} bytes to the client and {} from it: {reason}; the client's side was reset",
+            moved.to_client, moved.to_server
+        ),
+        Outcome::ServerClosed(moved) => format!(
+            "the FTP server closed it after {} bytes from the client, which had more to send",
+            moved.to_server
         ),
     }
 }

@@ -5,13 +5,15 @@
 //! - `spec`: what `-L` says, [`ForwardSpec`]
 //! - `listen`: the listeners of a forward, and the loop that accepts clients
 //! - `session`: one FTP client: pumps lines into the state machine, carries out what it asks
-//! - `local`, `remote`: one data connection each, passive and active
+//! - `local`, `remote`, `joined`: one data connection each: passive, active, and active carried
+//!   as passive
 //! - `plain`: a `tcp/` forward
 //! - `splice`: moves the bytes of a data connection
 //! - `lines`, `outbox`, `socket`: reading, writing and socket options
 //! - `record`: a session's transcript, where one was asked for
 //! - `observe`: who may watch the control connections, [`Observer`]
 
+mod joined;
 mod lines;
 mod listen;
 mod local;
@@ -43,7 +45,7 @@ pub use self::{
     spec::{ForwardKind, ForwardSpec, SpecError},
 };
 use crate::{
-    control::{DataHost, Knowledge},
+    control::{ActiveMode, DataHost, Knowledge},
     ssh,
 };
 
@@ -52,6 +54,8 @@ use crate::{
 pub struct Options {
     /// Which host passive data connections go to.
     pub data_host: DataHost,
+    /// How active data connections are carried.
+    pub active: ActiveMode,
     /// How long running transfers may go on after a stop was asked for.
     pub grace: Duration,
     /// Is shown every line of every control connection.
@@ -64,6 +68,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             data_host: DataHost::default(),
+            active: ActiveMode::default(),
             grace: Duration::from_secs(10),
             observer: None,
             record: None,
@@ -128,7 +133,7 @@ impl Proxy {
             );
             abort.cancel();
             // What is left is bounded by the time a last word to a client may take.
-            if tokio::time::timeout(Duration::from_secs(5), tasks.wait())
+            if tokio::time::timeout(Duration::from_secs(8), tasks.wait())
                 .await
                 .is_err()
             {
@@ -167,9 +172,9 @@ impl Context {
     }
 
     fn learn(&self, learned: Knowledge) {
-        *self
-            .knowledge
+        self.knowledge
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = learned;
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(learned);
     }
 }

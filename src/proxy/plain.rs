@@ -11,6 +11,9 @@ struct Unwatched;
 impl splice::Watch for Unwatched {
     fn drained(&mut self) {}
     fn progress(&mut self) {}
+    fn cut(&self) -> impl Future<Output = ()> + Send + 'static {
+        std::future::pending()
+    }
 }
 
 /// Serves one connection.
@@ -40,9 +43,8 @@ async fn serve(stream: TcpStream, peer: SocketAddr, number: u64, context: &Conte
     };
     match opened {
         Ok((channel, _lane)) => {
-            let outcome = splice::run(stream, channel, &mut Unwatched).await;
-            let (_, text) = describe(&outcome);
-            tracing::info!("#{number} {text}");
+            let outcome = splice::run(stream, channel, None, &mut Unwatched).await;
+            tracing::info!("#{number} {}", describe(&outcome));
         }
         Err(reason) => {
             tracing::warn!("#{number} {host}:{port}: {reason}");

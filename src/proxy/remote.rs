@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::net::TcpStream;
+
 use super::{
     session::{Data, Reporter},
     socket, splice,
@@ -45,33 +47,29 @@ pub(super) async fn run(
         return;
     };
     reporter.tell(ForwardEvent::Claimed);
-    let from = SocketAddr::new(data.client_local.ip().to_canonical(), 0);
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, socket::connect(from, deliver_to)).await;
-    let stream = match connected {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            incoming.reject();
-            reporter.warn(&format!("the client's data port {deliver_to}: {error}"));
-            reporter.tell(ForwardEvent::Ended);
-            return;
+    match reach_client(&data, deliver_to).await {
+        Ok(stream) => {
+            let channel = incoming.accept();
+            reporter.tell(ForwardEvent::Connected { target: 0 });
+            let outcome = splice::run(stream, channel, None, &mut reporter).await;
+            reporter.finish(outcome).await;
         }
-        Err(_) => {
-            incoming.reject();
-            reporter.warn(&format!(
-                "the client's data port {deliver_to} does not answer"
-            ));
-            reporter.tell(ForwardEvent::Ended);
-            return;
-        }
-    };
-    if let Err(error) = socket::data(&stream) {
-        reporter.warn(&format!("the client's data port {deliver_to}: {error}"));
-        incoming.reject();
-    } else {
-        let channel = incoming.accept();
-        reporter.tell(ForwardEvent::Connected { target: 0 });
-        let outcome = splice::run(stream, channel, &mut reporter).await;
-        reporter.log(&outcome);
+        // Refusing the server's connection would end it in order, as if all had been sent.
+        Err(reason) => reporter.broken(&reason, incoming).await,
     }
-    reporter.tell(ForwardEvent::Ended);
+}
+
+/// A connection to the client's listener, from the address that the client has its control
+/// connection with (Q74).
+pub(super) async fn reach_client(data: &Data, deliver_to: SocketAddr) -> Result<TcpStream, String> {
+    let from = SocketAddr::new(data.client_local.ip().to_canonical(), 0);
+    let connect = socket::connect(from, deliver_to);
+    let Ok(stream) = tokio::time::timeout(CONNECT_TIMEOUT, connect).await else {
+        return Err(format!(
+            "the client's data port {deliver_to} does not answer"
+        ));
+    };
+    stream
+        .and_then(|stream| socket::data(&stream).map(|()| stream))
+        .map_err(|error| format!("the client's data port {deliver_to}: {error}"))
 }

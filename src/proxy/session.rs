@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Context,
+    Context, joined,
     lines::Lines,
     local::{self, describe},
     observe::Direction,
@@ -88,6 +88,8 @@ pub(super) struct Reporter {
     session: u64,
     id: ForwardId,
     events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
+    drained: bool,
+    cut: CancellationToken,
 }
 
 impl Reporter {
@@ -100,23 +102,62 @@ impl Reporter {
         tracing::warn!("#{} data connection {}: {text}", self.session, self.id);
     }
 
-    pub(super) fn log(&self, outcome: &Outcome) {
-        let (good, text) = describe(outcome);
-        if good {
-            tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
-        } else {
-            self.warn(&text);
+    /// The data connection has ended so: tells the session, and the log.
+    pub(super) async fn finish(self, outcome: Outcome) {
+        let text = describe(&outcome);
+        match outcome {
+            Outcome::Complete(_) => {
+                tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
+                self.tell(ForwardEvent::Ended);
+            }
+            Outcome::ServerClosed(_) => {
+                self.warn(&text);
+                self.tell(ForwardEvent::Ended);
+            }
+            // The client had all of it before.
+            Outcome::ServerLost(..) if self.drained => {
+                tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
+                self.tell(ForwardEvent::Ended);
+            }
+            Outcome::ServerLost(..) => {
+                self.warn(&text);
+                self.tell(ForwardEvent::Cut);
+            }
+            Outcome::ClientLost(_, _, way_to_server) => self.broken(&text, way_to_server).await,
+            Outcome::Cut(_, way_to_server) => {
+                tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
+                self.hold(way_to_server).await;
+            }
         }
+    }
+
+    /// The client's side broke, or cannot be reached.
+    pub(super) async fn broken(self, text: &str, way_to_server: impl Send) {
+        self.warn(text);
+        self.tell(ForwardEvent::Broken);
+        self.hold(way_to_server).await;
+    }
+
+    /// To close the way to the server would tell the server that the file is complete: it is held
+    /// until the session has this forward closed, or is over itself.
+    async fn hold(&self, way_to_server: impl Send) {
+        self.events.closed().await;
+        drop(way_to_server);
     }
 }
 
 impl Watch for Reporter {
     fn drained(&mut self) {
+        self.drained = true;
         self.tell(ForwardEvent::Drained);
     }
 
     fn progress(&mut self) {
         self.tell(ForwardEvent::Progress);
+    }
+
+    fn cut(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.cut.clone().cancelled_owned()
     }
 }
 
@@ -133,9 +174,21 @@ struct Session {
     to_server: Outbox<ChannelWriter>,
     events: mpsc::UnboundedReceiver<(ForwardId, ForwardEvent)>,
     event_sender: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
-    /// What closes each forward that is not known to be gone.
-    forwards: HashMap<ForwardId, CancellationToken>,
+    /// How each forward that is not known to be gone is told things.
+    forwards: HashMap<ForwardId, Handle>,
+    /// Those that are to close; where the session ends with them, the server's control connection
+    /// closes first.
+    closing: Vec<Handle>,
+    /// Cuts the clients' sides of all data connections.
+    cut: CancellationToken,
     stopping: bool,
+}
+
+/// What a forward's task waits for.
+#[derive(Clone, Default)]
+struct Handle {
+    close: CancellationToken,
+    join: CancellationToken,
 }
 
 /// What the session waits for.
@@ -169,6 +222,7 @@ impl Session {
             client_local: data.client_local,
             server_host: spec.host.clone(),
             data_host: context.options.data_host,
+            active: context.options.active,
             server_on_ssh_host: is_loopback(&spec.host),
             limits: crate::control::Limits::default(),
         };
@@ -188,6 +242,8 @@ impl Session {
             events,
             event_sender,
             forwards: HashMap::new(),
+            closing: Vec::new(),
+            cut: CancellationToken::new(),
             stopping: false,
         }
     }
@@ -200,7 +256,10 @@ impl Session {
             let input = self.next_input().await;
             let now = self.began.elapsed();
             match input {
-                Input::Abort => break DataAtEnd::Abort,
+                Input::Abort => {
+                    self.record.input(now, &transcript::Input::Cut);
+                    self.control.cut();
+                }
                 Input::Client(Ok(frame)) => {
                     self.observe(Direction::FromClient, &frame);
                     self.record.input(now, &transcript::Input::Client(&frame));
@@ -208,7 +267,13 @@ impl Session {
                 }
                 Input::Client(Err(ending)) => self.client_ended(now, ending),
                 Input::Forward(id, event) => {
-                    if matches!(event, ForwardEvent::Ended | ForwardEvent::Failed(_)) {
+                    if matches!(
+                        event,
+                        ForwardEvent::Cut
+                            | ForwardEvent::Ended
+                            | ForwardEvent::Failed(_)
+                            | ForwardEvent::Unreachable(_)
+                    ) {
                         self.forwards.remove(&id);
                     }
                     self.record
@@ -250,6 +315,11 @@ impl Session {
     }
 
     async fn next_input(&mut self) -> Input {
+        // A forward's events are older than the replies that speak of it. (What is awaited may yield
+        // to other tasks although there is something to receive.)
+        if let Ok((id, event)) = self.events.try_recv() {
+            return Input::Forward(id, event);
+        }
         let deadline = self.control.poll_timeout();
         let timeout = async {
             match deadline {
@@ -257,7 +327,9 @@ impl Session {
                 None => std::future::pending().await,
             }
         };
-        let read_client = self.control.wants_client() && !self.to_server.is_full();
+        // A client that takes no replies is not heard either: it could ask for more of them.
+        let read_client =
+            self.control.wants_client() && !self.to_server.is_full() && !self.to_client.is_full();
         let read_server = self.control.wants_server() && !self.to_client.is_full();
         let lines = async {
             // Neither side may keep the other from being heard.
@@ -271,7 +343,6 @@ impl Session {
             biased;
             () = self.context.abort.cancelled() => Input::Abort,
             () = self.context.stop.cancelled(), if !self.stopping => Input::Stop,
-            // Before the lines: a forward's events are older than the replies that speak of it.
             Some((id, event)) = self.events.recv() => Input::Forward(id, event),
             written = self.to_client.progress() => match written {
                 Ok(()) => Input::Written,
@@ -292,9 +363,23 @@ impl Session {
             self.record.output(&output);
             match output {
                 Output::Close(id) => {
-                    if let Some(forward) = self.forwards.remove(&id) {
-                        forward.cancel();
+                    self.closing.extend(self.forwards.remove(&id));
+                }
+                Output::Join(id) => {
+                    if let Some(forward) = self.forwards.get(&id) {
+                        forward.join.cancel();
                     }
+                }
+                Output::OpenJoined {
+                    id,
+                    targets,
+                    deliver_to,
+                } => {
+                    let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
+                    let handle = Handle::default();
+                    let join = handle.join.clone();
+                    let task = joined::run(data, reporter, targets, deliver_to, join);
+                    self.spawn(id, handle, task);
                 }
                 // Nothing is buffered between an SSH channel and the client's socket.
                 Output::Drain(id) => {
@@ -306,7 +391,7 @@ impl Session {
                 Output::Notice(notice) => tracing::warn!("#{} {notice}", self.number),
                 Output::OpenLocal { id, targets } => {
                     let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
-                    self.spawn(id, local::run(data, reporter, targets));
+                    self.spawn(id, Handle::default(), local::run(data, reporter, targets));
                 }
                 Output::OpenRemote {
                     id,
@@ -314,7 +399,8 @@ impl Session {
                     deliver_to,
                 } => {
                     let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
-                    self.spawn(id, remote::run(data, reporter, bind, deliver_to));
+                    let task = remote::run(data, reporter, bind, deliver_to);
+                    self.spawn(id, Handle::default(), task);
                 }
                 Output::ToClient(bytes) => {
                     self.observe_bytes(Direction::ToClient, &bytes);
@@ -326,15 +412,20 @@ impl Session {
                 }
             }
         }
+        for forward in self.closing.drain(..) {
+            forward.close.cancel();
+        }
         None
     }
 
     /// Writes what is left to write, and closes both sides.
     async fn end(mut self, data: DataAtEnd) {
         if data == DataAtEnd::Abort {
-            for forward in self.forwards.values() {
-                forward.cancel();
-            }
+            // First of all: a server that sees its control connection end will end a download by
+            // itself, in order, and the client would take what it has for the whole file.
+            self.cut.cancel();
+            let left = self.forwards.drain().map(|(_, forward)| forward);
+            self.closing.extend(left);
         }
         self.to_client.finish();
         let (to_client, to_server) = tokio::join!(
@@ -346,7 +437,18 @@ impl Session {
             tracing::debug!("#{} not all was written to the server", self.number);
         }
         if let Some(writer) = self.to_server.into_sink() {
-            writer.close().await;
+            if self.closing.is_empty() {
+                writer.close().await;
+            } else {
+                writer.close_and_wait(FAREWELL).await;
+            }
+        }
+        // The channel is not kept for a client that is slow to hang up.
+        drop(self.server);
+        // An end of file on a data connection says that the file is complete, and through sshd no
+        // other end can be told: by now the server has lost its control connection.
+        for forward in &self.closing {
+            forward.close.cancel();
         }
         if written {
             linger(&mut self.client.into_source()).await;
@@ -358,20 +460,33 @@ impl Session {
             session: self.number,
             id,
             events: self.event_sender.clone(),
+            drained: false,
+            cut: self.cut.clone(),
         }
     }
 
     /// Starts a forward's task; closing it, or the end of everything, drops it where it stands,
     /// and with it its sockets, which are reset.
-    fn spawn(&mut self, id: ForwardId, task: impl Future<Output = ()> + Send + 'static) {
-        let close = CancellationToken::new();
-        self.forwards.insert(id, close.clone());
+    fn spawn(
+        &mut self,
+        id: ForwardId,
+        handle: Handle,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let close = handle.close.clone();
+        self.forwards.insert(id, handle);
         let context = Arc::clone(&self.context);
+        let events = self.event_sender.clone();
+        let orphaned = async move {
+            context.abort.cancelled().await;
+            // A session that is not over ends its forwards itself, in the right order.
+            events.closed().await;
+        };
         self.context.tasks.spawn(async move {
             tokio::select! {
                 () = task => {}
                 () = close.cancelled() => {}
-                () = context.abort.cancelled() => {}
+                () = orphaned => {}
             }
         });
     }

@@ -32,7 +32,12 @@ pub(super) fn orderly(stream: &TcpStream) {
 
 /// Closes a connection by a reset.
 pub(super) fn reset(stream: TcpStream) {
-    if let Err(error) = SockRef::from(&stream).set_linger(Some(Duration::ZERO)) {
+    abortive(&stream);
+}
+
+/// Whatever closes the connection from here on resets it.
+pub(super) fn abortive(stream: &TcpStream) {
+    if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
         tracing::debug!("cannot reset a connection: {error}");
     }
 }

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -37,8 +37,12 @@ const LAST_WORD: Duration = Duration::from_secs(60);
 pub(super) enum Outcome {
     /// In order, on both sides.
     Complete(Moved),
-    /// The client's socket broke.
-    ClientLost(Moved, io::Error),
+    /// The client's socket broke. The channel stands, without an end of file, as long as this half
+    /// of it lives.
+    ClientLost(Moved, io::Error, ChannelReader),
+    /// The session had it cut: the client's socket was reset, unless it had all of its file. The
+    /// channel stands, as above.
+    Cut(Moved, ChannelReader),
     /// The channel or its SSH connection broke; the client's socket was reset.
     ServerLost(Moved, LostReason),
     /// The server takes no more, although the client has more to send; the client's socket was
@@ -59,13 +63,16 @@ pub(super) trait Watch {
     fn drained(&mut self);
     /// Bytes were handed to the client. At most once a second.
     fn progress(&mut self);
+    /// Comes back when the client's side is to be cut.
+    fn cut(&self) -> impl Future<Output = ()> + Send + 'static;
 }
 
 /// Runs a data connection to its end. `stream` must have been prepared by [`socket::data`]: dropped
-/// at any point, it is reset.
+/// at any point, it is reset. `first` is what has been read from the channel already.
 pub(super) async fn run(
     mut stream: TcpStream,
     channel: Channel,
+    first: Option<Received>,
     watch: &mut impl Watch,
 ) -> Outcome {
     let Channel { mut reader, writer } = channel;
@@ -73,11 +80,13 @@ pub(super) async fn run(
     let (mut read, mut write) = stream.split();
     let counts = Counts::default();
 
+    let cut = watch.cut();
     let ends = {
-        let down = to_client(&mut reader, &mut write, &counts.to_client, watch);
+        let down = to_client(first, &mut reader, &mut write, &counts.to_client, watch);
         let up = to_server(&mut read, writer, &counts.to_server);
         tokio::pin!(down, up);
-        tokio::select! {
+        let whole = async {
+            tokio::select! {
             down = &mut down => match down {
                 Ok(()) => last_word(up, &counts.to_server).await,
                 Err(broken) => Err(broken),
@@ -92,6 +101,12 @@ pub(super) async fn run(
                     Err(broken) => Err(broken),
                 },
             },
+            }
+        };
+        tokio::select! {
+            biased;
+            () = cut => Err(Broken::Cut),
+            ends = whole => ends,
         }
     };
     let moved = counts.moved();
@@ -104,11 +119,20 @@ pub(super) async fn run(
             }
             Outcome::Complete(moved)
         }
+        Err(Broken::Cut) => {
+            drop(stream);
+            Outcome::Cut(moved, reader)
+        }
         Err(broken) => {
-            socket::reset(stream);
+            // Where the client has had its file and the end of it, that must not be cut; where it
+            // has had nothing, it was in the middle of sending.
+            if moved.to_client == 0 {
+                socket::abortive(&stream);
+            }
+            drop(stream);
             match broken {
-                Broken::Client(error) => Outcome::ClientLost(moved, error),
-                Broken::Refused => Outcome::ServerClosed(moved),
+                Broken::Client(error) => Outcome::ClientLost(moved, error, reader),
+                Broken::Cut | Broken::Refused => Outcome::ServerClosed(moved),
                 Broken::Server(reason) => Outcome::ServerLost(moved, reason),
             }
         }
@@ -126,7 +150,7 @@ async fn last_word(
         match tokio::time::timeout(LAST_WORD, &mut up).await {
             Ok(Ok(writer)) => return Ok(Some(writer)),
             // It has its file, however it closes.
-            Ok(Err(Broken::Client(_))) => return Ok(None),
+            Ok(Err(Broken::Client(_))) if sent.load(Ordering::Relaxed) == 0 => return Ok(None),
             Ok(Err(_)) if before == 0 && sent.load(Ordering::Relaxed) == 0 => return Ok(None),
             Ok(Err(broken)) => return Err(broken),
             Err(_) if sent.load(Ordering::Relaxed) == before => return Ok(None),
@@ -153,12 +177,15 @@ impl Counts {
 /// Why a direction broke.
 enum Broken {
     Client(io::Error),
+    /// By the session.
+    Cut,
     /// The channel was closed in order while the client was still sending.
     Refused,
     Server(LostReason),
 }
 
 async fn to_client(
+    mut first: Option<Received>,
     reader: &mut ChannelReader,
     write: &mut WriteHalf<'_>,
     moved: &AtomicU64,
@@ -166,13 +193,25 @@ async fn to_client(
 ) -> Result<(), Broken> {
     let mut told = Instant::now();
     loop {
-        match reader.read().await {
+        let received = match first.take() {
+            Some(received) => received,
+            None => reader.read().await,
+        };
+        match received {
             Received::Data(data) => {
-                write.write_all(&data).await.map_err(Broken::Client)?;
-                moved.fetch_add(data.len() as u64, Ordering::Relaxed);
-                if told.elapsed() >= Duration::from_secs(1) {
-                    told = Instant::now();
-                    watch.progress();
+                let mut rest = data;
+                // Piece by piece: a slow client moves too.
+                while !rest.is_empty() {
+                    let count = write.write(&rest).await.map_err(Broken::Client)?;
+                    if count == 0 {
+                        return Err(Broken::Client(io::ErrorKind::WriteZero.into()));
+                    }
+                    rest.advance(count);
+                    moved.fetch_add(count as u64, Ordering::Relaxed);
+                    if told.elapsed() >= Duration::from_secs(1) {
+                        told = Instant::now();
+                        watch.progress();
+                    }
                 }
             }
             Received::Eof => {
@@ -199,8 +238,11 @@ async fn to_server(
         buffer.reserve(CHUNK);
         let count = read.read_buf(&mut buffer).await.map_err(Broken::Client)?;
         if count == 0 {
-            writer.finish().await.map_err(refused)?;
-            return Ok(writer);
+            return match writer.finish().await {
+                // The far side has closed already: it wants no end of file any more.
+                Ok(()) | Err(LostReason::Closed | LostReason::Local) => Ok(writer),
+                Err(other) => Err(Broken::Server(other)),
+            };
         }
         writer
             .write(buffer.split().freeze())

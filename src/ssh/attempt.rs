@@ -194,7 +194,8 @@ impl<'a> Attempt<'a> {
         if missing && !identity.explicit {
             return;
         }
-        tracing::warn!(key = %path, %error, "cannot use this private key");
+        // Where nothing else lets us in, the refusal says so too.
+        tracing::info!(key = %path, %error, "cannot use this private key");
         self.tried.push(format!("key {path} (not usable: {error})"));
     }
 

@@ -147,6 +147,20 @@ impl ChannelWriter {
         }
         common.closed_here.cancel();
     }
+
+    /// Closes the channel in both directions, and waits until the SSH server has taken notice; at
+    /// most for `limit`.
+    pub async fn close_and_wait(self, limit: Duration) {
+        let common = &self.common;
+        common.close_first().await;
+        // It answers in order: whatever answers this has seen the close before it. That the far side
+        // closes the channel too is nothing that russh would still tell.
+        tokio::select! {
+            _ = timeout(limit, common.connection.handle().send_ping()) => {}
+            () = common.connection.lost() => {}
+        }
+        common.closed_here.cancel();
+    }
 }
 
 /// The receiving end of a channel. While it is full and nobody reads, russh's session loop waits for

@@ -10,6 +10,7 @@ use super::config::config;
 use super::connection::{Connection, Shared, lock};
 use super::error::{Error, escaped};
 use super::events::Events;
+use super::greeting::other_protocol;
 use super::host_keys::{Judge, Trust};
 use super::prompt::{Patience, Prompt};
 use super::settings::Settings;
@@ -129,6 +130,12 @@ impl Dialer {
             russh::Error::Disconnect | russh::Error::HUP => "it hung up".to_owned(),
             error => escaped(&error.to_string()),
         };
+        if let russh::Error::IO(error) = error
+            && let Some(other) = other_protocol(error)
+        {
+            let reason = other.to_string();
+            return Error::NotSsh { host, port, reason };
+        }
         match error {
             russh::Error::Version => Error::NotSsh { host, port, reason },
             _ => Error::Handshake { host, port, reason },

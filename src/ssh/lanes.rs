@@ -428,8 +428,9 @@ const REAP_EVERY: Duration = Duration::from_secs(10);
 const SHARE_AFTER: Duration = Duration::from_secs(2);
 /// With a lane being opened, it waits so long.
 const OPEN_PATIENCE: Duration = Duration::from_secs(10);
-/// A busy lane counts as stalled when nothing has moved for so long.
-const STALLED_AFTER: Duration = Duration::from_secs(2);
+/// A busy lane counts as stalled when nothing has moved for so long: well below `SHARE_AFTER`, so that
+/// who has waited that long does not end up with one.
+const STALLED_AFTER: Duration = Duration::from_millis(500);
 const RETRIES: usize = 4;
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(2);

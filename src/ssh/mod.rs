@@ -22,6 +22,7 @@
 //! | `connection`, `events` | one SSH connection: opening channels, what the server sends |
 //! | `attempt`, `auth`, `agent`, `keys`, `prompt` | logging in: agent, key files, passwords |
 //! | `host_keys`, `known_hosts` | host key policy, and the files behind it |
+//! | `greeting` | telling other protocols from SSH |
 //! | `transport` | the TCP socket under an SSH connection |
 //! | `channel`, `forward` | what data flows through: channels, remote forwards |
 
@@ -36,6 +37,7 @@ mod error;
 mod establish;
 mod events;
 mod forward;
+mod greeting;
 mod host_keys;
 mod keys;
 mod known_hosts;

@@ -239,6 +239,9 @@ async fn keep_up(core: Arc<Core>) {
             () = core.stop.cancelled() => break,
             () = shared.lost_token().cancelled() => {}
         }
+        if core.stop.is_cancelled() {
+            break;
+        }
         let reason = shared.lost_reason();
         tracing::warn!(destination = %core.destination, "{reason}; connecting again");
         core.control.send_replace(Control::Down(None));

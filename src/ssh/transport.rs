@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::error::Error;
+use super::greeting::Greeting;
 use super::settings::Settings;
 
 /// Connects to the destination, trying all its addresses in the order the resolver gave them.
@@ -31,6 +32,7 @@ pub(super) async fn connect(
     tune(&tcp);
     let transport = Transport {
         tcp,
+        greeting: Greeting::default(),
         cut_read: Box::pin(cut.clone().cancelled_owned()),
         cut_write: Box::pin(cut.clone().cancelled_owned()),
     };
@@ -40,6 +42,7 @@ pub(super) async fn connect(
 /// The socket, without its read buffer.
 pub(super) struct Transport {
     tcp: TcpStream,
+    greeting: Greeting,
     cut_read: Pin<Box<WaitForCancellationFutureOwned>>,
     cut_write: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -56,6 +59,10 @@ impl AsyncRead for Transport {
         }
         let before = buf.filled().len();
         let result = Pin::new(&mut this.tcp).poll_read(cx, buf);
+        if let Poll::Ready(Ok(())) = &result {
+            this.greeting
+                .see(buf.filled().get(before..).unwrap_or_default())?;
+        }
         if matches!(result, Poll::Ready(Ok(()))) && buf.filled().len() - before < SHORT_READ {
             acknowledge_at_once(&this.tcp);
         }

@@ -4,7 +4,9 @@ use std::{net::SocketAddr, time::Duration};
 
 use ferryline_grammar::Frame;
 
-use crate::control::{DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Output, Settings};
+use crate::control::{
+    ActiveMode, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Output, Settings,
+};
 
 /// One line of a file, as far as it means anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum Event {
     Client(Frame),
     /// The client's side ended.
     ClientEnded(Ending),
+    /// Ferryline was told to wait no longer.
+    Cut,
     /// What became of a forward.
     Forward(ForwardId, ForwardEvent),
     /// The facts the session began with.
@@ -58,6 +62,8 @@ pub struct Header {
     pub server: String,
     /// Which host passive data connections go to.
     pub data_host: DataHost,
+    /// How active data connections are carried.
+    pub active: ActiveMode,
     /// Whether the FTP server sits on the SSH server's host.
     pub on_ssh_host: bool,
     /// What was known of the FTP server.
@@ -72,6 +78,7 @@ impl Header {
             local: settings.client_local,
             server: settings.server_host.clone(),
             data_host: settings.data_host,
+            active: settings.active,
             on_ssh_host: settings.server_on_ssh_host,
             knowledge,
         }
@@ -84,6 +91,7 @@ impl Header {
             client_local: self.local,
             server_host: self.server.clone(),
             data_host: self.data_host,
+            active: self.active,
             server_on_ssh_host: self.on_ssh_host,
             limits: crate::control::Limits::default(),
         }
@@ -99,6 +107,7 @@ impl Default for Header {
             local: SocketAddr::from(([127, 0, 0, 1], 2121)),
             server: "localhost".into(),
             data_host: DataHost::Control,
+            active: ActiveMode::Auto,
             on_ssh_host: true,
             knowledge: Knowledge::default(),
         }

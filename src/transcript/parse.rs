@@ -23,7 +23,7 @@ use super::{
     event::{Event, Header, Line},
 };
 use crate::control::{
-    DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Output, Target,
+    ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Output, Target,
 };
 
 /// A line that is none of a transcript's.
@@ -121,6 +121,8 @@ fn action(input: &str) -> Parsed<'_, Event> {
 
 fn forward_event(input: &str) -> Parsed<'_, Event> {
     let event = alt((
+        map(named("broken"), |id| (id, ForwardEvent::Broken)),
+        map(named("cut"), |id| (id, ForwardEvent::Cut)),
         map(named("claimed"), |id| (id, ForwardEvent::Claimed)),
         map(
             (named("connected"), preceded(space1, number)),
@@ -134,6 +136,10 @@ fn forward_event(input: &str) -> Parsed<'_, Event> {
             |(id, reason)| (id, ForwardEvent::Failed(reason)),
         ),
         map(named("progress"), |id| (id, ForwardEvent::Progress)),
+        map(
+            (named("unreachable"), preceded(char(' '), reason)),
+            |(id, reason)| (id, ForwardEvent::Unreachable(reason)),
+        ),
         map(
             (named("ready"), preceded(space1, word::<SocketAddr>)),
             |(id, address)| (id, ForwardEvent::Ready(address)),
@@ -149,6 +155,19 @@ fn output(input: &str) -> Parsed<'_, Event> {
         value(Output::End(DataAtEnd::Abort), tag("end abort")),
         value(Output::End(DataAtEnd::Finish), tag("end finish")),
         value(Output::FinishServer, tag("finish-server")),
+        map(named("join"), Output::Join),
+        map(
+            (
+                named("joined-forward"),
+                preceded(space1, word::<SocketAddr>),
+                many1(preceded(space1, target)),
+            ),
+            |(id, deliver_to, targets)| Output::OpenJoined {
+                id,
+                targets,
+                deliver_to,
+            },
+        ),
         map(
             (named("local-forward"), many1(preceded(space1, target))),
             |(id, targets)| Output::OpenLocal { id, targets },
@@ -179,6 +198,7 @@ fn side(input: &str) -> Parsed<'_, Event> {
         }),
         map(preceded(tag("client-"), ending), Event::ClientEnded),
         map(preceded(tag("server-"), ending), Event::ServerEnded),
+        value(Event::Cut, tag("cut-all")),
         value(Event::Stop, tag("stop")),
         value(Event::Timeout, tag("timeout")),
     ))
@@ -209,6 +229,10 @@ fn header(input: &str) -> Parsed<'_, Event> {
         value(DataHost::Control, tag("control")),
         value(DataHost::Reply, tag("reply")),
     ));
+    let active = alt((
+        value(ActiveMode::Passive, tag("passive")),
+        value(ActiveMode::Remote, tag("remote")),
+    ));
     let yes_no = alt((value(true, tag("yes")), value(false, tag("no"))));
     let fact = |name| (space1, tag(name), char('='));
     let known = |name| map(opt((space1, tag(name))), |found| found.is_some());
@@ -220,25 +244,29 @@ fn header(input: &str) -> Parsed<'_, Event> {
             preceded(fact("server"), escaped_word),
             preceded(fact("data-host"), data_host),
             preceded(fact("on-ssh-host"), yes_no),
+            opt(preceded(fact("active"), active)),
             (
                 known("no-epsv"),
                 known("no-eprt"),
                 known("active-over-ipv6"),
+                known("active-as-passive"),
                 known("reply-address-works"),
             ),
         ),
-        |(_, client, local, server, data_host, on_ssh_host, known)| {
+        |(_, client, local, server, data_host, on_ssh_host, active, known)| {
             Event::Header(Header {
                 client,
                 local,
                 server,
                 data_host,
+                active: active.unwrap_or_default(),
                 on_ssh_host,
                 knowledge: Knowledge {
                     no_epsv: known.0,
                     no_eprt: known.1,
                     active_over_ipv6: known.2,
-                    reply_address_works: known.3,
+                    active_as_passive: known.3,
+                    reply_address_works: known.4,
                 },
             })
         },

@@ -23,6 +23,8 @@ pub enum Input<'a> {
     Client(&'a Frame),
     /// The client's side ended.
     ClientEnded(Ending),
+    /// Ferryline was told to wait no longer.
+    Cut,
     /// What became of a forward.
     Forward(ForwardId, &'a ForwardEvent),
     /// From the server.
@@ -77,6 +79,7 @@ impl Recorder {
             Input::Forward(id, event) => Event::Forward(*id, (*event).clone()),
             Input::Server(frame) => Event::Server((*frame).clone()),
             Input::ServerEnded(ending) => Event::ServerEnded(*ending),
+            Input::Cut => Event::Cut,
             Input::Stop => Event::Stop,
             Input::Timeout => Event::Timeout,
         };

@@ -8,7 +8,7 @@ use super::{
     escape,
     event::{Event, Header},
 };
-use crate::control::{DataAtEnd, DataHost, Ending, ForwardEvent, Output};
+use crate::control::{ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, Output, Target};
 
 /// The line that says this, without its end; `None` for what is said to the log only.
 pub fn render(at: Option<Duration>, event: &Event) -> Option<String> {
@@ -22,6 +22,7 @@ pub fn render(at: Option<Duration>, event: &Event) -> Option<String> {
         Event::Server(Frame::Line(line)) => format!("S< {}", escape::line(line)),
         Event::Server(Frame::Negotiation(asked)) => format!("! server-telnet {}", telnet(*asked)),
         Event::ServerEnded(how) => format!("! server-{}", ending(*how)),
+        Event::Cut => "! cut-all".into(),
         Event::Stop => "! stop".into(),
         Event::Timeout => "! timeout".into(),
     };
@@ -41,14 +42,13 @@ fn output(output: &Output) -> Option<String> {
         Output::End(DataAtEnd::Finish) => "! end finish".into(),
         Output::FinishServer => "! finish-server".into(),
         Output::Learned(_) | Output::Notice(_) => return None,
-        Output::OpenLocal { id, targets } => {
-            let mut text = format!("! local-forward {id}");
-            for target in targets {
-                // Writing to a String cannot fail.
-                let _ = write!(text, " {target}");
-            }
-            text
-        }
+        Output::Join(id) => format!("! join {id}"),
+        Output::OpenJoined {
+            id,
+            targets,
+            deliver_to,
+        } => format!("! joined-forward {id} {deliver_to}{}", list(targets)),
+        Output::OpenLocal { id, targets } => format!("! local-forward {id}{}", list(targets)),
         Output::OpenRemote {
             id,
             bind,
@@ -59,8 +59,19 @@ fn output(output: &Output) -> Option<String> {
     })
 }
 
+fn list(targets: &[Target]) -> String {
+    let mut text = String::new();
+    for target in targets {
+        // Writing to a String cannot fail.
+        let _ = write!(text, " {target}");
+    }
+    text
+}
+
 fn forward(id: u32, event: &ForwardEvent) -> String {
     match event {
+        ForwardEvent::Broken => format!("! broken {id}"),
+        ForwardEvent::Cut => format!("! cut {id}"),
         ForwardEvent::Claimed => format!("! claimed {id}"),
         ForwardEvent::Connected { target } => format!("! connected {id} {target}"),
         ForwardEvent::Drained => format!("! drained {id}"),
@@ -69,6 +80,9 @@ fn forward(id: u32, event: &ForwardEvent) -> String {
             format!("! failed {id} {}", escape::text(reason.as_bytes()))
         }
         ForwardEvent::Progress => format!("! progress {id}"),
+        ForwardEvent::Unreachable(reason) => {
+            format!("! unreachable {id} {}", escape::text(reason.as_bytes()))
+        }
         ForwardEvent::Ready(address) => format!("! ready {id} {address}"),
     }
 }
@@ -79,6 +93,7 @@ fn header(header: &Header) -> String {
         local,
         server,
         data_host,
+        active,
         on_ssh_host,
         knowledge,
     } = header;
@@ -92,10 +107,16 @@ fn header(header: &Header) -> String {
         },
         yes_no(*on_ssh_host),
     );
+    match active {
+        ActiveMode::Auto => {}
+        ActiveMode::Passive => text.push_str(" active=passive"),
+        ActiveMode::Remote => text.push_str(" active=remote"),
+    }
     for (known, word) in [
         (knowledge.no_epsv, "no-epsv"),
         (knowledge.no_eprt, "no-eprt"),
         (knowledge.active_over_ipv6, "active-over-ipv6"),
+        (knowledge.active_as_passive, "active-as-passive"),
         (knowledge.reply_address_works, "reply-address-works"),
     ] {
         if known {

@@ -105,6 +105,7 @@ impl Player {
             Event::Header(_) | Event::Output(_) => {}
             Event::Server(frame) => self.control.server(now, frame),
             Event::ServerEnded(ending) => self.control.server_ended(now, ending),
+            Event::Cut => self.control.cut(),
             Event::Stop => self.control.stop(now),
             Event::Timeout => self.control.timeout(now),
         }
@@ -113,7 +114,9 @@ impl Player {
     fn take_outputs(&mut self) {
         while let Some(output) = self.control.poll_output() {
             let invent = match &output {
-                Output::OpenLocal { id, .. } | Output::OpenRemote { id, .. } => Some(*id),
+                Output::OpenJoined { id, .. }
+                | Output::OpenLocal { id, .. }
+                | Output::OpenRemote { id, .. } => Some(*id),
                 _ => None,
             };
             let event = Event::Output(output);

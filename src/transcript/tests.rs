@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::control::{
-    DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Output, Target,
+    ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Output, Target,
 };
 
 /// The example of `fixtures/README.md`.
@@ -199,12 +199,15 @@ fn any_event() -> impl Strategy<Value = Event> {
         any::<usize>().prop_map(Ending::LineTooLong),
     ];
     let what = prop_oneof![
+        Just(ForwardEvent::Broken),
+        Just(ForwardEvent::Cut),
         Just(ForwardEvent::Claimed),
         any::<usize>().prop_map(|target| ForwardEvent::Connected { target }),
         Just(ForwardEvent::Drained),
         Just(ForwardEvent::Ended),
         "[ -~]{1,30}".prop_map(ForwardEvent::Failed),
         Just(ForwardEvent::Progress),
+        "[ -~]{1,30}".prop_map(ForwardEvent::Unreachable),
         any::<std::net::SocketAddr>()
             .prop_filter("no flow label", |a| a.is_ipv4())
             .prop_map(ForwardEvent::Ready),
@@ -217,6 +220,14 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Output::End(DataAtEnd::Abort)),
         Just(Output::End(DataAtEnd::Finish)),
         Just(Output::FinishServer),
+        id.clone().prop_map(Output::Join),
+        (id.clone(), prop::collection::vec(target.clone(), 1..3)).prop_map(|(id, targets)| {
+            Output::OpenJoined {
+                id,
+                targets,
+                deliver_to: ([127, 0, 0, 1], 5000).into(),
+            }
+        }),
         (id.clone(), prop::collection::vec(target, 1..3))
             .prop_map(|(id, targets)| Output::OpenLocal { id, targets }),
         prop::collection::vec(any::<u8>(), 0..30).prop_map(|bytes| Output::ToClient(bytes.into())),
@@ -228,16 +239,23 @@ fn any_event() -> impl Strategy<Value = Event> {
         ending.prop_map(Event::ServerEnded),
         (id, what).prop_map(|(id, what)| Event::Forward(id, what)),
         output.prop_map(Event::Output),
+        Just(Event::Cut),
         Just(Event::Stop),
         Just(Event::Timeout),
         any::<(bool, bool, bool)>().prop_map(|(a, b, c)| Event::Header(Header {
             data_host: if a { DataHost::Reply } else { DataHost::Auto },
+            active: if c {
+                ActiveMode::Remote
+            } else {
+                ActiveMode::Auto
+            },
             on_ssh_host: b,
             server: "odd host\\".into(),
             knowledge: Knowledge {
                 no_epsv: a,
                 no_eprt: b,
                 active_over_ipv6: c,
+                active_as_passive: b,
                 reply_address_works: a
             },
             ..Header::default()

@@ -1,6 +1,6 @@
 //! The scripted FTP client: raw bytes out, exact lines in.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -131,6 +131,15 @@ impl ScriptedClient {
         }
     }
 
+    /// Everything up to the end of the control connection; a reset is an error.
+    pub async fn rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut rest = Vec::new();
+        match timeout(PATIENCE, self.control.read_to_end(&mut rest)).await {
+            Ok(read) => read.map(|_| rest),
+            Err(_) => self.fail("the connection was not closed"),
+        }
+    }
+
     /// Fails if a line has come that was not yet taken. It looks at what is here now and does not
     /// wait: make sure of the order by an event first, such as an answer on the same connection.
     pub fn nothing_came(&self) {
@@ -207,6 +216,11 @@ impl ScriptedClient {
     /// The socket, for options that a test wants to set.
     pub fn socket(&self) -> &TcpStream {
         self.control.get_ref()
+    }
+
+    /// The bare socket; what was read ahead is lost.
+    pub fn into_socket(self) -> TcpStream {
+        self.control.into_inner()
     }
 
     fn fail(&self, what: &str) -> ! {

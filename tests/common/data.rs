@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::PATIENCE;
@@ -31,6 +31,14 @@ pub async fn upload(mut data: TcpStream, bytes: &[u8]) -> io::Result<()> {
 /// Ends the connection with RST rather than FIN.
 pub fn reset(stream: TcpStream) {
     stream.set_zero_linger().unwrap();
+}
+
+/// An address of 127.0.0.1 where nobody listens, and nobody else can as long as the socket is kept.
+pub fn nobody() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 /// The six numbers of a 227 reply or a PORT command.

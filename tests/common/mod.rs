@@ -10,7 +10,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing
+    clippy::indexing_slicing,
+    clippy::string_slice
 )]
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
@@ -21,6 +22,8 @@ mod data;
 mod ferry;
 mod gate;
 mod log;
+#[cfg(feature = "demo")]
+mod program;
 mod record;
 mod script;
 mod server;
@@ -32,12 +35,14 @@ use std::time::Duration;
 pub use answer::{Answer, answer};
 pub use client::ScriptedClient;
 pub use data::{
-    extended_address, extended_port, host_port, read_to_end, reset, six_numbers, upload,
+    extended_address, extended_port, host_port, nobody, read_to_end, reset, six_numbers, upload,
 };
 #[cfg(feature = "demo")]
 pub use ferry::{Ferry, Lines, Plan, write_private};
 pub use gate::Gate;
 pub use log::Log;
+#[cfg(feature = "demo")]
+pub use program::{Ended, Running, Shore, run};
 pub use script::Script;
 pub use server::ScriptedServer;
 pub use transcript::Transcript;

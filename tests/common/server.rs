@@ -66,9 +66,19 @@ impl ScriptedServer {
             .await
     }
 
+    /// Waits until a client has come.
+    pub async fn client_came(&self) {
+        self.transcript.wait_event(CLIENT_CAME).await;
+    }
+
     /// Waits until the control connection of a client has ended, in whatever way.
     pub async fn control_ended(&self) {
         self.transcript.wait_event(CONTROL_ENDED).await;
+    }
+
+    /// Whether the control connection of a client has ended.
+    pub fn control_has_ended(&self) -> bool {
+        self.transcript.has_event(CONTROL_ENDED)
     }
 
     /// The next file received on a data connection, with how it ended; waits for it.
@@ -116,7 +126,7 @@ impl Script {
                 let record = (transcript.clone(), uploads.clone());
                 let events = session::start(&mut sessions, control, record, &greeting, &rules);
                 *unasked.lock().unwrap() = Some(events);
-                transcript.event("a client came");
+                transcript.event(CLIENT_CAME);
             }
         });
         ScriptedServer {
@@ -128,3 +138,6 @@ impl Script {
         }
     }
 }
+
+/// The event that is noted when a client has connected.
+const CLIENT_CAME: &str = "a client came";

@@ -61,12 +61,14 @@ impl Transcript {
 
     /// Waits until the event was noted.
     pub(super) async fn wait_event(&self, what: &str) {
-        self.wait(what, || {
-            let entries = self.0.entries.lock().unwrap();
-            let mut events = entries.iter().filter(|e| e.kind == Kind::Event);
-            events.any(|e| e.bytes == what.as_bytes()).then_some(())
-        })
-        .await;
+        self.wait(what, || self.has_event(what).then_some(())).await;
+    }
+
+    /// Whether the event was noted.
+    pub(super) fn has_event(&self, what: &str) -> bool {
+        let entries = self.0.entries.lock().unwrap();
+        let mut events = entries.iter().filter(|e| e.kind == Kind::Event);
+        events.any(|e| e.bytes == what.as_bytes())
     }
 
     /// Looks now and whenever something was said or noted, until something is found.

@@ -1,7 +1,7 @@
 //! PORT and EPRT.
 
 use super::bench::{Bench, settings};
-use crate::control::{ForwardEvent, Settings};
+use crate::control::{ActiveMode, ForwardEvent, Settings};
 
 #[test]
 fn a_port_waits_for_its_remote_forward() {
@@ -15,7 +15,7 @@ fn a_port_waits_for_its_remote_forward() {
 }
 
 #[test]
-fn an_eprt_waits_for_its_remote_forward() {
+fn q49_an_eprt_waits_for_its_remote_forward() {
     let mut bench = Bench::local();
     bench.client(
         "EPRT |1|127.0.0.1|51213|",
@@ -45,7 +45,7 @@ fn q54_what_is_pipelined_behind_waits() {
 
 #[test]
 fn q90_a_remote_forward_that_is_refused_is_a_425() {
-    let mut bench = Bench::local();
+    let mut bench = Bench::remote_only();
     bench.client(
         "PORT 127,0,0,1,200,13",
         &["! remote 1 127.0.0.1 to 127.0.0.1:51213"],
@@ -63,7 +63,7 @@ fn q90_a_remote_forward_that_is_refused_is_a_425() {
 }
 
 #[test]
-fn q77_a_port_that_names_another_host_is_refused() {
+fn q70_q77_a_port_that_names_another_host_is_refused() {
     let mut bench = Bench::local();
     for (line, reason) in [
         (
@@ -171,7 +171,7 @@ fn q51_a_server_reached_over_ipv6_is_told_the_ipv6_loopback() {
 
 #[test]
 fn a_server_that_takes_no_form_is_heard() {
-    let mut bench = Bench::local();
+    let mut bench = Bench::remote_only();
     bench.client(
         "PORT 127,0,0,1,200,13",
         &["! remote 1 127.0.0.1 to 127.0.0.1:51213"],
@@ -258,14 +258,152 @@ fn a_226_that_overtakes_the_servers_connection_waits_for_it() {
 }
 
 #[test]
-fn active_mode_to_a_third_host_is_refused_with_the_reason() {
+fn active_mode_to_a_third_host_by_remote_forward_is_refused_with_the_reason() {
     let mut bench = Bench::greeted(Settings {
-        server_host: "ftp.example".into(),
-        server_on_ssh_host: false,
-        ..settings()
+        active: ActiveMode::Remote,
+        ..third_host()
     });
     bench.client(
         "PORT 127,0,0,1,200,13",
-        &["C< 425 ferryline: active mode needs the FTP server on the SSH server's host; use passive mode"],
+        &["C< 425 ferryline: active mode by a remote forward needs the FTP server on the SSH server's host; \
+           use passive mode, or --active auto"],
     );
+}
+
+/// PORT answered, with the server asked for a passive data connection.
+fn carried(bench: &mut Bench, number: u32) {
+    bench.client("PORT 127,0,0,1,200,13", &["S> EPSV"]);
+    let open = format!("! joined {number} ftp.example:40000 to 127.0.0.1:51213");
+    bench.server("229 ok (|||40000|)", &[&open]);
+    bench.ready(
+        number,
+        "127.0.0.1:51213",
+        &["C< 200 ferryline: active mode, carried as passive"],
+    );
+}
+
+#[test]
+fn active_mode_to_a_third_host_is_carried_as_passive() {
+    let mut bench = Bench::greeted(third_host());
+    carried(&mut bench, 1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["! join 1", "C< 150 here it comes"]);
+    bench.event(1, ForwardEvent::Claimed, &[]);
+    bench.event(1, ForwardEvent::Connected { target: 0 }, &[]);
+    bench.server("226 done", &[]);
+    bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
+    bench.event(1, ForwardEvent::Ended, &[]);
+}
+
+#[test]
+fn carried_as_passive_a_failed_transfer_shows_the_client_no_connection() {
+    let mut bench = Bench::greeted(third_host());
+    carried(&mut bench, 1);
+    bench.client("RETR nofile", &["S> RETR nofile"]);
+    bench.server("550 no such file", &["C< 550 no such file"]);
+    // The data connection still stands, for the next try or until the next PORT.
+    bench.client("EPRT |1|127.0.0.1|51214|", &["S> EPSV"]);
+    bench.server(
+        "229 ok (|||40001|)",
+        &["! joined 2 ftp.example:40001 to 127.0.0.1:51214"],
+    );
+    bench.ready(
+        2,
+        "127.0.0.1:51214",
+        &[
+            "! close 1",
+            "C< 200 ferryline: active mode, carried as passive",
+        ],
+    );
+}
+
+#[test]
+fn carried_as_passive_what_is_pipelined_waits_for_the_data_connection() {
+    let mut bench = Bench::greeted(third_host());
+    bench.client("PORT 127,0,0,1,200,13", &["S> EPSV"]);
+    bench.client("REST 5", &[]);
+    bench.client("RETR f", &[]);
+    bench.server("500 no EPSV", &["S> PASV"]);
+    bench.server(
+        "227 =10,0,0,9,156,64",
+        &["! joined 1 ftp.example:40000 to 127.0.0.1:51213"],
+    );
+    bench.ready(
+        1,
+        "127.0.0.1:51213",
+        &[
+            "S> REST 5",
+            "S> RETR f",
+            "C< 200 ferryline: active mode, carried as passive",
+        ],
+    );
+}
+
+#[test]
+fn a_remote_forward_that_is_refused_is_carried_as_passive_from_then_on() {
+    let mut bench = Bench::local();
+    bench.client(
+        "PORT 127,0,0,1,200,13",
+        &["! remote 1 127.0.0.1 to 127.0.0.1:51213"],
+    );
+    bench.client("LIST", &[]);
+    bench.failed(1, "the SSH server refused the remote forward", &["S> EPSV"]);
+    bench.server(
+        "229 ok (|||40000|)",
+        &["! joined 2 localhost:40000 to 127.0.0.1:51213"],
+    );
+    bench.ready(
+        2,
+        "127.0.0.1:51213",
+        &[
+            "S> LIST",
+            "C< 200 ferryline: active mode, carried as passive",
+        ],
+    );
+    bench.server("150 here", &["! join 2", "C< 150 here"]);
+    bench.client("PORT 127,0,0,1,200,14", &["S> EPSV"]);
+}
+
+#[test]
+fn an_address_that_the_server_refuses_in_every_form_is_carried_as_passive() {
+    let mut bench = Bench::local();
+    bench.client(
+        "PORT 127,0,0,1,200,13",
+        &["! remote 1 127.0.0.1 to 127.0.0.1:51213"],
+    );
+    bench.ready(1, "127.0.0.1:40000", &["S> PORT 127,0,0,1,156,64"]);
+    bench.server(
+        "500 no PORT",
+        &["! close 1", "! remote 2 ::1 to 127.0.0.1:51213"],
+    );
+    bench.ready(2, "[::1]:40000", &["S> EPRT |2|::1|40000|"]);
+    bench.server("500 no EPRT either", &["! close 2", "S> EPSV"]);
+    bench.server(
+        "229 ok (|||40001|)",
+        &["! joined 3 localhost:40001 to 127.0.0.1:51213"],
+    );
+    bench.failed(
+        3,
+        "the SSH server could not connect",
+        &["C< 425 ferryline: the SSH server could not connect"],
+    );
+}
+
+#[test]
+fn carried_as_passive_a_server_that_offers_nothing_is_no_success() {
+    let mut bench = Bench::greeted(third_host());
+    bench.client("PORT 127,0,0,1,200,13", &["S> EPSV"]);
+    bench.server("500 no EPSV", &["S> PASV"]);
+    bench.server(
+        "202 no PASV",
+        &["C< 425 ferryline: the FTP server offers no passive data connection"],
+    );
+}
+
+fn third_host() -> Settings {
+    Settings {
+        server_host: "ftp.example".into(),
+        server_on_ssh_host: false,
+        ..settings()
+    }
 }

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use ferryline_grammar::{Frame, Line, LineEnd};
 
 use crate::control::{
-    Control, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits, Output,
-    Settings,
+    ActiveMode, Control, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits,
+    Output, Settings,
 };
 
 pub(super) struct Bench {
@@ -21,6 +21,7 @@ pub(super) fn settings() -> Settings {
         client_local: "127.0.0.1:2121".parse().unwrap(),
         server_host: "localhost".into(),
         data_host: DataHost::Control,
+        active: ActiveMode::Auto,
         server_on_ssh_host: true,
         limits: Limits::default(),
     }
@@ -47,6 +48,14 @@ impl Bench {
 
     pub(super) fn local() -> Self {
         Self::greeted(settings())
+    }
+
+    /// Active mode is carried by remote forwards, or not at all.
+    pub(super) fn remote_only() -> Self {
+        Self::greeted(Settings {
+            active: ActiveMode::Remote,
+            ..settings()
+        })
     }
 
     /// A line of the client's, and all that comes of it.
@@ -174,6 +183,15 @@ pub(super) fn show(output: &Output) -> String {
         Output::FinishServer => "! finish server".into(),
         Output::Learned(_) => "! learned".into(),
         Output::Notice(notice) => format!("! notice {notice}"),
+        Output::Join(id) => format!("! join {id}"),
+        Output::OpenJoined {
+            id,
+            targets,
+            deliver_to,
+        } => {
+            let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+            format!("! joined {id} {} to {deliver_to}", targets.join(" or "))
+        }
         Output::OpenLocal { id, targets } => {
             let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
             format!("! local {id} {}", targets.join(" or "))

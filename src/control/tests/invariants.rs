@@ -1,1 +1,12 @@
+//! What must hold whatever the peers do, as properties of arbitrary sessions.
+//!
+//! - `world`: a driver on the bench: carries out what the machine asks, and checks each step
+//! - `client`, `server`: a client with a script, and a server that answers each command properly
+//! - `sessions`: properties of plausible sessions
+//! - `noise`: properties of arbitrary lines, replies and events
 
+mod client;
+mod noise;
+mod server;
+mod sessions;
+mod world;

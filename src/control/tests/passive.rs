@@ -405,3 +405,87 @@ fn pasv_over_ipv6_is_pointed_to_epsv() {
         &["C< 229 Entering Extended Passive Mode (|||51213|)"],
     );
 }
+
+#[test]
+fn q21_522_in_any_wording_is_a_refusal_of_the_form() {
+    for refusal in [
+        "522 Network protocol not supported, use (1,2)",
+        "522 Bad network protocol.",
+    ] {
+        let mut bench = Bench::local();
+        bench.client("EPSV", &["S> EPSV"]);
+        bench.server(refusal, &["S> PASV"]);
+    }
+    let mut bench = Bench::local();
+    bench.client(
+        "EPRT |1|127.0.0.1|51213|",
+        &["! remote 1 127.0.0.1 to 127.0.0.1:51213"],
+    );
+    bench.ready(1, "127.0.0.1:40000", &["S> EPRT |1|127.0.0.1|40000|"]);
+    bench.server("522 Bad network protocol.", &["S> PORT 127,0,0,1,156,64"]);
+}
+
+#[test]
+fn q22_pasv_refused_by_a_server_reached_over_ipv6_is_asked_again_as_epsv() {
+    for refusal in [
+        "425 You cannot use PASV on IPv6 connections. Use EPSV instead.",
+        "501 PASV not allowed on IPv6",
+        "502 no",
+    ] {
+        let mut bench = Bench::local();
+        bench.client("PASV", &["S> PASV"]);
+        bench.server(refusal, &["S> EPSV"]);
+        bench.server("229 ok (|||40000|)", &["! local 1 localhost:40000"]);
+        bench.ready(1, "127.0.0.1:51213", &[OK]);
+    }
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("425 no port left", &["S> EPSV"]);
+    bench.server("500 no EPSV here", &["C< 425 no port left"]);
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("530 log in first", &["C< 530 log in first"]);
+}
+
+#[test]
+fn q48_whichever_verb_a_client_asks_first_it_gets_its_own_kind_of_answer() {
+    // curl and tnftp ask EPSV and then PASV, squid names the families, lftp and wget ask PASV.
+    let mut bench = Bench::local();
+    bench.client(
+        "EPSV 2",
+        &["C< 522 ferryline: network protocol not supported here, use (1)"],
+    );
+    bench.client("EPSV 1", &["S> EPSV"]);
+    bench.server("500 no", &["S> PASV"]);
+    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+    bench.ready(
+        1,
+        "127.0.0.1:51213",
+        &["C< 229 Entering Extended Passive Mode (|||51213|)"],
+    );
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
+    bench.ready(
+        2,
+        "127.0.0.1:51214",
+        &[
+            "! close 1",
+            "C< 227 Entering Passive Mode (127,0,0,1,200,14).",
+        ],
+    );
+}
+
+#[test]
+fn q74_the_client_is_told_the_address_that_its_listener_has() {
+    let mut bench = Bench::greeted(crate::control::Settings {
+        client_peer: "127.0.0.1:50000".parse().unwrap(),
+        client_local: "127.0.0.5:2121".parse().unwrap(),
+        ..settings()
+    });
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+    bench.ready(
+        1,
+        "127.0.0.5:51213",
+        &["C< 227 Entering Passive Mode (127,0,0,5,200,13)."],
+    );
+}

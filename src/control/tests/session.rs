@@ -158,3 +158,113 @@ fn q67_rein_resets_what_epsv_all_had_set() {
     bench.server("220 again", &["C< 220 again"]);
     bench.client("PASV", &["S> PASV"]);
 }
+
+#[test]
+fn what_the_server_said_before_it_closed_is_not_lost() {
+    let mut bench = Bench::local();
+    bench.client(
+        "PORT 127,0,0,1,200,13",
+        &["! remote 1 127.0.0.1 to 127.0.0.1:51213"],
+    );
+    bench.server("421 Timeout.", &[]);
+    bench.server_ended(
+        Ending::Eof,
+        &[
+            "C< 425 ferryline: the FTP server closed the control connection",
+            "C< 421 Timeout.",
+            "! close 1",
+            "! end",
+        ],
+    );
+}
+
+#[test]
+fn a_server_that_closes_before_it_is_asked_again() {
+    let mut bench = Bench::local();
+    bench.client(
+        "PORT 127,0,0,1,200,13",
+        &["! remote 1 127.0.0.1 to 127.0.0.1:51213"],
+    );
+    bench.ready(1, "127.0.0.1:40000", &["S> PORT 127,0,0,1,156,64"]);
+    bench.client("QUIT", &["S> QUIT"]);
+    bench.server(
+        "500 no PORT",
+        &["! close 1", "! remote 2 ::1 to 127.0.0.1:51213"],
+    );
+    bench.server("221 bye", &[]);
+    bench.server_ended(
+        Ending::Eof,
+        &["C< 500 no PORT", "C< 221 bye", "! close 2", "! end"],
+    );
+}
+
+#[test]
+fn a_farewell_that_was_not_handed_out_is_none() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.client("QUIT", &["S> QUIT"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server("226 done", &[]);
+    bench.server("221 bye", &[]);
+    bench.server_ended(
+        Ending::Lost,
+        &[
+            "C< 421 ferryline: the SSH connection was lost",
+            "! close 1",
+            "! end, abort",
+        ],
+    );
+}
+
+#[test]
+fn telnet_options_are_not_refused_for_ever() {
+    let mut bench = Bench::local();
+    let mut refused = 0;
+    for _ in 0..10_000 {
+        let asked = ferryline_grammar::Negotiation::Do(24);
+        bench
+            .control
+            .client(bench.now, ferryline_grammar::Frame::Negotiation(asked));
+        refused += usize::from(bench.control.poll_output().is_some());
+    }
+    assert_eq!(refused, 255);
+}
+
+#[test]
+fn q57_a_listener_that_nobody_used_goes_with_the_session() {
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+    bench.ready(
+        1,
+        "127.0.0.1:51213",
+        &["C< 227 Entering Passive Mode (127,0,0,1,200,13)."],
+    );
+    bench.client("QUIT", &["S> QUIT"]);
+    bench.server("221 bye", &["C< 221 bye"]);
+    bench.server_ended(Ending::Eof, &["! close 1", "! end"]);
+}
+
+#[test]
+fn q68_the_220_to_host_is_no_greeting() {
+    let mut bench = Bench::local();
+    bench.client("HOST ftp.example", &["S> HOST ftp.example"]);
+    bench.client("AUTH TLS", &[]);
+    bench.server(
+        "220 ftp.example",
+        &[
+            "C< 220 ftp.example",
+            "C< 502 ferryline: AUTH is refused: this connection is already inside SSH",
+        ],
+    );
+}
+
+#[test]
+fn q75_sessions_share_nothing_but_what_is_known_of_the_server() {
+    let (mut one, mut other) = (Bench::local(), Bench::local());
+    one.client("PASV", &["S> PASV"]);
+    other.client("PASV", &["S> PASV"]);
+    other.server("227 =10,0,0,9,156,65", &["! local 1 localhost:40001"]);
+    one.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+}

@@ -247,3 +247,224 @@ fn q43_a_226_that_overtakes_the_word_that_the_channel_is_open() {
     bench.event(1, ForwardEvent::Connected { target: 0 }, &[]);
     bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
 }
+
+#[test]
+fn q44_nobody_waits_for_data_that_was_aborted() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.client("ABOR", &["S> ABOR"]);
+    bench.server("426 aborted", &["C< 426 aborted"]);
+    bench.server("226 abort successful", &["C< 226 abort successful"]);
+}
+
+#[test]
+fn q44_abor_lets_a_reply_go_that_waits_for_data() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server("226 done", &[]);
+    bench.client("ABOR", &["S> ABOR", "C< 226 done"]);
+    bench.server("225 nothing to abort", &["C< 225 nothing to abort"]);
+}
+
+#[test]
+fn q44_after_abor_is_answered_no_transfer_runs() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.client("ABOR", &["S> ABOR"]);
+    bench.server("225 aborted", &["C< 225 aborted"]);
+    bench.client(
+        "LPSV",
+        &["C< 502 ferryline: LPSV is not carried; use PASV or EPSV"],
+    );
+}
+
+#[test]
+fn mode_z_ends_a_file_as_stream_mode_does() {
+    let mut bench = Bench::local();
+    bench.client("MODE Z", &["S> MODE Z"]);
+    bench.server("200 deflate", &["C< 200 deflate"]);
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server("226 done", &[]);
+    bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
+}
+
+#[test]
+fn a_download_that_was_cut_is_no_success() {
+    const CUT: &str = "C< 426 ferryline: the data connection was cut on its way through SSH; not all of the data has come";
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server("226-Options: -l", &[]);
+    bench.server("226 done", &[]);
+    bench.event(1, ForwardEvent::Cut, &[CUT]);
+
+    bench.passive_connected(2);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.event(2, ForwardEvent::Cut, &[]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server("226-Options: -l", &[CUT]);
+    bench.server("226 done", &[]);
+
+    bench.passive_connected(3);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.event(3, ForwardEvent::Cut, &[]);
+    bench.server("451 local error", &["C< 451 local error"]);
+}
+
+#[test]
+fn an_upload_that_broke_ends_the_session_before_the_server_sees_an_end_of_file() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.server("150 go on", &["C< 150 go on"]);
+    bench.event(
+        1,
+        ForwardEvent::Broken,
+        &[
+            "C< 421 ferryline: the data connection of an upload broke; the session ends, so that the FTP server does not take what it has for the whole file",
+            "! close 1",
+            "! end, abort",
+        ],
+    );
+}
+
+#[test]
+fn a_download_that_the_client_breaks_off_is_closed() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.event(1, ForwardEvent::Broken, &["! close 1"]);
+    bench.server("426 what", &["C< 426 what"]);
+}
+
+#[test]
+fn the_refusal_of_an_upload_needs_no_wait() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.server("150 go on", &["C< 150 go on"]);
+    bench.server("452 disk full", &["C< 452 disk full"]);
+}
+
+#[test]
+fn q54_a_226_that_overtakes_the_word_that_the_listener_is_bound() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("PASV", &["S> PASV"]);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
+    bench.server("150 soon", &[]);
+    bench.ready(
+        2,
+        "127.0.0.1:51214",
+        &[
+            "C< 227 Entering Passive Mode (127,0,0,1,200,14).",
+            "C< 150 soon",
+        ],
+    );
+    bench.connected(2);
+    bench.server("226 done", &[]);
+    bench.event(2, ForwardEvent::Drained, &["C< 226 done"]);
+}
+
+#[test]
+fn q54_the_server_decides_which_request_was_the_last() {
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    bench.client(
+        "PORT 127,0,0,1,200,13",
+        &["! remote 1 127.0.0.1 to 127.0.0.1:51213"],
+    );
+    bench.ready(1, "127.0.0.1:40000", &["S> PORT 127,0,0,1,156,64"]);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
+    bench.ready(
+        2,
+        "127.0.0.1:51214",
+        &["C< 227 Entering Passive Mode (127,0,0,1,200,14)."],
+    );
+    bench.server("200 ok", &["! close 2", "C< 200 ok"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server("226 done", &[]);
+    bench.connected(1);
+    bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
+}
+
+#[test]
+fn q24_a_data_connection_that_leads_nowhere_is_said_at_once() {
+    let reason = "localhost:40000: the SSH server could not connect (Connection refused)";
+    let said = format!("C< 425 ferryline: {reason}");
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+    bench.ready(
+        1,
+        "127.0.0.1:51213",
+        &["C< 227 Entering Passive Mode (127,0,0,1,200,13)."],
+    );
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.event(1, ForwardEvent::Claimed, &[]);
+    bench.event(1, ForwardEvent::Unreachable(reason.into()), &[&said]);
+    bench.client("PASV", &["S> PASV"]);
+    // The server has found out by itself; the client knows already.
+    bench.server("150-opening", &[]);
+    bench.server("150 now", &[]);
+    bench.server("425-Failed", &[]);
+    bench.server("425 to establish connection.", &[]);
+    bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
+}
+
+#[test]
+fn q24_a_transfer_over_a_data_connection_that_leads_nowhere_is_not_asked_for() {
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+    bench.ready(
+        1,
+        "127.0.0.1:51213",
+        &["C< 227 Entering Passive Mode (127,0,0,1,200,13)."],
+    );
+    bench.event(1, ForwardEvent::Claimed, &[]);
+    bench.event(1, ForwardEvent::Unreachable("no way".into()), &[]);
+    bench.client("RETR f", &["C< 425 ferryline: no way"]);
+    bench.client("NOOP", &["S> NOOP"]);
+    bench.server("200 ok", &["C< 200 ok"]);
+    // The next data connection is another.
+    bench.passive_connected(2);
+    bench.client("RETR f", &["S> RETR f"]);
+}
+
+#[test]
+fn q56_a_client_may_connect_before_or_after_the_150() {
+    for early in [true, false] {
+        let mut bench = Bench::local();
+        bench.client("PASV", &["S> PASV"]);
+        bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+        bench.ready(
+            1,
+            "127.0.0.1:51213",
+            &["C< 227 Entering Passive Mode (127,0,0,1,200,13)."],
+        );
+        if early {
+            bench.connected(1);
+        }
+        bench.client("RETR f", &["S> RETR f"]);
+        bench.server("150 here it comes", &["C< 150 here it comes"]);
+        if !early {
+            bench.connected(1);
+        }
+        bench.server("226 done", &[]);
+        bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
+    }
+}

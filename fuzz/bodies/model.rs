@@ -1,0 +1,329 @@
+//! What may come out of the state machine, kept apart from how it comes about: who was told which
+//! address, which forwards stand, how much was said.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::{IpAddr, SocketAddr},
+};
+
+use bytes::{Bytes, BytesMut};
+use ferryline::control::{DataAtEnd, ForwardId, Output, Target};
+use ferryline_grammar::{
+    Command, ExtendedAddress, Frame, HostPort, Line, LineCodec, Place, ReplyFraming, Verb,
+    render_227, render_229,
+};
+use tokio_util::codec::Decoder;
+
+/// Everything that came out, and what must hold of it.
+pub struct Model {
+    /// All outputs, in order.
+    pub outputs: Vec<Output>,
+    /// Every forward that was ever asked for.
+    pub forwards: BTreeMap<ForwardId, Forward>,
+    /// The session is over.
+    pub over: Option<DataAtEnd>,
+    /// How many lines, events and the like went in.
+    pub inputs: usize,
+    /// What the peers have sent, in bytes.
+    pub received: usize,
+    /// Lines that passed through the machine untouched, as they came.
+    client_lines: HashSet<Bytes>,
+    server_lines: HashSet<Bytes>,
+    /// What a 227, a 229, a PORT or an EPRT may say.
+    tellable: HashSet<Vec<u8>>,
+    said: usize,
+    client_reads: Reader,
+    server_reads: Reader,
+    framing: ReplyFraming,
+    /// The client's end of file was passed on.
+    finished_server: bool,
+}
+
+/// One forward as the driver sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    pub way: Way,
+    /// Where a remote forward is to listen, and where a joined one leads.
+    pub address: SocketAddr,
+    pub state: State,
+    /// The machine has asked for its end.
+    pub closed: bool,
+    /// The machine wants to know when it is drained.
+    pub drain: bool,
+}
+
+/// The kinds of forwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Between a channel to the server's listener and a connection to the client's.
+    Joined,
+    /// The client connects.
+    Local,
+    /// The server connects, on the SSH server's host.
+    Remote,
+}
+
+/// How far the driver is with a forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Opening,
+    Ready,
+    Claimed,
+    Connected,
+    /// The client's side is gone, the server's waits to be closed.
+    Broken,
+    Gone,
+}
+
+impl Model {
+    pub fn new() -> Self {
+        Self {
+            outputs: Vec::new(),
+            forwards: BTreeMap::new(),
+            over: None,
+            inputs: 0,
+            received: 0,
+            client_lines: HashSet::new(),
+            server_lines: HashSet::new(),
+            tellable: HashSet::new(),
+            said: 0,
+            client_reads: Reader::new(LineCodec::replies()),
+            server_reads: Reader::new(LineCodec::commands()),
+            framing: ReplyFraming::default(),
+            finished_server: false,
+        }
+    }
+
+    /// The client has sent this line.
+    pub fn client_said(&mut self, line: &Line) {
+        self.client_lines.insert(line.clone().into_bytes());
+    }
+
+    /// The server has sent this line.
+    pub fn server_said(&mut self, line: &Line) {
+        self.server_lines.insert(line.clone().into_bytes());
+    }
+
+    /// The driver tells the machine this address.
+    pub fn ready(&mut self, way: Way, address: SocketAddr) {
+        let mut tell = |text: String| self.tellable.insert(text.into_bytes());
+        let port = address.port();
+        let v4 = match address.ip().to_canonical() {
+            IpAddr::V4(address) => Some(HostPort { address, port }),
+            IpAddr::V6(_) => None,
+        };
+        match way {
+            // Both peers speak of addresses that they know already.
+            Way::Joined => {}
+            Way::Local => {
+                tell(render_229(port));
+                v4.map(|v4| tell(render_227(v4)));
+            }
+            Way::Remote => {
+                tell(format!("EPRT {}", ExtendedAddress::from(address)));
+                v4.map(|v4| tell(format!("PORT {v4}")));
+            }
+        }
+    }
+
+    pub fn output(&mut self, output: Output) {
+        assert_eq!(self.over, None, "after the end: {output:?}");
+        match &output {
+            Output::Close(id) => {
+                let forward = self
+                    .forwards
+                    .get_mut(id)
+                    .expect("a forward that was asked for");
+                assert!(!forward.closed, "closed twice: {id}");
+                forward.closed = true;
+            }
+            Output::Drain(id) => {
+                let forward = self
+                    .forwards
+                    .get_mut(id)
+                    .expect("a forward that was asked for");
+                forward.drain = true;
+            }
+            Output::End(data) => self.ended(*data),
+            Output::FinishServer => self.finished_server = true,
+            Output::Join(id) => {
+                let forward = self.forwards.get(id).expect("a forward that was asked for");
+                assert_eq!(forward.way, Way::Joined);
+                assert!(!forward.closed, "closed already: {id}");
+            }
+            Output::Learned(_) | Output::Notice(_) => {}
+            Output::OpenJoined {
+                id,
+                targets,
+                deliver_to,
+            } => {
+                may_be_dialled(targets);
+                assert!(deliver_to.port() >= 1024);
+                self.opened(*id, Way::Joined, *deliver_to);
+            }
+            Output::OpenLocal { id, targets } => {
+                may_be_dialled(targets);
+                self.opened(*id, Way::Local, SocketAddr::from(([0, 0, 0, 0], 0)));
+            }
+            Output::OpenRemote {
+                id,
+                bind,
+                deliver_to,
+            } => {
+                assert!(bind.is_loopback());
+                assert!(deliver_to.port() >= 1024);
+                self.opened(*id, Way::Remote, SocketAddr::new(*bind, 0));
+            }
+            Output::ToClient(bytes) => self.told_client(bytes),
+            Output::ToServer(bytes) => self.told_server(bytes),
+        }
+        self.outputs.push(output);
+        // Each input has a few consequences at most, however long they were held back.
+        assert!(
+            self.outputs.len() <= 8 * self.inputs + 16,
+            "{} outputs of {} inputs",
+            self.outputs.len(),
+            self.inputs
+        );
+        assert!(
+            self.said <= self.received + 512 * (self.inputs + 1),
+            "{} bytes said",
+            self.said
+        );
+    }
+
+    fn opened(&mut self, id: ForwardId, way: Way, address: SocketAddr) {
+        let forward = Forward {
+            way,
+            address,
+            state: State::Opening,
+            closed: false,
+            drain: false,
+        };
+        assert_eq!(
+            self.forwards.insert(id, forward),
+            None,
+            "{id} was used before"
+        );
+    }
+
+    fn ended(&mut self, data: DataAtEnd) {
+        self.over = Some(data);
+        for (id, forward) in &self.forwards {
+            let may_run_on = data == DataAtEnd::Finish
+                && matches!(
+                    forward.state,
+                    State::Claimed | State::Connected | State::Broken
+                );
+            assert!(
+                forward.closed || forward.state == State::Gone || may_run_on,
+                "forward {id} is left open at the end: {forward:?}"
+            );
+        }
+    }
+
+    fn told_client(&mut self, bytes: &Bytes) {
+        self.said += bytes.len();
+        let own = bytes.len() >= 4 && bytes[4..].starts_with(b"ferryline: ")
+            || is_refusal(bytes)
+            || [&b" EPRT\r\n"[..], b" EPSV\r\n"].contains(&&bytes[..]);
+        let text = bytes.strip_suffix(b"\r\n");
+        let told = text.is_some_and(|text| self.tellable.contains(text));
+        assert!(
+            own || told || self.server_lines.contains(bytes),
+            "neither the server's nor ferryline's: {}",
+            bytes.escape_ascii()
+        );
+        for line in self.client_reads.lines(bytes) {
+            let place = self.framing.place(&line);
+            let (Place::Only(code) | Place::First(code) | Place::Last(code)) = place else {
+                continue;
+            };
+            if matches!(code.value(), 227..=229) {
+                assert!(
+                    self.tellable.contains(&line)
+                        || line
+                            .get(4..)
+                            .is_some_and(|text| text.starts_with(b"ferryline: ")),
+                    "a passive reply that names no forward: {}",
+                    line.escape_ascii()
+                );
+            }
+        }
+    }
+
+    fn told_server(&mut self, bytes: &Bytes) {
+        self.said += bytes.len();
+        let own = is_refusal(bytes) || [&b"PASV\r\n"[..], b"EPSV\r\n"].contains(&&bytes[..]);
+        let text = bytes.strip_suffix(b"\r\n");
+        let told = text.is_some_and(|text| self.tellable.contains(text));
+        assert!(
+            own || told || self.client_lines.contains(bytes),
+            "neither the client's nor ferryline's: {}",
+            bytes.escape_ascii()
+        );
+        // A request that is asked again in another form is all that may come so late.
+        assert!(
+            own || told || !self.finished_server,
+            "said behind the end of file: {}",
+            bytes.escape_ascii()
+        );
+        for line in self.server_reads.lines(bytes) {
+            for part in line.split(|byte| *byte == b'\r') {
+                let part = part.strip_prefix(b"\0").unwrap_or(part);
+                let verb = Command::parse(part).map(|command| command.verb);
+                match verb {
+                    Some(Verb::Port | Verb::Eprt) => assert!(
+                        self.tellable.contains(&line),
+                        "names no forward: {}",
+                        line.escape_ascii()
+                    ),
+                    Some(Verb::Auth | Verb::Adat | Verb::Lprt | Verb::Lpsv) => {
+                        panic!("never passed on: {}", line.escape_ascii())
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+fn may_be_dialled(targets: &[Target]) {
+    assert!((1..=2).contains(&targets.len()));
+    assert!(targets.iter().all(|target| target.port >= 1024));
+}
+
+/// A WONT or DONT of ferryline's own.
+fn is_refusal(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xff, 0xfc | 0xfe, _])
+}
+
+/// How the other end reads what it is sent.
+struct Reader {
+    codec: LineCodec,
+    buffer: BytesMut,
+}
+
+impl Reader {
+    fn new(codec: LineCodec) -> Self {
+        Self {
+            codec,
+            buffer: BytesMut::new(),
+        }
+    }
+
+    fn lines(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        self.buffer.extend_from_slice(bytes);
+        let mut lines = Vec::new();
+        while let Some(frame) = self
+            .codec
+            .decode(&mut self.buffer)
+            .expect("lines of an allowed kind")
+        {
+            if let Frame::Line(line) = frame {
+                lines.push(line.text().to_vec());
+            }
+        }
+        lines
+    }
+}

@@ -1,0 +1,350 @@
+//! A whole session: the state machine under the line codecs, driven by a script of what the client,
+//! the server, the forwards and the clock do. The script is run twice, its bytes cut differently.
+//!
+//! A script is two bytes and then records with 0x1e between them. The two bytes are what the session
+//! knows when it begins ([`settings`]); the second one chooses the cuts, too. A record begins with a
+//! letter:
+//!
+//! | record | what happens |
+//! |---|---|
+//! | `c TEXT`, `s TEXT` | the client, the server sends TEXT and CR LF (without the blank) |
+//! | `C TEXT`, `S TEXT` | likewise, without CR LF |
+//! | `f N K` | something becomes of a forward, counted back from the newest ([`Session::forward`]) |
+//! | `t N` | N seconds pass |
+//! | `r N` | the record before is repeated N times |
+//! | `x K`, `y K` | the client, the server ends: `e`nd of file, `l`ost |
+//! | `q`, `Q` | ferryline is asked to stop; to wait no longer |
+//!
+//! Anything else says nothing. When the script is over, the session is ended.
+
+use std::{
+    net::{Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use ferryline::control::{
+    ActiveMode, Control, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits, Output,
+    Settings,
+};
+use ferryline_grammar::{Frame, LineCodec};
+
+use super::{
+    Dice,
+    model::{Forward, Model, State, Way},
+    peer::Peer,
+};
+
+/// Between records.
+pub const SEPARATOR: u8 = 0x1e;
+
+/// How many records a script may come to, with those that are repeated.
+const RECORDS: usize = 400;
+const REQUESTS: usize = 8;
+const HELD_BYTES: usize = 1024;
+
+/// Runs a script; what must hold is checked as it goes.
+pub fn run(script: &[u8]) {
+    let [facts, more, records @ ..] = script else {
+        return;
+    };
+    let facts = [*facts, *more];
+    let whole = Session::new(facts, None).play(records);
+    let cut = Session::new(facts, Some(Dice::new((*more).into()))).play(records);
+    assert_eq!(whole, cut, "the way the bytes were cut made a difference");
+}
+
+struct Session {
+    control: Control,
+    now: Duration,
+    client: Peer,
+    server: Peer,
+    model: Model,
+    cuts: Option<Dice>,
+    ipv6: bool,
+}
+
+impl Session {
+    fn new(facts: [u8; 2], cuts: Option<Dice>) -> Self {
+        let (settings, knowledge) = settings(facts);
+        Self {
+            ipv6: settings.client_local.is_ipv6(),
+            control: Control::new(settings, knowledge),
+            now: Duration::ZERO,
+            client: Peer::new(LineCodec::commands()),
+            server: Peer::new(LineCodec::replies()),
+            model: Model::new(),
+            cuts,
+        }
+    }
+
+    fn play(mut self, records: &[u8]) -> Vec<Output> {
+        let mut before: &[u8] = b"";
+        let mut played = 0;
+        for record in records.split(|byte| *byte == SEPARATOR) {
+            let (record, times) = match record {
+                [b'r', times, ..] => (before, usize::from(*times)),
+                _ => (record, 1),
+            };
+            for _ in 0..times {
+                played += 1;
+                if played > RECORDS || self.model.over.is_some() {
+                    return self.end();
+                }
+                self.record(record);
+                self.pump();
+            }
+            before = record;
+        }
+        self.end()
+    }
+
+    fn record(&mut self, record: &[u8]) {
+        let Some((letter, rest)) = record.split_first() else {
+            return;
+        };
+        match (letter, rest) {
+            (b'c' | b's', text) => self.sends(*letter == b'c', &[text, b"\r\n"].concat()),
+            (b'C' | b'S', text) => self.sends(*letter == b'C', text),
+            (b'f', [back, kind, ..]) => self.forward(*back, *kind),
+            (b't', [seconds, ..]) => self.passes(Duration::from_secs(u64::from(seconds & 0x3f))),
+            (b'x', [kind, ..]) => self.client.ends(ending(*kind)),
+            (b'y', [kind, ..]) => self.server.ends(ending(*kind)),
+            (b'q', _) => {
+                self.model.inputs += 1;
+                self.control.stop(self.now);
+            }
+            (b'Q', _) => {
+                self.model.inputs += 1;
+                self.control.cut();
+            }
+            _ => {}
+        }
+    }
+
+    fn sends(&mut self, client: bool, bytes: &[u8]) {
+        self.model.received += bytes.len();
+        let peer = if client {
+            &mut self.client
+        } else {
+            &mut self.server
+        };
+        match &mut self.cuts {
+            Some(dice) => dice
+                .pieces(bytes)
+                .into_iter()
+                .for_each(|piece| peer.sends(piece)),
+            None => peer.sends(bytes),
+        }
+    }
+
+    /// Reads both sides as far as the machine wants them read.
+    fn pump(&mut self) {
+        self.poll();
+        loop {
+            let mut idle = true;
+            while self.control.wants_client()
+                && let Some(said) = self.client.next()
+            {
+                idle = false;
+                self.model.inputs += 1;
+                match said {
+                    Ok(frame) => {
+                        if let Frame::Line(line) = &frame {
+                            self.model.client_said(line);
+                        }
+                        self.control.client(self.now, frame);
+                    }
+                    Err(ending) => self.control.client_ended(self.now, ending),
+                }
+                self.poll();
+            }
+            while self.control.wants_server()
+                && let Some(said) = self.server.next()
+            {
+                idle = false;
+                self.model.inputs += 1;
+                match said {
+                    Ok(frame) => {
+                        if let Frame::Line(line) = &frame {
+                            self.model.server_said(line);
+                        }
+                        self.control.server(self.now, frame);
+                    }
+                    Err(ending) => self.control.server_ended(self.now, ending),
+                }
+                self.poll();
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn poll(&mut self) {
+        while let Some(output) = self.control.poll_output() {
+            self.model.output(output);
+        }
+        assert_eq!(self.control.is_over(), self.model.over.is_some());
+        if self.model.over.is_some() {
+            assert_eq!(self.control.poll_timeout(), None);
+            assert!(!self.control.wants_client() && !self.control.wants_server());
+        }
+    }
+
+    /// Time passes, and every deadline on the way is kept.
+    fn passes(&mut self, span: Duration) {
+        let until = self.now + span;
+        while let Some(due) = self.control.poll_timeout()
+            && due <= until
+        {
+            self.deadline(due);
+        }
+        self.now = until;
+    }
+
+    fn deadline(&mut self, due: Duration) {
+        self.now = self.now.max(due);
+        self.model.inputs += 1;
+        self.control.timeout(self.now);
+        self.poll();
+        let next = self.control.poll_timeout();
+        assert!(
+            next.is_none_or(|next| next > self.now),
+            "due at {next:?}, which is past at {:?}: the driver would spin",
+            self.now
+        );
+        self.pump();
+    }
+
+    /// Something becomes of a forward, if the driver could say so of it now: `r`eady, `c`laimed, `k`
+    /// and `K` connected to its first or second target, `d`rained, `p`rogress, `e`nded, `f`ailed,
+    /// `u`nreachable, `x` cut, `b`roken.
+    fn forward(&mut self, back: u8, kind: u8) {
+        let count = self.model.forwards.len();
+        let Some(place) = count.checked_sub(1 + usize::from(back & 0x0f)) else {
+            return;
+        };
+        let Some((&id, forward)) = self.model.forwards.iter_mut().nth(place) else {
+            return;
+        };
+        let reason = || "refused: a\r\n227 =1,2,3,4,5,6".into();
+        let local = forward.way == Way::Local;
+        let (event, state) = match (kind, forward.state) {
+            (_, State::Gone) => return,
+            (b'r', State::Opening) => {
+                let (way, address) = (forward.way, address(id, forward, self.ipv6));
+                forward.state = State::Ready;
+                self.model.ready(way, address);
+                return self.tell(id, ForwardEvent::Ready(address));
+            }
+            (b'f', State::Opening) => (ForwardEvent::Failed(reason()), State::Gone),
+            (b'c', State::Ready) => (ForwardEvent::Claimed, State::Claimed),
+            (b'k' | b'K', State::Claimed) => {
+                let target = usize::from(kind == b'K' && local);
+                (ForwardEvent::Connected { target }, State::Connected)
+            }
+            (b'u', State::Claimed) if local => (ForwardEvent::Unreachable(reason()), State::Gone),
+            (b'd', State::Connected) => (ForwardEvent::Drained, State::Connected),
+            (b'd', state) if forward.drain => (ForwardEvent::Drained, state),
+            (b'p', State::Connected) => (ForwardEvent::Progress, State::Connected),
+            (b'b', State::Connected) => (ForwardEvent::Broken, State::Broken),
+            (b'x', State::Connected) => (ForwardEvent::Cut, State::Gone),
+            (b'e', state) if state != State::Opening => (ForwardEvent::Ended, State::Gone),
+            _ => return,
+        };
+        forward.state = state;
+        self.tell(id, event);
+    }
+
+    fn tell(&mut self, id: ForwardId, event: ForwardEvent) {
+        self.model.inputs += 1;
+        self.control.forward(self.now, id, event);
+    }
+
+    /// Both sides close; whatever is waited for then has its deadline.
+    fn end(mut self) -> Vec<Output> {
+        self.client.ends(Ending::Eof);
+        self.server.ends(Ending::Eof);
+        self.pump();
+        for _ in 0..4 * RECORDS {
+            match self.control.poll_timeout() {
+                Some(due) => self.deadline(due),
+                None => break,
+            }
+        }
+        // A forward that never answers is all that can keep a session, and the client may leave.
+        if self.model.over.is_none() {
+            self.model.inputs += 1;
+            self.control.client_ended(self.now, Ending::Lost);
+            self.control.server_ended(self.now, Ending::Lost);
+            self.poll();
+        }
+        assert!(
+            self.model.over.is_some(),
+            "the session does not end: {:?}",
+            self.control
+        );
+        let size = format!("{:?}", self.control).len();
+        assert!(
+            size < 16 * (REQUESTS + 1) * HELD_BYTES * 4,
+            "{size} bytes to show"
+        );
+        self.model.outputs
+    }
+}
+
+fn ending(kind: u8) -> Ending {
+    match kind {
+        b'l' => Ending::Lost,
+        _ => Ending::Eof,
+    }
+}
+
+/// Each bit of a script's first two bytes is one fact.
+fn settings([facts, more]: [u8; 2]) -> (Settings, Knowledge) {
+    let fact = |bit: u8| facts & (1 << bit) != 0;
+    let [peer, local] = match fact(3) {
+        true => ["[::1]:50000", "[::1]:2121"],
+        false => ["127.0.0.1:50000", "127.0.0.1:2121"],
+    };
+    let settings = Settings {
+        client_peer: peer.parse().unwrap(),
+        client_local: local.parse().unwrap(),
+        server_host: if fact(2) { "ftp.example" } else { "localhost" }.into(),
+        data_host: match facts & 3 {
+            1 => DataHost::Reply,
+            2 => DataHost::Auto,
+            _ => DataHost::Control,
+        },
+        active: match more & 3 {
+            1 => ActiveMode::Passive,
+            2 => ActiveMode::Remote,
+            _ => ActiveMode::Auto,
+        },
+        server_on_ssh_host: !fact(2),
+        limits: Limits {
+            requests: REQUESTS,
+            held_bytes: HELD_BYTES,
+            ..Limits::default()
+        },
+    };
+    let knowledge = Knowledge {
+        no_epsv: fact(4),
+        no_eprt: fact(5),
+        active_over_ipv6: fact(6),
+        active_as_passive: more & 4 != 0,
+        reply_address_works: fact(7),
+    };
+    (settings, knowledge)
+}
+
+/// The address of a forward that stands; no two have the same port.
+fn address(id: ForwardId, forward: &Forward, ipv6: bool) -> SocketAddr {
+    let number = u16::try_from(id.number() % 10_000).unwrap();
+    match (forward.way, ipv6) {
+        (Way::Joined, _) => forward.address,
+        (Way::Remote, _) => SocketAddr::new(forward.address.ip(), 40_000 + number),
+        (Way::Local, false) => SocketAddr::from(([127, 0, 0, 1], 50_001 + number)),
+        (Way::Local, true) => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 50_001 + number),
+    }
+}

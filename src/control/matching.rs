@@ -1,0 +1,125 @@
+//! Which reply of the server's answers which request: by order, and where FTP servers are known to
+//! differ, by the class of the reply.
+
+use super::{
+    queue::{Key, Queue, Stage},
+    request::Request,
+};
+
+impl Queue {
+    /// Finds the request that a reply with this code answers, and gives up those that it shows to
+    /// have been passed over.
+    pub(super) fn answering(&mut self, code: u16) -> Option<Key> {
+        let mut waiting: Vec<(u64, usize)> = self
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, owed)| matches!(owed.stage, Stage::Sent))
+            .map(|(index, owed)| (owed.order, index))
+            .collect();
+        waiting.sort_unstable();
+        let waiting: Vec<usize> = waiting.into_iter().map(|(_, index)| index).collect();
+
+        if matches!(code, 227..=229) {
+            let found = waiting
+                .iter()
+                .position(|&index| self.is(index, |r| matches!(r, Request::Passive(_))))?;
+            return self.settle_on(&waiting, found);
+        }
+        if (100..200).contains(&code) {
+            let found = waiting
+                .iter()
+                .position(|&index| {
+                    self.is(index, |r| {
+                        matches!(r, Request::Transfer(t) if !t.preliminary)
+                            || matches!(r, Request::Greeting)
+                    })
+                })
+                .unwrap_or(0);
+            return waiting
+                .get(found)
+                .and_then(|&index| self.entries.get(index))
+                .map(|owed| owed.key);
+        }
+        for (place, &index) in waiting.iter().enumerate() {
+            let last = place + 1 == waiting.len();
+            let Some(owed) = self.entries.get_mut(index) else {
+                continue;
+            };
+            match fit(&owed.request, code, last) {
+                Fit::Answers => return Some(owed.key),
+                Fit::Extra => return None,
+                Fit::Later => {}
+                Fit::PassedOver => owed.stage = Stage::Answered,
+            }
+        }
+        None
+    }
+
+    fn is(&self, index: usize, what: impl Fn(&Request) -> bool) -> bool {
+        self.entries
+            .get(index)
+            .is_some_and(|owed| what(&owed.request))
+    }
+
+    /// The request at place `found` of those that wait is the one; those before it were passed
+    /// over.
+    fn settle_on(&mut self, waiting: &[usize], found: usize) -> Option<Key> {
+        for (place, &index) in waiting.iter().enumerate() {
+            let Some(owed) = self.entries.get_mut(index) else {
+                continue;
+            };
+            if place == found {
+                return Some(owed.key);
+            }
+            owed.stage = Stage::Answered;
+        }
+        None
+    }
+}
+
+/// How a final reply goes with a request.
+enum Fit {
+    /// It answers it.
+    Answers,
+    /// It answers nothing: one reply more than there should be.
+    Extra,
+    /// It answers a later request; this one still waits.
+    Later,
+    /// It answers a later request; this one will get no answer any more.
+    PassedOver,
+}
+
+/// `last`: no later request waits.
+fn fit(request: &Request, code: u16, last: bool) -> Fit {
+    match request {
+        Request::Transfer(transfer) => {
+            let own = matches!(code, 226 | 250 | 421..=499 | 532 | 534 | 550..=599);
+            match (own, transfer.preliminary, last) {
+                (true, ..) | (false, true, true) => Fit::Answers,
+                // NOOP, STAT and the like may be answered while the transfer runs.
+                (false, true, false) => Fit::Later,
+                (false, false, _) if transfer.early_success && code < 400 => {
+                    if last {
+                        Fit::Extra
+                    } else {
+                        Fit::PassedOver
+                    }
+                }
+                (false, false, _) => Fit::Answers,
+            }
+        }
+        Request::Abort { .. } => match code {
+            225 | 226 | 400..=599 => Fit::Answers,
+            _ if last => Fit::Answers,
+            _ => Fit::PassedOver,
+        },
+        // What can only be the answer to something else does not answer a request for a data
+        // connection: the server has sent one reply more than it was asked for (Q23).
+        Request::Passive(_) | Request::Active(_) => match code {
+            220 | 221 | 225 | 226 | 230 | 250 | 257 | 300..=399 => Fit::Extra,
+            _ => Fit::Answers,
+        },
+        _ => Fit::Answers,
+    }
+}

@@ -1,0 +1,190 @@
+//! What the state machine knows of each request.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::event::ForwardId;
+
+/// What a request is to the state machine.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// ABOR: one reply, or two with the transfer's own.
+    Abort {
+        /// A transfer may have been running: the one reply may be the transfer's.
+        running: bool,
+    },
+    /// PORT or EPRT.
+    Active(Active),
+    /// EPSV ALL.
+    EpsvAll,
+    /// FEAT.
+    Feat,
+    /// The server's first reply, which answers the connection itself.
+    Greeting,
+    /// A reply of ferryline's own: it comes when all earlier ones have come.
+    Local {
+        /// Since when it waits.
+        since: Duration,
+    },
+    /// MODE with its argument.
+    Mode(u8),
+    /// Anything else.
+    Other,
+    /// A passive request.
+    Passive(Passive),
+    /// QUIT.
+    Quit,
+    /// REIN.
+    Rein,
+    /// A blank line: servers do not answer it.
+    Silent,
+    /// A command that moves data.
+    Transfer(Transfer),
+    /// A reply that answers nothing.
+    Unasked,
+}
+
+/// A PORT or EPRT on its way.
+#[derive(Debug)]
+pub(super) struct Active {
+    /// The client's own verb was EPRT.
+    pub(super) extended: bool,
+    /// The client's listener.
+    pub(super) deliver_to: SocketAddr,
+    /// The remote forward that was asked for last.
+    pub(super) forward: Option<ForwardId>,
+    /// The remote forward's address, once it stands.
+    pub(super) told: Option<SocketAddr>,
+    /// What was sent to the server last.
+    pub(super) sent_as: Option<ActiveForm>,
+    /// What the server answered to the form before.
+    pub(super) refusal: Kept,
+}
+
+/// The ways to name an active data port to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ActiveForm {
+    Port,
+    EprtIpv4,
+    EprtIpv6,
+}
+
+impl ActiveForm {
+    /// The loopback address of the SSH server's host that goes with the form.
+    pub(super) fn bind(self) -> IpAddr {
+        match self {
+            Self::Port | Self::EprtIpv4 => IpAddr::from([127, 0, 0, 1]),
+            Self::EprtIpv6 => std::net::Ipv6Addr::LOCALHOST.into(),
+        }
+    }
+}
+
+/// A passive request on its way.
+#[derive(Debug)]
+pub(super) struct Passive {
+    /// The client expects a 229, not a 227.
+    pub(super) extended: bool,
+    /// What was sent to the server last was an EPSV.
+    pub(super) asked_extended: bool,
+    /// It has been asked in the other form already.
+    pub(super) asked_again: bool,
+    /// The forward that the answer waits for.
+    pub(super) forward: Option<ForwardId>,
+    /// The client asked for an active data connection, to this listener of its own.
+    pub(super) join: Option<SocketAddr>,
+    /// The lines of the server's reply, while it comes in.
+    pub(super) reply: Kept,
+    /// What the server answered to PASV, where it was then asked EPSV.
+    pub(super) refusal: Kept,
+    /// The answer that names the forward.
+    pub(super) answer: Option<Bytes>,
+}
+
+/// The lines of a reply that are kept until it is complete.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    lines: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Kept {
+    /// A reply of more, its lines' ends counted, is none of those that are kept (Q12, Q37).
+    const LIMIT: usize = 64 * 1024;
+
+    pub(super) fn push(&mut self, line: Bytes) {
+        self.bytes += line.len() + 2;
+        if self.bytes <= Self::LIMIT {
+            self.lines.push(line);
+        }
+    }
+
+    /// All lines; none where they were too many.
+    pub(super) fn take(&mut self) -> Vec<Bytes> {
+        let kept = std::mem::take(self);
+        if kept.bytes <= Self::LIMIT {
+            kept.lines
+        } else {
+            Vec::new()
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+}
+
+impl Passive {
+    pub(super) fn new(extended: bool, asked_extended: bool) -> Self {
+        Self {
+            extended,
+            asked_extended,
+            asked_again: false,
+            forward: None,
+            join: None,
+            reply: Kept::default(),
+            refusal: Kept::default(),
+            answer: None,
+        }
+    }
+}
+
+/// A transfer on its way.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    /// STOR, STOU, APPE: the data goes to the server.
+    pub(super) upload: bool,
+    /// A 1xx has come.
+    pub(super) preliminary: bool,
+    /// A 200 has come where a 150 belongs (Q42).
+    pub(super) early_success: bool,
+    /// The data connection it uses, known with its first reply.
+    pub(super) forward: Option<ForwardId>,
+    /// The final reply has come and waits for the data until then, if nothing moves.
+    pub(super) gate: Option<Duration>,
+    /// It says that all went well, and begins at this place of what is to go out.
+    pub(super) success_at: Option<usize>,
+    /// The data was cut: no success is to be told.
+    pub(super) cut: bool,
+    /// The client has been told by ferryline how it ended; what the server says is dropped.
+    pub(super) told: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_of_empty_lines_is_bounded_too() {
+        let mut kept = Kept::default();
+        for _ in 0..1_000_000 {
+            kept.push(Bytes::new());
+        }
+        assert!(kept.lines.len() <= Kept::LIMIT);
+        assert!(!kept.is_empty());
+        assert!(kept.take().is_empty());
+    }
+}

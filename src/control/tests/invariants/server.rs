@@ -1,0 +1,314 @@
+//! A server that answers each command once and in order.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use proptest::prelude::*;
+
+use super::world::{Kind, SERVER_ADDRESS, SERVER_PORTS, Stage, Tape, World, port_of};
+use crate::control::ForwardId;
+
+/// How a server is.
+#[derive(Clone, Debug)]
+pub(super) struct Profile {
+    /// Its answer to EPSV, where it does not serve it.
+    epsv_refusal: Option<u16>,
+    pasv_refused: bool,
+    eprt_refused: bool,
+    port_refused: bool,
+    /// It says 150 before it has the data connection.
+    eager: bool,
+    /// It hears ABOR during a transfer.
+    hears_abor: bool,
+    several_lines: bool,
+}
+
+pub(super) fn profiles() -> impl Strategy<Value = Profile> {
+    let refusal = prop_oneof![
+        4 => Just(None),
+        1 => prop::sample::select(vec![200, 202, 425, 500, 502, 522, 530]).prop_map(Some),
+    ];
+    let seldom = || prop::bool::weighted(0.2);
+    (refusal, seldom(), seldom(), seldom(), any::<[bool; 3]>()).prop_map(
+        |(epsv_refusal, pasv_refused, eprt_refused, port_refused, flags)| Profile {
+            epsv_refusal,
+            pasv_refused,
+            eprt_refused,
+            port_refused,
+            eager: flags[0],
+            hears_abor: flags[1],
+            several_lines: flags[2],
+        },
+    )
+}
+
+/// A transfer that the server has begun.
+#[derive(Debug)]
+struct Running {
+    tag: String,
+    port: u16,
+    upload: bool,
+    seen: bool,
+    said_preliminary: bool,
+}
+
+pub(super) struct Server {
+    profile: Profile,
+    read: usize,
+    commands: VecDeque<String>,
+    endpoint: Option<u16>,
+    next_port: u16,
+    running: Option<Running>,
+    /// The data ports of finished downloads, by their tags, and when they finished.
+    pub(super) finished: BTreeMap<String, (u16, Duration)>,
+    pub(super) wire: VecDeque<u8>,
+    /// Lines that must reach the client as they are, in this order: all but those of which ferryline
+    /// makes something else, and the answers to ABOR, which goes past what waits.
+    pub(super) passing: Vec<String>,
+    pub(super) closed: bool,
+}
+
+impl Server {
+    pub(super) fn new(profile: Profile) -> Self {
+        let mut server = Self {
+            profile,
+            read: 0,
+            commands: VecDeque::new(),
+            endpoint: None,
+            next_port: SERVER_PORTS,
+            running: None,
+            finished: BTreeMap::new(),
+            wire: VecDeque::new(),
+            passing: Vec::new(),
+            closed: false,
+        };
+        server.pass("220-welcome");
+        server.pass("220 ready");
+        server
+    }
+
+    /// One thing done, if there is anything to do.
+    pub(super) fn step(&mut self, world: &mut World, tape: &mut Tape) -> bool {
+        while let Some(end) = world.to_server[self.read..]
+            .iter()
+            .position(|b| *b == b'\n')
+        {
+            let line = &world.to_server[self.read..self.read + end];
+            let line = String::from_utf8_lossy(line).trim_end().to_owned();
+            self.read += end + 1;
+            if !line.is_empty() {
+                self.commands.push_back(line);
+            }
+        }
+        if self.closed {
+            return false;
+        }
+        if self.running.is_some() {
+            return self.go_on(world, tape);
+        }
+        let Some(command) = self.commands.pop_front() else {
+            return false;
+        };
+        self.answer(&command, tape);
+        true
+    }
+
+    fn answer(&mut self, command: &str, tape: &mut Tape) {
+        let (verb, argument) = command.split_once(' ').unwrap_or((command, ""));
+        match verb {
+            "ABOR" => self.say("225 nothing to abort"),
+            "EPRT" if self.profile.eprt_refused => self.say("500 no EPRT"),
+            "PORT" if self.profile.port_refused => self.say("500 Illegal PORT command."),
+            "EPRT" | "PORT" => {
+                self.endpoint = Some(port_of(command));
+                self.say("200 active");
+            }
+            "EPSV" if argument == "ALL" => self.pass("200 EPSV ALL"),
+            "EPSV" => match self.profile.epsv_refusal {
+                Some(code) => self.say(&format!("{code} no EPSV")),
+                None => {
+                    let port = self.listen();
+                    self.say(&format!("229 listening (|||{port}|)"));
+                }
+            },
+            "FEAT" => {
+                self.pass("211-features");
+                self.pass(" MDTM");
+                self.say(" AUTH TLS");
+                self.pass("211 end");
+            }
+            "MODE" => self.pass("200 mode"),
+            "NOOP" => self.pass(&format!("200 ok {argument}")),
+            "PASV" if self.profile.pasv_refused => self.say("502 no PASV"),
+            "PASV" => {
+                let [high, low] = self.listen().to_be_bytes();
+                if self.profile.several_lines {
+                    self.say("227-listening");
+                }
+                self.say(&format!("227 here ({SERVER_ADDRESS},{high},{low})"));
+            }
+            "QUIT" => {
+                self.pass("221 bye");
+                self.closed = true;
+            }
+            "REIN" => {
+                self.endpoint = None;
+                self.pass("220 again");
+            }
+            "RETR" | "STOR" => self.begin(verb == "STOR", argument, tape),
+            "STAT" => {
+                self.pass(&format!("211-status {argument}"));
+                self.pass(&format!(" 227 x ({SERVER_ADDRESS},80,80)"));
+                self.pass("550 in the middle");
+                self.pass(&format!("211 end {argument}"));
+            }
+            other => panic!("the server was sent {other:?}"),
+        }
+    }
+
+    fn listen(&mut self) -> u16 {
+        let port = self.next_port;
+        self.next_port += 1;
+        self.endpoint = Some(port);
+        port
+    }
+
+    fn begin(&mut self, upload: bool, tag: &str, tape: &mut Tape) {
+        if tape.choose(8) == Some(7) {
+            self.pass(&format!("550 no {tag}"));
+            return;
+        }
+        let Some(port) = self.endpoint.take() else {
+            self.pass(&format!("425 where to? {tag}"));
+            return;
+        };
+        if self.profile.eager {
+            self.pass(&format!("150 soon {tag}"));
+        }
+        self.running = Some(Running {
+            tag: tag.to_owned(),
+            port,
+            upload,
+            seen: false,
+            said_preliminary: self.profile.eager,
+        });
+    }
+
+    /// It owes an answer, and nothing keeps it from giving it.
+    pub(super) fn is_slow(&self, world: &World) -> bool {
+        let unread = self.read < world.to_server.len();
+        self.running.is_none() && (unread || !self.commands.is_empty()) || !self.wire.is_empty()
+    }
+
+    /// The way of the running transfer.
+    pub(super) fn uses(&self, world: &World) -> Option<ForwardId> {
+        let port = self.running.as_ref()?.port;
+        forward_of(world, port)
+    }
+
+    fn go_on(&mut self, world: &mut World, tape: &mut Tape) -> bool {
+        let way = self.uses(world);
+        let stage = way.map_or(Stage::Gone, |id| world.forwards[&id].stage);
+        let hears = self.profile.hears_abor;
+        let Some(running) = &mut self.running else {
+            return false;
+        };
+        if hears
+            && self
+                .commands
+                .front()
+                .is_some_and(|command| command == "ABOR")
+        {
+            let tag = running.tag.clone();
+            self.commands.pop_front();
+            self.running = None;
+            self.pass(&format!("426 aborted {tag}"));
+            self.say("226 abort done");
+            return true;
+        }
+        match stage {
+            Stage::Asked | Stage::Claimed => false,
+            Stage::Ready => match way.map(|id| (id, world.forwards[&id].kind)) {
+                Some((id, Kind::Remote)) => {
+                    world.advance(id);
+                    true
+                }
+                // It has its connection; the client's comes later.
+                Some((_, Kind::Joined(_))) if !running.said_preliminary => {
+                    running.seen = true;
+                    running.said_preliminary = true;
+                    let line = format!("150 here it comes {}", running.tag);
+                    self.pass(&line);
+                    true
+                }
+                Some((_, Kind::Joined(_))) if tape.choose(2) == Some(0) => {
+                    self.end_transfer("226 done", world.now);
+                    true
+                }
+                _ => false,
+            },
+            Stage::Connected | Stage::Drained if !running.said_preliminary => {
+                running.seen = true;
+                running.said_preliminary = true;
+                let line = format!("150 here it comes {}", running.tag);
+                self.pass(&line);
+                true
+            }
+            Stage::Connected | Stage::Drained => {
+                if stage == Stage::Connected && tape.choose(3) == Some(0) {
+                    return true;
+                }
+                self.end_transfer("226 done", world.now);
+                true
+            }
+            Stage::Gone | Stage::Closed if running.seen => {
+                self.end_transfer("426 cut", world.now);
+                true
+            }
+            Stage::Gone | Stage::Closed => {
+                self.end_transfer("425 nobody came", world.now);
+                true
+            }
+        }
+    }
+
+    fn end_transfer(&mut self, word: &str, now: Duration) {
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        if !running.upload {
+            self.finished
+                .insert(running.tag.clone(), (running.port, now));
+        }
+        self.pass(&format!("{word} {}", running.tag));
+    }
+
+    /// A line that must reach the client.
+    fn pass(&mut self, line: &str) {
+        self.passing.push(line.to_owned());
+        self.say(line);
+    }
+
+    /// A line of which ferryline may make something else.
+    fn say(&mut self, line: &str) {
+        self.wire.extend(line.bytes());
+        self.wire.extend(b"\r\n");
+    }
+}
+
+/// The forward that leads to this port of the server's, or from it.
+pub(super) fn forward_of(world: &World, port: u16) -> Option<ForwardId> {
+    world
+        .forwards
+        .iter()
+        .find(|(_, f)| {
+            if f.kind == Kind::Remote {
+                f.port == port
+            } else {
+                f.server_port == port
+            }
+        })
+        .map(|(id, _)| *id)
+}

@@ -1,0 +1,253 @@
+//! Plausible sessions: scripted clients, a proper server, forwards that come or fail at any time.
+
+use std::{collections::VecDeque, time::Duration};
+
+use proptest::prelude::*;
+
+use super::{
+    client::{Ask, Client, scripts},
+    server::{Profile, Server, forward_of, profiles},
+    world::{Kind, Stage, Tape, World},
+};
+use crate::control::{DataAtEnd, Ending, ForwardEvent, ForwardId, tests::bench::settings};
+
+struct Session {
+    world: World,
+    client: Client,
+    server: Server,
+    tape: Tape,
+    /// Forwards may fail, and be lost.
+    trouble: bool,
+    aborts: bool,
+}
+
+impl Session {
+    fn new(script: Vec<Ask>, window: usize, profile: Profile, tape: Vec<u16>) -> Self {
+        Self {
+            world: World::new(settings()),
+            aborts: script.contains(&Ask::Abor) || script.contains(&Ask::ModeB),
+            client: Client::new(script, window),
+            server: Server::new(profile),
+            tape: Tape::new(tape),
+            trouble: false,
+        }
+    }
+
+    fn run(&mut self) {
+        while let Some(choice) = self.tape.choose(10) {
+            match choice {
+                0 => drop(self.client.step()),
+                1 | 2 => drop(self.server.step(&mut self.world, &mut self.tape)),
+                3 => self.deliver_client(),
+                4 | 5 => self.deliver_server(),
+                6 | 7 => {
+                    if let Some(id) = self.any_forward() {
+                        self.advance(id, true);
+                    }
+                }
+                8 => {
+                    if let Some(id) = self.any_forward().filter(|_| self.trouble) {
+                        self.lose(id);
+                    }
+                }
+                _ if self.server.is_slow(&self.world) => {}
+                _ => {
+                    let seconds = self.tape.choose(4).unwrap_or(0);
+                    self.world.wait(Duration::from_secs(seconds as u64));
+                }
+            }
+            self.read();
+        }
+        self.rest();
+    }
+
+    /// Everything that can happen happens, until nothing is left.
+    fn rest(&mut self) {
+        for _ in 0..10_000 {
+            let mut progress = self.client.step();
+            progress |= self.server.step(&mut self.world, &mut self.tape);
+            progress |= !self.client.wire.is_empty() || !self.server.wire.is_empty();
+            self.deliver_client();
+            self.deliver_server();
+            let ids: Vec<ForwardId> = self.world.forwards.keys().copied().collect();
+            for id in ids {
+                progress |= self.advance(id, self.server.uses(&self.world) == Some(id));
+            }
+            self.read();
+            if self.server.closed && self.server.wire.is_empty() && self.world.ended.is_none() {
+                self.world.server_ends(Ending::Eof);
+            }
+            if progress {
+                continue;
+            }
+            let next = self.world.control.poll_timeout();
+            if let Some(next) = next {
+                self.world.wait(next.saturating_sub(self.world.now));
+            }
+            self.read();
+            if next.is_none() {
+                return;
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    fn deliver_client(&mut self) {
+        let bytes = some(&mut self.client.wire, &mut self.tape);
+        self.world.client_bytes(&bytes);
+    }
+
+    fn deliver_server(&mut self) {
+        let bytes = some(&mut self.server.wire, &mut self.tape);
+        self.world.server_bytes(&bytes);
+    }
+
+    fn any_forward(&mut self) -> Option<ForwardId> {
+        let count = self.world.forwards.len();
+        let index = self.tape.choose(count)?;
+        self.world.forwards.keys().nth(index).copied()
+    }
+
+    /// The next step of a forward, if it may come now. `connect`: the client may connect.
+    fn advance(&mut self, id: ForwardId, connect: bool) -> bool {
+        let forward = &self.world.forwards[&id];
+        let may = match forward.stage {
+            Stage::Asked | Stage::Claimed | Stage::Drained => true,
+            Stage::Ready => match forward.kind {
+                Kind::Joined(_) => forward.told || self.has_sent_all(id),
+                Kind::Local => forward.told && connect,
+                // The server connects to it.
+                Kind::Remote => false,
+            },
+            Stage::Connected => self.has_sent_all(id),
+            Stage::Gone | Stage::Closed => false,
+        };
+        if may && self.world.ended.is_none() {
+            self.world.advance(id);
+        }
+        may && self.world.ended.is_none()
+    }
+
+    fn has_sent_all(&self, id: ForwardId) -> bool {
+        let mut finished = self.server.finished.values();
+        finished.any(|(port, _)| forward_of(&self.world, *port) == Some(id))
+    }
+
+    fn lose(&mut self, id: ForwardId) {
+        let event = match self.world.forwards[&id].stage {
+            Stage::Asked => ForwardEvent::Failed("no".into()),
+            Stage::Gone | Stage::Closed => return,
+            _ => ForwardEvent::Ended,
+        };
+        if self.world.ended.is_none() {
+            self.world.lose(id, event);
+        }
+    }
+
+    fn read(&mut self) {
+        let (world, server, aborts) = (&self.world, &self.server, self.aborts);
+        self.client.read(world, |tag| {
+            let Some((port, at)) = server.finished.get(tag) else {
+                return false;
+            };
+            let stage = forward_of(world, *port).map(|id| world.forwards[&id].stage);
+            let undrained = matches!(stage, Some(Stage::Claimed | Stage::Connected));
+            undrained && !aborts && world.now < *at + Duration::from_secs(30)
+        });
+    }
+
+    fn check(&self) {
+        assert_eq!(self.world.ended, Some(DataAtEnd::Finish));
+        self.client.check();
+        let mut lines = self.client.lines.iter();
+        for line in &self.server.passing {
+            assert!(
+                lines.any(|seen| seen == line),
+                "{line:?} is lost or out of place"
+            );
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{:#?}", self.world.log);
+        }
+    }
+}
+
+fn some(wire: &mut VecDeque<u8>, tape: &mut Tape) -> Vec<u8> {
+    let count = tape
+        .choose(64)
+        .map_or(wire.len(), |count| count.min(wire.len()));
+    wire.drain(..count).collect()
+}
+
+fn windows() -> impl Strategy<Value = usize> {
+    prop::sample::select(vec![1, 1, 2, 5, 100])
+}
+
+fn tapes() -> impl Strategy<Value = Vec<u16>> {
+    prop::collection::vec(any::<u16>(), 0..400)
+}
+
+proptest! {
+    /// Nothing is lost, nothing comes twice, nothing out of order, whatever the timing.
+    #[test]
+    fn every_command_has_its_one_answer(
+        script in scripts(), window in windows(), profile in profiles(), tape in tapes(),
+    ) {
+        let mut session = Session::new(script, window, profile, tape);
+        session.run();
+        session.check();
+    }
+
+    #[test]
+    fn every_command_has_its_one_answer_also_when_forwards_fail(
+        script in scripts(), window in windows(), profile in profiles(), tape in tapes(),
+    ) {
+        let mut session = Session::new(script, window, profile, tape);
+        session.trouble = true;
+        session.run();
+        session.check();
+    }
+
+    /// However a session ends, nothing stays open: checked by the world.
+    #[test]
+    fn an_end_at_any_time_leaves_nothing_open(
+        script in scripts(), window in windows(), profile in profiles(), tape in tapes(), end in 0..5,
+    ) {
+        let mut session = Session::new(script, window, profile, tape);
+        session.trouble = true;
+        while !session.tape.is_used_up() {
+            session.client.step();
+            session.server.step(&mut session.world, &mut session.tape);
+            session.deliver_client();
+            session.deliver_server();
+            if let Some(id) = session.any_forward() {
+                session.advance(id, true);
+            }
+        }
+        if session.world.ended.is_none() {
+            match end {
+                0 => session.world.client_ends(Ending::Eof),
+                1 => session.world.client_ends(Ending::Lost),
+                2 => session.world.server_ends(Ending::Eof),
+                3 => session.world.server_ends(Ending::Lost),
+                _ => session.world.stop(),
+            }
+        }
+        for _ in 0..1000 {
+            let ids: Vec<ForwardId> = session.world.forwards.keys().copied().collect();
+            for id in ids {
+                session.advance(id, false);
+            }
+            session.server.step(&mut session.world, &mut session.tape);
+            session.deliver_server();
+            session.world.wait(Duration::from_secs(60));
+        }
+        let running = session.server.uses(&session.world).is_some();
+        assert!(session.world.ended.is_some() || running);
+    }
+}

@@ -1,0 +1,197 @@
+//! When what is owed to the client may go to it.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+use ferryline_grammar::{Place, ReplyFraming};
+
+use super::{
+    answers::answer,
+    event::Output,
+    queue::{Owed, Queue, Stage},
+    request::Request,
+};
+
+impl Queue {
+    /// Moves what may go to the client now into `outputs`, and drops what is finished. `now` lets
+    /// an answer of ferryline's own go that has waited long enough for an earlier reply.
+    pub(super) fn flush(
+        &mut self,
+        now: Duration,
+        patience: Duration,
+        outputs: &mut VecDeque<Output>,
+    ) {
+        let mut walk = self.walk(patience);
+        let mut index = 0;
+        while let Some(owed) = self.entries.get_mut(index) {
+            match walk.look(owed) {
+                Turn::Now => {}
+                Turn::At(at) if at <= now => {}
+                _ => break,
+            }
+            self.guard.hand_out(owed, outputs);
+            if matches!(owed.stage, Stage::Answered) {
+                self.entries.remove(index);
+            } else {
+                walk.leave_behind(owed);
+                index += 1;
+            }
+        }
+    }
+
+    /// When an answer of ferryline's own, which is what all else waits for, has waited long enough.
+    pub(super) fn deadline(&self, patience: Duration) -> Option<Duration> {
+        match self.turn(patience) {
+            Turn::At(at) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing goes to the client before the server has said something more.
+    pub(super) fn waits_for_server(&self, patience: Duration) -> bool {
+        matches!(self.turn(patience), Turn::AfterServer)
+    }
+
+    /// What the first entry waits for that may not pass.
+    fn turn(&self, patience: Duration) -> Turn {
+        let mut walk = self.walk(patience);
+        for owed in &self.entries {
+            match walk.look(owed) {
+                Turn::Now => walk.leave_behind(owed),
+                other => return other,
+            }
+        }
+        Turn::Now
+    }
+
+    /// The server says no more: all that it has said goes, and what ferryline made it owe (a
+    /// request asked again, or still waiting for its forward) is answered by `last_word`.
+    pub(super) fn give_up(&mut self, last_word: &Bytes, outputs: &mut VecDeque<Output>) {
+        for mut owed in std::mem::take(&mut self.entries) {
+            let awaited = owed.held || !matches!(owed.stage, Stage::Answered);
+            match &mut owed.request {
+                Request::Active(active) if awaited => {
+                    let refusal = active.refusal.take();
+                    if !refusal.is_empty() {
+                        owed.out.extend(refusal);
+                    } else if matches!(owed.stage, Stage::Waiting) {
+                        owed.out.push_back(last_word.clone());
+                    }
+                }
+                Request::Passive(passive)
+                    if awaited && (owed.held || passive.asked_again || passive.join.is_some()) =>
+                {
+                    owed.out.push_back(last_word.clone());
+                }
+                _ => {}
+            }
+            self.guard.hand_out(&mut owed, outputs);
+        }
+    }
+
+    fn walk(&self, patience: Duration) -> Walk {
+        Walk {
+            running: self.transfer_running(),
+            patience,
+            heard: self.heard,
+            behind: false,
+            behind_sure: false,
+            latest: 0,
+        }
+    }
+}
+
+/// When an entry may go to the client.
+enum Turn {
+    Now,
+    /// When a forward has come, or data has gone.
+    AfterEvent,
+    AfterServer,
+    At(Duration),
+}
+
+/// Goes along the queue.
+struct Walk {
+    running: bool,
+    patience: Duration,
+    heard: Duration,
+    /// Entries before this one still wait for an answer.
+    behind: bool,
+    /// One of them for an answer that is sure to come.
+    behind_sure: bool,
+    /// What was sent last, of those.
+    latest: u64,
+}
+
+impl Walk {
+    fn look(&self, owed: &Owed) -> Turn {
+        // Something before it was sent after it: an ABOR that went past, a request asked twice.
+        let overtook = owed.order != 0 && owed.order < self.latest;
+        match (&owed.request, &owed.stage) {
+            _ if owed.held => Turn::AfterEvent,
+            (_, Stage::Unsent(_) | Stage::Waiting) => Turn::AfterEvent,
+            _ if overtook => Turn::AfterServer,
+            (Request::Local { .. }, _) if !self.behind => Turn::Now,
+            (Request::Local { .. }, _) if self.running => Turn::AfterServer,
+            (Request::Local { since }, _) => {
+                let times = if self.behind_sure { SURELY_COMES } else { 1 };
+                Turn::At((*since).max(self.heard) + self.patience * times)
+            }
+            _ => Turn::Now,
+        }
+    }
+
+    /// It stays: its final reply is still to come.
+    fn leave_behind(&mut self, owed: &Owed) {
+        self.behind = true;
+        self.latest = self.latest.max(owed.order);
+        // Of ABOR's two replies one may be missing; a reply may be left open for ever (Q29).
+        self.behind_sure |= !matches!(owed.request, Request::Abort { running: true })
+            && !matches!(owed.stage, Stage::Incoming);
+    }
+}
+
+/// How much longer a reply is waited for that is sure to come, from a server that is slow. An
+/// answer that overtakes it would be taken for it.
+const SURELY_COMES: u32 = 12;
+
+/// Sees the replies as the client does. Where a server leaves replies open, ferryline may take for
+/// the middle of one what begins one for the client: no passive reply but ferryline's own passes so.
+#[derive(Debug, Default)]
+pub(super) struct Guard {
+    framing: ReplyFraming,
+}
+
+impl Guard {
+    fn hand_out(&mut self, owed: &mut Owed, outputs: &mut VecDeque<Output>) {
+        for line in owed.out.drain(..) {
+            let line = match self.begins(&line) {
+                Some(code @ 227..=229) if !is_own(&owed.request, &line) => {
+                    // One line in place of what may be many.
+                    self.framing = ReplyFraming::default();
+                    withheld(code)
+                }
+                _ => line,
+            };
+            outputs.push_back(Output::ToClient(line));
+        }
+    }
+
+    /// The code of the reply that begins with this line, for a client that frames strictly.
+    fn begins(&mut self, line: &Bytes) -> Option<u16> {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        match self.framing.place(text.strip_suffix(b"\r").unwrap_or(text)) {
+            Place::Only(code) | Place::First(code) => Some(code.value()),
+            _ => None,
+        }
+    }
+}
+
+fn is_own(request: &Request, line: &Bytes) -> bool {
+    matches!(request, Request::Passive(passive) if passive.answer.as_ref() == Some(line))
+}
+
+/// What a client gets in place of a passive reply that answers nothing.
+pub(super) fn withheld(code: u16) -> Bytes {
+    answer(code, "a passive reply that nobody asked for, withheld")
+}

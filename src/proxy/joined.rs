@@ -1,0 +1,55 @@
+//! An active data connection that is carried as a passive one: a channel to the FTP server's
+//! passive listener, joined to a connection to the client's own.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    local,
+    remote::reach_client,
+    session::{Data, Reporter},
+    splice,
+};
+use crate::{
+    control::{ForwardEvent, Target},
+    ssh::Received,
+};
+
+/// Runs one joined forward. The client is connected to when its transfer has begun (`join`), or
+/// when the first data comes, whichever is first: a transfer that fails shows it no connection, as
+/// with a server that speaks active mode itself.
+pub(super) async fn run(
+    data: Arc<Data>,
+    mut reporter: Reporter,
+    targets: Vec<Target>,
+    deliver_to: SocketAddr,
+    join: CancellationToken,
+) {
+    let mut channel = match local::connect(&data, &targets).await {
+        Ok((_, channel)) => channel,
+        Err(reason) => {
+            reporter.tell(ForwardEvent::Failed(reason));
+            return;
+        }
+    };
+    reporter.tell(ForwardEvent::Ready(deliver_to));
+    let first = tokio::select! {
+        biased;
+        received = channel.reader.read() => Some(received),
+        () = join.cancelled() => None,
+    };
+    if matches!(first, Some(Received::Lost(_) | Received::Closed)) {
+        reporter.tell(ForwardEvent::Ended);
+        return;
+    }
+    reporter.tell(ForwardEvent::Claimed);
+    match reach_client(&data, deliver_to).await {
+        Ok(stream) => {
+            reporter.tell(ForwardEvent::Connected { target: 0 });
+            let outcome = splice::run(stream, channel, first, &mut reporter).await;
+            reporter.finish(outcome).await;
+        }
+        Err(reason) => reporter.broken(&reason, channel).await,
+    }
+}

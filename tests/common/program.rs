@@ -1,0 +1,199 @@
+//! The real program, as a child process, and an SSH server for it to talk to.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use ferryline::demo::ssh_server::{self, KeyPair, SshServer};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+use super::{PATIENCE, write_private};
+
+/// What a program that has ended leaves.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// It failed with this exit code, nothing on standard output and one line on standard error:
+    /// what stands behind `ferryline: ` in it.
+    pub fn one_line(&self, code: i32) -> &str {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        let line = self.stderr.strip_suffix('\n');
+        let line = line.unwrap_or_else(|| panic!("no whole line: {self:?}"));
+        assert!(!line.contains('\n'), "more than one line:\n{}", self.stderr);
+        line.strip_prefix("ferryline: ")
+            .unwrap_or_else(|| panic!("it does not say who speaks: {line}"))
+    }
+}
+
+/// `ferryline` with these arguments, in an environment in which nothing of the user's is found.
+pub fn program(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ferryline"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("HOME", home)
+        .env("USER", "tester")
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    // What Windows needs to open a socket.
+    if let Some(root) = std::env::var_os("SystemRoot") {
+        command.env("SystemRoot", root);
+    }
+    command
+}
+
+/// Runs the program to its end.
+pub async fn run(home: &Path, arguments: &[&str]) -> Ended {
+    let output = timeout(PATIENCE, program(home, arguments).output()).await;
+    let output = output.expect("the program did not end").unwrap();
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A program that goes on until it is stopped.
+pub struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    said: String,
+}
+
+impl Running {
+    pub fn start(home: &Path, arguments: &[&str]) -> Self {
+        let mut child = program(home, arguments).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self {
+            child,
+            stdout,
+            said: String::new(),
+        }
+    }
+
+    /// The next line of its standard output, without its end.
+    pub async fn line(&mut self) -> String {
+        let mut line = String::new();
+        let read = timeout(PATIENCE, self.stdout.read_line(&mut line)).await;
+        read.expect("the program says nothing").unwrap();
+        if !line.ends_with('\n') {
+            let mut stderr = String::new();
+            if let Some(mut pipe) = self.child.stderr.take() {
+                pipe.read_to_string(&mut stderr).await.unwrap();
+            }
+            panic!("the program ended: {line}\n{stderr}");
+        }
+        self.said.push_str(&line);
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    }
+
+    /// Sends it a signal, by its name without SIG.
+    #[cfg(unix)]
+    pub async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("it still runs");
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {id}")])
+            .status()
+            .await;
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub async fn ended(mut self) -> Ended {
+        let mut stderr = String::new();
+        let mut pipe = self.child.stderr.take().unwrap();
+        let end = async {
+            self.stdout.read_to_string(&mut self.said).await.unwrap();
+            pipe.read_to_string(&mut stderr).await.unwrap();
+            self.child.wait().await.unwrap()
+        };
+        let status = timeout(PATIENCE, end).await.expect("it did not end");
+        Ended {
+            code: status.code(),
+            stdout: self.said,
+            stderr,
+        }
+    }
+}
+
+/// An SSH server that `tester` can log in to, and the files for it.
+pub struct Shore {
+    pub folder: TempDir,
+    pub ssh_server: SshServer,
+    pub key: PathBuf,
+    pub known_hosts: PathBuf,
+}
+
+impl Shore {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let pair = KeyPair::generate(None).unwrap();
+        let ssh_server = SshServer::start(ssh_server::Options {
+            user: "tester".to_owned(),
+            authorized_keys: vec![pair.public.clone()],
+            ..ssh_server::Options::default()
+        })
+        .await
+        .unwrap();
+        let key = folder.path().join("key");
+        let known_hosts = folder.path().join("known_hosts");
+        write_private(&key, &pair.private);
+        std::fs::write(&known_hosts, ssh_server.known_hosts()).unwrap();
+        Self {
+            folder,
+            ssh_server,
+            key,
+            known_hosts,
+        }
+    }
+
+    pub fn home(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The arguments of `forward` that lead to this server, behind those given.
+    pub fn arguments(&self, before: &[&str]) -> Vec<String> {
+        let address = self.ssh_server.address();
+        let mut all = vec!["forward".to_owned()];
+        all.extend(before.iter().map(|&argument| argument.to_owned()));
+        all.extend([
+            "-o".to_owned(),
+            "BatchMode=yes".to_owned(),
+            "-o".to_owned(),
+            format!("UserKnownHostsFile={}", self.known_hosts.display()),
+            "-o".to_owned(),
+            "GlobalKnownHostsFile=none".to_owned(),
+            "-i".to_owned(),
+            self.key.display().to_string(),
+            "-p".to_owned(),
+            address.port().to_string(),
+            format!("tester@{}", address.ip()),
+        ]);
+        all
+    }
+
+    /// Runs `forward` with these arguments to its end.
+    pub async fn run(&self, before: &[&str]) -> Ended {
+        let arguments = self.arguments(before);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        run(self.home(), &arguments).await
+    }
+
+    /// Starts `forward` with these arguments.
+    pub fn start(&self, before: &[&str]) -> Running {
+        let arguments = self.arguments(before);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Running::start(self.home(), &arguments)
+    }
+}
