@@ -73,6 +73,8 @@ class PyFtpdlibOld(PyFtpdlib):
 
     name = "pyftpdlib-old"
     usual_port = 2126
+    # What it shows is how data connections are asked for, which is the same for all.
+    actions = ("download",)
     without = ("EPSV", "EPRT")
 
 
@@ -105,6 +107,7 @@ class NetkitFtpd(ByInetd):
     beyond = (("lftp", "EPSV"),)
     package = "ftpd-ssl"
     usual_port = 2141
+    actions = ("download",)
     argv = ("ftpd-ssl/usr/sbin/in.ftpd", "-l")
 
 
