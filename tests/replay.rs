@@ -23,7 +23,8 @@ use ferryline_grammar::{Frame, masked};
 const PASSWORDS: [&str; 3] = ["over-the-water", "under-the-water", "nobody-asked"];
 
 /// Lines that say something a session can say, of each kind: the first words of each.
-const ACTIONS: [&str; 23] = [
+const ACTIONS: [&str; 29] = [
+    "broken",
     "claimed",
     "client-eof",
     "client-line-too-long",
@@ -32,12 +33,16 @@ const ACTIONS: [&str; 23] = [
     "client-telnet",
     "close",
     "connected",
+    "cut",
+    "cut-all",
     "drain",
     "drained",
     "end",
     "ended",
     "failed",
     "finish-server",
+    "join",
+    "joined-forward",
     "local-forward",
     "progress",
     "ready",
@@ -47,6 +52,7 @@ const ACTIONS: [&str; 23] = [
     "session",
     "stop",
     "timeout",
+    "unreachable",
 ];
 
 #[test]

@@ -40,6 +40,9 @@ def local_only(stage):
 
 @session("third-host", [VsftpdFar], Curl, "EPSV", "the server is behind the SSH host", options=("--data-host", "reply"))
 @session("third-host", [VsftpdFar], Ftplib, "PASV", "the server is behind the SSH host", options=("--data-host", "auto"))
+@session("as-passive", [Vsftpd, PureFtpd], Curl, "PORT", "carried as passive on request", options=("--active", "passive"))
+@session("as-passive", [VsftpdDualStack], Ftplib, "PORT", "carried as passive on request", options=("--active", "passive"))
+@session("as-passive", [PyFtpdlibOld], Tnftp, "EPRT", "carried as passive on request", options=("--active", "passive"))
 @session("third-host", [VsftpdFar], Tnftp, "PORT", "active mode to a server behind the SSH host")
 def third_host(scene):
     download(scene)
