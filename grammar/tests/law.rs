@@ -335,7 +335,7 @@ const PASSIVE: &[&str] = &[
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 4 * ProptestConfig::default().cases,
+        cases: 2 * ProptestConfig::default().cases,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
