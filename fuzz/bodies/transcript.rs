@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use ferryline::transcript::{Event, parse, replay, rewrite, show};
+use ferryline::control::ForwardEvent;
+use ferryline::transcript::{Event, parse, render, replay, rewrite};
 
 type Said = (Option<usize>, Option<Duration>, Event);
 
@@ -15,6 +16,9 @@ pub fn run(data: &[u8]) {
     let Ok(lines) = parse(text) else {
         return;
     };
+    if !lines.iter().all(|line| has_reason(&line.event)) {
+        return;
+    }
     let said: Vec<Said> = lines
         .iter()
         .map(|line| (None, line.at.map(micros), line.event.clone()))
@@ -35,6 +39,12 @@ pub fn run(data: &[u8]) {
     }
 }
 
+/// A forward never fails without one.
+fn has_reason(event: &Event) -> bool {
+    use ForwardEvent::{Failed, Unreachable};
+    !matches!(event, Event::Forward(_, Failed(reason) | Unreachable(reason)) if reason.is_empty())
+}
+
 fn has_plain_name((_, _, event): &Said) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:%".contains(&byte);
     match event {
@@ -48,13 +58,12 @@ fn micros(at: Duration) -> Duration {
     Duration::new(at.as_secs(), at.subsec_micros() * 1000)
 }
 
-/// Writes and reads; `show` indents for the eye.
+/// Writes and reads; what is said to the log only is in no file.
 fn reread(events: &[Said]) -> Vec<Said> {
-    let shown = show(events, false);
-    let text: String = shown
-        .lines()
-        .map(|line| format!("{}\n", line.trim_start()))
-        .collect();
+    let lines = events
+        .iter()
+        .filter_map(|(_, at, event)| render(*at, event));
+    let text: String = lines.map(|line| line + "\n").collect();
     let lines = parse(&text).expect("what is written is read");
     lines
         .into_iter()

@@ -313,6 +313,39 @@ fn passive_replies_that_the_grammar_generates_are_read() {
     }
 }
 
+/// The grammar writes `|` for a delimiter that may be another.
+#[test]
+fn q15_and_q52_delimiters_are_as_good_as_each_other() {
+    let code = ReplyCode::new(229).unwrap();
+    let mut read = 0;
+    for text in sentences("extended-passive-reply") {
+        let exchanged = exchanged(&text, b'!');
+        let outcome = parse_passive_reply(code, [&text[..]].into_iter());
+        let other = parse_passive_reply(code, [&exchanged[..]].into_iter());
+        assert_eq!(outcome, other, "{}", exchanged.escape_ascii());
+        read += usize::from(other.is_ok());
+    }
+    assert!(read > 100, "{read}");
+    for text in sentences("eprt-argument") {
+        let unused = (b'!'..=b'~').filter(|delimiter| !text.contains(delimiter));
+        for delimiter in unused {
+            let exchanged = exchanged(&text, delimiter);
+            let read = ExtendedAddress::parse(&exchanged);
+            assert!(read.is_ok(), "{}", exchanged.escape_ascii());
+            assert_eq!(read, ExtendedAddress::parse(&text));
+        }
+    }
+}
+
+fn exchanged(text: &[u8], delimiter: u8) -> Vec<u8> {
+    let exchanged = |byte: &u8| match *byte {
+        b'|' => delimiter,
+        byte if byte == delimiter => b'|',
+        byte => byte,
+    };
+    text.iter().map(exchanged).collect()
+}
+
 #[test]
 fn what_is_rendered_is_in_the_grammar() {
     let ended = |text: String| [text.as_bytes(), b"\r\n"].concat();
