@@ -211,6 +211,10 @@ impl Control {
                     b"PASV\r\n"
                 })
             }
+            // Nor is what is left of a Telnet signal in front of it (Q58) a part of it.
+            Request::Abort if line.text().first().is_some_and(|byte| !byte.is_ascii()) => {
+                Bytes::from_static(b"ABOR\r\n")
+            }
             _ => verbatim(line),
         };
         if matches!(owed.request, Request::Silent) {

@@ -67,3 +67,9 @@ fn q82_a_bare_cr_cannot_hide_a_port() {
     }
     bench.client("MKD odd\rname", &["S> MKD odd\rname"]);
 }
+
+#[test]
+fn q59_an_abor_with_the_rest_of_a_telnet_signal_in_front_goes_plain() {
+    let mut bench = Bench::local();
+    bench.client_frame(Frame::Line(Line::new(&b"\xffABOR"[..])), &["S> ABOR"]);
+}
