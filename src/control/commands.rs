@@ -76,9 +76,7 @@ impl Control {
         let argument = command.argument;
         let pass = Decision::Pass;
         match command.verb {
-            Verb::Abor => pass(Request::Abort {
-                running: self.queue.transfer_running(),
-            }),
+            Verb::Abor => pass(Request::Abort),
             Verb::Appe | Verb::Stor | Verb::Stou => pass(transfer(true)),
             Verb::List | Verb::Mlsd | Verb::Nlst | Verb::Retr => pass(transfer(false)),
             Verb::Auth => refuse(

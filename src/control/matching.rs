@@ -109,7 +109,7 @@ fn fit(request: &Request, code: u16, last: bool) -> Fit {
                 (false, false, _) => Fit::Answers,
             }
         }
-        Request::Abort { .. } => match code {
+        Request::Abort => match code {
             225 | 226 | 400..=599 => Fit::Answers,
             _ if last => Fit::Answers,
             _ => Fit::PassedOver,

@@ -231,7 +231,7 @@ impl Queue {
         let order = self.get(key).map_or(0, |owed| owed.order);
         self.entries
             .iter()
-            .any(|owed| matches!(owed.request, Request::Abort { .. }) && owed.order > order)
+            .any(|owed| matches!(owed.request, Request::Abort) && owed.order > order)
     }
 
     /// The abort has been answered: no transfer that was sent before it will be.

@@ -54,6 +54,7 @@ impl Control {
         if self.framing.open().is_some_and(|open| !is_passive(open))
             && begins_passive(line.text())
             && self.queue.passive_sent()
+            && !self.answers_passive()
         {
             self.framing.command_sent();
         }
@@ -77,6 +78,16 @@ impl Control {
                 self.queue.append(key, verbatim(&line));
             }
         }
+    }
+
+    /// Whether the reply that is coming in is a passive request's own.
+    fn answers_passive(&self) -> bool {
+        let Route::To { key, .. } = &self.route else {
+            return false;
+        };
+        self.queue
+            .get(*key)
+            .is_some_and(|owed| matches!(owed.request, Request::Passive(_)))
     }
 
     /// A command went out while a reply is open. Some servers leave a refusal open (Q29): then the
@@ -111,6 +122,15 @@ impl Control {
             Request::Passive(_) if passive_code => Treat::Collect,
             Request::Passive(_) if code == 228 => self.withhold(key, code),
             Request::Passive(_) if self.asks_again(key, code) => Treat::AskAgain,
+            // The client asked for an active one: nothing but a data connection is a success.
+            Request::Passive(passive) if passive.join.is_some() => {
+                if !(200..400).contains(&code) {
+                    return Treat::Pass { last: code >= 200 };
+                }
+                let reply = answer(425, "the FTP server offers no passive data connection");
+                self.queue.append(key, reply);
+                Treat::Withheld
+            }
             // Refused in both forms: the client hears of the one that it asked for.
             Request::Passive(passive) if !passive.refusal.is_empty() => {
                 if let Some(owed) = self.queue.entry(key)
@@ -118,12 +138,6 @@ impl Control {
                 {
                     owed.out.extend(passive.refusal.take());
                 }
-                Treat::Withheld
-            }
-            // The client asked for an active one: nothing but a data connection is a success.
-            Request::Passive(passive) if passive.join.is_some() && (200..400).contains(&code) => {
-                let reply = answer(425, "the FTP server offers no passive data connection");
-                self.queue.append(key, reply);
                 Treat::Withheld
             }
             Request::Active(_) if self.names_again(key, code) => Treat::NameAgain,
@@ -275,7 +289,7 @@ impl Control {
                 self.answered(key);
             }
             Request::Transfer(_) => self.transfer_done(key, code),
-            Request::Abort { .. } => {
+            Request::Abort => {
                 if matches!(code, 225 | 226) {
                     self.queue.give_up_transfers_before(key);
                 }

@@ -13,10 +13,7 @@ use super::event::ForwardId;
 #[derive(Debug)]
 pub(super) enum Request {
     /// ABOR: one reply, or two with the transfer's own.
-    Abort {
-        /// A transfer may have been running: the one reply may be the transfer's.
-        running: bool,
-    },
+    Abort,
     /// PORT or EPRT.
     Active(Active),
     /// EPSV ALL.

@@ -130,16 +130,13 @@ fn forward_event(input: &str) -> Parsed<'_, Event> {
         ),
         map(named("drained"), |id| (id, ForwardEvent::Drained)),
         map(named("ended"), |id| (id, ForwardEvent::Ended)),
-        map(
-            // One blank: the reason's own may follow.
-            (named("failed"), preceded(char(' '), reason)),
-            |(id, reason)| (id, ForwardEvent::Failed(reason)),
-        ),
+        map((named("failed"), said), |(id, reason)| {
+            (id, ForwardEvent::Failed(reason))
+        }),
         map(named("progress"), |id| (id, ForwardEvent::Progress)),
-        map(
-            (named("unreachable"), preceded(char(' '), reason)),
-            |(id, reason)| (id, ForwardEvent::Unreachable(reason)),
-        ),
+        map((named("unreachable"), said), |(id, reason)| {
+            (id, ForwardEvent::Unreachable(reason))
+        }),
         map(
             (named("ready"), preceded(space1, word::<SocketAddr>)),
             |(id, address)| (id, ForwardEvent::Ready(address)),
@@ -296,6 +293,11 @@ fn target(input: &str) -> Parsed<'_, Target> {
         },
     )
     .parse(input)
+}
+
+/// A reason behind one blank (its own may follow); none where it is empty.
+fn said(input: &str) -> Parsed<'_, String> {
+    map(opt(preceded(char(' '), reason)), Option::unwrap_or_default).parse(input)
 }
 
 fn reason(input: &str) -> Parsed<'_, String> {

@@ -17,7 +17,7 @@ READY = re.compile(r"^(?:ftp|tcp)://(?P<host>\[[^]]*\]|[^:/]+):(?P<port>\d+) →
 
 @dataclass
 class Tunnel:
-    """What a ferryline needs to know: its program, the SSH server, the identity, the known hosts."""
+    """What a ferryline needs to know: its program, the SSH server, the identity, the known hosts, where it records."""
 
     program: Path
     address: str
@@ -25,10 +25,11 @@ class Tunnel:
     identity: Path
     known_hosts: Path
     scratch: Path
+    record: Path
 
     def argv(self, forward, *options):
         return [
-            *(self.program, "forward", *options),
+            *(self.program, "forward", "--record", self.record, *options),
             *("-p", self.port, "-i", self.identity),
             *("-o", f"UserKnownHostsFile={self.known_hosts}", "-o", "StrictHostKeyChecking=yes"),
             *("-L", forward, f"root@{self.address}"),

@@ -56,6 +56,9 @@ class PyFtpdlib(Server):
     package = "python3-pyftpdlib"
     usual_port = 2125
     banner = "pyftpdlib ready."
+    # wget ends a session by closing and begins the next at once. Where the new connection comes first, as it may over
+    # another way, this server never reads from it (so without ferryline too).
+    beyond = tuple(("wget", mode) for mode in ("PASV", "PORT", "EPSV6", "EPRT6"))
     without = ()
 
     def command(self):
@@ -70,6 +73,8 @@ class PyFtpdlibOld(PyFtpdlib):
 
     name = "pyftpdlib-old"
     usual_port = 2126
+    # What it shows is how data connections are asked for, which is the same for all.
+    actions = ("download",)
     without = ("EPSV", "EPRT")
 
 
@@ -102,6 +107,7 @@ class NetkitFtpd(ByInetd):
     beyond = (("lftp", "EPSV"),)
     package = "ftpd-ssl"
     usual_port = 2141
+    actions = ("download",)
     argv = ("ftpd-ssl/usr/sbin/in.ftpd", "-l")
 
 

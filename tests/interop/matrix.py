@@ -22,6 +22,8 @@ def cells(direct):
                 if direct and (mode in client.healed or mode.endswith("6") and server is not VsftpdDualStack):
                     continue
                 for action in client.actions:
+                    if action not in server.actions:
+                        continue
                     yield (
                         f"{client.name}/{server.name}/{mode}/{action}",
                         lambda stage, name, words=(client, server, mode, action): play(stage, name, *words),

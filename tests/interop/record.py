@@ -84,8 +84,8 @@ def record(stage, session, into):
     server = stage.server(session.server)
     log = stage.logs / f"{session.name}.log"
     tunnel = session.tunnel(stage) if session.tunnel else stage.tunnel()
-    options = ("--record", folder, *session.options)
-    ferryline = Ferryline(tunnel, log, server.host, server.port, options)
+    tunnel.record = folder
+    ferryline = Ferryline(tunnel, log, server.host, server.port, session.options)
     signal.signal(signal.SIGALRM, out_of_time)
     signal.alarm(LIMIT)
     try:

@@ -62,6 +62,8 @@ class Server:
     usual_port = 2121
     # Clients that cannot be told a mode with this server, with the mode.
     beyond = ()
+    # What is done with it in the matrix.
+    actions = ("list", "upload", "download")
 
     def __init__(self, place: Place, port: int):
         self.place, self.port = place, port

@@ -35,11 +35,13 @@ class Stage:
         self.program, self.direct = program, direct
         self.programs = cache / "root"
         self.logs = cache / logs
+        # Every session of every ferryline, as it recorded it.
+        self.recorded = self.logs / "sessions"
         self._servers, self._ferrylines, self._sshds = {}, {}, []
 
     def __enter__(self):
         shutil.rmtree(self.logs, ignore_errors=True)
-        self.logs.mkdir(parents=True)
+        self.recorded.mkdir(parents=True)
         sweep_scratch()
         # Not under the repository: the FTP user has to be able to reach it, whoever owns the folders above.
         self.scratch = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
@@ -56,8 +58,7 @@ class Stage:
         return self
 
     def __exit__(self, *_):
-        for ferryline in self._ferrylines.values():
-            ferryline.stop()
+        self.stop_ferrylines()
         for server in [*self._servers.values(), *self._sshds]:
             server.stop()
         self.network.__exit__()
@@ -99,6 +100,7 @@ class Stage:
             self.keys / identity,
             self.keys / known_hosts,
             self.scratch,
+            self.recorded,
         )
 
     def ferryline(self, server):
@@ -107,6 +109,12 @@ class Stage:
             log = self.logs / f"ferryline-{server.name}.log"
             self._ferrylines[server.name] = Ferryline(self.tunnel(), log, server.host, server.port)
         return self._ferrylines[server.name]
+
+    def stop_ferrylines(self):
+        """Ends those that are shared, and with them all sessions; one that is asked for again is a new one."""
+        for ferryline in self._ferrylines.values():
+            ferryline.stop()
+        self._ferrylines.clear()
 
     def target(self, server, mode):
         """Where a client has to go for a server: to ferryline, or (--direct) straight there, from its namespace."""

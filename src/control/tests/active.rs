@@ -398,6 +398,9 @@ fn carried_as_passive_a_server_that_offers_nothing_is_no_success() {
         "202 no PASV",
         &["C< 425 ferryline: the FTP server offers no passive data connection"],
     );
+    bench.client("PORT 127,0,0,1,200,13", &["S> EPSV"]);
+    bench.server("202 no EPSV", &["S> PASV"]);
+    bench.server("502 no PASV", &["C< 502 no PASV"]);
 }
 
 fn third_host() -> Settings {
