@@ -44,7 +44,7 @@ fn unrolled(input: &[u8]) -> Vec<u8> {
         rest = match (byte, more) {
             (RUN, [repeated, count, more @ ..]) => {
                 let count = usize::from(*count) * RUN_UNIT;
-                if stream.len() + count < 4 * REPLY_LIMIT {
+                if stream.len() + count < REPLY_LIMIT + 2 * COMMAND_LIMIT {
                     stream.resize(stream.len() + count, *repeated);
                 }
                 more

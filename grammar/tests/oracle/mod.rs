@@ -67,7 +67,7 @@ pub const STARTS: &[&str] = &[
 ];
 
 /// How many sentences are generated from a rule on top of those that cover it.
-const GENERATED: usize = 500;
+const GENERATED: usize = 250;
 
 /// Sentences of `rule`, every alternative that it reaches among them.
 pub fn sentences(rule: &str) -> Vec<Vec<u8>> {
