@@ -97,6 +97,11 @@ impl Model {
     /// The client has sent this line.
     pub fn client_said(&mut self, line: &Line) {
         self.client_lines.insert(line.clone().into_bytes());
+        // An ABOR goes plain where the rest of a Telnet signal leads it.
+        let abort = Command::parse(line.text()).is_some_and(|command| command.verb == Verb::Abor);
+        if abort && line.text().first().is_some_and(|byte| !byte.is_ascii()) {
+            self.client_lines.insert(Bytes::from_static(b"ABOR\r\n"));
+        }
     }
 
     /// The server has sent this line.
