@@ -14,6 +14,7 @@ import bulk
 import idle
 import parallel
 import small
+import soak
 import stalled
 from process import run
 from scene import Scene
@@ -31,8 +32,11 @@ def main():
     if os.geteuid() != 0:
         sys.exit("benches/run: root is needed (it makes network namespaces)")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    ferryline, relay = build(options.ferryline)
+    # A soak needs no long link.
+    ferryline, relay = build(options.ferryline, relay=not options.soak)
     with Scene(ferryline, relay, REPOSITORY / "target" / "interop", options) as scene:
+        if options.soak:
+            sys.exit(0 if soak.soak(scene, options.soak) else 1)
         print(f"{versions(scene, ferryline)}\nmedians of {options.runs} interleaved runs\n", flush=True)
         print(ROW.format("work", "figures", "ratio", "reach", ""))
         for name, line in chosen.items():
@@ -52,15 +56,18 @@ def arguments():
     option("--rtt", type=float, default=50, metavar="MS", help="round trip of the long link in milliseconds (50)")
     option("--ferryline", type=Path, metavar="PATH", help="the program to measure (default: a release build)")
     option("--option", action="append", default=[], metavar="WORD", help="a further argument for ferryline")
+    option("--soak", type=float, metavar="MINUTES", help="no table: mixed clients for so long, nothing lost, memory flat")
     option("--list", action="store_true", help="print the names of the lines and end")
     return parser.parse_args()
 
 
-def build(ferryline):
-    """The program, and the relay; both as cargo builds them for release."""
+def build(ferryline, relay):
+    """The program, and the relay where it is wanted; both as cargo builds them for release."""
     if ferryline is None:
         cargo("build", "--release")
         ferryline = REPOSITORY / "target" / "release" / "ferryline"
+    if not relay:
+        return ferryline.resolve(), None
     told = cargo("bench", "--bench", "relay", "--no-run", "--message-format", "json")
     artifacts = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
     relay = next(a["executable"] for a in artifacts if a.get("target", {}).get("name") == "relay" and a.get("executable"))

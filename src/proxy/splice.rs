@@ -26,7 +26,7 @@ use super::socket;
 use crate::ssh::{Channel, ChannelReader, ChannelWriter, LostReason, Received};
 
 /// What is read from the client at once.
-const CHUNK: usize = 128 * 1024;
+const CHUNK: usize = 256 * 1024;
 
 /// After both the file and its end have been handed to the client, how long its own end of file is
 /// waited for.
