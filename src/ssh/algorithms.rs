@@ -1,0 +1,405 @@
+//! Which algorithms are offered to a server: the default ones, and what `ssh_config` makes of them.
+//!
+//! Offered by default is what is good. What is not (SHA-1, CBC, 3DES) is there, and used only where
+//! somebody asked for it by name.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
+use russh::{Preferred, cipher, compression, kex, mac};
+
+use super::settings::Settings;
+
+/// A list of algorithms as `ssh_config` words it: alone, or as a change to the default list. Names
+/// may have the wildcards `*` and `?` in them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AlgorithmList {
+    /// The default ones, then these (`+`).
+    Append(Vec<String>),
+    /// These and no others, in this order.
+    Exactly(Vec<String>),
+    /// These, then the default ones (`^`).
+    Prepend(Vec<String>),
+    /// The default ones without these (`-`).
+    Without(Vec<String>),
+}
+
+impl FromStr for AlgorithmList {
+    type Err = &'static str;
+
+    /// Reads the value of `Ciphers` and its like.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let make = match text.chars().next() {
+            Some('+') => Self::Append,
+            Some('^') => Self::Prepend,
+            Some('-') => Self::Without,
+            _ => Self::Exactly,
+        };
+        let names: Vec<String> = text
+            .trim_start_matches(['+', '^', '-'])
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect();
+        if names.is_empty() {
+            return Err("no algorithm is named");
+        }
+        Ok(make(names))
+    }
+}
+
+impl AlgorithmList {
+    /// What must have been written where a program with this default list ended up with that one. A
+    /// change by `-` cannot be told from a list written out; it is taken for one where more than
+    /// half of the default list is left, in its order.
+    pub fn from_resolved(resolved: &str, default: &str) -> Option<Self> {
+        let words = |text: &str| -> Vec<String> {
+            let words = text.split(',').map(|name| name.trim().to_owned());
+            words.filter(|name| !name.is_empty()).collect()
+        };
+        let (resolved, default) = (words(resolved), words(default));
+        if resolved == default || resolved.is_empty() {
+            return None;
+        }
+        if let Some(added) = resolved.strip_prefix(default.as_slice()) {
+            return Some(Self::Append(added.to_vec()));
+        }
+        for head in 1..resolved.len() {
+            let Some((first, rest)) = resolved.split_at_checked(head) else {
+                break;
+            };
+            let kept = default.iter().filter(|name| !first.contains(name));
+            if kept.eq(rest) {
+                return Some(Self::Prepend(first.to_vec()));
+            }
+        }
+        let (kept, gone): (Vec<_>, Vec<_>) = default
+            .into_iter()
+            .partition(|name| resolved.contains(name));
+        if kept == resolved && kept.len() > gone.len() {
+            return Some(Self::Without(gone));
+        }
+        Some(Self::Exactly(resolved))
+    }
+
+    /// Makes sure that something known is named.
+    ///
+    /// # Errors
+    ///
+    /// What is known instead, for a person to read.
+    pub fn check(&self, kind: AlgorithmKind) -> Result<(), String> {
+        let known = kind.known();
+        let named = match self {
+            Self::Append(names) | Self::Exactly(names) | Self::Prepend(names) => names,
+            Self::Without(_) => return Ok(()),
+        };
+        let any = |pattern: &String| known.iter().any(|name| matches(pattern, name));
+        if named.iter().any(any) {
+            return Ok(());
+        }
+        Err(format!(
+            "ferryline knows none of {} (it knows {})",
+            named.join(", "),
+            known.join(", ")
+        ))
+    }
+
+    /// The default list changed as this says; names that are not known are passed over.
+    fn apply<T: AsRef<str> + Clone>(&self, default: &[T], known: &[T]) -> Vec<T> {
+        let expand = |names: &[String]| -> Vec<T> {
+            let mut found: Vec<T> = Vec::new();
+            for pattern in names {
+                for name in known.iter().filter(|name| matches(pattern, name.as_ref())) {
+                    if !has(&found, name) {
+                        found.push(name.clone());
+                    }
+                }
+            }
+            found
+        };
+        let joined = |first: Vec<T>, then: Vec<T>| {
+            let mut all = first;
+            for name in then {
+                if !has(&all, &name) {
+                    all.push(name);
+                }
+            }
+            all
+        };
+        match self {
+            Self::Append(names) => joined(default.to_vec(), expand(names)),
+            Self::Exactly(names) => expand(names),
+            Self::Prepend(names) => joined(expand(names), default.to_vec()),
+            Self::Without(names) => {
+                let gone = expand(names);
+                let left = default.iter().filter(|name| !has(&gone, name));
+                left.cloned().collect()
+            }
+        }
+    }
+}
+
+/// What algorithms are for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AlgorithmKind {
+    /// Encryption.
+    Cipher,
+    /// Signatures of host keys.
+    HostKey,
+    /// Key exchange.
+    Kex,
+    /// Message authentication codes.
+    Mac,
+    /// Signatures of the keys that one logs in with.
+    Pubkey,
+}
+
+impl AlgorithmKind {
+    /// The `ssh_config` keyword for this kind.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Cipher => "Ciphers",
+            Self::HostKey => "HostKeyAlgorithms",
+            Self::Kex => "KexAlgorithms",
+            Self::Mac => "MACs",
+            Self::Pubkey => "PubkeyAcceptedAlgorithms",
+        }
+    }
+
+    /// What people call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Cipher => "cipher",
+            Self::HostKey => "host key algorithm",
+            Self::Kex => "key exchange method",
+            Self::Mac => "MAC",
+            Self::Pubkey => "signature algorithm",
+        }
+    }
+
+    /// Everything of this kind that ferryline can do, the best first.
+    pub(super) fn known(self) -> Vec<String> {
+        let names = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect();
+        match self {
+            Self::Cipher => names(known_ciphers().iter().map(AsRef::as_ref).collect()),
+            Self::HostKey | Self::Pubkey => known_keys().iter().map(ToString::to_string).collect(),
+            Self::Kex => names(known_kex().iter().map(AsRef::as_ref).collect()),
+            Self::Mac => names(known_macs().iter().map(AsRef::as_ref).collect()),
+        }
+    }
+}
+
+/// The lists for one connection, with the host key algorithms in this order.
+pub(super) fn preferred(settings: &Settings, keys: Vec<Algorithm>) -> Preferred {
+    let mut kex = picked(&settings.kex_algorithms, KEX, &known_kex());
+    // Not algorithms but capabilities that travel in the same list; a list of the user's is not
+    // about them. Strict key exchange is one.
+    kex.extend([
+        kex::EXTENSION_SUPPORT_AS_CLIENT,
+        kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+    ]);
+    Preferred {
+        kex: Cow::Owned(kex),
+        key: Cow::Owned(keys),
+        cipher: Cow::Owned(picked(&settings.ciphers, ciphers(), &known_ciphers())),
+        mac: Cow::Owned(picked(&settings.macs, MACS, &known_macs())),
+        compression: Cow::Borrowed(match settings.compression {
+            true => &[
+                compression::ZLIB_LEGACY,
+                compression::ZLIB,
+                compression::NONE,
+            ],
+            false => &[compression::NONE],
+        }),
+        ..Preferred::DEFAULT
+    }
+}
+
+/// The host key algorithms that the settings allow, in their order.
+pub(super) fn host_key_algorithms(settings: &Settings) -> Vec<Algorithm> {
+    picked_keys(&settings.host_key_algorithms)
+}
+
+/// Whether keys may sign with this algorithm to log in.
+pub(super) fn allows_signatures(settings: &Settings, algorithm: &Algorithm) -> bool {
+    picked_keys(&settings.pubkey_algorithms).contains(algorithm)
+}
+
+fn picked_keys(list: &Option<AlgorithmList>) -> Vec<Algorithm> {
+    let named = |keys: &[Algorithm]| -> Vec<NamedKey> {
+        let named = keys.iter().cloned().map(|key| (key.to_string(), key));
+        named.map(|(name, key)| NamedKey { name, key }).collect()
+    };
+    picked(list, &named(KEYS), &named(&known_keys()))
+        .into_iter()
+        .map(|named| named.key)
+        .collect()
+}
+
+fn picked<T: AsRef<str> + Clone>(
+    list: &Option<AlgorithmList>,
+    default: &[T],
+    known: &[T],
+) -> Vec<T> {
+    match list {
+        Some(list) => list.apply(default, known),
+        None => default.to_vec(),
+    }
+}
+
+/// What to do where a server offers nothing of a kind that is offered to it: the option that would
+/// allow the best of what it has, or that nothing can be done.
+pub(super) fn remedy(kind: AlgorithmKind, offered: &[String]) -> String {
+    let known = kind.known();
+    match known.iter().find(|name| offered.contains(name)) {
+        Some(name) => format!(
+            "if this server cannot be renewed, allow its old one with -o {}=+{name}",
+            kind.keyword()
+        ),
+        None => "ferryline has none of these: the server needs others".to_owned(),
+    }
+}
+
+/// AES-GCM is the fastest where the processor does AES, and the slowest where it does not.
+fn ciphers() -> &'static [cipher::Name] {
+    if has_aes() {
+        &[
+            cipher::AES_128_GCM,
+            cipher::AES_256_GCM,
+            cipher::CHACHA20_POLY1305,
+            cipher::AES_128_CTR,
+            cipher::AES_192_CTR,
+            cipher::AES_256_CTR,
+        ]
+    } else {
+        &[
+            cipher::CHACHA20_POLY1305,
+            cipher::AES_128_GCM,
+            cipher::AES_256_GCM,
+            cipher::AES_128_CTR,
+            cipher::AES_192_CTR,
+            cipher::AES_256_CTR,
+        ]
+    }
+}
+
+fn known_ciphers() -> Vec<cipher::Name> {
+    let legacy = [
+        cipher::AES_256_CBC,
+        cipher::AES_192_CBC,
+        cipher::AES_128_CBC,
+        cipher::TRIPLE_DES_CBC,
+    ];
+    ciphers().iter().chain(&legacy).copied().collect()
+}
+
+/// ssh's own order, as far as both know them, with the hybrid of ML-KEM in front.
+const KEX: &[kex::Name] = &[
+    kex::MLKEM768X25519_SHA256,
+    kex::CURVE25519,
+    kex::CURVE25519_PRE_RFC_8731,
+    kex::ECDH_SHA2_NISTP256,
+    kex::ECDH_SHA2_NISTP384,
+    kex::ECDH_SHA2_NISTP521,
+    kex::DH_GEX_SHA256,
+    kex::DH_G16_SHA512,
+    kex::DH_G18_SHA512,
+    kex::DH_G17_SHA512,
+    kex::DH_G15_SHA512,
+    kex::DH_G14_SHA256,
+];
+
+fn known_kex() -> Vec<kex::Name> {
+    let legacy = [kex::DH_G14_SHA1, kex::DH_GEX_SHA1, kex::DH_G1_SHA1];
+    KEX.iter().chain(&legacy).copied().collect()
+}
+
+const MACS: &[mac::Name] = &[
+    mac::HMAC_SHA512_ETM,
+    mac::HMAC_SHA256_ETM,
+    mac::HMAC_SHA512,
+    mac::HMAC_SHA256,
+];
+
+fn known_macs() -> Vec<mac::Name> {
+    let legacy = [mac::HMAC_SHA1_ETM, mac::HMAC_SHA1];
+    MACS.iter().chain(&legacy).copied().collect()
+}
+
+const KEYS: &[Algorithm] = &[
+    Algorithm::Ed25519,
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP256,
+    },
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP384,
+    },
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP521,
+    },
+    Algorithm::Rsa {
+        hash: Some(HashAlg::Sha512),
+    },
+    Algorithm::Rsa {
+        hash: Some(HashAlg::Sha256),
+    },
+];
+
+/// `ssh-rsa` is RSA with SHA-1.
+fn known_keys() -> Vec<Algorithm> {
+    let legacy = [Algorithm::Rsa { hash: None }];
+    KEYS.iter().chain(&legacy).cloned().collect()
+}
+
+/// russh's key algorithms have names, but none to borrow.
+#[derive(Clone)]
+struct NamedKey {
+    name: String,
+    key: Algorithm,
+}
+
+impl AsRef<str> for NamedKey {
+    fn as_ref(&self) -> &str {
+        &self.name
+    }
+}
+
+fn has<T: AsRef<str>>(list: &[T], name: &T) -> bool {
+    list.iter().any(|have| have.as_ref() == name.as_ref())
+}
+
+/// Whether a name fits a pattern with `*` and `?`.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+    let mut pattern = pattern.chars();
+    match pattern.next() {
+        None => name.is_empty(),
+        Some('*') => {
+            let rest = pattern.as_str();
+            let tails = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+            tails
+                .filter_map(|at| name.get(at..))
+                .any(|tail| matches(rest, tail))
+        }
+        Some(first) => {
+            let mut name = name.chars();
+            name.next().is_some_and(|c| first == '?' || first == c)
+                && matches(pattern.as_str(), name.as_str())
+        }
+    }
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+fn has_aes() -> bool {
+    std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq")
+}
+
+#[cfg(target_arch = "aarch64")]
+fn has_aes() -> bool {
+    std::arch::is_aarch64_feature_detected!("aes")
+}
+
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+fn has_aes() -> bool {
+    false
+}
