@@ -4,6 +4,7 @@
 //! somebody asked for it by name.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr;
 
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
@@ -46,6 +47,17 @@ impl FromStr for AlgorithmList {
             return Err("no algorithm is named");
         }
         Ok(make(names))
+    }
+}
+
+impl fmt::Display for AlgorithmList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Append(names) => write!(f, "+{}", names.join(",")),
+            Self::Exactly(names) => f.write_str(&names.join(",")),
+            Self::Prepend(names) => write!(f, "^{}", names.join(",")),
+            Self::Without(names) => write!(f, "-{}", names.join(",")),
+        }
     }
 }
 

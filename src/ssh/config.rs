@@ -51,7 +51,9 @@ pub(super) async fn config(settings: &Settings, role: Role, judge: &Arc<Judge>) 
 fn limits(settings: &Settings) -> Limits {
     let default = Limits::default();
     let bytes = |most: usize| match settings.rekey_limit {
-        Some(limit) => usize::try_from(limit).unwrap_or(most).clamp(LEAST_REKEY, most),
+        Some(limit) => usize::try_from(limit)
+            .unwrap_or(most)
+            .clamp(LEAST_REKEY, most),
         None => most,
     };
     Limits {

@@ -63,7 +63,9 @@ async fn connect_any(settings: &Settings, failures: &mut Failures) -> Result<Tcp
         reason,
     };
     let found = lookup_host((settings.host.as_str(), settings.port)).await;
-    let found: Vec<_> = found.map_err(|error| unresolved(error.to_string()))?.collect();
+    let found: Vec<_> = found
+        .map_err(|error| unresolved(error.to_string()))?
+        .collect();
     let addresses = interleaved(wanted(&found, settings.address_family));
     if addresses.is_empty() {
         return Err(unresolved(match settings.address_family {
@@ -130,11 +132,15 @@ async fn attempt(address: SocketAddr, sources: Option<Vec<SocketAddr>>) -> io::R
     };
     if let Some(sources) = sources {
         let same = |source: &&SocketAddr| source.is_ipv4() == address.is_ipv4();
-        let source = sources.iter().find(same).ok_or_else(|| {
-            io::Error::other("BindAddress has no address of this family")
-        })?;
+        let source = sources
+            .iter()
+            .find(same)
+            .ok_or_else(|| io::Error::other("BindAddress has no address of this family"))?;
         let refused = |error: io::Error| {
-            io::Error::new(error.kind(), format!("BindAddress {}: {error}", source.ip()))
+            io::Error::new(
+                error.kind(),
+                format!("BindAddress {}: {error}", source.ip()),
+            )
         };
         socket.bind(*source).map_err(refused)?;
     }
@@ -193,7 +199,10 @@ mod tests {
         let found = addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]);
         let order = ["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"];
         assert_eq!(interleaved(found.clone()), addresses(&order));
-        assert_eq!(wanted(&found, AddressFamily::Inet), addresses(&["1.1.1.1:1", "2.2.2.2:1"]));
+        assert_eq!(
+            wanted(&found, AddressFamily::Inet),
+            addresses(&["1.1.1.1:1", "2.2.2.2:1"])
+        );
         assert_eq!(wanted(&found, AddressFamily::Inet6).len(), 3);
         assert!(interleaved(Vec::new()).is_empty());
     }
@@ -243,7 +252,9 @@ mod tests {
             let tcp = attempt(at, from).await.unwrap();
             assert_eq!(tcp.local_addr().unwrap().ip().to_string(), "127.0.0.2");
         }
-        let error = attempt(at, Some(addresses(&["[::1]:0"]))).await.unwrap_err();
+        let error = attempt(at, Some(addresses(&["[::1]:0"])))
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("BindAddress"), "{error}");
     }
 }

@@ -10,7 +10,9 @@ use thiserror::Error as ThisError;
 #[non_exhaustive]
 pub enum Error {
     /// The server offers nothing of a kind of algorithms that may be used with it.
-    #[error("the SSH server {host} port {port} offers no {kind} that may be used, only {offered}; {remedy}")]
+    #[error(
+        "the SSH server {host} port {port} offers no {kind} that may be used, only {offered}; {remedy}"
+    )]
     Algorithms {
         /// Host as named in the settings.
         host: String,

@@ -52,6 +52,7 @@ mod settings;
 mod transport;
 mod way;
 
+pub(crate) use algorithms::matches as matches_pattern;
 pub use algorithms::{AlgorithmKind, AlgorithmList};
 pub use channel::{Channel, ChannelReader, ChannelWriter, Received};
 pub use error::{Error, ForwardError, LostReason, OpenError};

@@ -165,7 +165,6 @@ async fn up(mut from: ReadHalf<DuplexStream>, mut writer: ChannelWriter) {
 }
 
 /// Where the connection comes from, as the jump host is told; ssh says the same.
-const ORIGINATOR: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), u16::MAX);
+const ORIGINATOR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), u16::MAX);
 const SPOOL: usize = 256 * 1024;
 const READ: usize = 64 * 1024;
