@@ -46,6 +46,10 @@ impl SshArguments {
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let destination = Destination::parse(&self.destination)?;
         let options = self.option.iter().map(|text| GivenOption::parse(text));
+        // ssh would say no more than that it is invalid.
+        for hop in self.jump.iter().flat_map(|hops| hops.split(',')) {
+            Destination::parse_jump(hop)?;
+        }
         let request = Request {
             host: destination.host,
             user: self.login.clone().or(destination.user),

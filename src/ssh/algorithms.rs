@@ -10,6 +10,7 @@ use std::str::FromStr;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{Preferred, cipher, compression, kex, mac};
 
+use super::known_hosts::glob;
 use super::settings::Settings;
 
 /// A list of algorithms as `ssh_config` words it: alone, or as a change to the default list. Names
@@ -106,7 +107,7 @@ impl AlgorithmList {
             Self::Append(names) | Self::Exactly(names) | Self::Prepend(names) => names,
             Self::Without(_) => return Ok(()),
         };
-        let any = |pattern: &String| known.iter().any(|name| matches(pattern, name));
+        let any = |pattern: &String| known.iter().any(|name| glob(pattern, name));
         if named.iter().any(any) {
             return Ok(());
         }
@@ -122,7 +123,7 @@ impl AlgorithmList {
         let expand = |names: &[String]| -> Vec<T> {
             let mut found: Vec<T> = Vec::new();
             for pattern in names {
-                for name in known.iter().filter(|name| matches(pattern, name.as_ref())) {
+                for name in known.iter().filter(|name| glob(pattern, name.as_ref())) {
                     if !has(&found, name) {
                         found.push(name.clone());
                     }
@@ -381,26 +382,6 @@ fn has<T: AsRef<str>>(list: &[T], name: &T) -> bool {
     list.iter().any(|have| have.as_ref() == name.as_ref())
 }
 
-/// Whether a name fits a pattern with `*` and `?`.
-pub(crate) fn matches(pattern: &str, name: &str) -> bool {
-    let mut pattern = pattern.chars();
-    match pattern.next() {
-        None => name.is_empty(),
-        Some('*') => {
-            let rest = pattern.as_str();
-            let tails = name.char_indices().map(|(at, _)| at).chain([name.len()]);
-            tails
-                .filter_map(|at| name.get(at..))
-                .any(|tail| matches(rest, tail))
-        }
-        Some(first) => {
-            let mut name = name.chars();
-            name.next().is_some_and(|c| first == '?' || first == c)
-                && matches(pattern.as_str(), name.as_str())
-        }
-    }
-}
-
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 fn has_aes() -> bool {
     std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq")
@@ -414,4 +395,104 @@ fn has_aes() -> bool {
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
 fn has_aes() -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ciphers_of(list: &str) -> Vec<String> {
+        let mut settings = Settings::new("h", 22, "u");
+        settings.ciphers = Some(list.parse().unwrap());
+        let names = preferred(&settings, Vec::new()).cipher;
+        names.iter().map(|name| name.as_ref().to_owned()).collect()
+    }
+
+    #[test]
+    fn lists_change_the_default_or_replace_it() {
+        let default: Vec<_> = ciphers().iter().map(|c| c.as_ref().to_owned()).collect();
+        let appended = ciphers_of("+aes128-cbc,3des-cbc,unheard-of");
+        assert_eq!(appended[..default.len()], default);
+        assert_eq!(appended[default.len()..], ["aes128-cbc", "3des-cbc"]);
+        let first = ciphers_of("^aes256-ctr,aes128-cbc");
+        assert_eq!(first[..2], ["aes256-ctr", "aes128-cbc"]);
+        assert_eq!(first.len(), default.len() + 1);
+        let without = ciphers_of("-*gcm*,chacha20-poly1305@openssh.com");
+        assert_eq!(without, ["aes128-ctr", "aes192-ctr", "aes256-ctr"]);
+        assert_eq!(
+            ciphers_of("aes256-ctr,aes128-ctr"),
+            ["aes256-ctr", "aes128-ctr"]
+        );
+    }
+
+    #[test]
+    fn nothing_old_is_offered_unasked() {
+        let settings = Settings::new("h", 22, "u");
+        let keys = host_key_algorithms(&settings);
+        assert!(!keys.contains(&Algorithm::Rsa { hash: None }));
+        let offered = preferred(&settings, keys);
+        assert!(
+            !offered
+                .mac
+                .iter()
+                .any(|name| name.as_ref().contains("sha1"))
+        );
+        assert!(
+            !offered
+                .kex
+                .iter()
+                .any(|name| name.as_ref().contains("sha1"))
+        );
+        assert!(
+            !offered
+                .cipher
+                .iter()
+                .any(|name| name.as_ref().contains("cbc"))
+        );
+        assert_eq!(offered.compression.len(), 1);
+    }
+
+    #[test]
+    fn strict_key_exchange_survives_a_list_of_ones_own() {
+        let mut settings = Settings::new("h", 22, "u");
+        settings.kex_algorithms = Some("diffie-hellman-group14-sha1".parse().unwrap());
+        let kex = preferred(&settings, Vec::new()).kex;
+        assert_eq!(kex.first(), Some(&kex::DH_G14_SHA1));
+        assert!(kex.contains(&kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT));
+    }
+
+    #[test]
+    fn old_host_keys_and_signatures_by_name_only() {
+        let mut settings = Settings::new("h", 22, "u");
+        let sha1 = Algorithm::Rsa { hash: None };
+        assert!(!allows_signatures(&settings, &sha1));
+        settings.host_key_algorithms = Some("+ssh-rsa".parse().unwrap());
+        settings.pubkey_algorithms = Some("ssh-rsa".parse().unwrap());
+        assert!(host_key_algorithms(&settings).contains(&sha1));
+        assert!(allows_signatures(&settings, &sha1));
+        assert!(!allows_signatures(&settings, &Algorithm::Ed25519));
+    }
+
+    #[test]
+    fn a_list_of_which_nothing_is_known_says_so() {
+        let list: AlgorithmList = "arcfour,blowfish-cbc".parse().unwrap();
+        let error = list.check(AlgorithmKind::Cipher).unwrap_err();
+        assert!(error.contains("none of arcfour, blowfish-cbc"), "{error}");
+        assert!(error.contains("aes128-gcm@openssh.com"), "{error}");
+        let list: AlgorithmList = "arcfour,aes128-*".parse().unwrap();
+        assert_eq!(list.check(AlgorithmKind::Cipher), Ok(()));
+        assert!("+".parse::<AlgorithmList>().is_err());
+    }
+
+    #[test]
+    fn the_remedy_names_the_best_of_what_there_is() {
+        let offered = ["diffie-hellman-group1-sha1", "diffie-hellman-group14-sha1"];
+        let said = remedy(AlgorithmKind::Kex, &offered.map(str::to_owned));
+        assert!(
+            said.ends_with("-o KexAlgorithms=+diffie-hellman-group14-sha1"),
+            "{said}"
+        );
+        let said = remedy(AlgorithmKind::HostKey, &["ssh-dss".to_owned()]);
+        assert!(said.contains("none of these"), "{said}");
+    }
 }

@@ -231,7 +231,7 @@ mod tests {
         let silent = silent.listen(1).unwrap();
         let at = silent.local_addr().unwrap();
         let mut filling = Vec::new();
-        while let Ok(Ok(tcp)) = timeout(Duration::from_millis(100), TcpStream::connect(at)).await {
+        while let Ok(Ok(tcp)) = timeout(Duration::from_secs(1), TcpStream::connect(at)).await {
             filling.push(tcp);
         }
         let there = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -52,11 +52,11 @@ mod settings;
 mod transport;
 mod way;
 
-pub(crate) use algorithms::matches as matches_pattern;
 pub use algorithms::{AlgorithmKind, AlgorithmList};
 pub use channel::{Channel, ChannelReader, ChannelWriter, Received};
 pub use error::{Error, ForwardError, LostReason, OpenError};
 pub use forward::{Incoming, RemoteForward};
+pub(crate) use known_hosts::glob;
 pub use lanes::LaneGuard;
 pub use prompt::{Prompt, Secret, TerminalPrompt};
 pub use session::{Session, Stats};

@@ -9,7 +9,7 @@ use super::super::Failure;
 use super::Request;
 use super::tokens::{home, in_ssh_folder};
 use super::values::{Values, split, words};
-use crate::ssh::matches_pattern;
+use crate::ssh::glob;
 
 /// The values for a host.
 pub(super) fn resolve(request: &Request) -> Result<Values, Failure> {
@@ -115,9 +115,9 @@ impl Reader<'_> {
         let mut meant = false;
         for pattern in patterns {
             match pattern.strip_prefix('!') {
-                Some(negated) if matches_pattern(negated, self.host) => return false,
+                Some(negated) if glob(negated, self.host) => return false,
                 Some(_) => {}
-                None => meant |= matches_pattern(pattern, self.host),
+                None => meant |= glob(pattern, self.host),
             }
         }
         meant
@@ -156,7 +156,7 @@ fn found(pattern: &Path) -> Vec<PathBuf> {
             let names = entries.map(|entry| entry.file_name());
             let fitting = names.filter(|name| {
                 let name = name.to_string_lossy();
-                !name.starts_with('.') && matches_pattern(&text, &name)
+                !name.starts_with('.') && glob(&text, &name)
             });
             next.extend(fitting.map(|name| folder.join(name)));
         }
