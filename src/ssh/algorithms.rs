@@ -239,6 +239,17 @@ pub(super) fn allows_signatures(settings: &Settings, algorithm: &Algorithm) -> b
     picked_keys(&settings.pubkey_algorithms).contains(algorithm)
 }
 
+/// Whether a key of this kind may log in at all; an RSA key where one of its signatures may.
+pub(super) fn may_sign(settings: &Settings, kind: &Algorithm) -> bool {
+    let rsa = kind.clone().is_rsa();
+    match &settings.pubkey_algorithms {
+        None => true,
+        list => picked_keys(list)
+            .iter()
+            .any(|allowed| allowed == kind || (rsa && allowed.clone().is_rsa())),
+    }
+}
+
 fn picked_keys(list: &Option<AlgorithmList>) -> Vec<Algorithm> {
     let named = |keys: &[Algorithm]| -> Vec<NamedKey> {
         let named = keys.iter().cloned().map(|key| (key.to_string(), key));

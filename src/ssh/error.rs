@@ -31,7 +31,7 @@ pub enum Error {
         /// The jump host, as `user@host`.
         hop: String,
         /// Why.
-        error: Box<Error>,
+        error: Box<Self>,
     },
     /// The session was closed by this side.
     #[error("the session with {destination} was closed")]

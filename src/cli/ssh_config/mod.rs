@@ -88,8 +88,11 @@ impl Request {
             ..Self::default()
         };
         let mut settings = request.resolve(depth + 1)?;
-        // Who must not be asked at the destination must not be asked on the way there.
+        // Who must not be asked at the destination, or kept waiting, must not be on the way there.
         settings.batch_mode |= target.batch_mode;
+        if settings.connect_timeout == Settings::new("", 22, "").connect_timeout {
+            settings.connect_timeout = target.connect_timeout;
+        }
         Ok(settings)
     }
 }
