@@ -107,7 +107,13 @@ impl AlgorithmList {
             Self::Append(names) | Self::Exactly(names) | Self::Prepend(names) => names,
             Self::Without(_) => return Ok(()),
         };
-        let any = |pattern: &String| known.iter().any(|name| glob(pattern, name));
+        let keys = matches!(kind, AlgorithmKind::HostKey | AlgorithmKind::Pubkey);
+        let any = |pattern: &String| {
+            // Certificates are of the same kinds as keys.
+            let plain = pattern.strip_suffix(CERTIFICATE).filter(|_| keys);
+            let pattern = plain.unwrap_or(pattern);
+            known.iter().any(|name| glob(pattern, name))
+        };
         if named.iter().any(any) {
             return Ok(());
         }
@@ -389,6 +395,8 @@ impl AsRef<str> for NamedKey {
     }
 }
 
+const CERTIFICATE: &str = "-cert-v01@openssh.com";
+
 fn has<T: AsRef<str>>(list: &[T], name: &T) -> bool {
     list.iter().any(|have| have.as_ref() == name.as_ref())
 }
@@ -492,6 +500,8 @@ mod tests {
         assert!(error.contains("aes128-gcm@openssh.com"), "{error}");
         let list: AlgorithmList = "arcfour,aes128-*".parse().unwrap();
         assert_eq!(list.check(AlgorithmKind::Cipher), Ok(()));
+        let list: AlgorithmList = "ssh-ed25519-cert-v01@openssh.com".parse().unwrap();
+        assert_eq!(list.check(AlgorithmKind::HostKey), Ok(()));
         assert!("+".parse::<AlgorithmList>().is_err());
     }
 

@@ -243,6 +243,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_address_of_the_other_family_is_none() {
+        let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = there.local_addr().unwrap().port();
+        let mut settings = Settings::new("127.0.0.1", port, "u");
+        connect(&settings).await.unwrap();
+        settings.address_family = AddressFamily::Inet6;
+        let error = connect(&settings).await.unwrap_err().to_string();
+        assert!(
+            error.contains("none of IPv6 (AddressFamily inet6)"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
     async fn the_own_address_is_of_the_same_family() {
         let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = there.local_addr().unwrap();

@@ -59,7 +59,7 @@ impl Request {
                         .into(),
                 ));
             }
-            let line = tokens.expand_for(line, "hnpr").map_err(Failure::Usage)?;
+            let line = tokens.command(line).map_err(Failure::Usage)?;
             settings.way = Way::Command(line);
         }
         Ok(settings)

@@ -35,6 +35,19 @@ impl Tokens {
         Ok(in_home(&variables(&text)?))
     }
 
+    /// A command line for the shell. A host or a user that would mean something to the shell is
+    /// refused: it may come from somebody else than the command.
+    pub(super) fn command(&self, text: &str) -> Result<String, String> {
+        for name in [&self.alias, &self.host, &self.user] {
+            let odd = |c: char| c.is_control() || c.is_whitespace() || SHELL.contains(c);
+            if name.starts_with('-') || name.contains(odd) {
+                let name = name.escape_debug();
+                return Err(format!("'{name}' is not safe to hand to a ProxyCommand"));
+            }
+        }
+        self.expand_for(text, "hnpr")
+    }
+
     /// Replaces the tokens in `allowed`, and `%%`; any other is an error.
     pub(super) fn expand_for(&self, text: &str, allowed: &str) -> Result<String, String> {
         let mut out = String::new();
@@ -77,6 +90,9 @@ impl Tokens {
         })
     }
 }
+
+/// What the shell does not take literally.
+const SHELL: &str = "'`\"$\\;&<>|(){}*?!#~";
 
 /// `~/` is the user's home.
 fn in_home(path: &str) -> PathBuf {
@@ -152,8 +168,12 @@ mod tests {
 
     #[test]
     fn tokens_of_a_command() {
-        let line = tokens().expand_for("nc -X 5%% %h %p %r@%n", "hnpr");
+        let line = tokens().command("nc -X 5%% %h %p %r@%n");
         assert_eq!(line.unwrap(), "nc -X 5% host.example 2222 anna@alias");
+        for host in ["a;b", "$(b)", "a b", "`b`", "-x", "a\nb"] {
+            let error = Tokens::of(host, &Settings::new("h", 22, "u")).command("nc %h");
+            assert!(error.unwrap_err().contains("not safe"), "{host}");
+        }
         for bad in ["x %d", "x %", "x %z"] {
             assert!(tokens().expand_for(bad, "hnpr").is_err(), "{bad}");
         }
