@@ -6,7 +6,8 @@ use std::sync::Arc;
 use russh::client::{Config, GexParams};
 use russh::{Limits, SshId};
 
-use super::algorithms::{self, AlgorithmList};
+use super::algorithm_list::AlgorithmList;
+use super::algorithms;
 use super::establish::Role;
 use super::host_keys::Judge;
 use super::settings::Settings;

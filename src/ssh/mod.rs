@@ -18,7 +18,8 @@
 //! | `error` | errors, one line each: who, what, what to do |
 //! | `session` | [`Session`]: the control connection, its reconnection, statistics |
 //! | `lanes` | the pool of data lanes |
-//! | `establish`, `config`, `algorithms` | making one SSH connection: key exchange, host key, log-in |
+//! | `establish`, `config` | making one SSH connection: key exchange, host key, log-in |
+//! | `algorithms`, `algorithm_list` | which algorithms are offered |
 //! | `connection`, `events` | one SSH connection: opening channels, what the server sends |
 //! | `attempt`, `auth`, `agent`, `keys`, `prompt` | logging in: agent, key files, passwords |
 //! | `host_keys`, `known_hosts` | host key policy, and the files behind it |
@@ -28,6 +29,7 @@
 //! | `channel`, `forward` | what data flows through: channels, remote forwards |
 
 mod agent;
+mod algorithm_list;
 mod algorithms;
 mod attempt;
 mod auth;
@@ -52,7 +54,8 @@ mod settings;
 mod transport;
 mod way;
 
-pub use algorithms::{AlgorithmKind, AlgorithmList};
+pub use algorithm_list::AlgorithmList;
+pub use algorithms::AlgorithmKind;
 pub use channel::{Channel, ChannelReader, ChannelWriter, Received};
 pub use error::{Error, ForwardError, LostReason, OpenError};
 pub use forward::{Incoming, RemoteForward};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::algorithms::AlgorithmList;
+use super::algorithm_list::AlgorithmList;
 
 /// Validated settings of one SSH destination. The field comments name the `ssh_config` keyword each
 /// one mirrors.
