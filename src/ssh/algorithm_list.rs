@@ -57,8 +57,8 @@ impl fmt::Display for AlgorithmList {
 
 impl AlgorithmList {
     /// What must have been written where a program with this default list ended up with that one. A
-    /// change by `-` cannot be told from a list written out; it is taken for one where more than
-    /// half of the default list is left, in its order.
+    /// change by `-` or `^` cannot be told from a list written out; it is taken for one where more
+    /// than half of the default list is left, in its order.
     pub fn from_resolved(resolved: &str, default: &str) -> Option<Self> {
         let words = |text: &str| -> Vec<String> {
             let words = text.split(',').map(|name| name.trim().to_owned());
@@ -76,7 +76,7 @@ impl AlgorithmList {
                 break;
             };
             let kept = default.iter().filter(|name| !first.contains(name));
-            if kept.eq(rest) {
+            if rest.len() > default.len() / 2 && kept.eq(rest) {
                 return Some(Self::Prepend(first.to_vec()));
             }
         }
