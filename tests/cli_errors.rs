@@ -42,8 +42,34 @@ async fn wrong_usage_is_said_in_one_line() {
             &["sftp/", "ftp/", "tcp/"],
         ),
         (
-            &["forward", "-L", "0:h:21", "-o", "ProxyCommand=x", "me@host"],
-            &["ProxyCommand", "not honoured", "UserKnownHostsFile"],
+            &[
+                "forward",
+                "-L",
+                "0:h:21",
+                "-o",
+                "ForwardAgent=yes",
+                "me@host",
+            ],
+            &["ForwardAgent", "not honoured", "UserKnownHostsFile"],
+        ),
+        (
+            &[
+                "forward",
+                "-L",
+                "0:h:21",
+                "-o",
+                "Ciphers=arcfour",
+                "me@host",
+            ],
+            &["Ciphers", "none of arcfour", "aes128-gcm@openssh.com"],
+        ),
+        (
+            &["forward", "-L", "0:h:21", "-J", "b:x", "me@host"],
+            &["b:x"],
+        ),
+        (
+            &["forward", "-L", "0:h:21", "-F", "no-such-file", "me@host"],
+            &["no-such-file"],
         ),
         (
             &["forward", "-L", "0:h:21", "-o", "Nonsense=1", "me@host"],

@@ -5,9 +5,11 @@
 
 #[cfg(feature = "demo")]
 mod demo;
+mod destination;
 mod forward;
 mod replay;
 mod signals;
+mod ssh_config;
 mod ssh_options;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use tokio::time::{Duration, timeout};
 
 use super::auth::best_rsa_hash;
 use super::events::Events;
+use super::settings::Settings;
 
 /// A connection to the agent.
 pub(super) struct Agent {
@@ -45,12 +46,13 @@ impl Agent {
     pub(super) async fn authenticate(
         &mut self,
         handle: &mut Handle<Events>,
-        user: &str,
+        settings: &Settings,
         identity: &AgentIdentity,
     ) -> Result<AuthResult, ()> {
+        let user = settings.user.as_str();
         let is_rsa = identity.public_key().algorithm().is_rsa();
         let hash = match is_rsa {
-            true => best_rsa_hash(handle).await,
+            true => best_rsa_hash(handle, settings).await,
             false => None,
         };
         let result = match identity {

@@ -9,6 +9,7 @@ use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{MethodKind, MethodSet, SendError, Signer};
 
 use super::agent::Agent;
+use super::algorithms::may_sign;
 use super::auth::{MAX_STEPS, Step, best_rsa_hash, ended, finished, names};
 use super::error::{Error, escaped};
 use super::events::Events;
@@ -133,12 +134,13 @@ impl<'a> Attempt<'a> {
         identities.sort_by_key(rank);
         for identity in identities {
             let key = identity.public_key().into_owned();
-            if !self.is_new(&key) {
+            if !self.is_new(&key) || !may_sign(self.settings, &key.algorithm()) {
                 continue;
             }
             self.tried.push(format!("agent key {}", short(&key)));
-            let user = &self.settings.user;
-            let result = agent.authenticate(self.handle, user, &identity).await;
+            let result = agent
+                .authenticate(self.handle, self.settings, &identity)
+                .await;
             match result {
                 // The agent would not sign; its file may still do.
                 Err(()) if !self.handle.is_closed() => continue,
@@ -168,6 +170,16 @@ impl<'a> Attempt<'a> {
                 Err(_) => continue,
             };
             if file.public_key().is_some_and(|key| !self.is_new(key)) {
+                continue;
+            }
+            let algorithm = match &file {
+                KeyFile::Open(key) => Some(key.algorithm()),
+                KeyFile::Locked(key) => key.public_key().map(PublicKey::algorithm),
+            };
+            if algorithm.is_some_and(|algorithm| !may_sign(settings, &algorithm)) {
+                let shown = identity.path.display();
+                let reason = "not allowed by PubkeyAcceptedAlgorithms";
+                self.tried.push(format!("key {shown} ({reason})"));
                 continue;
             }
             if let Some(key) = file.public_key() {
@@ -367,7 +379,7 @@ impl<'a> Attempt<'a> {
         match self.rsa_hash {
             Some(hash) => hash,
             None => {
-                let hash = best_rsa_hash(self.handle).await;
+                let hash = best_rsa_hash(self.handle, self.settings).await;
                 self.rsa_hash = Some(hash);
                 hash
             }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use russh::MethodSet;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
-use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg};
+use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg};
 
 use super::agent::Agent;
+use super::algorithms::allows_signatures;
 use super::attempt::Attempt;
 use super::error::Error;
 use super::events::Events;
@@ -70,7 +71,7 @@ pub(super) async fn again(
             Step::None => ("none", handle.authenticate_none(user).await),
             Step::Key(key) => {
                 let hash = match key.algorithm().is_rsa() {
-                    true => best_rsa_hash(handle).await,
+                    true => best_rsa_hash(handle, settings).await,
                     false => None,
                 };
                 let key = PrivateKeyWithHashAlg::new(Arc::clone(key), hash);
@@ -86,7 +87,7 @@ pub(super) async fn again(
                 let Ok(mut agent) = Agent::connect(path).await else {
                     return Err(refused("the agent, which is gone", String::new()));
                 };
-                let result = agent.authenticate(handle, user, identity).await;
+                let result = agent.authenticate(handle, settings, identity).await;
                 (
                     "the same key of the agent",
                     result.map_err(|()| russh::Error::RecvError),
@@ -127,12 +128,15 @@ pub(super) async fn again(
     Err(refused(last.0, names(&last.1)))
 }
 
-/// The hash for signatures with an RSA key. A server that does not say is given SHA-512: one that
-/// only knows SHA-1 is older than 2016.
-pub(super) async fn best_rsa_hash(handle: &Handle<Events>) -> Option<HashAlg> {
+/// The hash for signatures with an RSA key; `None` is SHA-1. A server that does not say what it takes
+/// is given SHA-512: one that only knows SHA-1 is older than 2016, and is given that only where
+/// somebody allowed it.
+pub(super) async fn best_rsa_hash(handle: &Handle<Events>, settings: &Settings) -> Option<HashAlg> {
+    let sha1 = allows_signatures(settings, &Algorithm::Rsa { hash: None });
     match handle.best_supported_rsa_hash().await {
-        Ok(Some(hash)) => hash,
-        Ok(None) | Err(_) => Some(HashAlg::Sha512),
+        Ok(Some(None)) | Ok(None) | Err(_) if sha1 => None,
+        Ok(Some(Some(hash))) => Some(hash),
+        Ok(Some(None)) | Ok(None) | Err(_) => Some(HashAlg::Sha512),
     }
 }
 

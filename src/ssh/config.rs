@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::client::Config;
-use russh::{Preferred, SshId, cipher, compression};
+use russh::client::{Config, GexParams};
+use russh::{Limits, SshId};
 
+use super::algorithm_list::AlgorithmList;
+use super::algorithms;
 use super::establish::Role;
 use super::host_keys::Judge;
 use super::settings::Settings;
@@ -18,23 +20,29 @@ pub(super) async fn config(
     round_trip: Option<Duration>,
     judge: &Arc<Judge>,
 ) -> Config {
-    let judge = Arc::clone(judge);
-    let preferred = tokio::task::spawn_blocking(move || judge.preferred(&Preferred::DEFAULT.key));
-    let key = match preferred.await {
-        Ok(preferred) => Cow::Owned(preferred),
-        Err(_) => Preferred::DEFAULT.key,
+    let allowed = algorithms::host_key_algorithms(settings);
+    let ordered = matches!(
+        settings.host_key_algorithms,
+        Some(AlgorithmList::Exactly(_) | AlgorithmList::Prepend(_))
+    );
+    let keys = if ordered && judge.pinned.is_none() {
+        // Somebody has chosen the order; ssh leaves it alone then, too.
+        allowed
+    } else {
+        let judge = Arc::clone(judge);
+        let list = allowed.clone();
+        let sorted = tokio::task::spawn_blocking(move || judge.preferred(&list));
+        sorted.await.unwrap_or(allowed)
     };
     Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!(
             "SSH-2.0-ferryline_",
             env!("CARGO_PKG_VERSION")
         ))),
-        preferred: Preferred {
-            key,
-            cipher: Cow::Borrowed(ciphers()),
-            compression: Cow::Borrowed(&[compression::NONE]),
-            ..Preferred::DEFAULT
-        },
+        preferred: algorithms::preferred(settings, keys),
+        limits: limits(settings),
+        // OpenSSH goes as low as this, too; russh starts at 3072 bits otherwise.
+        gex: GexParams::new(2048, 3072, 8192).unwrap_or_default(),
         window_size: match role {
             Role::Control => CONTROL_WINDOW,
             Role::Data => data_window(round_trip),
@@ -60,44 +68,23 @@ fn data_window(round_trip: Option<Duration>) -> u32 {
         .min(LARGEST_DATA_WINDOW)
 }
 
-/// AES-GCM is the fastest where the processor does AES, and the slowest where it does not.
-fn ciphers() -> &'static [cipher::Name] {
-    if has_aes() {
-        &[
-            cipher::AES_128_GCM,
-            cipher::AES_256_GCM,
-            cipher::CHACHA20_POLY1305,
-            cipher::AES_128_CTR,
-            cipher::AES_192_CTR,
-            cipher::AES_256_CTR,
-        ]
-    } else {
-        &[
-            cipher::CHACHA20_POLY1305,
-            cipher::AES_128_GCM,
-            cipher::AES_256_GCM,
-            cipher::AES_128_CTR,
-            cipher::AES_192_CTR,
-            cipher::AES_256_CTR,
-        ]
+fn limits(settings: &Settings) -> Limits {
+    let default = Limits::default();
+    let bytes = |most: usize| match settings.rekey_limit {
+        Some(limit) => usize::try_from(limit)
+            .unwrap_or(most)
+            .clamp(LEAST_REKEY, most),
+        None => most,
+    };
+    Limits {
+        rekey_write_limit: bytes(default.rekey_write_limit),
+        rekey_read_limit: bytes(default.rekey_read_limit),
+        rekey_time_limit: settings.rekey_interval.unwrap_or(default.rekey_time_limit),
     }
 }
 
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-fn has_aes() -> bool {
-    std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq")
-}
-
-#[cfg(target_arch = "aarch64")]
-fn has_aes() -> bool {
-    std::arch::is_aarch64_feature_detected!("aes")
-}
-
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
-fn has_aes() -> bool {
-    false
-}
-
+/// A smaller limit would leave no room for data between two key exchanges; OpenSSH's is 16 bytes.
+const LEAST_REKEY: usize = 16 * 1024;
 const CONTROL_WINDOW: u32 = 2 * 1024 * 1024;
 /// Bytes a second; half of it is what the window shall not stand in the way of.
 const DOWNLOAD_RATE: f64 = 1024.0 * 1024.0 * 1024.0;

@@ -9,6 +9,30 @@ use thiserror::Error as ThisError;
 #[derive(Clone, Debug, ThisError)]
 #[non_exhaustive]
 pub enum Error {
+    /// The server offers nothing of a kind of algorithms that may be used with it.
+    #[error(
+        "the SSH server {host} port {port} offers no {kind} that may be used, only {offered}; {remedy}"
+    )]
+    Algorithms {
+        /// Host as named in the settings.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// The kind of algorithm.
+        kind: &'static str,
+        /// What the server offers.
+        offered: String,
+        /// The option that would allow one of them.
+        remedy: String,
+    },
+    /// A jump host on the way could not be logged in to.
+    #[error("on the way, at the jump host {hop}: {error}")]
+    AtJumpHost {
+        /// The jump host, as `user@host`.
+        hop: String,
+        /// Why.
+        error: Box<Self>,
+    },
     /// The session was closed by this side.
     #[error("the session with {destination} was closed")]
     Closed {
@@ -93,6 +117,21 @@ pub enum Error {
         /// The files that were searched.
         searched: String,
     },
+    /// A jump host may not connect to the next server.
+    #[error(
+        "the jump host {hop} refused to connect to {host} port {port} (administratively prohibited: {said}): \
+         its AllowTcpForwarding and PermitOpen have to allow that"
+    )]
+    JumpForbidden {
+        /// The jump host, as `user@host`.
+        hop: String,
+        /// Host that it should connect to.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// What it said.
+        said: String,
+    },
     /// The server took none of the credentials.
     #[error("{destination}: log-in refused: tried {tried}; the server accepts {accepts}{hint}")]
     LoginRefused {
@@ -121,6 +160,16 @@ pub enum Error {
         /// TCP port.
         port: u16,
         /// What it did instead.
+        reason: String,
+    },
+    /// The command that should lead to the server did not.
+    #[error("the ProxyCommand '{program}' for the SSH server {host} {reason}")]
+    ProxyCommand {
+        /// Host as named in the settings.
+        host: String,
+        /// The first word of the command.
+        program: String,
+        /// How it ended.
         reason: String,
     },
     /// The host name has no address.
@@ -154,13 +203,17 @@ impl Error {
             | Self::Handshake { .. }
             | Self::Lost { .. }
             | Self::NotSsh { .. }
+            | Self::ProxyCommand { .. }
             | Self::Resolve { .. }
             | Self::Timeout { .. } => true,
-            Self::Closed { .. }
+            Self::AtJumpHost { error, .. } => error.is_transient(),
+            Self::Algorithms { .. }
+            | Self::Closed { .. }
             | Self::HostKeyChanged { .. }
             | Self::HostKeyDiffers { .. }
             | Self::HostKeyRevoked { .. }
             | Self::HostKeyUnknown { .. }
+            | Self::JumpForbidden { .. }
             | Self::LoginRefused { .. } => false,
         }
     }

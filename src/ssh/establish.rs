@@ -1,4 +1,4 @@
-//! Making one SSH connection: TCP, key exchange, host key, log-in.
+//! Making one SSH connection: the way there, key exchange, host key, log-in.
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -7,6 +7,7 @@ use russh::client::{self, Handle};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::algorithms::{self, AlgorithmKind};
 use super::auth::{self, Login};
 use super::config::config;
 use super::connection::{Connection, Shared, lock};
@@ -15,8 +16,10 @@ use super::events::Events;
 use super::greeting::other_protocol;
 use super::host_keys::{Judge, Trust};
 use super::prompt::{Patience, Prompt};
+use super::proxy_command::ProxyCommand;
 use super::settings::Settings;
 use super::transport;
+use super::way::{Reached, Route};
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,6 +34,7 @@ pub(super) enum Role {
 pub(super) struct Dialer {
     settings: Arc<Settings>,
     prompt: Arc<dyn Prompt>,
+    route: Route,
     known: OnceLock<Known>,
     /// The round trip to the server, as the control connection found it.
     round_trip: Mutex<Option<Duration>>,
@@ -45,6 +49,7 @@ struct Known {
 impl Dialer {
     pub(super) fn new(settings: Settings, prompt: Arc<dyn Prompt>) -> Self {
         Self {
+            route: Route::new(&settings.way, &prompt),
             settings: Arc::new(settings),
             prompt,
             known: OnceLock::new(),
@@ -61,7 +66,8 @@ impl Dialer {
         let settings = &self.settings;
         let cut = CancellationToken::new();
         let failed = cut.clone().drop_guard();
-        let socket = transport::connect(settings, &cut).await?;
+        let Reached { stream, command } = self.route.reach(settings, role).await?;
+        let socket = transport::over(stream, &cut);
         let patience = Arc::new(Patience::new(settings.connect_timeout));
         let known = self.known.get();
         let judge = Judge {
@@ -94,7 +100,8 @@ impl Dialer {
             Ok((handle, login))
         };
         let (handle, login) = match patience.bound(opening).await {
-            Some(opened) => opened?,
+            Some(Ok(opened)) => opened,
+            Some(Err(error)) => return Err(self.blame(error, command).await),
             None => {
                 return Err(Error::Timeout {
                     host: settings.host.clone(),
@@ -132,6 +139,21 @@ impl Dialer {
         }
     }
 
+    /// Where a command leads to the server, and has ended, that is why the handshake failed.
+    async fn blame(&self, error: Error, command: Option<ProxyCommand>) -> Error {
+        let (Error::Handshake { .. }, Some(mut command)) = (&error, command) else {
+            return error;
+        };
+        match command.why_ended().await {
+            Some(reason) => Error::ProxyCommand {
+                host: self.settings.host.clone(),
+                program: command.program().to_owned(),
+                reason,
+            },
+            None => error,
+        }
+    }
+
     fn handshake_error(&self, error: &russh::Error) -> Error {
         let host = self.settings.host.clone();
         let port = self.settings.port;
@@ -145,9 +167,32 @@ impl Dialer {
             let reason = other.to_string();
             return Error::NotSsh { host, port, reason };
         }
+        if let russh::Error::NoCommonAlgo { kind, theirs, .. } = error {
+            return self.no_common(kind, theirs);
+        }
         match error {
             russh::Error::Version => Error::NotSsh { host, port, reason },
             _ => Error::Handshake { host, port, reason },
+        }
+    }
+
+    fn no_common(&self, kind: &russh::AlgorithmKind, theirs: &[String]) -> Error {
+        let kind = match kind {
+            russh::AlgorithmKind::Kex => Some(AlgorithmKind::Kex),
+            russh::AlgorithmKind::Key => Some(AlgorithmKind::HostKey),
+            russh::AlgorithmKind::Cipher => Some(AlgorithmKind::Cipher),
+            russh::AlgorithmKind::Mac => Some(AlgorithmKind::Mac),
+            russh::AlgorithmKind::Compression => None,
+        };
+        Error::Algorithms {
+            host: self.settings.host.clone(),
+            port: self.settings.port,
+            kind: kind.map_or("compression", AlgorithmKind::name),
+            offered: escaped(&theirs.join(", ")),
+            remedy: match kind {
+                Some(kind) => algorithms::remedy(kind, theirs),
+                None => "try without Compression".to_owned(),
+            },
         }
     }
 }

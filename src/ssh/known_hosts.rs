@@ -146,7 +146,7 @@ fn matches(patterns: &HostPatterns, name: &str) -> bool {
 }
 
 /// `*` stands for any characters, `?` for one. Linear in memory, and no worse than quadratic in time.
-fn glob(pattern: &str, name: &str) -> bool {
+pub(crate) fn glob(pattern: &str, name: &str) -> bool {
     let (mut pattern, mut name) = (pattern.as_bytes(), name.as_bytes());
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {

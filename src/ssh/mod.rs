@@ -18,20 +18,25 @@
 //! | `error` | errors, one line each: who, what, what to do |
 //! | `session` | [`Session`]: the control connection, its reconnection, statistics |
 //! | `lanes` | the pool of data lanes |
-//! | `establish`, `config` | making one SSH connection: TCP, key exchange, host key, log-in |
+//! | `establish`, `config` | making one SSH connection: key exchange, host key, log-in |
+//! | `algorithms`, `algorithm_list` | which algorithms are offered |
 //! | `connection`, `events` | one SSH connection: opening channels, what the server sends |
 //! | `attempt`, `auth`, `agent`, `keys`, `prompt` | logging in: agent, key files, passwords |
 //! | `host_keys`, `known_hosts` | host key policy, and the files behind it |
 //! | `greeting` | telling other protocols from SSH |
-//! | `transport` | the TCP socket under an SSH connection |
+//! | `way`, `connect`, `proxy_command` | the way there: jump hosts, TCP, commands |
+//! | `transport` | what an SSH connection runs over |
 //! | `channel`, `forward` | what data flows through: channels, remote forwards |
 
 mod agent;
+mod algorithm_list;
+mod algorithms;
 mod attempt;
 mod auth;
 mod backoff;
 mod channel;
 mod config;
+mod connect;
 mod connection;
 mod error;
 mod establish;
@@ -43,14 +48,19 @@ mod keys;
 mod known_hosts;
 mod lanes;
 mod prompt;
+mod proxy_command;
 mod session;
 mod settings;
 mod transport;
+mod way;
 
+pub use algorithm_list::AlgorithmList;
+pub use algorithms::AlgorithmKind;
 pub use channel::{Channel, ChannelReader, ChannelWriter, Received};
 pub use error::{Error, ForwardError, LostReason, OpenError};
 pub use forward::{Incoming, RemoteForward};
+pub(crate) use known_hosts::glob;
 pub use lanes::LaneGuard;
 pub use prompt::{Prompt, Secret, TerminalPrompt};
 pub use session::{Session, Stats};
-pub use settings::{Identity, Settings, StrictHostKeyChecking};
+pub use settings::{AddressFamily, Identity, Settings, StrictHostKeyChecking, Way};

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::algorithm_list::AlgorithmList;
+
 /// Validated settings of one SSH destination. The field comments name the `ssh_config` keyword each
 /// one mirrors.
 #[derive(Clone, Debug)]
@@ -27,13 +29,46 @@ pub struct Settings {
     pub host_key_alias: Option<String>,
     /// What happens with a host key that is not known (`StrictHostKeyChecking`).
     pub strict_host_key_checking: StrictHostKeyChecking,
-    /// Whether passwords may be used, over `password` or `keyboard-interactive`
-    /// (`PasswordAuthentication`).
+    /// User certificates, for keys of `identities` or of the agent (`CertificateFile`).
+    pub certificates: Vec<PathBuf>,
+    /// The authentication methods that may be used, in the order they are tried, in SSH's own names
+    /// (`PreferredAuthentications`); `None` is ferryline's order.
+    pub preferred_authentications: Option<Vec<String>>,
+    /// Whether keys may be used (`PubkeyAuthentication`).
+    pub pubkey_authentication: bool,
+    /// Whether the method `password` may be used (`PasswordAuthentication`).
     pub password_authentication: bool,
+    /// Whether the method `keyboard-interactive` may be used (`KbdInteractiveAuthentication`).
+    pub kbd_interactive_authentication: bool,
+    /// A password is asked for so many times (`NumberOfPasswordPrompts`).
+    pub password_prompts: usize,
     /// Never ask anything (`BatchMode`).
     pub batch_mode: bool,
-    /// Limit for TCP, key exchange and log-in each, without the time a person takes to answer a
-    /// prompt (`ConnectTimeout`).
+    /// How the server is reached (`ProxyJump`, `ProxyCommand`).
+    pub way: Way,
+    /// Which addresses of the host are tried (`AddressFamily`).
+    pub address_family: AddressFamily,
+    /// The own address, or its name, that connections are made from (`BindAddress`).
+    pub bind_address: Option<String>,
+    /// Ciphers (`Ciphers`); `None`, here and below, are the default ones.
+    pub ciphers: Option<AlgorithmList>,
+    /// Message authentication codes (`MACs`).
+    pub macs: Option<AlgorithmList>,
+    /// Key exchange methods (`KexAlgorithms`).
+    pub kex_algorithms: Option<AlgorithmList>,
+    /// Signature algorithms of host keys (`HostKeyAlgorithms`).
+    pub host_key_algorithms: Option<AlgorithmList>,
+    /// Signature algorithms for logging in by key (`PubkeyAcceptedAlgorithms`).
+    pub pubkey_algorithms: Option<AlgorithmList>,
+    /// Ask for compression (`Compression`).
+    pub compression: bool,
+    /// Exchange new keys after so many bytes in one direction (`RekeyLimit`); `None` is the default,
+    /// 1 GiB, which is also the most.
+    pub rekey_limit: Option<u64>,
+    /// Exchange new keys after so long (the second word of `RekeyLimit`); `None` is one hour.
+    pub rekey_interval: Option<Duration>,
+    /// Limit for the way there, key exchange and log-in each, without the time a person takes to
+    /// answer a prompt (`ConnectTimeout`).
     pub connect_timeout: Duration,
     /// After so long without a word from the server, ask it for a sign of life
     /// (`ServerAliveInterval`); `None` never asks.
@@ -58,8 +93,24 @@ impl Settings {
             global_known_hosts: Vec::new(),
             host_key_alias: None,
             strict_host_key_checking: StrictHostKeyChecking::Ask,
+            certificates: Vec::new(),
+            preferred_authentications: None,
+            pubkey_authentication: true,
             password_authentication: true,
+            kbd_interactive_authentication: true,
+            password_prompts: 3,
             batch_mode: false,
+            way: Way::Direct,
+            address_family: AddressFamily::Any,
+            bind_address: None,
+            ciphers: None,
+            macs: None,
+            kex_algorithms: None,
+            host_key_algorithms: None,
+            pubkey_algorithms: None,
+            compression: false,
+            rekey_limit: None,
+            rekey_interval: None,
             connect_timeout: Duration::from_secs(30),
             alive_interval: Some(Duration::from_secs(15)),
             alive_count_max: 3,
@@ -75,6 +126,31 @@ impl Settings {
             port => format!("{}@{}:{port}", self.user, self.host),
         }
     }
+}
+
+/// How an SSH server is reached.
+#[derive(Clone, Debug, Default)]
+pub enum Way {
+    /// The standard input and output of a command, run by the shell (`ProxyCommand`, its tokens
+    /// expanded).
+    Command(String),
+    /// By TCP.
+    #[default]
+    Direct,
+    /// Through another SSH server (`ProxyJump`), which has a way of its own.
+    Jump(Box<Settings>),
+}
+
+/// Which addresses of a host are tried.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum AddressFamily {
+    /// Both kinds.
+    #[default]
+    Any,
+    /// IPv4 only.
+    Inet,
+    /// IPv6 only.
+    Inet6,
 }
 
 /// A private key file.

@@ -1,50 +1,65 @@
-//! The TCP socket under an SSH connection.
+//! What an SSH connection runs over: a TCP socket, or another way that leads to the server.
 //!
 //! Three things are done here that a bare `TcpStream` does not do. Reads go through a large buffer,
 //! because russh reads packet by packet. On Linux `TCP_QUICKACK` is re-armed after short reads:
 //! sshd does not switch Nagle's algorithm off for forwarded channels, so a delayed acknowledgement
-//! of ours holds its next small packet back for 40 ms. And the socket can be cut from outside, so
+//! of ours holds its next small packet back for 40 ms. And the stream can be cut from outside, so
 //! that a session that waits for a peer which has gone silent can always be ended.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::error::Error;
 use super::greeting::Greeting;
-use super::settings::Settings;
 
-/// Connects to the destination, trying all its addresses in the order the resolver gave them.
-/// Cancelling `cut` makes every later read and write of the stream fail.
-pub(super) async fn connect(
-    settings: &Settings,
-    cut: &CancellationToken,
-) -> Result<BufReader<Transport>, Error> {
-    let tcp = connect_any(settings).await?;
-    tune(&tcp);
+/// Makes a transport of a stream. Cancelling `cut` makes every later read and write of it fail.
+pub(super) fn over(stream: Stream, cut: &CancellationToken) -> BufReader<Transport> {
+    if let Stream::Tcp(tcp) = &stream {
+        tune(tcp);
+    }
     let transport = Transport {
-        tcp,
+        stream,
         greeting: Greeting::default(),
         cut_read: Box::pin(cut.clone().cancelled_owned()),
         cut_write: Box::pin(cut.clone().cancelled_owned()),
     };
-    Ok(BufReader::with_capacity(READ_BUFFER, transport))
+    BufReader::with_capacity(READ_BUFFER, transport)
 }
 
-/// The socket, without its read buffer.
+/// What leads to the server.
+pub(super) enum Stream {
+    /// A connection of our own.
+    Tcp(TcpStream),
+    /// A channel of another SSH connection, or a command.
+    Other(Box<dyn Duplex>),
+}
+
+/// Bytes in both directions.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// The stream, without its read buffer.
 pub(super) struct Transport {
-    tcp: TcpStream,
+    stream: Stream,
     greeting: Greeting,
     cut_read: Pin<Box<WaitForCancellationFutureOwned>>,
     cut_write: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Transport {
+    fn stream(&mut self) -> Pin<&mut dyn Duplex> {
+        match &mut self.stream {
+            Stream::Tcp(tcp) => Pin::new(tcp),
+            Stream::Other(other) => Pin::new(&mut **other),
+        }
+    }
 }
 
 impl AsyncRead for Transport {
@@ -58,13 +73,16 @@ impl AsyncRead for Transport {
             return Poll::Ready(Err(cut_off()));
         }
         let before = buf.filled().len();
-        let result = Pin::new(&mut this.tcp).poll_read(cx, buf);
+        let result = this.stream().poll_read(cx, buf);
         if let Poll::Ready(Ok(())) = &result {
             this.greeting
                 .see(buf.filled().get(before..).unwrap_or_default())?;
         }
-        if matches!(result, Poll::Ready(Ok(()))) && buf.filled().len() - before < SHORT_READ {
-            acknowledge_at_once(&this.tcp);
+        if matches!(result, Poll::Ready(Ok(())))
+            && buf.filled().len() - before < SHORT_READ
+            && let Stream::Tcp(tcp) = &this.stream
+        {
+            acknowledge_at_once(tcp);
         }
         result
     }
@@ -80,7 +98,7 @@ impl AsyncWrite for Transport {
         if this.cut_write.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(cut_off()));
         }
-        Pin::new(&mut this.tcp).poll_write(cx, buf)
+        this.stream().poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -92,64 +110,23 @@ impl AsyncWrite for Transport {
         if this.cut_write.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(cut_off()));
         }
-        Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs)
+        this.stream().poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        match &self.stream {
+            Stream::Tcp(tcp) => tcp.is_write_vectored(),
+            Stream::Other(other) => other.is_write_vectored(),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+        self.get_mut().stream().poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+        self.get_mut().stream().poll_shutdown(cx)
     }
-}
-
-async fn connect_any(settings: &Settings) -> Result<TcpStream, Error> {
-    let host = settings.host.as_str();
-    let port = settings.port;
-    let limit = settings.connect_timeout;
-    let timed_out = |what| Error::Timeout {
-        host: host.to_owned(),
-        port,
-        what,
-        seconds: limit.as_secs(),
-    };
-    let resolve_failed = |reason: String| Error::Resolve {
-        host: host.to_owned(),
-        reason,
-    };
-    let addresses: Vec<SocketAddr> = match timeout(limit, lookup_host((host, port))).await {
-        Ok(Ok(found)) => found.collect(),
-        Ok(Err(error)) => return Err(resolve_failed(error.to_string())),
-        Err(_) => return Err(resolve_failed("the resolver did not answer".to_owned())),
-    };
-    if addresses.is_empty() {
-        return Err(resolve_failed("it has none".to_owned()));
-    }
-    let mut failures = Vec::new();
-    let mut only_timeouts = true;
-    for address in addresses {
-        match timeout(limit, TcpStream::connect(address)).await {
-            Ok(Ok(tcp)) => return Ok(tcp),
-            Ok(Err(error)) => {
-                only_timeouts = false;
-                failures.push(format!("{}: {error}", address.ip()));
-            }
-            Err(_) => failures.push(format!("{}: no answer", address.ip())),
-        }
-    }
-    if only_timeouts {
-        return Err(timed_out("answer"));
-    }
-    Err(Error::Connect {
-        host: host.to_owned(),
-        port,
-        reason: failures.join(", "),
-    })
 }
 
 fn tune(tcp: &TcpStream) {

@@ -36,8 +36,12 @@ impl Ended {
 /// `ferryline` with these arguments, in an environment in which nothing of the user's is found.
 pub fn program(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ferryline"));
+    command.args(arguments);
+    // ssh, which is asked for its configuration, finds the user's home without HOME.
+    if arguments.first() == Some(&"forward") && !arguments.contains(&"-F") {
+        command.args(["-F", "none"]);
+    }
     command
-        .args(arguments)
         .env_clear()
         .env("HOME", home)
         .env("USER", "tester")
@@ -73,7 +77,14 @@ pub struct Running {
 
 impl Running {
     pub fn start(home: &Path, arguments: &[&str]) -> Self {
-        let mut child = program(home, arguments).spawn().unwrap();
+        Self::start_with_path(home, None, arguments)
+    }
+
+    /// With this search path for programs, and without one in the environment.
+    pub fn start_with_path(home: &Path, path: Option<&str>, arguments: &[&str]) -> Self {
+        let mut program = program(home, arguments);
+        program.envs(path.map(|path| ("PATH", path)));
+        let mut child = program.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Self {
             child,

@@ -30,7 +30,8 @@ class Tunnel:
     def argv(self, forward, *options):
         return [
             *(self.program, "forward", "--record", self.record, *options),
-            *("-p", self.port, "-i", self.identity),
+            # ssh, which is asked for its configuration, finds the caller's home without HOME.
+            *("-F", "none", "-p", self.port, "-i", self.identity),
             *("-o", f"UserKnownHostsFile={self.known_hosts}", "-o", "StrictHostKeyChecking=yes"),
             *("-L", forward, f"root@{self.address}"),
         ]

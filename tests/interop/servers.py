@@ -12,6 +12,8 @@ from netns import entering, wait_for_listener
 from process import checked, daemon, descendants, kill, stop
 
 USER, PASSWORD, UID = "ferry", "over-the-water", 47110
+# Who logs in by SSH where root would need files in the home of the machine's own root.
+SSH_USER, SSH_UID = "boatman", 47111
 # crypt(3) of PASSWORD, so that no tool has to be there to make it.
 PASSWORD_HASH = "$6$ferryline$AFYcS5qi/W5V8Y/TbV5DhLqbcU9jy1qSsl5AGE98UjUlB0cPPhluuAPCbDTDCJDRM0tYjuwJNjNNvVebxqtqq/"
 
@@ -26,10 +28,11 @@ sshd:x:47108:65534::/run/sshd:/usr/sbin/nologin
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 ftp:x:47109:65534:ftp:/nonexistent:/usr/sbin/nologin
 {USER}:x:{UID}:{UID}::@HOME@:/bin/sh
+{SSH_USER}:x:{SSH_UID}:{SSH_UID}::@HOME@/../ssh-home:/bin/sh
 """,
-    "group": f"root:x:0:\nshadow:x:42:\nnogroup:x:65534:\n{USER}:x:{UID}:\n",
+    "group": f"root:x:0:\nshadow:x:42:\nnogroup:x:65534:\n{USER}:x:{UID}:\n{SSH_USER}:x:{SSH_UID}:\n",
     "shadow": f"root:*:19000:0:99999:7:::\nsshd:!:19000::::::\nnobody:*:19000::::::\nftp:*:19000::::::\n"
-    f"{USER}:{PASSWORD_HASH}:19000:0:99999:7:::\n",
+    f"{USER}:{PASSWORD_HASH}:19000:0:99999:7:::\n{SSH_USER}:*:19000:0:99999:7:::\n",
     "hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost\n",
     "pam.d/vsftpd": PAM,
     "pam.d/ftp": "auth sufficient pam_ftp.so\n" + PAM,

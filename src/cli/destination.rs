@@ -1,0 +1,97 @@
+//! `[user@]host` as ssh spells it, for the SSH server itself and for jump hosts.
+
+use super::Failure;
+
+/// A host, and what was said along with it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Destination {
+    pub(super) user: Option<String>,
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
+}
+
+impl Destination {
+    /// Reads `[user@]host` or `ssh://[user@]host[:port]`.
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+        let (rest, url) = match text.strip_prefix("ssh://") {
+            Some(rest) => (rest.trim_end_matches('/'), true),
+            None => (text, false),
+        };
+        Self::read(rest, url).map_err(|reason| {
+            Failure::Usage(format!(
+                "bad destination '{text}': {reason}; expected [user@]host or ssh://[user@]host[:port]"
+            ))
+        })
+    }
+
+    /// Reads a jump host, `[user@]host[:port]` or `ssh://[user@]host[:port]`.
+    pub(super) fn parse_jump(text: &str) -> Result<Self, Failure> {
+        let rest = text.strip_prefix("ssh://").unwrap_or(text);
+        Self::read(rest.trim_end_matches('/'), true).map_err(|reason| {
+            Failure::Usage(format!(
+                "bad jump host '{text}': {reason}; expected [user@]host[:port]"
+            ))
+        })
+    }
+
+    fn read(text: &str, with_port: bool) -> Result<Self, &'static str> {
+        let (user, host) = match text.rsplit_once('@') {
+            Some((user, host)) => (Some(user.to_owned()), host),
+            None => (None, text),
+        };
+        let (host, port) = match with_port {
+            true => split_port(host),
+            false => (host, None),
+        };
+        let port = match port {
+            Some(port) => Some(port.parse().map_err(|_| "the port is no port")?),
+            None => None,
+        };
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        if host.is_empty() || user.as_deref() == Some("") {
+            return Err("a part of it is empty");
+        }
+        if host.starts_with('-') {
+            return Err("a host does not begin with '-'");
+        }
+        Ok(Self {
+            user,
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+fn split_port(host: &str) -> (&str, Option<&str>) {
+    match host.rsplit_once(':') {
+        Some((before, port)) if !before.contains(':') || before.ends_with(']') => {
+            (before, Some(port))
+        }
+        _ => (host, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jump_hosts_have_ports_of_their_own() {
+        for (text, user, host, port) in [
+            ("b", None, "b", None),
+            ("me@b:33", Some("me"), "b", Some(33)),
+            ("ssh://me@[::1]:33", Some("me"), "::1", Some(33)),
+            ("[::1]", None, "::1", None),
+        ] {
+            let found = Destination::parse_jump(text).unwrap();
+            assert_eq!(found.user.as_deref(), user, "{text}");
+            assert_eq!((found.host.as_str(), found.port), (host, port), "{text}");
+        }
+        for text in ["", "@b", "b:x", "-oProxyCommand=x", "b:"] {
+            assert!(Destination::parse_jump(text).is_err(), "{text}");
+        }
+    }
+}

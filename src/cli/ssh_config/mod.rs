@@ -1,0 +1,104 @@
+//! The user's ssh configuration: what `~/.ssh/config`, `/etc/ssh/ssh_config`, `-F`, `-o` and `-J` say
+//! about one host.
+//!
+//! Where there is an `ssh`, it is asked (`ssh -G`), so that Include, Match, patterns, tokens and
+//! precedence are its own; elsewhere a small parser reads the files. Both give the values that
+//! somebody has set, and nothing for the rest, for which ferryline has its own defaults.
+
+mod apply;
+mod file;
+mod openssh;
+mod tokens;
+mod values;
+
+use std::path::PathBuf;
+
+use super::{Failure, destination::Destination};
+use crate::ssh::{Settings, Way};
+use tokens::Tokens;
+pub(super) use values::GivenOption;
+
+/// A host to be looked up, with what the command line says about it.
+#[derive(Debug, Default)]
+pub(super) struct Request {
+    /// As it was typed; the configuration may give it another name.
+    pub(super) host: String,
+    pub(super) user: Option<String>,
+    pub(super) port: Option<u16>,
+    /// `-i`: tried before those of the configuration.
+    pub(super) identities: Vec<String>,
+    /// `-o`.
+    pub(super) options: Vec<GivenOption>,
+    /// `-J`.
+    pub(super) jump: Option<String>,
+    /// `-F`; `none` reads no file.
+    pub(super) file: Option<PathBuf>,
+}
+
+impl Request {
+    /// The settings for this host, and for the jump hosts on the way there.
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        self.resolve(0)
+    }
+
+    fn resolve(&self, depth: usize) -> Result<Settings, Failure> {
+        let values = match openssh::resolve(self)? {
+            Some(values) => values,
+            None => file::resolve(self)?,
+        };
+        let mut settings = self.apply(&values)?;
+        let tokens = Tokens::of(&self.host, &settings);
+        if let Some(hops) = values.first("proxyjump").filter(|hops| !is_none(hops)) {
+            let hops = tokens.expand_for(hops, "hnpr").map_err(Failure::Usage)?;
+            let hop = self.hop(&hops, &settings, depth)?;
+            settings.way = Way::Jump(Box::new(hop));
+        } else if let Some(line) = values.first("proxycommand").filter(|line| !is_none(line)) {
+            if values.is_yes("proxyusefdpass") {
+                return Err(Failure::Usage(
+                    "ProxyUseFdpass is not honoured by ferryline: the ProxyCommand must pass the data on itself"
+                        .into(),
+                ));
+            }
+            let line = tokens.command(line).map_err(Failure::Usage)?;
+            settings.way = Way::Command(line);
+        }
+        Ok(settings)
+    }
+
+    /// The last of these hops; the ones before it lead there. Each is looked up like a host of its
+    /// own: ssh hands down the file, and none of the options.
+    fn hop(&self, hops: &str, target: &Settings, depth: usize) -> Result<Settings, Failure> {
+        if depth >= MOST_HOPS {
+            return Err(Failure::Usage(format!(
+                "ProxyJump leads over more than {MOST_HOPS} hosts: in a circle, it seems (at {})",
+                self.host
+            )));
+        }
+        let (before, last) = match hops.rsplit_once(',') {
+            Some((before, last)) => (Some(before.to_owned()), last),
+            None => (None, hops),
+        };
+        let hop = Destination::parse_jump(last.trim())?;
+        let request = Self {
+            host: hop.host,
+            user: hop.user,
+            port: hop.port,
+            jump: before,
+            file: self.file.clone(),
+            ..Self::default()
+        };
+        let mut settings = request.resolve(depth + 1)?;
+        // Who must not be asked at the destination, or kept waiting, must not be on the way there.
+        settings.batch_mode |= target.batch_mode;
+        if settings.connect_timeout == Settings::new("", 22, "").connect_timeout {
+            settings.connect_timeout = target.connect_timeout;
+        }
+        Ok(settings)
+    }
+}
+
+fn is_none(value: &str) -> bool {
+    value.eq_ignore_ascii_case("none")
+}
+
+const MOST_HOPS: usize = 16;

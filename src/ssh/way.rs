@@ -1,0 +1,170 @@
+//! The way to an SSH server: by TCP, through a command, or through another SSH server.
+//!
+//! Every connection goes its whole way by itself: each data lane has a connection of its own to each
+//! jump host. Sharing one would be one log-in less there, but what lanes are for would be lost: russh
+//! hands received data to a channel's reader inside its session loop, so a lane that stands still
+//! would stop the shared jump connection, and with it all other lanes and the control connection. A
+//! lost jump connection takes down the one connection that runs through it, which is then made anew
+//! with everything else that was lost. Where a jump host lets nobody in a second time (one-time
+//! passwords), there are no lanes, as with such a server without a jump.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex};
+use tokio::time::timeout;
+
+use super::channel::{Channel, ChannelReader, ChannelWriter, Hold, Received};
+use super::connect::connect;
+use super::connection::Connection;
+use super::error::{Error, OpenError};
+use super::establish::{Dialer, Role};
+use super::prompt::Prompt;
+use super::proxy_command::{self, ProxyCommand};
+use super::settings::{Settings, Way};
+use super::transport::Stream;
+
+/// How one destination is reached, ready to be used any number of times.
+pub(super) enum Route {
+    Command(String),
+    Direct,
+    /// Its host keys and log-in are remembered here, so that nobody is asked twice.
+    Jump(Box<Dialer>),
+}
+
+/// A way that has been gone.
+pub(super) struct Reached {
+    pub(super) stream: Stream,
+    /// The command that leads there; it can tell why it ended.
+    pub(super) command: Option<ProxyCommand>,
+}
+
+impl Route {
+    pub(super) fn new(way: &Way, prompt: &Arc<dyn Prompt>) -> Self {
+        match way {
+            Way::Command(command) => Self::Command(command.clone()),
+            Way::Direct => Self::Direct,
+            Way::Jump(settings) => {
+                let dialer = Dialer::new(Settings::clone(settings), Arc::clone(prompt));
+                Self::Jump(Box::new(dialer))
+            }
+        }
+    }
+
+    /// Goes the way to the server of `settings`.
+    pub(super) async fn reach(&self, settings: &Settings, role: Role) -> Result<Reached, Error> {
+        let (stream, command) = match self {
+            Self::Command(line) => {
+                let (stream, command) =
+                    proxy_command::start(line).map_err(|error| Error::ProxyCommand {
+                        host: settings.host.clone(),
+                        program: proxy_command::program(line),
+                        reason: format!("cannot be started: {error}"),
+                    })?;
+                (Stream::Other(stream), Some(command))
+            }
+            Self::Direct => (Stream::Tcp(connect(settings).await?), None),
+            Self::Jump(dialer) => {
+                let channel = jump(dialer, settings, role).await?;
+                (Stream::Other(Box::new(carried(channel))), None)
+            }
+        };
+        Ok(Reached { stream, command })
+    }
+}
+
+/// Logs in to a jump host and has it connect to the server.
+async fn jump(dialer: &Dialer, settings: &Settings, role: Role) -> Result<Channel, Error> {
+    let hop = dialer.settings().destination();
+    let connection = dial(dialer, role).await.map_err(|error| match error {
+        // The name of the nearest hop that failed says all.
+        error @ (Error::AtJumpHost { .. } | Error::JumpForbidden { .. }) => error,
+        error => Error::AtJumpHost {
+            hop: hop.clone(),
+            error: Box::new(error),
+        },
+    })?;
+    let (host, port) = (settings.host.clone(), settings.port);
+    let opening = connection.open(&host, port, ORIGINATOR, Hold::default());
+    let opened = timeout(settings.connect_timeout, opening).await;
+    let error = match opened {
+        Ok(Ok(channel)) => return Ok(channel),
+        Ok(Err(error)) => error,
+        Err(_) => OpenError::Timeout,
+    };
+    let reason = match error {
+        OpenError::Prohibited(said) => {
+            return Err(Error::JumpForbidden {
+                hop,
+                host,
+                port,
+                said,
+            });
+        }
+        OpenError::ConnectFailed(said) | OpenError::Other(said) => {
+            format!("the jump host {hop} says: {said}")
+        }
+        OpenError::Lost => format!("the connection to the jump host {hop} is lost"),
+        OpenError::Timeout => format!("the jump host {hop} did not get through to it in time"),
+    };
+    Err(Error::Connect { host, port, reason })
+}
+
+/// A jump host has a way to it, too: without the box the future would contain itself.
+fn dial(
+    dialer: &Dialer,
+    role: Role,
+) -> Pin<Box<dyn Future<Output = Result<Arc<Connection>, Error>> + Send + '_>> {
+    Box::pin(dialer.dial(role))
+}
+
+/// A channel as a stream for another SSH connection to run over. That one tells ends apart by its
+/// own protocol, so here an end of file will do for all of them.
+fn carried(channel: Channel) -> DuplexStream {
+    let (near, far) = duplex(SPOOL);
+    let (from, to) = tokio::io::split(far);
+    tokio::spawn(down(channel.reader, to));
+    tokio::spawn(up(from, channel.writer));
+    near
+}
+
+async fn down(mut reader: ChannelReader, mut to: WriteHalf<DuplexStream>) {
+    loop {
+        match reader.read().await {
+            Received::Data(data) => {
+                if to.write_all(&data).await.is_err() {
+                    break;
+                }
+            }
+            Received::Eof | Received::Closed => break,
+            Received::Lost(reason) => {
+                tracing::debug!(%reason, "the way through a jump host has ended");
+                break;
+            }
+        }
+    }
+    let _ = to.shutdown().await;
+}
+
+async fn up(mut from: ReadHalf<DuplexStream>, mut writer: ChannelWriter) {
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(READ);
+        match from.read_buf(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {
+                if writer.write(buffer.split().freeze()).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    writer.close().await;
+}
+
+/// Where the connection comes from, as the jump host is told; ssh says the same.
+const ORIGINATOR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), u16::MAX);
+const SPOOL: usize = 256 * 1024;
+const READ: usize = 64 * 1024;
