@@ -49,7 +49,7 @@ mod transport;
 
 pub use channel::{Channel, ChannelReader, ChannelWriter, Received};
 pub use error::{Error, ForwardError, LostReason, OpenError};
-pub use forward::{Incoming, RemoteForward};
+pub use forward::{Incoming, Origin, RemoteForward};
 pub use lanes::LaneGuard;
 pub use prompt::{Prompt, Secret, TerminalPrompt};
 pub use session::{Session, Stats};

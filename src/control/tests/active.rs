@@ -265,8 +265,8 @@ fn active_mode_to_a_third_host_by_remote_forward_is_refused_with_the_reason() {
     });
     bench.client(
         "PORT 127,0,0,1,200,13",
-        &["C< 425 ferryline: active mode by a remote forward needs the FTP server on the SSH server's host; \
-           use passive mode, or --active auto"],
+        &["C< 425 ferryline: active mode by a remote forward needs the FTP server on the SSH server's host, or \
+           --remote-bind; use passive mode, or --active auto"],
     );
 }
 
@@ -403,7 +403,7 @@ fn carried_as_passive_a_server_that_offers_nothing_is_no_success() {
     bench.server("502 no PASV", &["C< 502 no PASV"]);
 }
 
-fn third_host() -> Settings {
+pub(super) fn third_host() -> Settings {
     Settings {
         server_host: "ftp.example".into(),
         server_on_ssh_host: false,
