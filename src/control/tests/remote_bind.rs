@@ -114,6 +114,16 @@ fn a_server_on_the_ssh_host_is_still_reached_on_loopback() {
     );
 }
 
+/// Active mode is served, by whatever way.
+#[test]
+fn eprt_is_offered_also_for_a_server_on_a_third_host() {
+    let mut bench = Bench::greeted(third_host());
+    bench.client("FEAT", &["S> FEAT"]);
+    bench.server("211-Features:", &["C< 211-Features:"]);
+    bench.server(" EPSV", &["C<  EPSV"]);
+    bench.server("211 End", &["C<  EPRT", "C< 211 End"]);
+}
+
 #[test]
 fn it_makes_remote_only_possible() {
     let mut bench = Bench::greeted(Settings {
