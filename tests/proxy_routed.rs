@@ -15,6 +15,7 @@ mod common;
 use std::fs;
 
 use ferryline::{
+    control::DataHost,
     demo::{
         ftp_client::{FtpClient, Mode},
         ftp_server::FtpServer,
@@ -322,6 +323,34 @@ async fn what_is_learned_of_one_server_is_not_believed_of_another() {
     assert_eq!(old.commands("EPSV").len(), 1);
     assert_eq!(old.commands("PASV").len(), 2);
     assert_eq!(new.commands("EPSV").len(), 1);
+    ferry.stop().await;
+}
+
+#[tokio::test]
+async fn a_reply_cannot_name_a_data_host_that_the_client_could_not_have_named() {
+    let elsewhere = TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let port = elsewhere.local_addr().unwrap().port();
+    let reply = format!("227 (127,0,0,2,{},{})\r\n", port >> 8, port & 0xff);
+    let server = ScriptedServer::new()
+        .on("PASV", reply.as_str())
+        .on("RETR", "425 no data connection\r\n")
+        .start()
+        .await;
+    let ferry = to_any_of(&["127.0.0.1"])
+        .options(|options| options.data_host = DataHost::Reply)
+        .start()
+        .await;
+    let mut client = welcomed(&ferry).await;
+    client
+        .ask(&format!("USER me@{}", server.address()), "331 ")
+        .await;
+    client.ask("PASS x", "230 ").await;
+    let data = client.passive().await;
+    assert!(read_to_end(data).await.is_err(), "it was not reset");
+    client.ask("RETR f", "425 ").await;
+    let elsewhere = elsewhere.into_std().unwrap();
+    assert!(elsewhere.accept().is_err(), "the host was connected to");
+    drop(client);
     ferry.stop().await;
 }
 

@@ -48,6 +48,8 @@ impl Control {
         } else {
             owed.out.extend(refusal);
         }
+        // Only now is it the turn of what was sent behind it.
+        self.queue.heard = now;
     }
 
     /// Whether a reply with this code, come for a passive request, is the late answer to an EPSV that

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use super::{
     allow::Cidr,
     data_ports::{DataPorts, Lease},
-    socket,
+    session, socket,
     spec::{ForwardKind, ForwardSpec},
 };
 
@@ -91,6 +91,22 @@ impl Gateway {
                 ranges.join(",")
             );
         }
+    }
+}
+
+/// Says what remote forwards beyond the SSH server's loopback mean where the FTP server is known by a
+/// name only: whoever comes first is taken for it.
+pub(super) fn warn_remote_bind(spec: &ForwardSpec, bind: IpAddr) {
+    let named = spec.kind == ForwardKind::Ftp
+        && !session::is_loopback(&spec.host)
+        && spec.host.parse::<IpAddr>().is_err();
+    if named && !bind.is_loopback() {
+        tracing::warn!(
+            "--remote-bind {bind}: the address of {} is the SSH server's to find out, so active data \
+             connections are taken from whoever connects to {bind} first; with the address in place of \
+             the name only that host is",
+            spec.destination()
+        );
     }
 }
 

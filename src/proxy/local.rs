@@ -87,6 +87,10 @@ pub(super) async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, C
     let lane = data.ssh.lane().await.map_err(|error| error.to_string())?;
     let mut reasons = Vec::new();
     for (index, target) in targets.iter().enumerate() {
+        if !data.may_reach(&target.host) {
+            reasons.push(format!("{target}: not a host that is allowed here"));
+            continue;
+        }
         match lane.open(&target.host, target.port, data.client_peer).await {
             Ok(channel) => return Ok((index, channel)),
             Err(error) => reasons.push(format!("{target}: {error}")),

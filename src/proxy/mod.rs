@@ -144,6 +144,9 @@ impl Proxy {
                 servers: Servers::default(),
             });
             options.gateway.warn(&bound.spec, &bound.addresses());
+            if let Some(bind) = options.remote_bind {
+                gateway::warn_remote_bind(&bound.spec, bind);
+            }
             listen::accept(bound, &context);
         }
         stop.cancelled().await;

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Context,
+    allow::{HostPattern, is_allowed},
     gateway::Gateway,
     joined,
     lines::Lines,
@@ -57,6 +58,10 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, context: Arc<Contex
         client_local: local,
         server: start.server.clone(),
         gateway: context.options.gateway.clone(),
+        only_hosts: start
+            .routed
+            .is_some()
+            .then(|| context.options.allow_hosts.clone()),
     });
     Session::new(number, start, data, Arc::clone(&context))
         .run()
@@ -71,6 +76,19 @@ pub(super) struct Data {
     pub(super) client_local: SocketAddr,
     pub(super) server: Target,
     pub(super) gateway: Gateway,
+    /// Where the client named its FTP server: the only hosts that its data may come from, too.
+    pub(super) only_hosts: Option<Vec<HostPattern>>,
+}
+
+impl Data {
+    /// Whether a data connection may go to this host: the FTP server's own, or where an FTP server's
+    /// reply may name another, one that the client itself might have named.
+    pub(super) fn may_reach(&self, host: &str) -> bool {
+        let Some(allowed) = &self.only_hosts else {
+            return true;
+        };
+        host == self.server.host || is_allowed(allowed, host)
+    }
 }
 
 /// Tells the session what becomes of a forward, and the log.
