@@ -136,7 +136,15 @@ async fn a_port_that_is_in_use_is_named_before_anybody_logs_in() {
 #[tokio::test]
 async fn an_address_of_another_host_cannot_be_listened_on() {
     let shore = Shore::new().await;
-    let ended = shore.run(&["-L", "192.0.2.1:0:localhost:21"]).await;
+    // The address of TEST-NET-1 that is nobody's here (RFC 5737).
+    let ended = shore
+        .run(&[
+            "-L",
+            "192.0.2.1:0:localhost:21",
+            "--allow-from",
+            "192.0.2.0/24",
+        ])
+        .await;
     let line = ended.one_line(1);
     assert!(line.contains("192.0.2.1"), "{line}");
     assert!(line.contains("not one of this host"), "{line}");

@@ -322,6 +322,8 @@ fn settings([facts, more]: [u8; 2]) -> (Settings, Knowledge) {
             _ => ActiveMode::Auto,
         },
         server_on_ssh_host: !fact(2),
+        remote_bind: (more & 8 != 0).then(|| "192.0.2.7".parse().unwrap()),
+        routed: None,
         limits: Limits {
             requests: REQUESTS,
             held_bytes: HELD_BYTES,

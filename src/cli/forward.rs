@@ -4,7 +4,13 @@ use std::{io::Write, path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum};
 
-use super::{Failure, Verbosity, runtime, signals, ssh_options::SshArguments, start_log};
+use super::{
+    Failure, Verbosity,
+    gateway_options::{GatewayArguments, check_bound},
+    runtime, signals,
+    ssh_options::SshArguments,
+    start_log,
+};
 use crate::{
     control::{ActiveMode, DataHost},
     proxy::{ForwardSpec, Options, Proxy},
@@ -33,6 +39,8 @@ pub(super) struct Arguments {
     /// reads them)
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: GatewayArguments,
     #[command(flatten)]
     verbosity: Verbosity,
 }
@@ -80,19 +88,20 @@ impl From<ActiveArgument> for ActiveMode {
 /// Runs until it is asked to stop.
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     start_log(arguments.verbosity);
-    let specs = arguments
+    let mut specs = arguments
         .local
         .iter()
         .map(|text| text.parse())
         .collect::<Result<Vec<ForwardSpec>, _>>()
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let settings = arguments.ssh.settings()?;
-    let options = Options {
+    let mut options = Options {
         data_host: arguments.data_host.into(),
         active: arguments.active.into(),
         record: arguments.record,
         ..Options::default()
     };
+    arguments.gateway.apply(&mut specs, &mut options)?;
     if let Some(folder) = &options.record {
         std::fs::create_dir_all(folder).map_err(|error| {
             Failure::Failed(format!("cannot record into {}: {error}", folder.display()))
@@ -109,6 +118,9 @@ async fn forward(
     let stop = signals::stop().map_err(Failure::failed)?;
     // A port in use is found out before anybody is asked for a password.
     let proxy = Proxy::bind(specs).await.map_err(Failure::failed)?;
+    for (spec, addresses) in specs.iter().zip(proxy.addresses()) {
+        check_bound(spec, &addresses, &options)?;
+    }
     let connected = tokio::select! {
         connected = Session::connect(settings, Arc::new(TerminalPrompt)) => connected,
         () = stop.cancelled() => return Ok(()),
@@ -131,11 +143,10 @@ fn announce(proxy: &Proxy, specs: &[ForwardSpec], ssh: &Session) {
             tracing::info!("{}://{more} is the same forward", spec.kind);
         }
         let line = format!(
-            "{}://{address} → {} → {}:{}",
+            "{}://{address} → {} → {}",
             spec.kind,
             ssh.destination(),
-            spec.host,
-            spec.host_port
+            spec.destination()
         );
         // Nobody reading is no reason to stop.
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());

@@ -7,6 +7,7 @@
 mod demo;
 mod destination;
 mod forward;
+mod gateway_options;
 mod replay;
 mod signals;
 mod ssh_config;

@@ -46,11 +46,9 @@ impl Control {
     }
 
     /// A PORT or EPRT has its turn: asks for the remote forward that its line waits for.
-    pub(super) fn open_active(&mut self, key: Key) {
+    pub(super) fn open_active(&mut self, now: Duration, key: Key) {
         let by_remote = match self.settings.active {
-            ActiveMode::Auto => {
-                self.settings.server_on_ssh_host && !self.knowledge.active_as_passive
-            }
+            ActiveMode::Auto => self.has_remote_forwards() && !self.knowledge.active_as_passive,
             ActiveMode::Passive => false,
             ActiveMode::Remote => true,
         };
@@ -58,8 +56,45 @@ impl Control {
             let form = self.first_form(key);
             self.open_active_as(key, form);
         } else if let Some(deliver_to) = self.listener_of(key) {
-            self.carry_as_passive(key, deliver_to);
+            self.carry_as_passive(now, key, deliver_to);
         }
+    }
+
+    /// Whether a remote forward can be where the FTP server reaches it.
+    pub(super) fn has_remote_forwards(&self) -> bool {
+        self.settings.server_on_ssh_host || self.settings.remote_bind.is_some()
+    }
+
+    /// A transfer came to nothing, and nobody ever came to its forward. An SSH server may grant a
+    /// forward on an address and yet listen on its loopback (sshd with `GatewayPorts no` does): then
+    /// the FTP server cannot reach it, and that will not change.
+    pub(super) fn active_unreached(&mut self, id: ForwardId, code: u16) {
+        let Some(bind) = self.far_bind() else {
+            return;
+        };
+        if self.settings.active != ActiveMode::Auto
+            || !matches!(code, 425 | 426)
+            || !self.forwards.get(&id).is_some_and(|f| f.way == Way::Active)
+            || std::mem::replace(&mut self.knowledge.active_as_passive, true)
+        {
+            return;
+        }
+        self.outputs.push_back(Output::Learned(self.knowledge));
+        self.notice(Notice::CarriedAsPassive(format!(
+            "the FTP server did not reach the remote forward on {bind}; does sshd listen there \
+             (GatewayPorts clientspecified)?"
+        )));
+    }
+
+    /// The address for remote forwards that is not the SSH server's loopback.
+    fn far_bind(&self) -> Option<IpAddr> {
+        self.settings
+            .remote_bind
+            .filter(|_| !self.settings.server_on_ssh_host)
+    }
+
+    fn bind(&self, form: ActiveForm) -> IpAddr {
+        self.far_bind().unwrap_or_else(|| form.bind())
     }
 
     pub(super) fn active_ready(&mut self, id: ForwardId, address: SocketAddr) {
@@ -121,6 +156,7 @@ impl Control {
             return;
         };
         self.queue.asked_again();
+        let bind = self.bind(next);
         let Some(owed) = self.queue.entry(key) else {
             return;
         };
@@ -129,7 +165,7 @@ impl Control {
         };
         let (forward, told) = (active.forward, active.told);
         let stands = forward.is_some_and(|id| self.forwards.contains_key(&id));
-        if stands && told.is_some_and(|told| told.ip() == next.bind()) {
+        if stands && told.is_some_and(|told| told.ip() == bind) {
             active.sent_as = Some(next);
             self.send_active_as(key, next);
         } else {
@@ -179,7 +215,11 @@ impl Control {
             .queue
             .get(key)
             .is_some_and(|owed| matches!(&owed.request, Request::Active(a) if a.extended));
-        if self.knowledge.active_over_ipv6 {
+        let over_ipv6 = match self.far_bind() {
+            Some(bind) => bind.is_ipv6(),
+            None => self.knowledge.active_over_ipv6,
+        };
+        if over_ipv6 {
             ActiveForm::EprtIpv6
         } else if extended && (!self.knowledge.no_eprt || self.epsv_all) {
             ActiveForm::EprtIpv4
@@ -195,6 +235,8 @@ impl Control {
         };
         match active.sent_as? {
             ActiveForm::EprtIpv4 => Some(ActiveForm::Port),
+            // An address of another family would be another host's, as far as one knows.
+            ActiveForm::Port if self.far_bind().is_some() => None,
             ActiveForm::Port => Some(ActiveForm::EprtIpv6),
             ActiveForm::EprtIpv6 => None,
         }
@@ -202,6 +244,7 @@ impl Control {
 
     fn open_active_as(&mut self, key: Key, form: ActiveForm) {
         let id = self.new_forward(Way::Active);
+        let bind = self.bind(form);
         let Some(owed) = self.queue.entry(key) else {
             return;
         };
@@ -215,7 +258,7 @@ impl Control {
         let deliver_to = active.deliver_to;
         self.outputs.push_back(Output::OpenRemote {
             id,
-            bind: form.bind(),
+            bind,
             deliver_to,
         });
     }
@@ -263,7 +306,7 @@ impl Control {
                 self.outputs.push_back(Output::Learned(self.knowledge));
             }
             self.notice(Notice::CarriedAsPassive(reason.to_owned()));
-            self.carry_as_passive(key, deliver_to);
+            self.carry_as_passive(now, key, deliver_to);
             return;
         }
         let Some(owed) = self.queue.entry(key) else {

@@ -7,7 +7,7 @@ const TEXT_LIMIT: usize = 240;
 
 /// `CODE ferryline: TEXT`, with CRLF. What another party said may stand in `text`: it is escaped
 /// and cannot end the line.
-pub(super) fn answer(code: u16, text: &str) -> Bytes {
+pub fn answer(code: u16, text: &str) -> Bytes {
     let mut line = format!("{code:03} ferryline: ");
     for byte in text.bytes() {
         if line.len() >= TEXT_LIMIT {

@@ -65,7 +65,7 @@ impl Control {
                 .get(key)
                 .is_some_and(|owed| matches!(owed.request, Request::Active(_)));
             if active {
-                self.open_active(key);
+                self.open_active(now, key);
             } else {
                 self.send(now, key);
             }
@@ -135,6 +135,10 @@ impl Control {
             )),
             Verb::Quit => pass(Request::Quit),
             Verb::Rein => pass(Request::Rein),
+            Verb::User => self
+                .login(Some(argument))
+                .map_or_else(Decision::Answer, pass),
+            Verb::Pass => self.login(None).map_or_else(Decision::Answer, pass),
             _ => pass(Request::Other),
         }
     }
@@ -154,11 +158,11 @@ impl Control {
     }
 
     fn decide_active(&self, address: std::net::IpAddr, port: u16, extended: bool) -> Decision {
-        if !self.settings.server_on_ssh_host && self.settings.active == ActiveMode::Remote {
+        if self.settings.active == ActiveMode::Remote && !self.has_remote_forwards() {
             return refuse(
                 425,
-                "active mode by a remote forward needs the FTP server on the SSH server's host; use \
-                 passive mode, or --active auto",
+                "active mode by a remote forward needs the FTP server on the SSH server's host, or \
+                 --remote-bind; use passive mode, or --active auto",
             );
         }
         match self.deliver_to(address, port) {
@@ -191,6 +195,9 @@ impl Control {
         let Some(owed) = self.queue.entry(key) else {
             return;
         };
+        if let Request::Passive(passive) = &mut owed.request {
+            passive.since = now;
+        }
         let Stage::Unsent(line) = &owed.stage else {
             return;
         };
@@ -211,6 +218,7 @@ impl Control {
                     b"PASV\r\n"
                 })
             }
+            Request::Login { plain: Some(plain) } => plain.clone(),
             // Nor is what is left of a Telnet signal in front of it (Q58) a part of it.
             Request::Abort if line.text().first().is_some_and(|byte| !byte.is_ascii()) => {
                 Bytes::from_static(b"ABOR\r\n")
@@ -251,9 +259,9 @@ fn transfer(upload: bool) -> Request {
     })
 }
 
-/// A browser can be made to send FTP commands in the body of a POST (Q80): what does not begin as
-/// FTP is not taken for FTP later.
-fn other_protocol(text: &[u8]) -> Option<&'static str> {
+/// Which other protocol a client speaks that begins with this line. A browser can be made to send FTP
+/// commands in the body of a POST (Q80): what does not begin as FTP is not taken for FTP later.
+pub fn other_protocol(text: &[u8]) -> Option<&'static str> {
     if text.starts_with(&[0x16, 0x03]) {
         return Some("TLS");
     }

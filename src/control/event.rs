@@ -157,7 +157,8 @@ pub enum Output {
         /// Where the FTP server listens, in the order of preference.
         targets: Vec<Target>,
     },
-    /// Have the SSH server listen on this loopback address; what connects there is connected to
+    /// Have the SSH server listen on this address (its loopback, unless `--remote-bind` says
+    /// otherwise); what connects there is connected to
     /// the client's listener.
     OpenRemote {
         /// The forward's name.
@@ -189,6 +190,8 @@ pub enum Notice {
     },
     /// A final reply was let go although its data had not moved for a while.
     StalledTransfer(ForwardId),
+    /// The server insists on TLS: its words, escaped.
+    TlsRequired(String),
     /// A forward that nobody used in time was closed.
     UnusedForward(ForwardId),
     /// A passive reply that answers no request was withheld.
@@ -216,6 +219,12 @@ impl fmt::Display for Notice {
                 f,
                 "data connection {id}: the client has not taken any data for a while; the final \
                  reply is passed on before the data"
+            ),
+            Self::TlsRequired(said) => write!(
+                f,
+                "the FTP server insists on TLS (it says: {said:.200}); inside TLS nothing could be \
+                 rewritten, so ferryline lets none through, and this connection is inside SSH already: \
+                 have the FTP server allow plain FTP to connections from the SSH server's host"
             ),
             Self::UnusedForward(id) => {
                 write!(f, "data connection {id}: nobody connected in time; closed")

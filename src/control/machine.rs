@@ -63,6 +63,10 @@ pub struct Control {
     /// A passive request was answered by something else; its reply may come late (Q23). Whether
     /// the client expects a 229.
     pub(super) late_passive: Option<bool>,
+    /// An EPSV was given up unanswered; its answer may still come.
+    pub(super) late_epsv: bool,
+    /// The log says that the server insists on TLS.
+    pub(super) tls_noted: bool,
     /// The first line of the client has come.
     pub(super) greeted: bool,
     /// The server's passive replies were found to name another host, and the log says so.
@@ -97,12 +101,12 @@ enum FinishServer {
 }
 
 impl Control {
-    /// A session whose control connections both stand, before the server's greeting.
+    /// A session whose control connections both stand, before the server's greeting has come.
     pub fn new(settings: Settings, knowledge: Knowledge) -> Self {
         Self {
+            queue: Queue::new(settings.routed.is_some()),
             settings,
             knowledge,
-            queue: Queue::new(),
             framing: ReplyFraming::default(),
             route: Route::None,
             forwards: BTreeMap::new(),
@@ -113,6 +117,8 @@ impl Control {
             mode: TransferMode::Stream,
             epsv_all: false,
             late_passive: None,
+            late_epsv: false,
+            tls_noted: false,
             greeted: false,
             other_host_noted: false,
             farewell: false,
@@ -214,6 +220,7 @@ impl Control {
             return;
         }
         self.expire_forwards(now);
+        self.end_silence(now);
         if let FinishServer::Done(until) = self.finish_server
             && now >= until
             && !self.queue.transfer_running()
@@ -257,6 +264,7 @@ impl Control {
         [
             farewell,
             self.forward_deadline(),
+            self.silence_deadline(),
             self.queue.deadline(self.settings.limits.missing_reply),
         ]
         .into_iter()

@@ -32,7 +32,7 @@ impl Queue {
                 .position(|&index| {
                     self.is(index, |r| {
                         matches!(r, Request::Transfer(t) if !t.preliminary)
-                            || matches!(r, Request::Greeting)
+                            || matches!(r, Request::Greeting { .. })
                     })
                 })
                 .unwrap_or(0);

@@ -10,6 +10,8 @@
 //! - `commands`: what is done with a line of the client
 //! - `replies`: what is done with a line of the server
 //! - `active`, `passive`: the two kinds of data connection, from request to answer
+//! - `silence`: an EPSV that is never answered; `route`: the FTP server named in the user name; `tls`:
+//!   a server that insists on TLS
 //! - `transfers`: which data connection a transfer uses, and when its final reply may pass
 //! - `queue`: the answers that are owed to the client, and the requests they answer (`request`)
 //! - `matching`, `turns`: which reply answers which request, and when it may go to the client
@@ -28,7 +30,10 @@ mod passive;
 mod queue;
 mod replies;
 mod request;
+mod route;
 mod settings;
+mod silence;
+mod tls;
 mod transfers;
 mod turns;
 
@@ -36,8 +41,10 @@ mod turns;
 mod tests;
 
 pub use self::{
-    answers::refusal,
+    answers::{answer, refusal},
+    commands::other_protocol,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output, Target},
     machine::Control,
+    route::UserAtHost,
     settings::{ActiveMode, DataHost, Knowledge, Limits, Settings},
 };

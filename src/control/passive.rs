@@ -1,6 +1,9 @@
 //! Passive data connections: PASV and EPSV, answered by 227 and 229 once a local forward stands.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use ferryline_grammar::{
@@ -18,7 +21,7 @@ use super::{
     transfers::Way,
 };
 
-const NO_IPV6: &str = "PASV cannot name an IPv6 address; use EPSV, or connect to 127.0.0.1";
+const NO_IPV6: &str = "PASV cannot name an IPv6 address; use EPSV, or connect over IPv4";
 
 /// Ports below are for servers that nobody has in mind when a file is fetched.
 const LOWEST_DATA_PORT: u16 = 1024;
@@ -151,13 +154,14 @@ impl Control {
 
     /// A PORT or EPRT is to be carried as passive: asks the server for the data connection that is
     /// joined to the client's listener.
-    pub(super) fn carry_as_passive(&mut self, key: Key, deliver_to: SocketAddr) {
+    pub(super) fn carry_as_passive(&mut self, now: Duration, key: Key, deliver_to: SocketAddr) {
         let extended = !self.knowledge.no_epsv || self.epsv_all;
         let Some(owed) = self.queue.entry(key) else {
             return;
         };
         owed.request = Request::Passive(Passive {
             join: Some(deliver_to),
+            since: now,
             ..Passive::new(false, extended)
         });
         self.queue.sent(key);

@@ -62,7 +62,7 @@ pub(super) struct Queue {
 
 impl Queue {
     /// The server owes its greeting.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(withhold_greeting: bool) -> Self {
         let mut queue = Self {
             entries: VecDeque::new(),
             next_key: 0,
@@ -72,7 +72,10 @@ impl Queue {
             heard: Duration::ZERO,
             guard: Guard::default(),
         };
-        let greeting = queue.push(Request::Greeting, Stage::Sent);
+        let greeting = Request::Greeting {
+            withheld: withhold_greeting,
+        };
+        let greeting = queue.push(greeting, Stage::Sent);
         queue.sent(greeting);
         queue.commands = 1;
         queue
@@ -153,12 +156,14 @@ impl Queue {
 
     /// The first request that has not been sent, unless something before it holds it up: a line
     /// that waits for its forward, or an active request that is carried as a passive one and has no
-    /// data connection yet.
+    /// data connection yet. Where the client has been greeted before the server has spoken, nothing
+    /// goes out before it does.
     pub(super) fn next_unsent(&self) -> Option<Key> {
         for owed in &self.entries {
             match (&owed.stage, &owed.request) {
                 (Stage::Unsent(_), _) => return Some(owed.key),
                 (Stage::Waiting, _) => return None,
+                (Stage::Sent, Request::Greeting { withheld: true }) => return None,
                 (Stage::Sent, Request::Passive(passive)) if passive.join.is_some() => return None,
                 (_, Request::Passive(passive)) if passive.join.is_some() && owed.held => {
                     return None;

@@ -12,6 +12,8 @@ use super::{
     machine::{Control, verbatim},
     queue::{Key, Stage},
     request::{Kept, Passive, Request},
+    settings::ActiveMode,
+    tls::insists_on_tls,
     transfers::TransferMode,
     turns::withheld,
 };
@@ -39,6 +41,8 @@ pub(super) enum Treat {
     AskAgain,
     /// Kept in case that nothing better comes; then the next form of PORT is tried.
     NameAgain,
+    /// Kept back: the answer to an EPSV that PASV was asked in place of meanwhile.
+    LateEpsv,
     /// Dropped, and not the request's final one.
     Dropped,
     /// Dropped: ferryline has said something in its place.
@@ -119,6 +123,7 @@ impl Control {
             return Treat::Withheld;
         };
         match &owed.request {
+            Request::Passive(passive) if self.is_late_epsv(passive, code) => Treat::LateEpsv,
             Request::Passive(_) if passive_code => Treat::Collect,
             Request::Passive(_) if code == 228 => self.withhold(key, code),
             Request::Passive(_) if self.asks_again(key, code) => Treat::AskAgain,
@@ -141,6 +146,8 @@ impl Control {
                 Treat::Withheld
             }
             Request::Active(_) if self.names_again(key, code) => Treat::NameAgain,
+            Request::Greeting { withheld: true } if code < 200 => Treat::Dropped,
+            Request::Greeting { withheld: true } if code < 400 => Treat::Withheld,
             Request::Transfer(_) => self.transfer_reply(now, key, code),
             Request::Feat if code == 211 => Treat::Feat(FeatFilter::default()),
             _ => Treat::Pass { last: code >= 200 },
@@ -159,7 +166,9 @@ impl Control {
         }
         // Its lines come one by one, and none of a later reply may come between.
         let key = self.queue.push(Request::Unasked, Stage::Incoming);
-        let treat = if matches!(code, 227..=229) {
+        let treat = if code == 229 && std::mem::take(&mut self.late_epsv) {
+            Treat::Withheld
+        } else if matches!(code, 227..=229) {
             self.withhold(key, code)
         } else {
             Treat::Pass { last: true }
@@ -174,16 +183,34 @@ impl Control {
     }
 
     fn reply_line(&mut self, line: &Line, first: bool, last: bool) {
-        let on_ssh_host = self.settings.server_on_ssh_host;
-        let Route::To { key, treat, .. } = &mut self.route else {
+        let active = self.settings.active != ActiveMode::Remote || self.has_remote_forwards();
+        let Route::To { key, code, treat } = &mut self.route else {
             return;
         };
-        let key = *key;
+        let (key, code) = (*key, code.value());
         let Some(owed) = self.queue.entry(key) else {
             return;
         };
         match treat {
-            Treat::Pass { .. } => owed.out.push_back(verbatim(line)),
+            Treat::Pass { .. } => {
+                owed.out.push_back(verbatim(line));
+                let login = matches!(
+                    owed.request,
+                    Request::Login { .. } | Request::Greeting { .. }
+                );
+                if insists_on_tls(login, code, line.text())
+                    && !std::mem::replace(&mut self.tls_noted, true)
+                {
+                    self.notice(Notice::TlsRequired(line.text().escape_ascii().to_string()));
+                }
+            }
+            Treat::LateEpsv => {
+                if code >= 400
+                    && let Request::Passive(passive) = &mut owed.request
+                {
+                    passive.refusal.push(verbatim(line));
+                }
+            }
             Treat::AskAgain => {
                 if let Request::Passive(passive) = &mut owed.request
                     && !passive.asked_extended
@@ -209,7 +236,7 @@ impl Control {
                 if first && last {
                     owed.out.push_back(verbatim(line));
                 } else if last {
-                    owed.out.extend(filter.missing(on_ssh_host));
+                    owed.out.extend(filter.missing(active));
                     owed.out.push_back(verbatim(line));
                 } else if first || filter.passes(line.text()) {
                     owed.out.push_back(verbatim(line));
@@ -233,6 +260,7 @@ impl Control {
             }
             Treat::AskAgain => self.ask_again(key),
             Treat::Dropped => {}
+            Treat::LateEpsv => self.late_epsv_came(now, key),
             Treat::NameAgain => self.name_again(now, key),
             Treat::Feat(_) | Treat::Withheld => self.answered(key),
         }

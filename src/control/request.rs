@@ -21,11 +21,20 @@ pub(super) enum Request {
     /// FEAT.
     Feat,
     /// The server's first reply, which answers the connection itself.
-    Greeting,
+    Greeting {
+        /// Ferryline has greeted the client already; it does not see this one, unless the server
+        /// sends it away.
+        withheld: bool,
+    },
     /// A reply of ferryline's own: it comes when all earlier ones have come.
     Local {
         /// Since when it waits.
         since: Duration,
+    },
+    /// USER or PASS.
+    Login {
+        /// What is sent in its place.
+        plain: Option<Bytes>,
     },
     /// MODE with its argument.
     Mode(u8),
@@ -89,6 +98,10 @@ pub(super) struct Passive {
     pub(super) asked_extended: bool,
     /// It has been asked in the other form already.
     pub(super) asked_again: bool,
+    /// When it was sent.
+    pub(super) since: Duration,
+    /// What has become of an EPSV that was not answered in time.
+    pub(super) silence: Silence,
     /// The forward that the answer waits for.
     pub(super) forward: Option<ForwardId>,
     /// The client asked for an active data connection, to this listener of its own.
@@ -99,6 +112,17 @@ pub(super) struct Passive {
     pub(super) refusal: Kept,
     /// The answer that names the forward.
     pub(super) answer: Option<Bytes>,
+}
+
+/// An EPSV that the server left unanswered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// None was.
+    None,
+    /// PASV was asked in its place; its own answer may still come.
+    Asked,
+    /// Its answer came late, and was kept back: the PASV's is waited for until then.
+    Broken(Duration),
 }
 
 /// The lines of a reply that are kept until it is complete.
@@ -140,6 +164,8 @@ impl Passive {
             extended,
             asked_extended,
             asked_again: false,
+            since: Duration::ZERO,
+            silence: Silence::None,
             forward: None,
             join: None,
             reply: Kept::default(),

@@ -1,6 +1,9 @@
 //! What a session knows before its first line.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 /// The fixed facts and choices of one session.
 #[derive(Clone, Debug)]
@@ -18,6 +21,13 @@ pub struct Settings {
     /// Whether the FTP server sits on the SSH server's host, so that a remote forward on that
     /// host's loopback reaches it.
     pub server_on_ssh_host: bool,
+    /// The address of the SSH server's host that an FTP server on another host can reach, where the
+    /// SSH server may be asked for remote forwards there (`--remote-bind`).
+    pub remote_bind: Option<IpAddr>,
+    /// The client named its FTP server in its user name, `USER name@host`, and this is what stood
+    /// behind the `@`. It has been greeted, so the server's greeting is kept from it; the server gets
+    /// the plain name.
+    pub routed: Option<String>,
     /// The bounds of this session.
     pub limits: Limits,
 }
@@ -62,6 +72,9 @@ pub struct Limits {
     /// How long an answer of ferryline's own waits for an earlier reply of the server's that may
     /// never come (an `ABOR` that was answered by one reply where two are customary).
     pub missing_reply: Duration,
+    /// How long an EPSV that nothing else is in front of may stay unanswered before PASV is asked in
+    /// its place, and how long that may stay unanswered after a late answer to the EPSV.
+    pub silent_epsv: Duration,
     /// How long the server may take to close after the client's end of file.
     pub farewell: Duration,
 }
@@ -74,6 +87,7 @@ impl Default for Limits {
             unused_forward: Duration::from_secs(60),
             stalled_data: Duration::from_secs(30),
             missing_reply: Duration::from_secs(5),
+            silent_epsv: Duration::from_secs(10),
             farewell: Duration::from_secs(30),
         }
     }
@@ -83,7 +97,7 @@ impl Default for Limits {
 /// session that starts without it learns the same again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Knowledge {
-    /// The server does not serve EPSV: PASV is asked at once.
+    /// The server does not serve EPSV, or never answers it: PASV is asked at once.
     pub no_epsv: bool,
     /// The server does not serve EPRT with an IPv4 address: PORT is sent at once.
     pub no_eprt: bool,

@@ -314,6 +314,7 @@ impl Control {
             } else if (200..500).contains(&code) {
                 // The transfer is over; nobody will come any more (Q45, Q57). After a 5xx the server
                 // still listens, and so do we.
+                self.active_unreached(id, code);
                 self.close_forward(id);
             }
         }

@@ -62,6 +62,7 @@ pub(super) struct Lines<S> {
     codec: LineCodec,
     buffer: BytesMut,
     ending: Option<Ending>,
+    ahead: Option<Frame>,
 }
 
 impl<S: Source> Lines<S> {
@@ -71,11 +72,15 @@ impl<S: Source> Lines<S> {
             codec,
             buffer: BytesMut::new(),
             ending: None,
+            ahead: None,
         }
     }
 
     /// The next line, or how the side ended; not to be called after that. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Frame, Ending> {
+        if let Some(frame) = self.ahead.take() {
+            return Ok(frame);
+        }
         loop {
             let decoded = match self.ending {
                 None => self.codec.decode(&mut self.buffer),
@@ -92,6 +97,11 @@ impl<S: Source> Lines<S> {
                 }
             }
         }
+    }
+
+    /// The next line is this one again, for another reader.
+    pub(super) fn put_back(&mut self, frame: Frame) {
+        self.ahead = Some(frame);
     }
 
     pub(super) fn into_source(self) -> S {

@@ -148,7 +148,9 @@ async fn accept_from(listener: &TcpListener, context: &Arc<Context>) {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 pause = Duration::from_millis(10);
-                serve(stream, peer, context);
+                if admits(&stream, peer, context) {
+                    serve(stream, peer, context);
+                }
             }
             Err(error) => {
                 // Out of file descriptors, most likely: others must end first.
@@ -158,6 +160,18 @@ async fn accept_from(listener: &TcpListener, context: &Arc<Context>) {
             }
         }
     }
+}
+
+/// Whether this client may come. Nothing is said to one that may not: a banner is what scanners look
+/// for.
+fn admits(stream: &TcpStream, peer: SocketAddr, context: &Context) -> bool {
+    let admitted = stream
+        .local_addr()
+        .is_ok_and(|local| context.options.gateway.admits(local, peer));
+    if !admitted {
+        tracing::warn!("{peer} turned away: its address is in no --allow-from");
+    }
+    admitted
 }
 
 fn serve(stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) {

@@ -1,7 +1,7 @@
 //! A passive data connection: a listener for the client, and behind it a channel to the FTP
 //! server.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
 
@@ -18,26 +18,25 @@ use crate::{
 
 /// Runs one local forward from its listener to the end of its data connection.
 pub(super) async fn run(data: Arc<Data>, mut reporter: Reporter, targets: Vec<Target>) {
-    let address = SocketAddr::new(data.client_local.ip(), 0);
-    let listener = match socket::listen(address) {
+    let listener = match data.gateway.listen(data.client_local) {
         Ok(listener) => listener,
-        Err(error) => {
-            let reason = format!(
-                "no port for the data connection on {}: {error}",
-                address.ip()
-            );
+        Err(reason) => {
+            reporter.warn(&reason);
             reporter.tell(ForwardEvent::Failed(reason));
             return;
         }
     };
-    match listener.local_addr() {
-        Ok(bound) => reporter.tell(ForwardEvent::Ready(bound)),
+    match listener.listener.local_addr() {
+        Ok(bound) => {
+            let told = data.gateway.told(data.client_peer, bound);
+            reporter.tell(ForwardEvent::Ready(told));
+        }
         Err(error) => {
             reporter.tell(ForwardEvent::Failed(format!("no data port: {error}")));
             return;
         }
     }
-    let Some(stream) = claim(&data, &listener).await else {
+    let Some(stream) = claim(&data, &listener.listener).await else {
         reporter.tell(ForwardEvent::Ended);
         return;
     };
@@ -88,6 +87,10 @@ pub(super) async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, C
     let lane = data.ssh.lane().await.map_err(|error| error.to_string())?;
     let mut reasons = Vec::new();
     for (index, target) in targets.iter().enumerate() {
+        if !data.may_reach(&target.host) {
+            reasons.push(format!("{target}: not a host that is allowed here"));
+            continue;
+        }
         match lane.open(&target.host, target.port, data.client_peer).await {
             Ok(channel) => return Ok((index, channel)),
             Err(error) => reasons.push(format!("{target}: {error}")),

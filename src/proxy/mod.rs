@@ -4,15 +4,22 @@
 //!
 //! - `spec`: what `-L` says, [`ForwardSpec`]
 //! - `listen`: the listeners of a forward, and the loop that accepts clients
+//! - `start`, `route`: from a client's connection to one with its FTP server; `route` where the client
+//!   names it
 //! - `session`: one FTP client: pumps lines into the state machine, carries out what it asks
 //! - `local`, `remote`, `joined`: one data connection each: passive, active, and active carried
 //!   as passive
+//! - `gateway`, `data_ports`, `allow`: clients on other hosts, and who may go where
+//! - `servers`: what is known of each FTP server
 //! - `plain`: a `tcp/` forward
 //! - `splice`: moves the bytes of a data connection
 //! - `lines`, `outbox`, `socket`: reading, writing and socket options
 //! - `record`: a session's transcript, where one was asked for
 //! - `observe`: who may watch the control connections, [`Observer`]
 
+mod allow;
+mod data_ports;
+mod gateway;
 mod joined;
 mod lines;
 mod listen;
@@ -22,16 +29,19 @@ mod outbox;
 mod plain;
 mod record;
 mod remote;
+mod route;
+mod servers;
 mod session;
 mod socket;
 mod spec;
 mod splice;
+mod start;
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -39,13 +49,17 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::servers::Servers;
 pub use self::{
+    allow::{AllowError, Cidr, HostPattern},
+    data_ports::{DataPorts, DataPortsError},
+    gateway::Gateway,
     listen::BindError,
     observe::{Direction, Observer},
     spec::{ForwardKind, ForwardSpec, SpecError},
 };
 use crate::{
-    control::{ActiveMode, DataHost, Knowledge},
+    control::{ActiveMode, DataHost},
     ssh,
 };
 
@@ -56,6 +70,13 @@ pub struct Options {
     pub data_host: DataHost,
     /// How active data connections are carried.
     pub active: ActiveMode,
+    /// The address of the SSH server's host that FTP servers on other hosts can reach, where the SSH
+    /// server allows remote forwards there (OpenSSH's `GatewayPorts clientspecified`).
+    pub remote_bind: Option<IpAddr>,
+    /// The clients' side.
+    pub gateway: Gateway,
+    /// The FTP servers that clients may name, where they do ([`ForwardSpec::is_user_routed`]).
+    pub allow_hosts: Vec<HostPattern>,
     /// How long running transfers may go on after a stop was asked for.
     pub grace: Duration,
     /// Is shown every line of every control connection.
@@ -69,6 +90,9 @@ impl Default for Options {
         Self {
             data_host: DataHost::default(),
             active: ActiveMode::default(),
+            remote_bind: None,
+            gateway: Gateway::default(),
+            allow_hosts: Vec::new(),
             grace: Duration::from_secs(10),
             observer: None,
             record: None,
@@ -117,8 +141,12 @@ impl Proxy {
                 abort: abort.clone(),
                 tasks: tasks.clone(),
                 sessions: Arc::clone(&sessions),
-                knowledge: Mutex::new(Knowledge::default()),
+                servers: Servers::default(),
             });
+            options.gateway.warn(&bound.spec, &bound.addresses());
+            if let Some(bind) = options.remote_bind {
+                gateway::warn_remote_bind(&bound.spec, bind);
+            }
             listen::accept(bound, &context);
         }
         stop.cancelled().await;
@@ -154,27 +182,13 @@ struct Context {
     abort: CancellationToken,
     tasks: TaskTracker,
     sessions: Arc<AtomicU64>,
-    /// What is known of the FTP server.
-    knowledge: Mutex<Knowledge>,
+    /// What is known of the FTP servers.
+    servers: Servers,
 }
 
 impl Context {
     /// A number for the next client, for the log.
     fn next_session(&self) -> u64 {
         self.sessions.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    fn knowledge(&self) -> Knowledge {
-        *self
-            .knowledge
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn learn(&self, learned: Knowledge) {
-        self.knowledge
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .add(learned);
     }
 }

@@ -1,5 +1,9 @@
 //! Watching control connections.
 
+use ferryline_grammar::masked;
+
+use super::Context;
+
 /// Is shown every line of every control connection as it passes, passwords masked.
 pub trait Observer: Send + Sync {
     /// One line without its end, on session `session` (numbered from 1).
@@ -17,4 +21,29 @@ pub enum Direction {
     ToClient,
     /// As the server gets it.
     ToServer,
+}
+
+/// Shows a line to the log and to whoever watches. `bytes` may end in the line's end.
+pub(super) fn show(context: &Context, session: u64, direction: Direction, bytes: &[u8]) {
+    let observer = context.options.observer.as_deref();
+    if observer.is_none() && !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    let (arrow, is_command) = match direction {
+        Direction::FromClient => ("C>", true),
+        Direction::FromServer => ("S<", false),
+        Direction::ToClient => ("C<", false),
+        Direction::ToServer => ("S>", true),
+    };
+    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let shown = if is_command {
+        masked(line)
+    } else {
+        line.into()
+    };
+    tracing::debug!("#{session} {arrow} {}", shown.escape_ascii());
+    if let Some(observer) = observer {
+        observer.line(session, direction, &shown);
+    }
 }

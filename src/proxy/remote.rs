@@ -13,7 +13,7 @@ use super::{
     session::{Data, Reporter},
     socket, splice,
 };
-use crate::control::ForwardEvent;
+use crate::{control::ForwardEvent, ssh::Origin};
 
 /// How long the client's listener may take to answer: it is on this host or near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,7 +32,8 @@ pub(super) async fn run(
             return;
         }
     };
-    let mut forward = match lane.remote_forward(bind).await {
+    let origin = origin(&data.server.host, bind);
+    let mut forward = match lane.remote_forward_from(bind, origin).await {
         Ok(forward) => forward,
         Err(error) => {
             reporter.tell(ForwardEvent::Failed(error.to_string()));
@@ -63,6 +64,8 @@ pub(super) async fn run(
 /// connection with (Q74).
 pub(super) async fn reach_client(data: &Data, deliver_to: SocketAddr) -> Result<TcpStream, String> {
     let from = SocketAddr::new(data.client_local.ip().to_canonical(), 0);
+    let from = socket::on_link_of(from, data.client_local);
+    let deliver_to = socket::on_link_of(deliver_to, data.client_peer);
     let connect = socket::connect(from, deliver_to);
     let Ok(stream) = tokio::time::timeout(CONNECT_TIMEOUT, connect).await else {
         return Err(format!(
@@ -72,4 +75,38 @@ pub(super) async fn reach_client(data: &Data, deliver_to: SocketAddr) -> Result<
     stream
         .and_then(|stream| socket::data(&stream).map(|()| stream))
         .map_err(|error| format!("the client's data port {deliver_to}: {error}"))
+}
+
+/// Who may come to a remote forward on this address: the FTP server. Where it is known by a name only,
+/// and that is the SSH server's to resolve, nobody can be told from it.
+fn origin(server: &str, bind: IpAddr) -> Origin {
+    if bind.is_loopback() {
+        return Origin::Loopback;
+    }
+    server.parse().map_or(Origin::Anyone, Origin::Host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_forward_is_for_the_ftp_server() {
+        for (server, bind, expected) in [
+            ("localhost", "127.0.0.1", Origin::Loopback),
+            ("10.0.0.9", "::1", Origin::Loopback),
+            (
+                "10.0.0.9",
+                "10.0.0.1",
+                Origin::Host("10.0.0.9".parse().unwrap()),
+            ),
+            ("ftp.example", "10.0.0.1", Origin::Anyone),
+        ] {
+            assert_eq!(
+                origin(server, bind.parse().unwrap()),
+                expected,
+                "{server} {bind}"
+            );
+        }
+    }
 }

@@ -7,10 +7,8 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use ferryline_grammar::{Frame, LineCodec, masked};
+use ferryline_grammar::{Frame, LineCodec};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -21,29 +19,29 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Context, joined,
+    Context,
+    allow::{HostPattern, is_allowed},
+    gateway::Gateway,
+    joined,
     lines::Lines,
     local::{self, describe},
-    observe::Direction,
+    observe::{Direction, show},
     outbox::Outbox,
     record::Record,
     remote, socket,
     splice::{Outcome, Watch},
+    start::{FAREWELL, Start, linger, start},
 };
 use crate::{
-    control::{Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Output, Settings},
-    ssh::{self, Channel, ChannelReader, ChannelWriter},
+    control::{Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Output, Settings, Target},
+    ssh::{self, ChannelReader, ChannelWriter},
     transcript::{self, Header},
 };
-
-/// How long the last words to a client may take.
-const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Serves one client, from its connection to the last byte of its last data connection.
 pub(super) async fn run(stream: TcpStream, peer: SocketAddr, context: Arc<Context>) {
     let number = context.next_session();
-    let spec = &context.spec;
-    tracing::info!("#{number} {peer} → {}:{}", spec.host, spec.host_port);
+    tracing::info!("#{number} {peer} → {}", context.spec.destination());
     let local = match socket::control(&stream).and_then(|()| stream.local_addr()) {
         Ok(local) => local,
         Err(error) => {
@@ -51,26 +49,21 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, context: Arc<Contex
             return;
         }
     };
-    let opened = tokio::select! {
-        opened = context.ssh.open_control(&spec.host, spec.host_port, peer) => {
-            opened.map_err(|error| error.to_string())
-        }
-        () = context.stop.cancelled() => Err("the tunnel is being shut down".into()),
-    };
-    let channel = match opened {
-        Ok(channel) => channel,
-        Err(reason) => {
-            tracing::warn!("#{number} no control connection to the FTP server: {reason}");
-            refuse(stream, &reason).await;
-            return;
-        }
+    let Some(start) = start(stream, peer, number, &context).await else {
+        return;
     };
     let data = Arc::new(Data {
         ssh: context.ssh.clone(),
         client_peer: peer,
         client_local: local,
+        server: start.server.clone(),
+        gateway: context.options.gateway.clone(),
+        only_hosts: start
+            .routed
+            .is_some()
+            .then(|| context.options.allow_hosts.clone()),
     });
-    Session::new(number, stream, channel, data, Arc::clone(&context))
+    Session::new(number, start, data, Arc::clone(&context))
         .run()
         .await;
     tracing::info!("#{number} {peer} ended");
@@ -81,6 +74,21 @@ pub(super) struct Data {
     pub(super) ssh: ssh::Session,
     pub(super) client_peer: SocketAddr,
     pub(super) client_local: SocketAddr,
+    pub(super) server: Target,
+    pub(super) gateway: Gateway,
+    /// Where the client named its FTP server: the only hosts that its data may come from, too.
+    pub(super) only_hosts: Option<Vec<HostPattern>>,
+}
+
+impl Data {
+    /// Whether a data connection may go to this host: the FTP server's own, or where an FTP server's
+    /// reply may name another, one that the client itself might have named.
+    pub(super) fn may_reach(&self, host: &str) -> bool {
+        let Some(allowed) = &self.only_hosts else {
+            return true;
+        };
+        host == self.server.host || is_allowed(allowed, host)
+    }
 }
 
 /// Tells the session what becomes of a forward, and the log.
@@ -207,26 +215,21 @@ enum Input {
 }
 
 impl Session {
-    fn new(
-        number: u64,
-        stream: TcpStream,
-        channel: Channel,
-        data: Arc<Data>,
-        context: Arc<Context>,
-    ) -> Self {
-        let (read, write) = stream.into_split();
+    fn new(number: u64, start: Start, data: Arc<Data>, context: Arc<Context>) -> Self {
+        let channel = start.channel;
         let (event_sender, events) = mpsc::unbounded_channel();
-        let spec = &context.spec;
         let settings = Settings {
             client_peer: data.client_peer,
             client_local: data.client_local,
-            server_host: spec.host.clone(),
+            server_host: data.server.host.clone(),
             data_host: context.options.data_host,
             active: context.options.active,
-            server_on_ssh_host: is_loopback(&spec.host),
+            server_on_ssh_host: is_loopback(&data.server.host),
+            remote_bind: context.options.remote_bind,
+            routed: start.routed,
             limits: crate::control::Limits::default(),
         };
-        let knowledge = context.knowledge();
+        let knowledge = context.servers.knowledge(&data.server);
         let record = Record::begin(&context, number, &Header::new(&settings, knowledge));
         Self {
             number,
@@ -235,9 +238,9 @@ impl Session {
             context,
             data,
             began: Instant::now(),
-            client: Lines::new(read, LineCodec::commands()),
+            client: start.client,
             server: Lines::new(channel.reader, LineCodec::replies()),
-            to_client: Outbox::new(write),
+            to_client: Outbox::new(start.to_client),
             to_server: Outbox::new(channel.writer),
             events,
             event_sender,
@@ -387,7 +390,9 @@ impl Session {
                 }
                 Output::End(data) => return Some(data),
                 Output::FinishServer => self.to_server.finish(),
-                Output::Learned(knowledge) => self.context.learn(knowledge),
+                Output::Learned(knowledge) => {
+                    self.context.servers.learn(&self.data.server, knowledge);
+                }
                 Output::Notice(notice) => tracing::warn!("#{} {notice}", self.number),
                 Output::OpenLocal { id, targets } => {
                     let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
@@ -493,59 +498,17 @@ impl Session {
 
     fn observe(&self, direction: Direction, frame: &Frame) {
         if let Frame::Line(line) = frame {
-            self.observe_line(direction, line.text());
+            self.observe_bytes(direction, line.text());
         }
     }
 
-    fn observe_bytes(&self, direction: Direction, bytes: &Bytes) {
-        let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        self.observe_line(direction, text.strip_suffix(b"\r").unwrap_or(text));
+    fn observe_bytes(&self, direction: Direction, bytes: &[u8]) {
+        show(&self.context, self.number, direction, bytes);
     }
-
-    fn observe_line(&self, direction: Direction, line: &[u8]) {
-        let (arrow, is_command) = match direction {
-            Direction::FromClient => ("C>", true),
-            Direction::FromServer => ("S<", false),
-            Direction::ToClient => ("C<", false),
-            Direction::ToServer => ("S>", true),
-        };
-        let observer = self.context.options.observer.as_deref();
-        if observer.is_none() && !tracing::enabled!(tracing::Level::DEBUG) {
-            return;
-        }
-        let shown = if is_command {
-            masked(line)
-        } else {
-            line.into()
-        };
-        tracing::debug!("#{} {arrow} {}", self.number, shown.escape_ascii());
-        if let Some(observer) = observer {
-            observer.line(self.number, direction, &shown);
-        }
-    }
-}
-
-/// A client that cannot be served gets the reason.
-async fn refuse(mut stream: TcpStream, reason: &str) {
-    let said = async {
-        stream.write_all(&crate::control::refusal(reason)).await?;
-        stream.shutdown().await
-    };
-    if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, said).await {
-        linger(&mut stream.into_split().0).await;
-    }
-}
-
-/// Reads what a client still sends, for a while: closing a socket with unread data resets it, and
-/// the client might never see our last words.
-async fn linger(read: &mut OwnedReadHalf) {
-    let mut sink = [0; 1024];
-    let rest = async { while !matches!(read.read(&mut sink).await, Ok(0) | Err(_)) {} };
-    let _ = tokio::time::timeout(FAREWELL, rest).await;
 }
 
 /// Whether the FTP server is addressed as the SSH server's own host.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host
             .parse::<IpAddr>()

@@ -42,9 +42,15 @@ pub(super) fn abortive(stream: &TcpStream) {
     }
 }
 
-/// A listener for one data connection: any free port (Q83), one connection in the backlog.
+/// A listener for one data connection: any free port (Q83), or the one that is asked for, which may
+/// have had connections that are not quite over.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = tcp_socket(address)?;
+    // Not on Windows: there it lets two programs share a port.
+    #[cfg(unix)]
+    if address.port() != 0 {
+        socket.set_reuseaddr(true)?;
+    }
     socket.bind(address)?;
     socket.listen(8)
 }
@@ -57,6 +63,19 @@ pub(super) async fn connect(from: SocketAddr, to: SocketAddr) -> io::Result<TcpS
         socket.bind(from)?;
     }
     socket.connect(to).await
+}
+
+/// The address, on the link of another where it is a link-local one: those mean nothing without.
+pub(super) fn on_link_of(address: SocketAddr, other: SocketAddr) -> SocketAddr {
+    match (address, other) {
+        (SocketAddr::V6(mut address), SocketAddr::V6(other))
+            if address.ip().is_unicast_link_local() =>
+        {
+            address.set_scope_id(other.scope_id());
+            address.into()
+        }
+        _ => address,
+    }
 }
 
 fn tcp_socket(address: SocketAddr) -> io::Result<TcpSocket> {

@@ -11,7 +11,7 @@ pub struct ForwardSpec {
     pub bind: Option<String>,
     /// The port to listen on; 0 for any free one.
     pub port: u16,
-    /// The destination as the SSH server knows it.
+    /// The destination as the SSH server knows it; `*` where each client names its own.
     pub host: String,
     /// The destination's port.
     pub host_port: u16,
@@ -24,6 +24,22 @@ pub enum ForwardKind {
     Ftp,
     /// Any protocol of one connection: a plain local forward.
     Tcp,
+}
+
+impl ForwardSpec {
+    /// Whether each client names its FTP server in its user name: the host is `*`.
+    pub fn is_user_routed(&self) -> bool {
+        self.kind == ForwardKind::Ftp && self.host == "*"
+    }
+
+    /// The destination as it is shown: `host:port`, or how a client names it.
+    pub fn destination(&self) -> String {
+        if self.is_user_routed() {
+            "USER@FTPHOST".into()
+        } else {
+            format!("{}:{}", self.host, self.host_port)
+        }
+    }
 }
 
 impl fmt::Display for ForwardKind {
@@ -74,6 +90,11 @@ impl FromStr for ForwardSpec {
         };
         if host.is_empty() {
             return Err(error("the host is missing"));
+        }
+        if host == "*" && kind == ForwardKind::Tcp {
+            return Err(error(
+                "the host '*' is for ftp/: its clients name their FTP server",
+            ));
         }
         Ok(Self {
             kind,
@@ -134,6 +155,7 @@ mod tests {
             ),
             ("*:21:h:21", spec(Ftp, Some("*"), 21, "h", 21)),
             ("ftp/:21:h:21", spec(Ftp, Some(""), 21, "h", 21)),
+            ("2121:*:21", spec(Ftp, None, 2121, "*", 21)),
         ] {
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
@@ -151,6 +173,10 @@ mod tests {
             ("21::21", "the host is missing"),
             ("sftp/21:h:21", "'sftp/' is neither ftp/ nor tcp/"),
             ("[::1:21:h:21", "a '[' without its ']'"),
+            (
+                "tcp/21:*:21",
+                "the host '*' is for ftp/: its clients name their FTP server",
+            ),
         ] {
             let error = text.parse::<ForwardSpec>().unwrap_err();
             assert_eq!(error.reason, reason, "{text}");

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::channel::{self, Channel, Hold, Tap};
 use super::error::{LostReason, OpenError, escaped};
 use super::events::Events;
-use super::forward::{self, Arrival};
+use super::forward::{Arrival, Expected};
 
 /// One authenticated SSH connection. It ends in order when the last holder drops it.
 pub(super) struct Connection {
@@ -35,7 +35,7 @@ pub(super) struct Shared {
     lost_reason: OnceLock<String>,
     cut: CancellationToken,
     channels: Mutex<HashMap<ChannelId, ChannelEntry>>,
-    forwards: Mutex<HashMap<(IpAddr, u32), oneshot::Sender<Arrival>>>,
+    forwards: Mutex<HashMap<(IpAddr, u32), Expected>>,
     refusals: Mutex<VecDeque<(u32, String)>>,
     refused: Notify,
     host_key: OnceLock<PublicKey>,
@@ -307,11 +307,11 @@ impl Shared {
     }
 
     /// Waits for connections to this forward; only the first one is delivered.
-    pub(super) fn expect(&self, address: IpAddr, port: u32, arrivals: oneshot::Sender<Arrival>) {
+    pub(super) fn expect(&self, address: IpAddr, port: u32, expected: Expected) {
         let mut forwards = lock(&self.forwards);
         // Looked at under the lock, for `mark_lost` clears the map after it has said so.
         if !self.lost.is_cancelled() {
-            forwards.insert((address, port), arrivals);
+            forwards.insert((address, port), expected);
         }
     }
 
@@ -327,16 +327,16 @@ impl Shared {
             return;
         };
         let mut forwards = lock(&self.forwards);
-        if !forwards.contains_key(&(address, port)) {
+        let Some(expected) = forwards.get(&(address, port)) else {
             tracing::debug!(%address, port, "a connection to no remote forward of ours: refused");
             return;
-        }
-        if !forward::is_loopback(arrival.originator().ip()) {
+        };
+        if !expected.origin.admits(arrival.originator().ip()) {
             tracing::warn!(from = %arrival.originator(), "a stranger connected to a remote forward: refused");
             return;
         }
-        if let Some(waiting) = forwards.remove(&(address, port)) {
-            let _ = waiting.send(arrival);
+        if let Some(expected) = forwards.remove(&(address, port)) {
+            let _ = expected.arrivals.send(arrival);
         }
     }
 

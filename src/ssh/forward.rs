@@ -1,4 +1,4 @@
-//! Remote forwards (RFC 4254 section 7.1): a port on the SSH server's loopback, for one connection.
+//! Remote forwards (RFC 4254 section 7.1): a port on the SSH server's host, for one connection.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +16,36 @@ use super::connection::Connection;
 use super::error::ForwardError;
 use super::lanes::Lease;
 
+/// Whose connection a remote forward takes; others are refused, and do not use it up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Origin {
+    /// Anybody's who comes first: for an FTP server of which only the name is known, and that name
+    /// only to the SSH server.
+    Anyone,
+    /// This host's.
+    Host(IpAddr),
+    /// The SSH server's own host's, over its loopback.
+    Loopback,
+}
+
+impl Origin {
+    /// Whether a connection from there is taken.
+    pub(super) fn admits(self, address: IpAddr) -> bool {
+        match self {
+            Self::Anyone => true,
+            Self::Host(host) => address.to_canonical() == host.to_canonical(),
+            // Also as an IPv4 address in IPv6 clothes.
+            Self::Loopback => address.to_canonical().is_loopback(),
+        }
+    }
+}
+
+/// Where connections to a forward go.
+pub(super) struct Expected {
+    pub(super) origin: Origin,
+    pub(super) arrivals: oneshot::Sender<Arrival>,
+}
+
 /// A port that the SSH server listens on for us. Dropping it cancels it.
 #[derive(Debug)]
 pub struct RemoteForward {
@@ -32,8 +62,7 @@ impl RemoteForward {
         self.address
     }
 
-    /// The first connection to it that comes from the SSH server's own loopback. It takes exactly
-    /// one: with it the forward is cancelled, and further connections are refused. `None`: the SSH
+    /// The first connection to it that comes from its [`Origin`]. It takes exactly one: with it the forward is cancelled, and further connections are refused. `None`: the SSH
     /// connection is lost, or the one has been taken. Cancel-safe.
     pub async fn next(&mut self) -> Option<Incoming> {
         self.registration.as_ref()?;
@@ -95,13 +124,14 @@ impl Incoming {
 pub(super) async fn request(
     connection: &Arc<Connection>,
     bind: IpAddr,
+    origin: Origin,
     lease: Option<Arc<Lease>>,
     counted: Counted,
 ) -> Result<RemoteForward, ForwardError> {
     let (answer, answered) = oneshot::channel();
     let task_connection = Arc::clone(connection);
     tokio::spawn(async move {
-        let _ = answer.send(register(task_connection, bind, lease, counted).await);
+        let _ = answer.send(register(task_connection, bind, origin, lease, counted).await);
     });
     tokio::select! {
         biased;
@@ -112,11 +142,6 @@ pub(super) async fn request(
         },
         () = connection.lost() => Err(ForwardError::Lost),
     }
-}
-
-/// Whether an address is the SSH server's own loopback, also as an IPv4 address in IPv6 clothes.
-pub(super) fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
 }
 
 /// A `forwarded-tcpip` channel that is not answered yet. Dropping it refuses it.
@@ -189,6 +214,7 @@ impl Drop for Registration {
 async fn register(
     connection: Arc<Connection>,
     bind: IpAddr,
+    origin: Origin,
     lease: Option<Arc<Lease>>,
     counted: Counted,
 ) -> Result<RemoteForward, ForwardError> {
@@ -204,14 +230,18 @@ async fn register(
         port,
         counted: Some(counted),
     };
-    let (arrival, arrivals) = oneshot::channel();
+    let (sender, arrivals) = oneshot::channel();
     let address = match u16::try_from(port) {
         Ok(port) if port != 0 => SocketAddr::new(bind, port),
         // A port that nobody can be told about: dropping the registration cancels it.
         _ => return Err(ForwardError::Refused),
     };
     // Whoever connected before now was never told this port, and has been refused.
-    connection.shared().expect(bind, port, arrival);
+    let expected = Expected {
+        origin,
+        arrivals: sender,
+    };
+    connection.shared().expect(bind, port, expected);
     Ok(RemoteForward {
         registration: Some(registration),
         address,
@@ -247,10 +277,21 @@ mod tests {
     #[test]
     fn loopback_is_loopback_in_any_clothes() {
         for yes in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
-            assert!(is_loopback(yes.parse().unwrap()), "{yes}");
+            assert!(Origin::Loopback.admits(yes.parse().unwrap()), "{yes}");
         }
         for no in ["10.0.0.1", "::", "0.0.0.0", "::ffff:10.0.0.1", "fe80::1"] {
-            assert!(!is_loopback(no.parse().unwrap()), "{no}");
+            assert!(!Origin::Loopback.admits(no.parse().unwrap()), "{no}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_itself_in_any_clothes_and_nobody_else() {
+        let origin = Origin::Host("10.0.0.9".parse().unwrap());
+        for yes in ["10.0.0.9", "::ffff:10.0.0.9"] {
+            assert!(origin.admits(yes.parse().unwrap()), "{yes}");
+        }
+        for no in ["10.0.0.10", "127.0.0.1", "::1"] {
+            assert!(!origin.admits(no.parse().unwrap()), "{no}");
         }
     }
 }

@@ -20,7 +20,7 @@ use super::channel::{Channel, Counted, Hold};
 use super::connection::{Connection, lock};
 use super::error::{Error, ForwardError, OpenError};
 use super::establish::{Dialer, Role};
-use super::forward::{self, RemoteForward};
+use super::forward::{self, Origin, RemoteForward};
 
 /// A lane for one data connection, in use until this and every channel opened on it are dropped.
 #[derive(Debug)]
@@ -53,15 +53,31 @@ impl LaneGuard {
     }
 
     /// Asks for a remote forward (RFC 4254 section 7.1) on a free port of `bind`, which is a loopback
-    /// address of the SSH server.
+    /// address of the SSH server, for a connection from there.
     ///
     /// # Errors
     ///
     /// The server refused, did not answer, or is gone.
     pub async fn remote_forward(&self, bind: IpAddr) -> Result<RemoteForward, ForwardError> {
+        self.remote_forward_from(bind, Origin::Loopback).await
+    }
+
+    /// As [`remote_forward`](Self::remote_forward), on any address of the SSH server's host, for a
+    /// connection from `origin`. Beyond its loopback the SSH server has to allow it (OpenSSH's
+    /// `GatewayPorts clientspecified`); OpenSSH's sshd, where it does not, listens on its loopback
+    /// without a word.
+    ///
+    /// # Errors
+    ///
+    /// The server refused, did not answer, or is gone.
+    pub async fn remote_forward_from(
+        &self,
+        bind: IpAddr,
+        origin: Origin,
+    ) -> Result<RemoteForward, ForwardError> {
         let lease = Some(Arc::clone(&self.lease));
         let counted = Counted::new(&self.forwards);
-        forward::request(&self.lease.connection, bind, lease, counted).await
+        forward::request(&self.lease.connection, bind, origin, lease, counted).await
     }
 
     /// Whether this is the control connection, shared for want of a lane.

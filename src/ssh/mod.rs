@@ -58,7 +58,7 @@ pub use algorithm_list::AlgorithmList;
 pub use algorithms::AlgorithmKind;
 pub use channel::{Channel, ChannelReader, ChannelWriter, Received};
 pub use error::{Error, ForwardError, LostReason, OpenError};
-pub use forward::{Incoming, RemoteForward};
+pub use forward::{Incoming, Origin, RemoteForward};
 pub(crate) use known_hosts::glob;
 pub use lanes::LaneGuard;
 pub use prompt::{Prompt, Secret, TerminalPrompt};

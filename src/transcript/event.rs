@@ -1,6 +1,9 @@
 //! What a line of a transcript can say.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use ferryline_grammar::Frame;
 
@@ -66,6 +69,10 @@ pub struct Header {
     pub active: ActiveMode,
     /// Whether the FTP server sits on the SSH server's host.
     pub on_ssh_host: bool,
+    /// The SSH host's address for remote forwards to FTP servers on other hosts.
+    pub remote_bind: Option<IpAddr>,
+    /// What the client named its FTP server by, in its user name.
+    pub routed: Option<String>,
     /// What was known of the FTP server.
     pub knowledge: Knowledge,
 }
@@ -80,6 +87,8 @@ impl Header {
             data_host: settings.data_host,
             active: settings.active,
             on_ssh_host: settings.server_on_ssh_host,
+            remote_bind: settings.remote_bind,
+            routed: settings.routed.clone(),
             knowledge,
         }
     }
@@ -93,6 +102,8 @@ impl Header {
             data_host: self.data_host,
             active: self.active,
             server_on_ssh_host: self.on_ssh_host,
+            remote_bind: self.remote_bind,
+            routed: self.routed.clone(),
             limits: crate::control::Limits::default(),
         }
     }
@@ -109,6 +120,8 @@ impl Default for Header {
             data_host: DataHost::Control,
             active: ActiveMode::Auto,
             on_ssh_host: true,
+            remote_bind: None,
+            routed: None,
             knowledge: Knowledge::default(),
         }
     }

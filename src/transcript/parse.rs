@@ -242,6 +242,8 @@ fn header(input: &str) -> Parsed<'_, Event> {
             preceded(fact("data-host"), data_host),
             preceded(fact("on-ssh-host"), yes_no),
             opt(preceded(fact("active"), active)),
+            opt(preceded(fact("remote-bind"), word::<IpAddr>)),
+            opt(preceded(fact("routed"), escaped_word)),
             (
                 known("no-epsv"),
                 known("no-eprt"),
@@ -250,7 +252,7 @@ fn header(input: &str) -> Parsed<'_, Event> {
                 known("reply-address-works"),
             ),
         ),
-        |(_, client, local, server, data_host, on_ssh_host, active, known)| {
+        |(_, client, local, server, data_host, on_ssh_host, active, remote_bind, routed, known)| {
             Event::Header(Header {
                 client,
                 local,
@@ -258,6 +260,8 @@ fn header(input: &str) -> Parsed<'_, Event> {
                 data_host,
                 active: active.unwrap_or_default(),
                 on_ssh_host,
+                remote_bind,
+                routed,
                 knowledge: Knowledge {
                     no_epsv: known.0,
                     no_eprt: known.1,

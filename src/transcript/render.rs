@@ -95,6 +95,8 @@ fn header(header: &Header) -> String {
         data_host,
         active,
         on_ssh_host,
+        remote_bind,
+        routed,
         knowledge,
     } = header;
     let mut text = format!(
@@ -111,6 +113,12 @@ fn header(header: &Header) -> String {
         ActiveMode::Auto => {}
         ActiveMode::Passive => text.push_str(" active=passive"),
         ActiveMode::Remote => text.push_str(" active=remote"),
+    }
+    if let Some(address) = remote_bind {
+        text.push_str(&format!(" remote-bind={address}"));
+    }
+    if let Some(named) = routed {
+        text.push_str(&format!(" routed={}", escape::word(named.as_bytes())));
     }
     for (known, word) in [
         (knowledge.no_epsv, "no-epsv"),

@@ -251,6 +251,8 @@ fn any_event() -> impl Strategy<Value = Event> {
             },
             on_ssh_host: b,
             server: "odd host\\".into(),
+            remote_bind: a.then(|| "192.0.2.7".parse().unwrap()),
+            routed: c.then(|| "ftp.example:2100".into()),
             knowledge: Knowledge {
                 no_epsv: a,
                 no_eprt: b,

@@ -33,6 +33,16 @@ pub fn reset(stream: TcpStream) {
     stream.set_zero_linger().unwrap();
 }
 
+/// An IPv4 address of this host that is no loopback address: a client that comes from it is one on
+/// another host, to ferryline. `None` on a host without a network.
+pub fn own_address() -> Option<IpAddr> {
+    let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    // Nothing is sent: connecting a UDP socket looks up the route.
+    probe.connect("198.51.100.1:9").ok()?;
+    let own = probe.local_addr().unwrap().ip();
+    (!own.is_loopback() && !own.is_unspecified()).then_some(own)
+}
+
 /// An address of 127.0.0.1 where nobody listens, and nobody else can as long as the socket is kept.
 pub fn nobody() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();

@@ -18,6 +18,7 @@ use super::record::Record;
 /// A ferry that is not under way yet.
 pub struct Plan {
     kind: ForwardKind,
+    bind: Option<String>,
     host: String,
     port: u16,
     options: Options,
@@ -52,6 +53,7 @@ impl Ferry {
     pub fn plan(target: SocketAddr) -> Plan {
         Plan {
             kind: ForwardKind::Ftp,
+            bind: None,
             host: target.ip().to_string(),
             port: target.port(),
             options: Options::default(),
@@ -124,6 +126,12 @@ impl Plan {
         self
     }
 
+    /// Where to listen, if not on loopback.
+    pub fn bind(mut self, bind: &str) -> Self {
+        self.bind = Some(bind.to_owned());
+        self
+    }
+
     /// Changes the proxy's options.
     pub fn options(mut self, change: impl FnOnce(&mut Options)) -> Self {
         change(&mut self.options);
@@ -174,7 +182,7 @@ impl Plan {
 
         let spec = ForwardSpec {
             kind: self.kind,
-            bind: None,
+            bind: self.bind.clone(),
             port: 0,
             host: self.host.clone(),
             host_port: self.port,

@@ -35,7 +35,8 @@ use std::time::Duration;
 pub use answer::{Answer, answer};
 pub use client::ScriptedClient;
 pub use data::{
-    extended_address, extended_port, host_port, nobody, read_to_end, reset, six_numbers, upload,
+    extended_address, extended_port, host_port, nobody, own_address, read_to_end, reset,
+    six_numbers, upload,
 };
 #[cfg(feature = "demo")]
 pub use ferry::{Ferry, Lines, Plan, write_private};

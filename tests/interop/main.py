@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 
 import faults
+import gateway
 import layouts
 import load
 import lost
@@ -67,7 +68,7 @@ def arguments():
 def every_cell(direct):
     yield from matrix.cells(direct)
     if not direct:
-        for module in (layouts, faults, ssh_ways, lost, load, recorded):
+        for module in (layouts, gateway, faults, ssh_ways, lost, load, recorded):
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 

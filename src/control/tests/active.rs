@@ -265,8 +265,8 @@ fn active_mode_to_a_third_host_by_remote_forward_is_refused_with_the_reason() {
     });
     bench.client(
         "PORT 127,0,0,1,200,13",
-        &["C< 425 ferryline: active mode by a remote forward needs the FTP server on the SSH server's host; \
-           use passive mode, or --active auto"],
+        &["C< 425 ferryline: active mode by a remote forward needs the FTP server on the SSH server's host, or \
+           --remote-bind; use passive mode, or --active auto"],
     );
 }
 
@@ -340,6 +340,24 @@ fn carried_as_passive_what_is_pipelined_waits_for_the_data_connection() {
 }
 
 #[test]
+fn carried_as_passive_errors_between_change_nothing() {
+    let mut bench = Bench::greeted(third_host());
+    carried(&mut bench, 1);
+    bench.client("REST x", &["S> REST x"]);
+    bench.server("501 what?", &["C< 501 what?"]);
+    bench.client("CWD nowhere", &["S> CWD nowhere"]);
+    bench.server("550 no", &["C< 550 no"]);
+    bench.client("REST 5", &["S> REST 5"]);
+    bench.server("350 go on", &["C< 350 go on"]);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here", &["! join 1", "C< 150 here"]);
+    bench.event(1, ForwardEvent::Claimed, &[]);
+    bench.event(1, ForwardEvent::Connected { target: 0 }, &[]);
+    bench.event(1, ForwardEvent::Drained, &[]);
+    bench.server("226 done", &["C< 226 done"]);
+}
+
+#[test]
 fn a_remote_forward_that_is_refused_is_carried_as_passive_from_then_on() {
     let mut bench = Bench::local();
     bench.client(
@@ -403,7 +421,7 @@ fn carried_as_passive_a_server_that_offers_nothing_is_no_success() {
     bench.server("502 no PASV", &["C< 502 no PASV"]);
 }
 
-fn third_host() -> Settings {
+pub(super) fn third_host() -> Settings {
     Settings {
         server_host: "ftp.example".into(),
         server_on_ssh_host: false,

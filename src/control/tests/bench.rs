@@ -23,6 +23,8 @@ pub(super) fn settings() -> Settings {
         data_host: DataHost::Control,
         active: ActiveMode::Auto,
         server_on_ssh_host: true,
+        remote_bind: None,
+        routed: None,
         limits: Limits::default(),
     }
 }

@@ -394,7 +394,7 @@ fn pasv_over_ipv6_is_pointed_to_epsv() {
     });
     bench.client(
         "PASV",
-        &["C< 425 ferryline: PASV cannot name an IPv6 address; use EPSV, or connect to 127.0.0.1"],
+        &["C< 425 ferryline: PASV cannot name an IPv6 address; use EPSV, or connect over IPv4"],
     );
     bench.client("EPSV 2", &["S> EPSV"]);
     bench.server("500 no EPSV here", &["S> PASV"]);

@@ -5,7 +5,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::world::{Kind, Stage, Tape, World};
-use crate::control::{Ending, ForwardEvent, ForwardId, tests::bench::settings};
+use crate::control::{
+    Ending, ForwardEvent, ForwardId, Settings,
+    tests::{active::third_host, bench::settings},
+};
 
 /// What goes in next.
 #[derive(Clone, Debug)]
@@ -39,6 +42,9 @@ const COMMANDS: &[&str] = &[
     "RETR f",
     "STOR f",
     "",
+    "USER me@ftp.example",
+    "USER me@other.example",
+    "PASS x",
     "USER x\rPORT 127,0,0,1,117,48",
     "\u{0}",
     "PORT 127,0,0,1,117,48,9",
@@ -153,8 +159,24 @@ fn happen(world: &mut World, which: u16, what: u8) {
     }
 }
 
-fn run(inputs: &[Input]) -> World {
-    let mut world = World::new(settings());
+/// An FTP server on the SSH host, one on a third host with remote forwards for it, or one that the
+/// client named.
+fn world(which: u8) -> World {
+    World::new(match which {
+        0 => settings(),
+        1 => Settings {
+            remote_bind: Some("198.51.100.9".parse().unwrap()),
+            ..third_host()
+        },
+        _ => Settings {
+            routed: Some("ftp.example".into()),
+            ..third_host()
+        },
+    })
+}
+
+fn run(which: u8, inputs: &[Input]) -> World {
+    let mut world = world(which);
     for input in inputs {
         apply(&mut world, input);
     }
@@ -164,8 +186,8 @@ fn run(inputs: &[Input]) -> World {
 proptest! {
     /// The world checks each step; in the end everything is closed.
     #[test]
-    fn whatever_comes_nothing_leaks_and_nothing_spins(inputs in inputs(), end in 0..4) {
-        let mut world = run(&inputs);
+    fn whatever_comes_nothing_leaks_and_nothing_spins(which in 0_u8..3, inputs in inputs(), end in 0..4) {
+        let mut world = run(which, &inputs);
         if world.ended.is_none() {
             match end {
                 0 => world.client_ends(Ending::Lost),
@@ -181,10 +203,14 @@ proptest! {
 
     /// How bytes are cut into pieces does not matter.
     #[test]
-    fn chunking_does_not_matter(inputs in inputs(), cuts in prop::collection::vec(1_u16..9, 1..40)) {
-        let whole = run(&inputs);
+    fn chunking_does_not_matter(
+        which in 0_u8..3,
+        inputs in inputs(),
+        cuts in prop::collection::vec(1_u16..9, 1..40),
+    ) {
+        let whole = run(which, &inputs);
         let mut tape = Tape::new(cuts.iter().copied().cycle().take(10_000).collect());
-        let mut world = World::new(settings());
+        let mut world = world(which);
         for input in &inputs {
             let (Input::Client(bytes) | Input::Server(bytes)) = input else {
                 apply(&mut world, input);

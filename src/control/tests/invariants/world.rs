@@ -200,7 +200,11 @@ impl World {
             Kind::Remote => REMOTE_PORTS + port,
         };
         forward.stage = Stage::Ready;
-        let address = SocketAddr::from(([127, 0, 0, 1], forward.port));
+        let ip = match (forward.kind, self.control.settings.remote_bind) {
+            (Kind::Remote, Some(bind)) => bind,
+            _ => [127, 0, 0, 1].into(),
+        };
+        let address = SocketAddr::new(ip, forward.port);
         self.event(id, ForwardEvent::Ready(address));
     }
 
@@ -301,7 +305,7 @@ impl World {
                 let [target] = targets.as_slice() else {
                     panic!("{targets:?}");
                 };
-                assert_eq!(target.host, "localhost");
+                assert_eq!(target.host, self.control.settings.server_host);
                 self.opened(id, Kind::Local, target.port);
             }
             Output::OpenJoined {
@@ -318,7 +322,10 @@ impl World {
                 bind,
                 deliver_to,
             } => {
-                assert!(bind.is_loopback(), "{bind}");
+                match self.control.settings.remote_bind {
+                    Some(address) => assert_eq!(bind, address),
+                    None => assert!(bind.is_loopback(), "{bind}"),
+                }
                 assert!(deliver_to.ip().is_loopback() && deliver_to.port() >= 1024);
                 self.opened(id, Kind::Remote, 0);
             }

@@ -1,0 +1,105 @@
+//! The options for clients on other hosts, and for FTP servers on others than the SSH server's.
+
+use std::net::{IpAddr, SocketAddr};
+
+use clap::Args;
+
+use super::Failure;
+use crate::proxy::{Cidr, DataPorts, ForwardSpec, Gateway, HostPattern, Options};
+
+/// The arguments as they are given.
+#[derive(Args, Debug)]
+pub(super) struct GatewayArguments {
+    /// Listen on all addresses where a -L has no bind address; needs --allow-from
+    #[arg(short = 'g')]
+    gateway_ports: bool,
+    /// The hosts that may use a forward beyond loopback; repeatable, or separated by commas
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    allow_from: Vec<Cidr>,
+    /// The address told to passive clients on other hosts, where this host is behind NAT for them
+    #[arg(long, value_name = "ADDRESS")]
+    advertise: Option<IpAddr>,
+    /// The ports for passive data connections of clients, as a firewall lets them through
+    #[arg(long, value_name = "LOW-HIGH")]
+    data_ports: Option<DataPorts>,
+    /// The FTP servers that clients may name with -L PORT:*:HOSTPORT: names with * and ?, addresses,
+    /// CIDR; repeatable, or separated by commas
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    allow_host: Vec<HostPattern>,
+    /// The SSH host's address for active data connections of FTP servers on other hosts (sshd:
+    /// GatewayPorts clientspecified)
+    #[arg(long, value_name = "ADDRESS")]
+    remote_bind: Option<IpAddr>,
+}
+
+impl GatewayArguments {
+    /// Puts what is asked for into the forwards and the options, or says what is missing.
+    pub(super) fn apply(
+        self,
+        specs: &mut [ForwardSpec],
+        options: &mut Options,
+    ) -> Result<(), Failure> {
+        if let Some(bad) = self.advertise.filter(|address| !is_somebodys(*address)) {
+            let text = format!("--advertise {bad}: no client could connect to that address");
+            return Err(Failure::Usage(text));
+        }
+        if let Some(bad) = self.remote_bind.filter(|address| !is_somebodys(*address)) {
+            let text = format!(
+                "--remote-bind {bad}: name one address of the SSH server's host, for the FTP server is \
+                 told to connect to it"
+            );
+            return Err(Failure::Usage(text));
+        }
+        for spec in specs {
+            if self.gateway_ports && spec.bind.is_none() {
+                spec.bind = Some("*".into());
+            }
+            if spec.is_beyond_loopback() == Some(true) && self.allow_from.is_empty() {
+                return Err(open_to_all(spec));
+            }
+            if spec.is_user_routed() && self.allow_host.is_empty() {
+                return Err(Failure::Usage(format!(
+                    "-L {}:*:{}: the client names its FTP server, and --allow-host has to say which \
+                     ones it may, such as --allow-host '*.example.com' or --allow-host 10.1.0.0/16",
+                    spec.port, spec.host_port
+                )));
+            }
+        }
+        options.remote_bind = self.remote_bind;
+        options.allow_hosts = self.allow_host;
+        options.gateway = Gateway {
+            allow_from: self.allow_from,
+            advertise: self.advertise,
+            data_ports: self.data_ports,
+        };
+        Ok(())
+    }
+}
+
+/// A bind address that is a name is one beyond loopback if what it resolves to is.
+pub(super) fn check_bound(
+    spec: &ForwardSpec,
+    addresses: &[SocketAddr],
+    options: &Options,
+) -> Result<(), Failure> {
+    let beyond = addresses.iter().any(|bound| !bound.ip().is_loopback());
+    if beyond && options.gateway.allow_from.is_empty() {
+        return Err(open_to_all(spec));
+    }
+    Ok(())
+}
+
+fn open_to_all(spec: &ForwardSpec) -> Failure {
+    Failure::Usage(format!(
+        "port {} would be open to other hosts: --allow-from has to say which ones, such as \
+         --allow-from 192.0.2.0/24 (without -g and without a bind address only this host can use it)",
+        spec.port
+    ))
+}
+
+/// Whether a host can have this address.
+fn is_somebodys(address: IpAddr) -> bool {
+    !address.is_unspecified()
+        && !address.is_multicast()
+        && address != IpAddr::from(std::net::Ipv4Addr::BROADCAST)
+}

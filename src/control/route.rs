@@ -1,0 +1,79 @@
+//! The FTP server named in the user name, `USER name@host[:port]`, as FTP proxies have long had it.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{answers::answer, machine::Control, request::Request};
+
+/// The argument of a USER that names its FTP server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserAtHost<'a> {
+    /// The user name for the FTP server. It may hold an `@` of its own.
+    pub user: &'a [u8],
+    /// What stands behind the last `@`: the FTP server, with or without a port.
+    pub host: &'a [u8],
+}
+
+impl<'a> UserAtHost<'a> {
+    /// Splits at the last `@`; `None` where there is none, or nothing on one of its sides.
+    pub fn parse(argument: &'a [u8]) -> Option<Self> {
+        let argument = argument.trim_ascii();
+        let at = argument.iter().rposition(|&byte| byte == b'@')?;
+        let (user, host) = (argument.get(..at)?, argument.get(at + 1..)?);
+        (!user.is_empty() && !host.is_empty()).then_some(Self { user, host })
+    }
+}
+
+impl Control {
+    /// A USER or PASS: what is made of it, or the refusal. The session stays with its FTP server, so a
+    /// second USER may name the same or none.
+    pub(super) fn login(&self, argument: Option<&[u8]>) -> Result<Request, Bytes> {
+        let pass = |plain| Ok(Request::Login { plain });
+        let (Some(routed), Some(argument)) = (&self.settings.routed, argument) else {
+            return pass(None);
+        };
+        match UserAtHost::parse(argument) {
+            None => pass(None),
+            Some(named) if named.host.eq_ignore_ascii_case(routed.as_bytes()) => {
+                let mut line = BytesMut::from(&b"USER "[..]);
+                line.put_slice(named.user);
+                line.put_slice(b"\r\n");
+                pass(Some(line.freeze()))
+            }
+            Some(_) => Err(answer(
+                530,
+                &format!("this connection is to {routed}; open another for another FTP server"),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_at_sign_splits() {
+        for (argument, expected) in [
+            ("me@host", Some(("me", "host"))),
+            (
+                "me@corp.example@host:2100",
+                Some(("me@corp.example", "host:2100")),
+            ),
+            (" me@[::1]:21 ", Some(("me", "[::1]:21"))),
+            ("me", None),
+            ("@host", None),
+            ("me@", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|(user, host): (&str, &str)| UserAtHost {
+                user: user.as_bytes(),
+                host: host.as_bytes(),
+            });
+            assert_eq!(
+                UserAtHost::parse(argument.as_bytes()),
+                expected,
+                "{argument}"
+            );
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! An FTP server that never answers EPSV, or a firewall before it that swallows it: after a while PASV
+//! is asked in its place. A late answer to the EPSV, should it come, is for nobody.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{
+    answers::answer,
+    machine::Control,
+    queue::{Key, Stage},
+    replies::Route,
+    request::{Passive, Request, Silence},
+};
+
+impl Control {
+    /// When the server's silence about a passive request has lasted long enough.
+    pub(super) fn silence_deadline(&self) -> Option<Duration> {
+        self.silent().map(|(_, until)| until)
+    }
+
+    /// The time is up: asks PASV; or, where that has been asked, tells the client.
+    pub(super) fn end_silence(&mut self, now: Duration) {
+        let Some((key, _)) = self.silent().filter(|(_, until)| *until <= now) else {
+            return;
+        };
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        let Request::Passive(passive) = &mut owed.request else {
+            return;
+        };
+        if passive.silence == Silence::None {
+            passive.silence = Silence::Asked;
+            passive.asked_again = true;
+            passive.asked_extended = false;
+            self.late_epsv = true;
+            // It keeps its place: what was sent behind the EPSV is answered behind its late answer.
+            self.send_to_server(Bytes::from_static(b"PASV\r\n"));
+            return;
+        }
+        // One answer came, and may have been the PASV's after all.
+        owed.stage = Stage::Answered;
+        let refusal = passive.refusal.take();
+        if refusal.is_empty() {
+            let reason = "the FTP server answers neither EPSV nor PASV";
+            owed.out.push_back(answer(425, reason));
+        } else {
+            owed.out.extend(refusal);
+        }
+        // Only now is it the turn of what was sent behind it.
+        self.queue.heard = now;
+    }
+
+    /// Whether a reply with this code, come for a passive request, is the late answer to an EPSV that
+    /// was given up.
+    pub(super) fn is_late_epsv(&self, passive: &Passive, code: u16) -> bool {
+        let by_silence = passive.silence == Silence::Asked && code >= 200 && code != 227;
+        by_silence || (self.late_epsv && !passive.asked_extended && code == 229)
+    }
+
+    /// The late answer is complete.
+    pub(super) fn late_epsv_came(&mut self, now: Duration, key: Key) {
+        self.late_epsv = false;
+        self.queue.asked_again();
+        let until = now + self.settings.limits.silent_epsv;
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        if let Request::Passive(passive) = &mut owed.request
+            && passive.silence == Silence::Asked
+        {
+            passive.silence = Silence::Broken(until);
+            // From here on what counts is the PASV, and that was sent last.
+            self.queue.sent(key);
+        }
+    }
+
+    /// The passive request that the server has nothing else to answer before, and until when it may
+    /// be silent about it.
+    fn silent(&self) -> Option<(Key, Duration)> {
+        let next = self
+            .queue
+            .iter()
+            .filter(|owed| matches!(owed.stage, Stage::Sent))
+            .min_by_key(|owed| owed.order)?;
+        let Request::Passive(passive) = &next.request else {
+            return None;
+        };
+        if matches!(&self.route, Route::To { key, .. } if *key == next.key) {
+            return None;
+        }
+        match passive.silence {
+            // After EPSV ALL the server must be sent no PASV (RFC 2428 §4).
+            Silence::None if passive.asked_extended && !passive.asked_again && !self.epsv_all => {
+                let since = passive.since.max(self.queue.heard);
+                Some((next.key, since + self.settings.limits.silent_epsv))
+            }
+            Silence::Broken(until) => Some((next.key, until)),
+            Silence::None | Silence::Asked => None,
+        }
+    }
+}

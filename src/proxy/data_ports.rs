@@ -1,0 +1,194 @@
+//! `--data-ports LOW-HIGH`: the ports that passive data connections of clients come to, where a firewall
+//! lets a range through and no more.
+
+use std::{
+    collections::HashSet,
+    fmt,
+    hash::{BuildHasher, RandomState},
+    io,
+    net::SocketAddr,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::net::TcpListener;
+
+use super::socket;
+
+/// A range of ports, shared by all forwards of a proxy: a port is one listener's at a time.
+#[derive(Clone, Debug)]
+pub struct DataPorts {
+    low: u16,
+    high: u16,
+    taken: Arc<Mutex<HashSet<u16>>>,
+}
+
+/// A text that is no range of data ports.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}': expected LOW-HIGH, two ports from 1024 to 65535")]
+pub struct DataPortsError(String);
+
+impl DataPorts {
+    /// A listener on the address with a port of the range, and the lease of that port.
+    ///
+    /// # Errors
+    ///
+    /// The reason, for the client's 425.
+    pub(super) fn listen(&self, mut address: SocketAddr) -> Result<(TcpListener, Lease), String> {
+        let span = u32::from(self.high - self.low) + 1;
+        // The first one is not to be guessed (Q83), and a port just used is not used again at once.
+        let start = u32::try_from(RandomState::new().hash_one(0) % u64::from(span)).unwrap_or(0);
+        for step in 0..span {
+            let offset = u16::try_from((start + step) % span).unwrap_or(0);
+            let Some(lease) = self.lease(self.low + offset) else {
+                continue;
+            };
+            address.set_port(lease.port);
+            match socket::listen(address) {
+                Ok(listener) => return Ok((listener, lease)),
+                // Another program's.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => {
+                    return Err(format!("no data port on {}: {error}", address.ip()));
+                }
+            }
+        }
+        Err(format!(
+            "all data ports from {} to {} are in use (--data-ports)",
+            self.low, self.high
+        ))
+    }
+
+    fn lease(&self, port: u16) -> Option<Lease> {
+        let taken = &self.taken;
+        let free = taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(port);
+        free.then(|| Lease {
+            port,
+            taken: Arc::clone(taken),
+        })
+    }
+}
+
+impl FromStr for DataPorts {
+    type Err = DataPortsError;
+
+    fn from_str(text: &str) -> Result<Self, DataPortsError> {
+        let error = || DataPortsError(text.to_owned());
+        let (low, high) = text.split_once('-').ok_or_else(error)?;
+        let port = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let port = text.parse().ok().filter(|port| digits && *port >= LOWEST);
+            port.ok_or_else(error)
+        };
+        let (low, high): (u16, u16) = (port(low)?, port(high)?);
+        if low > high {
+            return Err(error());
+        }
+        Ok(Self {
+            low,
+            high,
+            taken: Arc::default(),
+        })
+    }
+}
+
+impl fmt::Display for DataPorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.low, self.high)
+    }
+}
+
+/// A port in use; dropping it gives the port back.
+#[derive(Debug)]
+pub(super) struct Lease {
+    port: u16,
+    taken: Arc<Mutex<HashSet<u16>>>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.port);
+    }
+}
+
+/// Clients that guard against bounces take no data port below.
+const LOWEST: u16 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_and_others_refused() {
+        let ports: DataPorts = "50000-50009".parse().unwrap();
+        assert_eq!((ports.low, ports.high), (50000, 50009));
+        assert_eq!(
+            "1024-1024".parse::<DataPorts>().unwrap().to_string(),
+            "1024-1024"
+        );
+        for text in [
+            "",
+            "-",
+            "50000",
+            "50009-50000",
+            "80-90",
+            "50000-70000",
+            "+50000-50001",
+            "a-b",
+            "1024-",
+        ] {
+            assert!(text.parse::<DataPorts>().is_err(), "{text}");
+        }
+    }
+
+    /// Ports that were free a moment ago.
+    fn free_range() -> (u16, u16) {
+        loop {
+            let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let low = probe.local_addr().unwrap().port();
+            if low < 65533
+                && (1..3).all(|step| std::net::TcpListener::bind(("127.0.0.1", low + step)).is_ok())
+            {
+                return (low, low + 2);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn each_port_is_given_once_until_it_is_given_back() {
+        let (low, high) = free_range();
+        let ports: DataPorts = format!("{low}-{high}").parse().unwrap();
+        let local = "127.0.0.1:0".parse().unwrap();
+        let mut given: Vec<_> = (0..3).map(|_| ports.listen(local).unwrap()).collect();
+        let mut numbers: Vec<u16> = given
+            .iter()
+            .map(|(listener, _)| listener.local_addr().unwrap().port())
+            .collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [low, low + 1, high]);
+        let reason = ports.clone().listen(local).unwrap_err();
+        assert!(reason.starts_with("all data ports from "), "{reason}");
+        let back = given.pop().unwrap();
+        let number = back.0.local_addr().unwrap().port();
+        drop(back);
+        let again = ports.listen(local).unwrap();
+        assert_eq!(again.0.local_addr().unwrap().port(), number);
+    }
+
+    #[tokio::test]
+    async fn a_port_of_another_program_is_passed_over() {
+        let (low, _) = free_range();
+        let _other = std::net::TcpListener::bind(("127.0.0.1", low)).unwrap();
+        let ports: DataPorts = format!("{low}-{}", low + 1).parse().unwrap();
+        for _ in 0..4 {
+            let (listener, _lease) = ports.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+            assert_eq!(listener.local_addr().unwrap().port(), low + 1);
+        }
+    }
+}

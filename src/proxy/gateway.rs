@@ -1,0 +1,209 @@
+//! Clients on other hosts: who may come, where their data connections come to, and what they are told.
+
+use std::net::{IpAddr, SocketAddr};
+
+use tokio::net::TcpListener;
+
+use super::{
+    allow::Cidr,
+    data_ports::{DataPorts, Lease},
+    session, socket,
+    spec::{ForwardKind, ForwardSpec},
+};
+
+/// What applies to the clients' side of all forwards.
+#[derive(Clone, Debug, Default)]
+pub struct Gateway {
+    /// The hosts that may use a forward beyond this host's loopback; all others are turned away.
+    pub allow_from: Vec<Cidr>,
+    /// The address told in 227 to clients on other hosts in place of the one they reached: this host
+    /// is behind NAT for them.
+    pub advertise: Option<IpAddr>,
+    /// The ports for passive data connections; any free one where there is no range.
+    pub data_ports: Option<DataPorts>,
+}
+
+impl Gateway {
+    /// Whether a client may come: from this host, or from one that is allowed.
+    pub(super) fn admits(&self, local: SocketAddr, peer: SocketAddr) -> bool {
+        is_loopback(local)
+            || is_loopback(peer)
+            || self
+                .allow_from
+                .iter()
+                .any(|range| range.contains(peer.ip()))
+    }
+
+    /// A listener for one data connection, at the address that the client reached.
+    ///
+    /// # Errors
+    ///
+    /// The reason, for the client's 425.
+    pub(super) fn listen(&self, local: SocketAddr) -> Result<DataListener, String> {
+        let mut address = local;
+        address.set_port(0);
+        match &self.data_ports {
+            Some(ports) => {
+                let (listener, lease) = ports.listen(address)?;
+                Ok(DataListener {
+                    listener,
+                    _lease: Some(lease),
+                })
+            }
+            None => match socket::listen(address) {
+                Ok(listener) => Ok(DataListener {
+                    listener,
+                    _lease: None,
+                }),
+                Err(error) => Err(format!(
+                    "no port for the data connection on {}: {error}",
+                    address.ip()
+                )),
+            },
+        }
+    }
+
+    /// The address by which this client reaches a listener of ours.
+    pub(super) fn told(&self, peer: SocketAddr, bound: SocketAddr) -> SocketAddr {
+        match self.advertise {
+            Some(address)
+                if !is_loopback(peer)
+                    && address.is_ipv4() == bound.ip().to_canonical().is_ipv4() =>
+            {
+                SocketAddr::new(address, bound.port())
+            }
+            _ => bound,
+        }
+    }
+
+    /// Says once, and loudly, what a forward beyond loopback means.
+    pub(super) fn warn(&self, spec: &ForwardSpec, addresses: &[SocketAddr]) {
+        let ranges: Vec<String> = self.allow_from.iter().map(ToString::to_string).collect();
+        for address in addresses.iter().filter(|address| !is_loopback(**address)) {
+            let what = match spec.kind {
+                ForwardKind::Ftp => "names, passwords and files",
+                ForwardKind::Tcp => "what passes",
+            };
+            tracing::warn!(
+                "{}://{address} is open to other hosts (--allow-from {}). Between them and this host \
+                 NOTHING IS ENCRYPTED: {what} can be read and changed on that way",
+                spec.kind,
+                ranges.join(",")
+            );
+        }
+    }
+}
+
+/// Says what remote forwards beyond the SSH server's loopback mean where the FTP server is known by a
+/// name only: whoever comes first is taken for it.
+pub(super) fn warn_remote_bind(spec: &ForwardSpec, bind: IpAddr) {
+    let named = spec.kind == ForwardKind::Ftp
+        && !session::is_loopback(&spec.host)
+        && spec.host.parse::<IpAddr>().is_err();
+    if named && !bind.is_loopback() {
+        tracing::warn!(
+            "--remote-bind {bind}: the address of {} is the SSH server's to find out, so active data \
+             connections are taken from whoever connects to {bind} first; with the address in place of \
+             the name only that host is",
+            spec.destination()
+        );
+    }
+}
+
+/// A listener for one data connection, and its port's lease.
+#[derive(Debug)]
+pub(super) struct DataListener {
+    // In this order: the port is given back when the listener is gone.
+    pub(super) listener: TcpListener,
+    _lease: Option<Lease>,
+}
+
+impl ForwardSpec {
+    /// Whether it listens where other hosts can reach it; `None` for a name, which the resolver has to
+    /// say.
+    pub fn is_beyond_loopback(&self) -> Option<bool> {
+        match self.bind.as_deref() {
+            None | Some("localhost") => Some(false),
+            Some("" | "*") => Some(true),
+            Some(name) => {
+                let address: IpAddr = name.parse().ok()?;
+                Some(!address.to_canonical().is_loopback())
+            }
+        }
+    }
+}
+
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn beyond_loopback_only_who_is_allowed_comes_in() {
+        let gateway = Gateway {
+            allow_from: vec!["10.1.0.0/16".parse().unwrap()],
+            ..Gateway::default()
+        };
+        let reached = at("10.0.0.1:2121");
+        for peer in [
+            "10.1.2.3:5",
+            "[::ffff:10.1.2.3]:5",
+            "127.0.0.1:5",
+            "[::1]:5",
+        ] {
+            assert!(gateway.admits(reached, at(peer)), "{peer}");
+        }
+        for peer in ["10.2.0.1:5", "[2001:db8::1]:5", "[::ffff:10.2.0.1]:5"] {
+            assert!(!gateway.admits(reached, at(peer)), "{peer}");
+        }
+        let closed = Gateway::default();
+        assert!(!closed.admits(reached, at("10.0.0.1:5")));
+        assert!(closed.admits(at("127.0.0.1:2121"), at("10.0.0.1:5")));
+    }
+
+    #[test]
+    fn the_address_behind_nat_is_for_other_hosts_of_its_family() {
+        let gateway = Gateway {
+            advertise: Some("203.0.113.5".parse().unwrap()),
+            ..Gateway::default()
+        };
+        let bound = at("10.0.0.1:50000");
+        assert_eq!(
+            gateway.told(at("10.0.0.9:5"), bound),
+            at("203.0.113.5:50000")
+        );
+        assert_eq!(gateway.told(at("127.0.0.1:5"), bound), bound);
+        let six = at("[2001:db8::1]:50000");
+        assert_eq!(gateway.told(at("[2001:db8::9]:5"), six), six);
+    }
+
+    #[test]
+    fn bind_addresses_are_told_apart() {
+        let beyond = |bind: Option<&str>| {
+            let mut spec: ForwardSpec = "2121:localhost:21".parse().unwrap();
+            spec.bind = bind.map(str::to_owned);
+            spec.is_beyond_loopback()
+        };
+        for bind in ["", "*", "0.0.0.0", "::", "192.0.2.1", "::ffff:192.0.2.1"] {
+            assert_eq!(beyond(Some(bind)), Some(true), "{bind}");
+        }
+        for bind in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "localhost",
+            "::ffff:127.0.0.1",
+        ] {
+            assert_eq!(beyond(Some(bind)), Some(false), "{bind}");
+        }
+        assert_eq!(beyond(None), Some(false));
+        assert_eq!(beyond(Some("this.host.example")), None);
+    }
+}

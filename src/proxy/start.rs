@@ -1,0 +1,90 @@
+//! From a client's connection to a control connection with its FTP server; or to a word why not.
+
+use std::{net::SocketAddr, time::Duration};
+
+use ferryline_grammar::LineCodec;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+
+use super::{Context, lines::Lines, route};
+use crate::{control::Target, ssh::Channel};
+
+/// How long the last words to a client may take.
+pub(super) const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Both control connections stand.
+pub(super) struct Start {
+    pub(super) client: Lines<OwnedReadHalf>,
+    pub(super) to_client: OwnedWriteHalf,
+    pub(super) channel: Channel,
+    pub(super) server: Target,
+    /// What the client named the server by, where it did.
+    pub(super) routed: Option<String>,
+}
+
+/// Connects the client with the forward's FTP server, or with the one that it asks for. `None`: it has
+/// been turned away, or has gone.
+pub(super) async fn start(
+    stream: TcpStream,
+    peer: SocketAddr,
+    number: u64,
+    context: &Context,
+) -> Option<Start> {
+    if context.spec.is_user_routed() {
+        return route::start(stream, peer, number, context).await;
+    }
+    let server = Target {
+        host: context.spec.host.clone(),
+        port: context.spec.host_port,
+    };
+    let opened = tokio::select! {
+        opened = context.ssh.open_control(&server.host, server.port, peer) => {
+            opened.map_err(|error| error.to_string())
+        }
+        () = context.stop.cancelled() => Err(SHUTTING_DOWN.into()),
+    };
+    match opened {
+        Ok(channel) => {
+            let (read, to_client) = stream.into_split();
+            Some(Start {
+                client: Lines::new(read, LineCodec::commands()),
+                to_client,
+                channel,
+                server,
+                routed: None,
+            })
+        }
+        Err(reason) => {
+            tracing::warn!("#{number} no control connection to the FTP server: {reason}");
+            let (mut read, mut write) = stream.into_split();
+            say_last(&mut read, &mut write, &crate::control::refusal(&reason)).await;
+            None
+        }
+    }
+}
+
+/// The last word to a client that is not served.
+pub(super) async fn say_last(read: &mut OwnedReadHalf, write: &mut OwnedWriteHalf, word: &[u8]) {
+    let said = async {
+        write.write_all(word).await?;
+        write.shutdown().await
+    };
+    if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, said).await {
+        linger(read).await;
+    }
+}
+
+/// Reads what a client still sends, for a while: closing a socket with unread data resets it, and
+/// the client might never see our last words.
+pub(super) async fn linger(read: &mut OwnedReadHalf) {
+    let mut sink = [0; 1024];
+    let rest = async { while !matches!(read.read(&mut sink).await, Ok(0) | Err(_)) {} };
+    let _ = tokio::time::timeout(FAREWELL, rest).await;
+}
+
+pub(super) const SHUTTING_DOWN: &str = "the tunnel is being shut down";
