@@ -309,9 +309,6 @@ async fn time_limits_leave_a_person_time_to_answer() {
             std::thread::sleep(Duration::from_millis(2500));
             Some(ferryline::ssh::Secret::new("sesame"))
         }
-        fn confirm(&self, _: &str) -> bool {
-            false
-        }
     }
     let mut world = World::with(|o| {
         o.password = Some("sesame".into());

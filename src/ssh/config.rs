@@ -13,10 +13,13 @@ use super::settings::Settings;
 /// How russh is to run a connection.
 pub(super) async fn config(settings: &Settings, role: Role, judge: &Arc<Judge>) -> Config {
     let judge = Arc::clone(judge);
-    let preferred = tokio::task::spawn_blocking(move || judge.preferred(&Preferred::DEFAULT.key));
-    let key = match preferred.await {
-        Ok(preferred) => Cow::Owned(preferred),
-        Err(_) => Preferred::DEFAULT.key,
+    let preferred = tokio::task::spawn_blocking(move || {
+        let all = &Preferred::DEFAULT.key;
+        (judge.preferred(all), judge.certificates(all))
+    });
+    let (key, certificates) = match preferred.await {
+        Ok((keys, certificates)) => (Cow::Owned(keys), certificates),
+        Err(_) => (Preferred::DEFAULT.key, Vec::new()),
     };
     Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!(
@@ -25,6 +28,7 @@ pub(super) async fn config(settings: &Settings, role: Role, judge: &Arc<Judge>) 
         ))),
         preferred: Preferred {
             key,
+            host_key_certificates: Cow::Owned(certificates),
             cipher: Cow::Borrowed(ciphers()),
             compression: Cow::Borrowed(&[compression::NONE]),
             ..Preferred::DEFAULT

@@ -35,6 +35,24 @@ pub enum Error {
         /// What went wrong.
         reason: String,
     },
+    /// The certificate that the server shows is from a known authority, and not valid.
+    #[error(
+        "the host certificate of {name} is not valid: {reason} (the SSH server's authority is known from \
+         {file}:{line}); {remedy}",
+        file = file.display()
+    )]
+    HostCertificate {
+        /// Name under which the authority was looked up.
+        name: String,
+        /// What is wrong with the certificate.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+        /// File with the `@cert-authority` entry.
+        file: PathBuf,
+        /// Line of that entry, from 1.
+        line: usize,
+    },
     /// The known key of this host is another one.
     #[error(
         "the host key of {name} CHANGED: the server shows the {kind} key {fingerprint}, but {file}:{line} has \
@@ -157,6 +175,7 @@ impl Error {
             | Self::Resolve { .. }
             | Self::Timeout { .. } => true,
             Self::Closed { .. }
+            | Self::HostCertificate { .. }
             | Self::HostKeyChanged { .. }
             | Self::HostKeyDiffers { .. }
             | Self::HostKeyRevoked { .. }

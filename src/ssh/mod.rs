@@ -27,6 +27,7 @@
 //! | `channel`, `forward` | what data flows through: channels, remote forwards |
 
 mod agent;
+mod askpass;
 mod attempt;
 mod auth;
 mod backoff;
@@ -38,6 +39,7 @@ mod establish;
 mod events;
 mod forward;
 mod greeting;
+mod host_certs;
 mod host_keys;
 mod keys;
 mod known_hosts;
