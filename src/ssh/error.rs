@@ -112,7 +112,7 @@ pub enum Error {
         searched: String,
     },
     /// The server took none of the credentials.
-    #[error("{destination}: log-in refused: tried {tried}; the server accepts {accepts}{hint}")]
+    #[error("{destination}: log-in refused: tried {tried}; the SSH server accepts {accepts}{hint}")]
     LoginRefused {
         /// Whom it was with.
         destination: String,
@@ -120,7 +120,7 @@ pub enum Error {
         tried: String,
         /// The methods that the server would go on with.
         accepts: String,
-        /// What could be done, or nothing.
+        /// What could be done, with the mark that parts it from the rest, or nothing.
         hint: String,
     },
     /// The connection was lost, and did not come back in time.
@@ -276,7 +276,7 @@ mod tests {
         };
         assert_eq!(
             refused.to_string(),
-            "a@b: log-in refused: tried no key; the server accepts publickey"
+            "a@b: log-in refused: tried no key; the SSH server accepts publickey"
         );
         let changed = Error::HostKeyChanged {
             name: "h".into(),

@@ -84,7 +84,9 @@ impl Dialer {
                     None => self.handshake_error(&error.0),
                 })?;
             let passwords = trust.get() == Some(&Trust::Full);
-            let login = self.log_in(&mut handle, &patience, passwords).await?;
+            let login = self
+                .log_in(&mut handle, &patience, passwords, &shared)
+                .await?;
             Ok((handle, login))
         };
         let (handle, login) = match patience.bound(opening).await {
@@ -111,15 +113,19 @@ impl Dialer {
         handle: &mut Handle<Events>,
         patience: &Patience,
         passwords: bool,
+        shared: &Shared,
     ) -> Result<Option<Login>, Error> {
         match self.known.get() {
             Some(known) => {
                 auth::again(handle, &self.settings, &known.login).await?;
                 Ok(None)
             }
-            None => auth::first(handle, &self.settings, &self.prompt, patience, passwords)
-                .await
-                .map(Some),
+            None => {
+                let settings = &self.settings;
+                auth::first(handle, settings, &self.prompt, patience, passwords, shared)
+                    .await
+                    .map(Some)
+            }
         }
     }
 

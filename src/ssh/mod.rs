@@ -20,8 +20,10 @@
 //! | `lanes` | the pool of data lanes |
 //! | `establish`, `config` | making one SSH connection: TCP, key exchange, host key, log-in |
 //! | `connection`, `events` | one SSH connection: opening channels, what the server sends |
-//! | `attempt`, `auth`, `agent`, `keys`, `prompt` | logging in: agent, key files, passwords |
-//! | `host_keys`, `known_hosts` | host key policy, and the files behind it |
+//! | `attempt`, `auth` | logging in: the first time, and again for further connections |
+//! | `candidates`, `credential`, `agent`, `keys` | keys and certificates: which, and how they sign |
+//! | `interactive`, `prompt`, `askpass` | what a person is asked, and how |
+//! | `host_keys`, `host_certs`, `known_hosts` | host key policy, certificates, and the files behind it |
 //! | `greeting` | telling other protocols from SSH |
 //! | `transport` | the TCP socket under an SSH connection |
 //! | `channel`, `forward` | what data flows through: channels, remote forwards |
@@ -31,9 +33,11 @@ mod askpass;
 mod attempt;
 mod auth;
 mod backoff;
+mod candidates;
 mod channel;
 mod config;
 mod connection;
+mod credential;
 mod error;
 mod establish;
 mod events;
@@ -41,6 +45,7 @@ mod forward;
 mod greeting;
 mod host_certs;
 mod host_keys;
+mod interactive;
 mod keys;
 mod known_hosts;
 mod lanes;

@@ -15,6 +15,9 @@ pub struct Settings {
     pub user: String,
     /// Key files in the order they are tried (`IdentityFile`).
     pub identities: Vec<Identity>,
+    /// Certificates for keys that the agent or `identities` hold (`CertificateFile`), offered before
+    /// all keys. A `KEY-cert.pub` beside a key file need not be named.
+    pub certificates: Vec<PathBuf>,
     /// The agent offers only the keys of `identities` (`IdentitiesOnly`).
     pub identities_only: bool,
     /// Socket of the authentication agent (`IdentityAgent`, `SSH_AUTH_SOCK`).
@@ -52,6 +55,7 @@ impl Settings {
             port,
             user: user.into(),
             identities: Vec::new(),
+            certificates: Vec::new(),
             identities_only: false,
             agent: None,
             known_hosts: Vec::new(),
