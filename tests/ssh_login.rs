@@ -243,6 +243,7 @@ async fn passwords() {
         assert!(!error.to_string().contains("sesame"));
 
         world.settings.password_authentication = false;
+        world.settings.kbd_interactive_authentication = false;
         let script = Script::new(["sesame"]);
         world.try_connect(script.clone()).await.unwrap_err();
         assert!(script.asked().is_empty());

@@ -178,6 +178,7 @@ impl Options {
             "identityfile" => self.identities.push(expand(value)),
             "passwordauthentication" => {
                 settings.password_authentication = yes_no(value).ok_or_else(|| bad("yes|no"))?;
+                settings.kbd_interactive_authentication = settings.password_authentication;
             }
             "port" => self.port = Some(value.parse().map_err(|_| bad("PORT"))?),
             "serveralivecountmax" => {

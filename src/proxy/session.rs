@@ -53,7 +53,7 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, context: Arc<Contex
     };
     let opened = tokio::select! {
         opened = context.ssh.open_control(&spec.host, spec.host_port, peer) => {
-            opened.map_err(|error| error.to_string())
+            opened.map_err(|error| format!("FTP server {}:{}: {error}", spec.host, spec.host_port))
         }
         () = context.stop.cancelled() => Err("the tunnel is being shut down".into()),
     };

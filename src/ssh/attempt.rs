@@ -81,7 +81,7 @@ impl<'a> Attempt<'a> {
             prompt,
             patience,
             shared,
-            passwords: passwords && settings.password_authentication,
+            passwords,
             methods: MethodSet::empty(),
             steps: Vec::new(),
             tried: Vec::new(),
@@ -115,7 +115,7 @@ impl<'a> Attempt<'a> {
 
     /// Goes through the methods until one of them brings us further.
     async fn next_step(&mut self) -> Result<Progress, Error> {
-        for method in ORDER {
+        for method in self.order() {
             if !self.methods.contains(&method) {
                 continue;
             }
@@ -123,13 +123,33 @@ impl<'a> Attempt<'a> {
                 MethodKind::PublicKey => self.keys().await?,
                 _ if !self.passwords || self.settings.batch_mode => Progress::Refused,
                 MethodKind::KeyboardInteractive => self.interactive().await?,
-                _ => self.password().await?,
+                MethodKind::Password => self.password().await?,
+                _ => Progress::Refused,
             };
             if progress != Progress::Refused {
                 return Ok(progress);
             }
         }
         Ok(Progress::Refused)
+    }
+
+    /// The methods that may be used.
+    fn order(&self) -> Vec<MethodKind> {
+        let settings = self.settings;
+        let preferred = settings.preferred_authentications.as_deref();
+        let order: Vec<_> = match preferred {
+            None => ORDER.to_vec(),
+            Some(names) => {
+                let known = |name: &String| ORDER.into_iter().find(|m| <&str>::from(m) == name);
+                names.iter().filter_map(known).collect()
+            }
+        };
+        let is_allowed = |method: &MethodKind| match method {
+            MethodKind::PublicKey => settings.pubkey_authentication,
+            MethodKind::KeyboardInteractive => settings.kbd_interactive_authentication,
+            _ => settings.password_authentication,
+        };
+        order.into_iter().filter(is_allowed).collect()
     }
 
     async fn keys(&mut self) -> Result<Progress, Error> {
@@ -290,13 +310,14 @@ impl<'a> Attempt<'a> {
     }
 
     async fn password(&mut self) -> Result<Progress, Error> {
-        for _ in 0..MAX_PROMPTS {
+        for _ in 0..self.settings.password_prompts {
             let text = format!("{}'s password: ", self.settings.destination());
             let Some(password) = self.ask(text).await else {
                 self.tried.push("password (none given)".to_owned());
                 return Ok(Progress::Refused);
             };
             self.tried.push("password".to_owned());
+            self.hints.wrong_password = true;
             let user = self.settings.user.as_str();
             let result = self
                 .handle
@@ -305,15 +326,15 @@ impl<'a> Attempt<'a> {
             let result = result.map_err(|_| ());
             let progress = self.judge(result, || Step::Password(password)).await?;
             if progress != Progress::Refused {
+                self.hints.wrong_password = false;
                 return Ok(progress);
             }
-            self.hints.wrong_password = true;
         }
         Ok(Progress::Refused)
     }
 
     async fn interactive(&mut self) -> Result<Progress, Error> {
-        for _ in 0..MAX_PROMPTS {
+        for _ in 0..self.settings.password_prompts {
             let destination = self.settings.destination();
             let user = self.settings.user.as_str();
             let (prompt, patience) = (self.prompt, self.patience);
@@ -328,19 +349,20 @@ impl<'a> Attempt<'a> {
             };
             self.tried.push("keyboard-interactive".to_owned());
             let asked = !answers.is_empty();
+            self.hints.wrong_password = asked;
             let step = || match answers.as_slice() {
                 [answer] if !answer.shown => Step::Interactive(answer.text.clone()),
                 _ => Step::Unrepeatable,
             };
             let progress = self.judge(result, step).await?;
             if progress != Progress::Refused {
+                self.hints.wrong_password = false;
                 return Ok(progress);
             }
             // Refused without a question: so it will be the next time.
             if !asked {
                 break;
             }
-            self.hints.wrong_password = true;
         }
         Ok(Progress::Refused)
     }
@@ -405,16 +427,21 @@ impl<'a> Attempt<'a> {
     /// What to do about a refusal.
     fn advice(&self) -> String {
         let settings = self.settings;
-        let asks = self.methods.contains(&MethodKind::Password)
-            || self.methods.contains(&MethodKind::KeyboardInteractive);
-        if let Some(said) = &self.hints.hung_up {
+        let is_password =
+            |m: &MethodKind| matches!(m, MethodKind::Password | MethodKind::KeyboardInteractive);
+        let asks = self.methods.iter().any(is_password);
+        let may_ask = self.order().iter().any(is_password);
+        if self.hints.hung_up.is_some() {
             let keys = self.hints.agent_keys;
             return match keys {
                 2.. => format!(
                     "the agent offered {keys} keys, more than the SSH server allows tries: name the right \
                      one with -i, and add -o IdentitiesOnly=yes"
                 ),
-                _ if said.contains("Too many") => "it allows no more tries".to_owned(),
+                _ if self.hints.wrong_password => "check the user name and the password".to_owned(),
+                _ if self.offered.len() > 1 => {
+                    "name only the right key with -i, and add -o IdentitiesOnly=yes".to_owned()
+                }
                 _ => "its log says why".to_owned(),
             };
         }
@@ -422,10 +449,11 @@ impl<'a> Attempt<'a> {
             "check the user name and the password"
         } else if asks && settings.batch_mode {
             "name a key it knows with -i; batch mode asks for no password"
-        } else if asks && !self.passwords && settings.password_authentication {
-            "its host key is not the known one, so it is given no password"
+        } else if asks && !may_ask {
+            "name a key it knows with -i; the options forbid passwords (PasswordAuthentication, \
+             KbdInteractiveAuthentication, PreferredAuthentications)"
         } else if asks && !self.passwords {
-            "name a key it knows with -i; PasswordAuthentication=no forbids passwords"
+            "its host key is not the known one, so it is given no password: mend known_hosts"
         } else if self.hints.unanswered {
             "there is no terminal to ask on: name a key it knows with -i, or set SSH_ASKPASS and \
              SSH_ASKPASS_REQUIRE=force"
@@ -478,7 +506,7 @@ const ORDER: [MethodKind; 3] = [
     MethodKind::KeyboardInteractive,
     MethodKind::Password,
 ];
-/// A passphrase or password may be mistyped twice.
+/// A passphrase may be mistyped twice.
 const MAX_PROMPTS: usize = 3;
 /// How long the reason for a hang-up may take behind the hang-up.
 const HANG_UP: Duration = Duration::from_secs(1);

@@ -16,7 +16,9 @@ pub enum Error {
         destination: String,
     },
     /// No TCP connection to any address of the host.
-    #[error("cannot connect to the SSH server {host} port {port}: {reason}")]
+    #[error(
+        "cannot connect to the SSH server {host} port {port}: {reason}; check host, port (-p) and firewalls"
+    )]
     Connect {
         /// Host as named in the settings.
         host: String,
@@ -26,7 +28,9 @@ pub enum Error {
         reason: String,
     },
     /// The key exchange failed.
-    #[error("the SSH server {host} port {port} ended the handshake: {reason}")]
+    #[error(
+        "the SSH server {host} port {port} ended the handshake: {reason}; its log says why, and 'ssh -v' may"
+    )]
     Handshake {
         /// Host as named in the settings.
         host: String,
@@ -55,7 +59,7 @@ pub enum Error {
     },
     /// The known key of this host is another one.
     #[error(
-        "the host key of {name} CHANGED: the server shows the {kind} key {fingerprint}, but {file}:{line} has \
+        "the host key of {name} CHANGED: the SSH server shows the {kind} key {fingerprint}, but {file}:{line} has \
          another one; somebody may be in between. If the change is genuine, remove that line and connect again",
         file = file.display()
     )]
@@ -73,7 +77,8 @@ pub enum Error {
     },
     /// A further connection was shown another host key than the first one.
     #[error(
-        "a further connection to {name} was shown another host key ({fingerprint}) than the first one: refused"
+        "a further connection to the SSH server {name} was shown another host key ({fingerprint}) than the first \
+         one: refused; if there are several servers behind the name, connect to one of them"
     )]
     HostKeyDiffers {
         /// Name under which the key is looked up.
@@ -83,7 +88,8 @@ pub enum Error {
     },
     /// The key of this host is marked `@revoked`.
     #[error(
-        "the host key of {name} ({fingerprint}) is revoked by {file}:{line}: refused",
+        "the host key of {name} ({fingerprint}) is revoked by {file}:{line}: refused; the SSH server needs \
+         another key, ask its administrator",
         file = file.display()
     )]
     HostKeyRevoked {
@@ -98,7 +104,7 @@ pub enum Error {
     },
     /// No key of this host is known, and the policy does not allow to accept it.
     #[error(
-        "the host key of {name} is not known: {kind} {fingerprint} is not in {searched}; check the fingerprint \
+        "the host key of {name} is not known: the SSH server's {kind} {fingerprint} is not in {searched}; check the fingerprint \
          with the server's administrator, then connect once with -o StrictHostKeyChecking=accept-new"
     )]
     HostKeyUnknown {
@@ -132,7 +138,9 @@ pub enum Error {
         reason: String,
     },
     /// What answers there does not speak SSH.
-    #[error("{host} port {port} does not answer like an SSH server ({reason}): wrong port?")]
+    #[error(
+        "{host} port {port} does not answer like an SSH server ({reason}): wrong port? -p is the SSH server's"
+    )]
     NotSsh {
         /// Host as named in the settings.
         host: String,
@@ -142,7 +150,7 @@ pub enum Error {
         reason: String,
     },
     /// The host name has no address.
-    #[error("cannot find the address of the SSH server {host}: {reason}")]
+    #[error("cannot find the address of the SSH server {host}: {reason}; check the name")]
     Resolve {
         /// Host as named in the settings.
         host: String,
@@ -150,7 +158,10 @@ pub enum Error {
         reason: String,
     },
     /// Nothing came in time.
-    #[error("the SSH server {host} port {port} did not {what} within {seconds} s")]
+    #[error(
+        "the SSH server {host} port {port} did not {what} within {seconds} s; check host, port (-p) and \
+         firewalls, or allow more with -o ConnectTimeout"
+    )]
     Timeout {
         /// Host as named in the settings.
         host: String,
@@ -192,7 +203,10 @@ pub enum ForwardError {
     #[error("the connection to the SSH server is lost")]
     Lost,
     /// It said no: `AllowTcpForwarding`, `PermitListen`, or no free port.
-    #[error("the SSH server refused the remote forward (AllowTcpForwarding, PermitListen)")]
+    #[error(
+        "the SSH server refused the remote forward: AllowTcpForwarding has to be 'yes' there, and \
+         PermitListen (permitlisten= of the key) allow localhost:*"
+    )]
     Refused,
     /// It did not answer.
     #[error("the SSH server did not answer the request for a remote forward")]
@@ -217,7 +231,7 @@ pub enum LostReason {
 #[derive(Clone, Debug, Eq, PartialEq, ThisError)]
 pub enum OpenError {
     /// The SSH server could not reach the target.
-    #[error("the SSH server could not connect ({0})")]
+    #[error("the SSH server could not connect ({0}): check host and port, as seen from there")]
     ConnectFailed(String),
     /// The connection to the SSH server is lost.
     #[error("the connection to the SSH server is lost")]
@@ -226,11 +240,28 @@ pub enum OpenError {
     #[error("the SSH server did not open the channel ({0})")]
     Other(String),
     /// The SSH server's policy forbids it.
-    #[error("the SSH server refused the forward (administratively prohibited: {0})")]
+    #[error(
+        "the SSH server forbids it (administratively prohibited: {0}): check AllowTcpForwarding, \
+         DisableForwarding, PermitOpen there, and restrict, permitopen= of the key"
+    )]
     Prohibited(String),
     /// The SSH server did not answer.
     #[error("the SSH server did not answer the request for a channel")]
     Timeout,
+}
+
+impl OpenError {
+    /// The same for a data connection to `host`. The control connection has been forwarded already,
+    /// so where the server forbids this one it is the port that it objects to.
+    pub fn of_data_connection(&self, host: &str) -> String {
+        match self {
+            Self::Prohibited(said) => format!(
+                "the SSH server forbids this port (administratively prohibited: {said}): its PermitOpen, or \
+                 permitopen= of the key, has to allow {host}:*"
+            ),
+            error => error.to_string(),
+        }
+    }
 }
 
 /// What another party said, made safe to print in one line: printable ASCII stays, the rest is

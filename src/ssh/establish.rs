@@ -1,5 +1,6 @@
 //! Making one SSH connection: TCP, key exchange, host key, log-in.
 
+use std::io;
 use std::sync::{Arc, OnceLock};
 
 use russh::client::{self, Handle};
@@ -134,6 +135,14 @@ impl Dialer {
         let port = self.settings.port;
         let reason = match error {
             russh::Error::Disconnect | russh::Error::HUP => "it hung up".to_owned(),
+            // That our version reached it after it had closed makes no difference.
+            russh::Error::IO(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                "it hung up".to_owned()
+            }
+            russh::Error::NoCommonAlgo { kind, theirs, .. } => escaped(&format!(
+                "there is no {kind:?} algorithm in common, it offers only {}",
+                theirs.join(", ")
+            )),
             error => escaped(&error.to_string()),
         };
         if let russh::Error::IO(error) = error

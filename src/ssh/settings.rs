@@ -15,9 +15,6 @@ pub struct Settings {
     pub user: String,
     /// Key files in the order they are tried (`IdentityFile`).
     pub identities: Vec<Identity>,
-    /// Certificates for keys that the agent or `identities` hold (`CertificateFile`), offered before
-    /// all keys. A `KEY-cert.pub` beside a key file need not be named.
-    pub certificates: Vec<PathBuf>,
     /// The agent offers only the keys of `identities` (`IdentitiesOnly`).
     pub identities_only: bool,
     /// Socket of the authentication agent (`IdentityAgent`, `SSH_AUTH_SOCK`).
@@ -30,9 +27,20 @@ pub struct Settings {
     pub host_key_alias: Option<String>,
     /// What happens with a host key that is not known (`StrictHostKeyChecking`).
     pub strict_host_key_checking: StrictHostKeyChecking,
-    /// Whether passwords may be used, over `password` or `keyboard-interactive`
-    /// (`PasswordAuthentication`).
+    /// User certificates, for keys of `identities` or of the agent (`CertificateFile`). A
+    /// `KEY-cert.pub` beside a key file need not be named.
+    pub certificates: Vec<PathBuf>,
+    /// The authentication methods that may be used, in the order they are tried, in SSH's own names
+    /// (`PreferredAuthentications`); `None` is ferryline's order.
+    pub preferred_authentications: Option<Vec<String>>,
+    /// Whether keys may be used (`PubkeyAuthentication`).
+    pub pubkey_authentication: bool,
+    /// Whether the method `password` may be used (`PasswordAuthentication`).
     pub password_authentication: bool,
+    /// Whether the method `keyboard-interactive` may be used (`KbdInteractiveAuthentication`).
+    pub kbd_interactive_authentication: bool,
+    /// A password is asked for so many times (`NumberOfPasswordPrompts`).
+    pub password_prompts: usize,
     /// Never ask anything (`BatchMode`).
     pub batch_mode: bool,
     /// Limit for TCP, key exchange and log-in each, without the time a person takes to answer a
@@ -55,14 +63,18 @@ impl Settings {
             port,
             user: user.into(),
             identities: Vec::new(),
-            certificates: Vec::new(),
             identities_only: false,
             agent: None,
             known_hosts: Vec::new(),
             global_known_hosts: Vec::new(),
             host_key_alias: None,
             strict_host_key_checking: StrictHostKeyChecking::Ask,
+            certificates: Vec::new(),
+            preferred_authentications: None,
+            pubkey_authentication: true,
             password_authentication: true,
+            kbd_interactive_authentication: true,
+            password_prompts: 3,
             batch_mode: false,
             connect_timeout: Duration::from_secs(30),
             alive_interval: Some(Duration::from_secs(15)),
