@@ -13,6 +13,7 @@ from pathlib import Path
 import faults
 import layouts
 import load
+import logins
 import lost
 import matrix
 import recorded
@@ -66,7 +67,7 @@ def arguments():
 def every_cell(direct):
     yield from matrix.cells(direct)
     if not direct:
-        for module in (layouts, faults, lost, load, recorded):
+        for module in (layouts, faults, logins, lost, load, recorded):
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 

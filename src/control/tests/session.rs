@@ -279,7 +279,7 @@ fn a_server_of_another_protocol_is_named_at_once() {
         let told = format!(
             "C< 421 ferryline: the FTP server is none, it says '{shown}': check host and port of -L"
         );
-        bench.server(said, &[&told, "! end"]);
+        bench.server(said, &[&told, "! end, abort"]);
     }
     // What looks like it in the middle of a session is a line as any other.
     let mut bench = Bench::local();
