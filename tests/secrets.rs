@@ -81,6 +81,46 @@ async fn nothing_that_was_typed_stands_in_the_log() {
     }
 }
 
+/// A question that nobody answers does not keep a service from ending when it is told to.
+#[tokio::test]
+async fn an_open_question_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = SshServer::start(Options {
+        user: "tester".to_owned(),
+        password: Some(PASSWORD.into()),
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    fs::write(folder.path().join("known_hosts"), server.known_hosts()).unwrap();
+    let asked = folder.path().join("asked");
+    let askpass = folder.path().join("askpass");
+    let waits = format!(
+        "#!/bin/sh\necho $$ > {0}.new; mv {0}.new {0}; exec sleep 600\n",
+        asked.display()
+    );
+    fs::write(&askpass, waits).unwrap();
+    fs::set_permissions(&askpass, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut command = ferryline(folder.path(), &server, "0:127.0.0.1:21");
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    let question = async {
+        while !asked.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, question).await.expect("it asks");
+    let id = child.id().unwrap().to_string();
+    Command::new("kill").arg(id).status().await.unwrap();
+    let ended = timeout(PATIENCE, child.wait()).await;
+    let asking = fs::read_to_string(asked).unwrap();
+    Command::new("kill")
+        .arg(asking.trim())
+        .status()
+        .await
+        .unwrap();
+    assert!(ended.expect("it ends").unwrap().success());
+}
+
 /// Logs in, to the FTP server as well, and returns the whole log.
 async fn session(folder: &Path, server: &SshServer) -> String {
     fs::write(folder.join("known_hosts"), server.known_hosts()).unwrap();
@@ -93,41 +133,7 @@ async fn session(folder: &Path, server: &SshServer) -> String {
     fs::set_permissions(&askpass, fs::Permissions::from_mode(0o700)).unwrap();
     let ftp = ScriptedServer::new().start().await;
     let forward = format!("0:127.0.0.1:{}", ftp.address().port());
-    let known_hosts = format!(
-        "UserKnownHostsFile={}",
-        folder.join("known_hosts").display()
-    );
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ferryline"))
-        .args([
-            "forward",
-            "-vvv",
-            "--lanes",
-            "0",
-            "-L",
-            &forward,
-            "-o",
-            &known_hosts,
-        ])
-        .args([
-            "-p",
-            &server.address().port().to_string(),
-            "tester@127.0.0.1",
-            "-i",
-        ])
-        .arg(folder.join("key"))
-        .arg("--record")
-        .arg(folder.join("record"))
-        .env_clear()
-        .env("HOME", folder)
-        .env("RUST_LOG", "trace")
-        .env("SSH_ASKPASS", &askpass)
-        .env("SSH_ASKPASS_REQUIRE", "force")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    let mut child = ferryline(folder, server, &forward).spawn().unwrap();
     // Read all along, for it says more than a pipe holds.
     let mut stderr = child.stderr.take().unwrap();
     let log = tokio::spawn(async move {
@@ -152,6 +158,40 @@ async fn session(folder: &Path, server: &SshServer) -> String {
     Command::new("kill").arg(id).status().await.unwrap();
     timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
     log.await.unwrap()
+}
+
+fn ferryline(folder: &Path, server: &SshServer, forward: &str) -> Command {
+    let known_hosts = format!(
+        "UserKnownHostsFile={}",
+        folder.join("known_hosts").display()
+    );
+    let port = server.address().port().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ferryline"));
+    command
+        .args([
+            "forward",
+            "-vvv",
+            "--lanes",
+            "0",
+            "-L",
+            forward,
+            "-o",
+            &known_hosts,
+        ])
+        .args(["-p", &port, "tester@127.0.0.1", "-i"])
+        .arg(folder.join("key"))
+        .arg("--record")
+        .arg(folder.join("record"))
+        .env_clear()
+        .env("HOME", folder)
+        .env("RUST_LOG", "trace")
+        .env("SSH_ASKPASS", folder.join("askpass"))
+        .env("SSH_ASKPASS_REQUIRE", "force")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
 }
 
 /// As `{:?}` shows bytes.
