@@ -217,10 +217,8 @@ impl<'a> Attempt<'a> {
         let of_agent = matches!(credential.holder, Holder::Agent(_));
         self.hints.agent_keys += usize::from(of_agent);
         self.tried.push(shown);
-        let agent = self.settings.agent.as_deref();
-        let user = &self.settings.user;
         let result = credential
-            .offer(self.handle, user, agent, &mut self.agent)
+            .offer(self.handle, self.settings, &mut self.agent)
             .await;
         match result {
             // The agent would not sign; its file may still do.
@@ -250,8 +248,8 @@ impl<'a> Attempt<'a> {
             if !self.is_new(&public, certificate.as_deref()) {
                 return Ok(Progress::Refused);
             }
-            let user = &self.settings.user;
-            let probed = probe(self.handle, user, public.clone(), certificate.as_deref()).await;
+            let certified = certificate.as_deref();
+            let probed = probe(self.handle, self.settings, public.clone(), certified).await;
             match probed {
                 Err(Probed::Wanted) => {}
                 Err(Probed::Ended) => return self.judge(Err(()), || Step::None).await,

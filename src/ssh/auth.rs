@@ -72,8 +72,7 @@ pub(super) async fn again(
                     Holder::Agent(_) => "the same key of the agent",
                     Holder::File(_) => "the same key",
                 };
-                let path = settings.agent.as_deref();
-                let result = credential.offer(handle, user, path, &mut None).await;
+                let result = credential.offer(handle, settings, &mut None).await;
                 match result {
                     // It is not the server that refused.
                     Err(_) if !handle.is_closed() => {

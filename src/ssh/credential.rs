@@ -1,7 +1,6 @@
 //! A key, or a certificate with its key, as it is offered to a server: one that the agent holds or
 //! one from a file.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use russh::client::{AuthResult, Handle};
@@ -15,6 +14,7 @@ use russh::{SendError, Signer as Signs};
 use super::agent::Agent;
 use super::auth::best_rsa_hash;
 use super::events::Events;
+use super::settings::Settings;
 
 /// Something to log in with.
 #[derive(Clone)]
@@ -36,14 +36,14 @@ pub(super) enum Holder {
 pub(super) struct Unsigned;
 
 impl Credential {
-    /// Logs in with it. `agent` is the socket; the connection to it is kept in `open`.
+    /// Logs in with it. A connection to the agent is kept in `open`.
     pub(super) async fn offer(
         &self,
         handle: &mut Handle<Events>,
-        user: &str,
-        agent: Option<&Path>,
+        settings: &Settings,
         open: &mut Option<Agent>,
     ) -> Result<AuthResult, Unsigned> {
+        let user = settings.user.as_str();
         match (&self.holder, &self.certificate) {
             (Holder::File(key), None) => {
                 let hash = rsa_hash(handle, &key.algorithm()).await;
@@ -61,7 +61,7 @@ impl Credential {
             }
             (Holder::Agent(identity), certificate) => {
                 if open.is_none() {
-                    let path = agent.ok_or(Unsigned)?;
+                    let path = settings.agent.as_deref().ok_or(Unsigned)?;
                     *open = Some(Agent::connect(path).await.map_err(|_| Unsigned)?);
                 }
                 let hash = rsa_hash(handle, &identity.public_key().algorithm()).await;
@@ -78,10 +78,11 @@ impl Credential {
 /// What is to be shown to a server, without a signature.
 pub(super) async fn probe(
     handle: &mut Handle<Events>,
-    user: &str,
+    settings: &Settings,
     public: PublicKey,
     certificate: Option<&Certificate>,
 ) -> Result<AuthResult, Probed> {
+    let user = settings.user.as_str();
     let hash = rsa_hash(handle, &public.algorithm()).await;
     match certificate {
         None => {
