@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
     reason = "a test fails by panicking"
 )]
 
@@ -12,7 +13,7 @@ mod ssh_support;
 
 use std::time::Duration;
 
-use ferryline::demo::ssh_server::KeyPair;
+use ferryline::demo::ssh_server::{HostCertificate, KeyPair, Question};
 use ferryline::ssh::{Error, Identity, Settings, StrictHostKeyChecking};
 use ssh_support::{Script, World, echo_server, nobody, ping, serve, until, within};
 use tokio::io::AsyncWriteExt;
@@ -243,10 +244,139 @@ async fn passwords() {
         assert!(!error.to_string().contains("sesame"));
 
         world.settings.password_authentication = false;
+        world.settings.kbd_interactive_authentication = false;
         let script = Script::new(["sesame"]);
         world.try_connect(script.clone()).await.unwrap_err();
         assert!(script.asked().is_empty());
     }
+}
+
+fn question(text: &str, shown: bool, answer: &str) -> Question {
+    Question {
+        text: text.to_owned(),
+        shown,
+        answer: answer.into(),
+    }
+}
+
+#[tokio::test]
+async fn several_questions_in_several_rounds() {
+    let world = World::with(|o| {
+        o.authorized_keys.clear();
+        let first = vec![
+            question("Password:", false, "sesame"),
+            question("Name:", true, "Anna"),
+        ];
+        o.rounds = vec![first, vec![question("Code:", true, "123456")]];
+    })
+    .await;
+    let script = Script::new(["sesame", "Anna", "123456"]);
+    let session = world.try_connect(script.clone()).await.unwrap();
+    let asked = script.asked();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    assert!(
+        asked[0].starts_with("Round 1\n(anna@127.0.0.1:"),
+        "{asked:?}"
+    );
+    assert!(asked[0].ends_with(") Password: "), "{asked:?}");
+    assert!(!asked[1].contains("Round"), "said once: {asked:?}");
+    assert!(asked[2].starts_with("Round 2\n"), "{asked:?}");
+    // One-time answers let in no second connection: data shares the first.
+    assert!(session.lane().await.unwrap().is_shared_control());
+    assert_eq!(script.asked().len(), 3, "and nobody is asked for it");
+
+    // A wrong one begins anew; nobody there ends it at once.
+    let script = Script::new(["sesame", "Hanna", "sesame", "Anna", "123456"]);
+    world.try_connect(script.clone()).await.unwrap();
+    assert_eq!(script.asked().len(), 5);
+    let error = within("the refusal", world.try_connect(Script::new(["sesame"]))).await;
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("keyboard-interactive (no answer given)"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_key_and_then_a_password_or_answers() {
+    for interactive in [false, true] {
+        let mut world = World::with(|o| {
+            o.key_first = true;
+            o.password = Some("sesame".into());
+            if interactive {
+                o.rounds = vec![vec![question("Password:", false, "sesame")]];
+            }
+        })
+        .await;
+        let script = Script::new(["wrong", "sesame"]);
+        let session = world.try_connect(script.clone()).await.unwrap();
+        assert_eq!(script.asked().len(), 2, "{:?}", script.asked());
+        let lane = session.lane().await.unwrap();
+        assert!(!lane.is_shared_control(), "both are done again for a lane");
+        assert_eq!(script.asked().len(), 2);
+        // Without the key there is nothing to ask for.
+        world.settings.pubkey_authentication = false;
+        let script = Script::new(["sesame"]);
+        world.try_connect(script.clone()).await.unwrap_err();
+        assert!(script.asked().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_order_of_methods_can_be_chosen() {
+    let mut world = World::with(|o| o.password = Some("sesame".into())).await;
+    world.settings.preferred_authentications = Some(vec!["password".into(), "publickey".into()]);
+    let script = Script::new(["sesame"]);
+    world.try_connect(script.clone()).await.unwrap();
+    assert_eq!(script.asked().len(), 1);
+    world.settings.password_prompts = 1;
+    let script = Script::new(["wrong", "wrong"]);
+    world.try_connect(script.clone()).await.unwrap();
+    assert_eq!(script.asked().len(), 1, "then the key");
+}
+
+#[tokio::test]
+async fn a_host_certificate_is_as_good_as_a_known_key() {
+    let authority = KeyPair::generate(None).unwrap();
+    let mut world = World::with(|o| {
+        o.host_certificate = Some(HostCertificate {
+            authority: authority.private.clone(),
+            principal: "127.0.0.1".into(),
+            valid_before: u64::MAX,
+        });
+    })
+    .await;
+    let authority = authority.public;
+    let other = KeyPair::generate(None).unwrap().public;
+    let port = world.server.address().port();
+    // For all ports, as ssh takes it; and beside a plain key that is another one.
+    for known in [
+        format!("@cert-authority 127.0.0.* {authority}\n"),
+        format!("[127.0.0.1]:{port} {other}\n@cert-authority [127.0.0.1]:{port} {authority}\n"),
+    ] {
+        world.settings.known_hosts = vec![world.write("authority", &known)];
+        let session = world.connect().await;
+        assert!(!session.lane().await.unwrap().is_shared_control());
+    }
+    // Another authority's certificate is worth no more than the key in it.
+    let known = format!("@cert-authority * {other}\n");
+    world.settings.known_hosts = vec![world.write("authority", &known)];
+    let error = world.try_connect(Script::new([])).await.unwrap_err();
+    assert!(matches!(error, Error::HostKeyUnknown { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_fingerprint_is_an_answer_too() {
+    let mut world = World::new().await;
+    world.settings.known_hosts = vec![world.write("fresh", "")];
+    let error = world.try_connect(Script::new([])).await.unwrap_err();
+    let text = error.to_string();
+    let at = text.find("SHA256:").unwrap();
+    let fingerprint = text[at..].split(' ').next().unwrap();
+    world.settings.strict_host_key_checking = StrictHostKeyChecking::Ask;
+    let script = Script::new(["perhaps", fingerprint]);
+    world.try_connect(script.clone()).await.unwrap();
+    assert!(script.asked()[1].starts_with("Please type 'yes', 'no' or the fingerprint"));
 }
 
 #[tokio::test]
@@ -308,9 +438,6 @@ async fn time_limits_leave_a_person_time_to_answer() {
         fn secret(&self, _: &str) -> Option<ferryline::ssh::Secret> {
             std::thread::sleep(Duration::from_millis(2500));
             Some(ferryline::ssh::Secret::new("sesame"))
-        }
-        fn confirm(&self, _: &str) -> bool {
-            false
         }
     }
     let mut world = World::with(|o| {

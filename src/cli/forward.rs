@@ -107,7 +107,11 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             Failure::Failed(format!("cannot record into {}: {error}", folder.display()))
         })?;
     }
-    runtime()?.block_on(forward(&specs, settings, options))
+    let runtime = runtime()?;
+    let done = runtime.block_on(forward(&specs, settings, options));
+    // A question that nobody answers must not hold up the end.
+    runtime.shutdown_background();
+    done
 }
 
 async fn forward(

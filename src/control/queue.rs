@@ -81,6 +81,17 @@ impl Queue {
         queue
     }
 
+    /// Whether the server has said nothing yet that is a reply.
+    pub(super) fn greeting_owed(&self) -> bool {
+        let first = self.entries.front();
+        first.is_some_and(|owed| {
+            matches!(
+                (&owed.request, &owed.stage),
+                (Request::Greeting { .. }, Stage::Sent)
+            )
+        })
+    }
+
     pub(super) fn push(&mut self, request: Request, stage: Stage) -> Key {
         let key = Key(self.next_key);
         self.next_key += 1;

@@ -77,6 +77,14 @@ impl Control {
                 self.reply_line(&line, false, true);
                 self.end_reply(now);
             }
+            Place::Stray if self.queue.greeting_owed() && is_other_protocol(line.text()) => {
+                let said: Vec<u8> = line.text().iter().copied().take(SHOWN).collect();
+                let text = format!(
+                    "the FTP server is none, it says '{}': check host and port of -L",
+                    said.trim_ascii().escape_ascii()
+                );
+                self.end_with(421, &text);
+            }
             Place::Stray => {
                 let key = self.queue.push(Request::Unasked, Stage::Answered);
                 self.queue.append(key, verbatim(&line));
@@ -334,6 +342,11 @@ impl Control {
     }
 }
 
+/// What greets so is no FTP server: it is SSH or HTTP that listens there.
+fn is_other_protocol(text: &[u8]) -> bool {
+    text.starts_with(b"SSH-") || text.starts_with(b"HTTP/")
+}
+
 fn begins_passive(text: &[u8]) -> bool {
     match ReplyLine::parse(text) {
         ReplyLine::Single(code) | ReplyLine::First(code) => is_passive(code),
@@ -344,3 +357,6 @@ fn begins_passive(text: &[u8]) -> bool {
 fn is_passive(code: ReplyCode) -> bool {
     matches!(code.value(), 227..=229)
 }
+
+/// So much of what another protocol says is shown.
+const SHOWN: usize = 60;

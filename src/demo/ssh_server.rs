@@ -14,8 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use russh::keys::key::safe_rng;
+use russh::keys::ssh_key;
 use russh::keys::ssh_key::LineEnding;
-use russh::keys::{Algorithm, EcdsaCurve, PrivateKey, PublicKey};
+use russh::keys::ssh_key::certificate::{Builder, CertType};
+use russh::keys::ssh_key::rand_core::Rng as _;
+use russh::keys::{Algorithm, Certificate, EcdsaCurve, PrivateKey, PublicKey};
 use russh::server::{Config, run_stream};
 use russh::{Disconnect, MethodKind, MethodSet};
 use tokio::io::duplex;
@@ -41,12 +44,43 @@ pub struct Options {
     pub authorized_keys: Vec<String>,
     /// Asks for the password by keyboard-interactive instead of the method `password`.
     pub keyboard_interactive: bool,
+    /// Questions of keyboard-interactive in place of the one for the password: all of a round at
+    /// once, round after round.
+    pub rounds: Vec<Vec<Question>>,
+    /// Wants a key first, and then the password or the answers as well.
+    pub key_first: bool,
+    /// Hangs up after so many refusals.
+    pub max_attempts: Option<usize>,
+    /// Shows a certificate for its Ed25519 host key.
+    pub host_certificate: Option<HostCertificate>,
     /// Has an ECDSA host key besides the Ed25519 one.
     pub ecdsa_host_key: bool,
     /// Forwards to any address, not only to loopback.
     pub any_target: bool,
     /// What goes wrong from the beginning.
     pub faults: Faults,
+}
+
+/// A question of keyboard-interactive.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// What is asked.
+    pub text: String,
+    /// Whether the answer may be shown while it is typed.
+    pub shown: bool,
+    /// The right answer.
+    pub answer: Secret,
+}
+
+/// What the certificate for a host key says.
+#[derive(Clone, Debug)]
+pub struct HostCertificate {
+    /// The private key of the authority, as in [`KeyPair::private`].
+    pub authority: Zeroizing<String>,
+    /// The name it is for.
+    pub principal: String,
+    /// When it ends to be valid, in seconds since 1970.
+    pub valid_before: u64,
 }
 
 /// What goes wrong on purpose. Can be changed while the server runs: [`SshServer::update`].
@@ -92,7 +126,7 @@ impl SshServer {
             .iter()
             .map(|line| line.parse())
             .collect();
-        let config = Arc::new(config(&options, host_keys));
+        let config = Arc::new(config(&options, host_keys)?);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let shared = Arc::new(Shared {
             authorized: authorized.map_err(io::Error::other)?,
@@ -253,15 +287,33 @@ impl Drop for Counted {
     }
 }
 
-fn config(options: &Options, keys: Vec<PrivateKey>) -> Config {
-    Config {
+fn config(options: &Options, keys: Vec<PrivateKey>) -> io::Result<Config> {
+    let default = Config::default();
+    let certificates = match (&options.host_certificate, keys.first()) {
+        (Some(wanted), Some(key)) => vec![certificate(wanted, key).map_err(io::Error::other)?],
+        _ => Vec::new(),
+    };
+    Ok(Config {
         methods: methods(options),
         keys,
+        certificates,
+        max_auth_attempts: options.max_attempts.unwrap_or(default.max_auth_attempts),
         auth_rejection_time: Duration::ZERO,
         inactivity_timeout: None,
         nodelay: true,
-        ..Config::default()
-    }
+        ..default
+    })
+}
+
+fn certificate(wanted: &HostCertificate, key: &PrivateKey) -> ssh_key::Result<Certificate> {
+    let authority = PrivateKey::from_openssh(wanted.authority.as_bytes())?;
+    let subject = key.public_key().key_data().clone();
+    let mut nonce = vec![0; 32];
+    safe_rng().fill_bytes(&mut nonce);
+    let mut builder = Builder::new(nonce, subject, 0, wanted.valid_before)?;
+    builder.cert_type(CertType::Host)?;
+    builder.valid_principal(wanted.principal.as_str())?;
+    builder.sign(&authority)
 }
 
 fn methods(options: &Options) -> MethodSet {
@@ -269,7 +321,20 @@ fn methods(options: &Options) -> MethodSet {
     if !options.authorized_keys.is_empty() {
         methods.push(MethodKind::PublicKey);
     }
-    if options.password.is_some() {
+    if !options.key_first {
+        for &method in further_methods(options).iter() {
+            methods.push(method);
+        }
+    }
+    methods
+}
+
+/// Those that need no key.
+fn further_methods(options: &Options) -> MethodSet {
+    let mut methods = MethodSet::empty();
+    if !options.rounds.is_empty() {
+        methods.push(MethodKind::KeyboardInteractive);
+    } else if options.password.is_some() {
         methods.push(match options.keyboard_interactive {
             true => MethodKind::KeyboardInteractive,
             false => MethodKind::Password,

@@ -93,7 +93,10 @@ pub(super) async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, C
         }
         match lane.open(&target.host, target.port, data.client_peer).await {
             Ok(channel) => return Ok((index, channel)),
-            Err(error) => reasons.push(format!("{target}: {error}")),
+            Err(error) => {
+                let error = error.of_data_connection(&target.host);
+                reasons.push(format!("{target}: {error}"));
+            }
         }
     }
     Err(reasons.join("; "))

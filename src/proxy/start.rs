@@ -44,7 +44,7 @@ pub(super) async fn start(
     };
     let opened = tokio::select! {
         opened = context.ssh.open_control(&server.host, server.port, peer) => {
-            opened.map_err(|error| error.to_string())
+            opened.map_err(|error| format!("FTP server {}:{}: {error}", server.host, server.port))
         }
         () = context.stop.cancelled() => Err(SHUTTING_DOWN.into()),
     };

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
+use russh::Signer;
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::{AgentClient, AgentStream};
+use russh::keys::{Certificate, HashAlg};
 use tokio::time::{Duration, timeout};
 
-use super::auth::best_rsa_hash;
+use super::credential::Unsigned;
 use super::events::Events;
-use super::settings::Settings;
 
 /// A connection to the agent.
 pub(super) struct Agent {
@@ -41,35 +42,58 @@ impl Agent {
         }
     }
 
-    /// Logs in with a key of the agent. The error says that the agent would not sign, or that the
-    /// connection is gone.
+    /// Logs in with a key of the agent, or with a certificate for that key. The error says that the
+    /// agent would not sign, or that the connection is gone.
     pub(super) async fn authenticate(
         &mut self,
         handle: &mut Handle<Events>,
-        settings: &Settings,
+        user: &str,
         identity: &AgentIdentity,
-    ) -> Result<AuthResult, ()> {
-        let user = settings.user.as_str();
-        let is_rsa = identity.public_key().algorithm().is_rsa();
-        let hash = match is_rsa {
-            true => best_rsa_hash(handle, settings).await,
-            false => None,
+        certificate: Option<&Certificate>,
+        hash: Option<HashAlg>,
+    ) -> Result<AuthResult, Unsigned> {
+        let mut signer = AsIdentity {
+            client: &mut self.client,
+            identity,
         };
-        let result = match identity {
-            AgentIdentity::PublicKey { key, .. } => {
-                let key = key.clone();
+        match certificate {
+            None => {
+                let key = identity.public_key().into_owned();
                 handle
-                    .authenticate_publickey_with(user, key, hash, &mut self.client)
+                    .authenticate_publickey_with(user, key, hash, &mut signer)
                     .await
             }
-            AgentIdentity::Certificate { certificate, .. } => {
+            Some(certificate) => {
                 let certificate = certificate.clone();
                 handle
-                    .authenticate_certificate_with(user, certificate, hash, &mut self.client)
+                    .authenticate_certificate_with(user, certificate, hash, &mut signer)
                     .await
             }
-        };
-        result.map_err(|error| tracing::debug!(%error, "the agent did not sign"))
+        }
+    }
+}
+
+/// Has the agent sign as the identity that it holds: asked for by a certificate that it does not
+/// hold, it would not find the key.
+struct AsIdentity<'a> {
+    client: &'a mut AgentClient<Box<dyn AgentStream + Send + Unpin>>,
+    identity: &'a AgentIdentity,
+}
+
+impl Signer for AsIdentity<'_> {
+    type Error = Unsigned;
+
+    async fn auth_sign(
+        &mut self,
+        _: &AgentIdentity,
+        hash: Option<HashAlg>,
+        data: Vec<u8>,
+    ) -> Result<Vec<u8>, Unsigned> {
+        let signed = self.client.sign_request(self.identity, hash, data).await;
+        signed.map_err(|error| {
+            tracing::debug!(%error, "the agent did not sign");
+            Unsigned
+        })
     }
 }
 

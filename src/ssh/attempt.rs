@@ -1,21 +1,26 @@
 //! The first log-in: what there is is tried, in ssh's order, asking a person where it must.
 
-use std::io;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
+use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
-use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
-use russh::{MethodKind, MethodSet, SendError, Signer};
+use russh::keys::{Certificate, PrivateKey, PublicKey};
+use russh::{MethodKind, MethodSet};
+use tokio::time::timeout;
 
 use super::agent::Agent;
-use super::algorithms::may_sign;
-use super::auth::{MAX_STEPS, Step, best_rsa_hash, ended, finished, names};
-use super::error::{Error, escaped};
+use super::auth::{MAX_STEPS, Step, ended, names};
+use super::candidates::{Candidate, Files, What};
+use super::connection::Shared;
+use super::credential::{Credential, Holder, Probed, probe};
+use super::error::Error;
 use super::events::Events;
-use super::keys::{KeyFile, LockedKey, public_half_of};
+use super::interactive::{Exchange, Question, exchange};
+use super::keys::LockedKey;
 use super::prompt::{Patience, Prompt, Secret};
-use super::settings::{Identity, Settings};
+use super::settings::Settings;
 
 /// The first log-in under way.
 pub(super) struct Attempt<'a> {
@@ -23,12 +28,30 @@ pub(super) struct Attempt<'a> {
     settings: &'a Settings,
     prompt: &'a Arc<dyn Prompt>,
     patience: &'a Patience,
+    shared: &'a Shared,
     passwords: bool,
     methods: MethodSet,
     steps: Vec<Step>,
     tried: Vec<String>,
-    offered: Vec<PublicKey>,
-    rsa_hash: Option<Option<HashAlg>>,
+    /// The keys and certificates that are left to try; `None`: not looked for yet.
+    candidates: Option<VecDeque<Candidate>>,
+    /// What the server was shown.
+    offered: Vec<(PublicKey, Option<Certificate>)>,
+    agent: Option<Agent>,
+    hints: Hints,
+}
+
+/// What the advice in a refusal is made from.
+#[derive(Default)]
+struct Hints {
+    /// Keys that the agent put forward.
+    agent_keys: usize,
+    /// Somebody was to be asked, and there was nobody.
+    unanswered: bool,
+    /// A password or an answer was wrong.
+    wrong_password: bool,
+    /// Why the server hung up.
+    hung_up: Option<String>,
 }
 
 /// What became of one try.
@@ -50,18 +73,22 @@ impl<'a> Attempt<'a> {
         prompt: &'a Arc<dyn Prompt>,
         patience: &'a Patience,
         passwords: bool,
+        shared: &'a Shared,
     ) -> Self {
         Self {
             handle,
             settings,
             prompt,
             patience,
-            passwords: passwords && settings.password_authentication,
+            shared,
+            passwords,
             methods: MethodSet::empty(),
             steps: Vec::new(),
             tried: Vec::new(),
+            candidates: None,
             offered: Vec::new(),
-            rsa_hash: None,
+            agent: None,
+            hints: Hints::default(),
         }
     }
 
@@ -69,13 +96,13 @@ impl<'a> Attempt<'a> {
     pub(super) async fn run(mut self) -> Result<Vec<Step>, Error> {
         let user = self.settings.user.clone();
         let asked = self.handle.authenticate_none(user).await;
-        let mut progress = self.judge(asked.map_err(|_| ()), || Step::None)?;
+        let mut progress = self.judge(asked.map_err(|_| ()), || Step::None).await?;
         // Each method is gone through once for each time the server asks for more.
         for _ in 0..MAX_STEPS {
-            progress = match progress {
-                Progress::In => return Ok(self.steps),
-                Progress::Partly | Progress::Refused => self.next_method().await?,
-            };
+            if progress == Progress::In {
+                return Ok(self.steps);
+            }
+            progress = self.next_step().await?;
             if progress == Progress::Refused {
                 break;
             }
@@ -86,112 +113,18 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    async fn next_method(&mut self) -> Result<Progress, Error> {
-        if self.methods.contains(&MethodKind::PublicKey) {
-            for source in [Source::Agent, Source::Files] {
-                let progress = match source {
-                    Source::Agent => self.agent_keys().await?,
-                    Source::Files => self.key_files().await?,
-                };
-                if progress != Progress::Refused {
-                    return Ok(progress);
-                }
-            }
-        }
-        if !self.passwords {
-            return Ok(Progress::Refused);
-        }
-        if self.methods.contains(&MethodKind::Password) {
-            return self.password().await;
-        }
-        if self.methods.contains(&MethodKind::KeyboardInteractive) {
-            return self.interactive().await;
-        }
-        Ok(Progress::Refused)
-    }
-
-    async fn agent_keys(&mut self) -> Result<Progress, Error> {
-        let Some(path) = &self.settings.agent else {
-            return Ok(Progress::Refused);
-        };
-        let mut agent = match Agent::connect(path).await {
-            Ok(agent) => agent,
-            Err(error) => {
-                tracing::debug!(agent = %path.display(), %error, "no agent");
-                return Ok(Progress::Refused);
-            }
-        };
-        let mut identities = agent.identities().await;
-        let wanted = self.named_keys().await;
-        let rank = |identity: &AgentIdentity| {
-            let key = identity.public_key();
-            let at = wanted.iter().position(|w| w.key_data() == key.key_data());
-            at.unwrap_or(usize::MAX)
-        };
-        if self.settings.identities_only {
-            identities.retain(|identity| rank(identity) != usize::MAX);
-        }
-        identities.sort_by_key(rank);
-        for identity in identities {
-            let key = identity.public_key().into_owned();
-            if !self.is_new(&key) || !may_sign(self.settings, &key.algorithm()) {
+    /// Goes through the methods until one of them brings us further.
+    async fn next_step(&mut self) -> Result<Progress, Error> {
+        for method in self.order() {
+            if !self.methods.contains(&method) {
                 continue;
             }
-            self.tried.push(format!("agent key {}", short(&key)));
-            let result = agent
-                .authenticate(self.handle, self.settings, &identity)
-                .await;
-            match result {
-                // The agent would not sign; its file may still do.
-                Err(()) if !self.handle.is_closed() => continue,
-                result => {
-                    let progress = self.judge(result, || Step::Agent(Box::new(identity)))?;
-                    self.offered.push(key);
-                    if progress != Progress::Refused {
-                        return Ok(progress);
-                    }
-                }
-            }
-        }
-        Ok(Progress::Refused)
-    }
-
-    async fn key_files(&mut self) -> Result<Progress, Error> {
-        let settings = self.settings;
-        for identity in &settings.identities {
-            let path = identity.path.clone();
-            let read = tokio::task::spawn_blocking(move || KeyFile::read(&path)).await;
-            let file = match read {
-                Ok(Ok(file)) => file,
-                Ok(Err(error)) => {
-                    self.unreadable(identity, &error);
-                    continue;
-                }
-                Err(_) => continue,
-            };
-            if file.public_key().is_some_and(|key| !self.is_new(key)) {
-                continue;
-            }
-            let algorithm = match &file {
-                KeyFile::Open(key) => Some(key.algorithm()),
-                KeyFile::Locked(key) => key.public_key().map(PublicKey::algorithm),
-            };
-            if algorithm.is_some_and(|algorithm| !may_sign(settings, &algorithm)) {
-                let shown = identity.path.display();
-                let reason = "not allowed by PubkeyAcceptedAlgorithms";
-                self.tried.push(format!("key {shown} ({reason})"));
-                continue;
-            }
-            if let Some(key) = file.public_key() {
-                self.offered.push(key.clone());
-            }
-            let shown = identity.path.display();
-            let progress = match file {
-                KeyFile::Open(key) => {
-                    self.tried.push(format!("key {shown}"));
-                    self.key(key).await?
-                }
-                KeyFile::Locked(locked) => self.locked_key(&locked).await?,
+            let progress = match method {
+                MethodKind::PublicKey => self.keys().await?,
+                _ if !self.passwords || self.settings.batch_mode => Progress::Refused,
+                MethodKind::KeyboardInteractive => self.interactive().await?,
+                MethodKind::Password => self.password().await?,
+                _ => Progress::Refused,
             };
             if progress != Progress::Refused {
                 return Ok(progress);
@@ -200,89 +133,202 @@ impl<'a> Attempt<'a> {
         Ok(Progress::Refused)
     }
 
-    fn unreadable(&mut self, identity: &Identity, error: &io::Error) {
-        let path = identity.path.display();
-        let missing = error.kind() == io::ErrorKind::NotFound;
-        if missing && !identity.explicit {
-            return;
-        }
-        // Where nothing else lets us in, the refusal says so too.
-        tracing::info!(key = %path, %error, "cannot use this private key");
-        self.tried.push(format!("key {path} (not usable: {error})"));
+    /// The methods that may be used.
+    fn order(&self) -> Vec<MethodKind> {
+        let settings = self.settings;
+        let preferred = settings.preferred_authentications.as_deref();
+        let order: Vec<_> = match preferred {
+            None => ORDER.to_vec(),
+            Some(names) => {
+                let known = |name: &String| ORDER.into_iter().find(|m| <&str>::from(m) == name);
+                names.iter().filter_map(known).collect()
+            }
+        };
+        let is_allowed = |method: &MethodKind| match method {
+            MethodKind::PublicKey => settings.pubkey_authentication,
+            MethodKind::KeyboardInteractive => settings.kbd_interactive_authentication,
+            _ => settings.password_authentication,
+        };
+        order.into_iter().filter(is_allowed).collect()
     }
 
-    async fn key(&mut self, key: Arc<PrivateKey>) -> Result<Progress, Error> {
-        let hash = match key.algorithm().is_rsa() {
-            true => self.rsa_hash().await,
-            false => None,
+    async fn keys(&mut self) -> Result<Progress, Error> {
+        let mut candidates = match self.candidates.take() {
+            Some(left) => left,
+            None => self.all_candidates().await,
         };
-        let user = self.settings.user.clone();
-        let with_hash = PrivateKeyWithHashAlg::new(Arc::clone(&key), hash);
-        let result = self.handle.authenticate_publickey(user, with_hash).await;
-        self.judge(result.map_err(|_| ()), || Step::Key(key))
+        let mut progress = Progress::Refused;
+        while progress == Progress::Refused {
+            let Some(Candidate { what, shown }) = candidates.pop_front() else {
+                break;
+            };
+            progress = match what {
+                What::Ready(credential) => self.offer(credential, shown).await?,
+                What::Locked(key, certificate) => self.locked(&key, certificate, shown).await?,
+                What::Unusable => {
+                    tracing::info!("not tried: {shown}");
+                    self.tried.push(shown);
+                    Progress::Refused
+                }
+            };
+        }
+        self.candidates = Some(candidates);
+        Ok(progress)
+    }
+
+    async fn all_candidates(&mut self) -> VecDeque<Candidate> {
+        let held = self.held().await;
+        let settings = self.settings.clone();
+        let only = settings.identities_only;
+        let read = tokio::task::spawn_blocking(move || {
+            let all = Files::read(&settings).candidates(&held, only);
+            all.into_iter()
+                .map(|candidate| candidate.within(&settings))
+                .collect()
+        });
+        read.await.unwrap_or_default()
+    }
+
+    /// What the agent holds.
+    async fn held(&mut self) -> Vec<AgentIdentity> {
+        let Some(path) = &self.settings.agent else {
+            return Vec::new();
+        };
+        match Agent::connect(path).await {
+            Ok(mut agent) => {
+                let held = agent.identities().await;
+                self.agent = Some(agent);
+                held
+            }
+            Err(error) => {
+                let path = path.display();
+                tracing::debug!(agent = %path, %error, "no agent");
+                self.tried
+                    .push(format!("the agent at {path} (not there: {error})"));
+                Vec::new()
+            }
+        }
+    }
+
+    async fn offer(&mut self, credential: Credential, shown: String) -> Result<Progress, Error> {
+        let key = match &credential.holder {
+            Holder::Agent(identity) => identity.public_key().into_owned(),
+            Holder::File(key) => key.public_key().clone(),
+        };
+        if !self.is_new(&key, credential.certificate.as_deref()) {
+            return Ok(Progress::Refused);
+        }
+        let of_agent = matches!(credential.holder, Holder::Agent(_));
+        self.hints.agent_keys += usize::from(of_agent);
+        self.tried.push(shown);
+        let result = credential
+            .offer(self.handle, self.settings, &mut self.agent)
+            .await;
+        match result {
+            // The agent would not sign; its file may still do.
+            Err(_) if !self.handle.is_closed() => {
+                if let Some(last) = self.tried.last_mut() {
+                    last.push_str(" (it did not sign)");
+                }
+                Ok(Progress::Refused)
+            }
+            result => {
+                let certificate = credential.certificate.as_deref().cloned();
+                self.offered.push((key, certificate));
+                self.judge(result.map_err(|_| ()), || Step::Key(credential))
+                    .await
+            }
+        }
     }
 
     /// The passphrase is asked for only once the server has said that it would take the key.
-    async fn locked_key(&mut self, locked: &LockedKey) -> Result<Progress, Error> {
-        let shown = locked.path().display();
+    async fn locked(
+        &mut self,
+        locked: &Arc<LockedKey>,
+        certificate: Option<Box<Certificate>>,
+        shown: String,
+    ) -> Result<Progress, Error> {
         if let Some(public) = locked.public_key().cloned() {
-            let hash = match public.algorithm().is_rsa() {
-                true => self.rsa_hash().await,
-                false => None,
-            };
-            let user = self.settings.user.clone();
-            let probe = self
-                .handle
-                .authenticate_publickey_with(user, public, hash, &mut Probe)
-                .await;
-            match probe {
+            if !self.is_new(&public, certificate.as_deref()) {
+                return Ok(Progress::Refused);
+            }
+            let certified = certificate.as_deref();
+            let probed = probe(self.handle, self.settings, public.clone(), certified).await;
+            match probed {
                 Err(Probed::Wanted) => {}
-                Err(Probed::Ended) => return Err(ended(self.settings)),
+                Err(Probed::Ended) => return self.judge(Err(()), || Step::None).await,
                 Ok(result) => {
-                    self.tried.push(format!("key {shown}"));
-                    return self.judge(Ok(result), || Step::None);
+                    self.tried.push(shown);
+                    self.offered.push((public, certificate.as_deref().cloned()));
+                    return self.judge(Ok(result), || Step::None).await;
                 }
             }
         }
+        let unlocked = match locked.unlocked() {
+            Some(unlocked) => unlocked.clone(),
+            None => {
+                let unlocked = self.unlock(locked, &shown).await;
+                locked.settle(unlocked.clone());
+                unlocked
+            }
+        };
+        let Some(key) = unlocked else {
+            return Ok(Progress::Refused);
+        };
+        let holder = Holder::File(key);
+        let credential = Credential {
+            holder,
+            certificate,
+        };
+        self.offer(credential, shown).await
+    }
+
+    async fn unlock(&mut self, locked: &Arc<LockedKey>, shown: &str) -> Option<Arc<PrivateKey>> {
         if self.settings.batch_mode {
             self.tried.push(format!(
-                "key {shown} (needs a passphrase, and batch mode asks nothing)"
+                "{shown} (needs a passphrase, and batch mode asks nothing: add it to an agent)"
             ));
-            return Ok(Progress::Refused);
+            return None;
         }
+        let text = format!("Enter passphrase for key '{}': ", locked.path().display());
         for _ in 0..MAX_PROMPTS {
-            let text = format!("Enter passphrase for key '{shown}': ");
-            let passphrase = self.ask(text).await;
-            let Some(passphrase) = passphrase.filter(|p| !p.expose().is_empty()) else {
-                break;
+            let Some(passphrase) = self.ask(text.clone()).await else {
+                self.tried.push(format!(
+                    "{shown} (needs a passphrase, and none was given: add it to an agent)"
+                ));
+                return None;
             };
-            if let Some(key) = locked.unlock(&passphrase).await {
-                self.tried.push(format!("key {shown}"));
-                return self.key(key).await;
+            if passphrase.expose().is_empty() {
+                break;
+            }
+            let locked = Arc::clone(locked);
+            let unlocking = tokio::task::spawn_blocking(move || locked.unlock(&passphrase));
+            if let Ok(Some(key)) = unlocking.await {
+                return Some(key);
             }
         }
-        self.tried.push(format!("key {shown} (not decrypted)"));
-        Ok(Progress::Refused)
+        self.tried.push(format!("{shown} (wrong passphrase)"));
+        None
     }
 
     async fn password(&mut self) -> Result<Progress, Error> {
-        if self.settings.batch_mode {
-            return Ok(Progress::Refused);
-        }
-        let user = self.settings.user.clone();
-        for _ in 0..MAX_PROMPTS {
+        for _ in 0..self.settings.password_prompts {
             let text = format!("{}'s password: ", self.settings.destination());
             let Some(password) = self.ask(text).await else {
                 self.tried.push("password (none given)".to_owned());
                 return Ok(Progress::Refused);
             };
             self.tried.push("password".to_owned());
+            self.hints.wrong_password = true;
+            let user = self.settings.user.as_str();
             let result = self
                 .handle
-                .authenticate_password(user.as_str(), password.expose())
+                .authenticate_password(user, password.expose())
                 .await;
-            let progress = self.judge(result.map_err(|_| ()), || Step::Password(password))?;
+            let result = result.map_err(|_| ());
+            let progress = self.judge(result, || Step::Password(password)).await?;
             if progress != Progress::Refused {
+                self.hints.wrong_password = false;
                 return Ok(progress);
             }
         }
@@ -290,57 +336,41 @@ impl<'a> Attempt<'a> {
     }
 
     async fn interactive(&mut self) -> Result<Progress, Error> {
-        if self.settings.batch_mode {
-            return Ok(Progress::Refused);
-        }
-        for _ in 0..MAX_PROMPTS {
-            self.tried.push("keyboard-interactive".to_owned());
-            let user = self.settings.user.clone();
-            let mut reply = self
-                .handle
-                .authenticate_keyboard_interactive_start(user, None)
-                .await;
-            let mut answered = Vec::new();
-            let result = loop {
-                let prompts = match reply {
-                    Ok(KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. }) => prompts,
-                    other => break finished(other),
-                };
-                let mut answers = Vec::new();
-                for prompt in prompts {
-                    let text = format!(
-                        "({}) {} ",
-                        self.settings.destination(),
-                        escaped(&prompt.prompt)
-                    );
-                    let Some(answer) = self.ask(text).await else {
-                        return Ok(Progress::Refused);
-                    };
-                    answers.push(answer.expose().to_owned());
-                    answered.push((answer, prompt.echo));
+        for _ in 0..self.settings.password_prompts {
+            let destination = self.settings.destination();
+            let user = self.settings.user.as_str();
+            let (prompt, patience) = (self.prompt, self.patience);
+            let ask = |question: Question| put(prompt, patience, question);
+            let (result, answers) = match exchange(self.handle, user, &destination, ask).await {
+                Exchange::Judged(result, answers) => (result, answers),
+                Exchange::Abandoned(why) => {
+                    self.tried.push(format!("keyboard-interactive ({why})"));
+                    self.hints.unanswered = true;
+                    return Err(self.refused());
                 }
-                if answered.len() > MAX_QUESTIONS {
-                    return Ok(Progress::Refused);
-                }
-                reply = self
-                    .handle
-                    .authenticate_keyboard_interactive_respond(answers)
-                    .await;
             };
-            let progress = self.judge(result, || match answered.as_slice() {
-                [] => Step::Unrepeatable,
-                [(answer, false)] => Step::Interactive(answer.clone()),
+            self.tried.push("keyboard-interactive".to_owned());
+            let asked = !answers.is_empty();
+            self.hints.wrong_password = asked;
+            let step = || match answers.as_slice() {
+                [answer] if !answer.shown => Step::Interactive(answer.text.clone()),
                 _ => Step::Unrepeatable,
-            })?;
+            };
+            let progress = self.judge(result, step).await?;
             if progress != Progress::Refused {
+                self.hints.wrong_password = false;
                 return Ok(progress);
+            }
+            // Refused without a question: so it will be the next time.
+            if !asked {
+                break;
             }
         }
         Ok(Progress::Refused)
     }
 
     /// Notes the outcome of one try.
-    fn judge(
+    async fn judge(
         &mut self,
         result: Result<AuthResult, ()>,
         step: impl FnOnce() -> Step,
@@ -354,8 +384,10 @@ impl<'a> Attempt<'a> {
                 remaining_methods,
                 partial_success,
             }) => {
-                if self.handle.is_closed() {
-                    return Err(self.thrown_out());
+                // russh reports a hang-up as a failure with no method left.
+                let hung_up = remaining_methods.is_empty() && hung_up(self.shared).await;
+                if hung_up || self.handle.is_closed() {
+                    return Err(self.thrown_out().await);
                 }
                 self.methods = remaining_methods;
                 if !partial_success {
@@ -364,80 +396,84 @@ impl<'a> Attempt<'a> {
                 self.steps.push(step());
                 Ok(Progress::Partly)
             }
-            Err(()) => Err(self.thrown_out()),
+            Err(()) => Err(self.thrown_out().await),
         }
     }
 
-    async fn ask(&self, text: String) -> Option<Secret> {
-        let _asking = self.patience.asking();
-        let prompt = Arc::clone(self.prompt);
-        let asked = tokio::task::spawn_blocking(move || prompt.secret(&text));
-        asked.await.ok().flatten()
+    async fn ask(&mut self, text: String) -> Option<Secret> {
+        let question = Question { text, shown: false };
+        let answer = put(self.prompt, self.patience, question).await;
+        self.hints.unanswered |= answer.is_none();
+        answer
     }
 
-    async fn rsa_hash(&mut self) -> Option<HashAlg> {
-        match self.rsa_hash {
-            Some(hash) => hash,
-            None => {
-                let hash = best_rsa_hash(self.handle, self.settings).await;
-                self.rsa_hash = Some(hash);
-                hash
-            }
-        }
-    }
-
-    /// The public halves of the key files that were named.
-    async fn named_keys(&self) -> Vec<PublicKey> {
-        let paths: Vec<_> = self
-            .settings
-            .identities
-            .iter()
-            .map(|i| i.path.clone())
-            .collect();
-        let read = tokio::task::spawn_blocking(move || {
-            paths
-                .iter()
-                .filter_map(|path| public_half_of(path))
-                .collect()
-        });
-        read.await.unwrap_or_default()
-    }
-
-    fn is_new(&self, key: &PublicKey) -> bool {
-        !self.offered.iter().any(|o| o.key_data() == key.key_data())
+    fn is_new(&self, key: &PublicKey, certificate: Option<&Certificate>) -> bool {
+        let is_it = |(k, c): &(PublicKey, Option<Certificate>)| {
+            k.key_data() == key.key_data() && c.as_ref() == certificate
+        };
+        !self.offered.iter().any(is_it)
     }
 
     fn refused(&self) -> Error {
-        let only_keys = !self.methods.contains(&MethodKind::Password)
-            && !self.methods.contains(&MethodKind::KeyboardInteractive);
-        let hint = match (self.settings.batch_mode, only_keys) {
-            (true, false) => " (batch mode asks for no password)",
-            (_, true) => " (name a key it knows with -i, or add one to the agent)",
-            _ => "",
-        };
         Error::LoginRefused {
             destination: self.settings.destination(),
             tried: self.tried(),
-            accepts: names(&self.methods),
-            hint: hint.to_owned(),
+            accepts: match &self.hints.hung_up {
+                Some(said) => format!("no more attempts ({said})"),
+                None => names(&self.methods),
+            },
+            hint: format!("; {}", self.advice()),
         }
     }
 
+    /// What to do about a refusal.
+    fn advice(&self) -> String {
+        let settings = self.settings;
+        let is_password =
+            |m: &MethodKind| matches!(m, MethodKind::Password | MethodKind::KeyboardInteractive);
+        let asks = self.methods.iter().any(is_password);
+        let may_ask = self.order().iter().any(is_password);
+        if self.hints.hung_up.is_some() {
+            let keys = self.hints.agent_keys;
+            return match keys {
+                2.. => format!(
+                    "the agent offered {keys} keys, more than the SSH server allows tries: name the right \
+                     one with -i, and add -o IdentitiesOnly=yes"
+                ),
+                _ if self.hints.wrong_password => "check the user name and the password".to_owned(),
+                _ if self.offered.len() > 1 => {
+                    "name only the right key with -i, and add -o IdentitiesOnly=yes".to_owned()
+                }
+                _ => "its log says why".to_owned(),
+            };
+        }
+        let advice = if self.hints.wrong_password {
+            "check the user name and the password"
+        } else if asks && settings.batch_mode {
+            "name a key it knows with -i; batch mode asks for no password"
+        } else if asks && !may_ask {
+            "name a key it knows with -i; the options forbid passwords (PasswordAuthentication, \
+             KbdInteractiveAuthentication, PreferredAuthentications)"
+        } else if asks && !self.passwords {
+            "its host key is not the known one, so it is given no password: mend known_hosts"
+        } else if self.hints.unanswered {
+            "there is no terminal to ask on: name a key it knows with -i, or set SSH_ASKPASS and \
+             SSH_ASKPASS_REQUIRE=force"
+        } else {
+            "check the user name, name a key it knows with -i, or add one to the agent"
+        };
+        advice.to_owned()
+    }
+
     /// The server hung up in the middle of it.
-    fn thrown_out(&self) -> Error {
+    async fn thrown_out(&mut self) -> Error {
         if self.tried.is_empty() {
             return ended(self.settings);
         }
-        Error::LoginRefused {
-            destination: self.settings.destination(),
-            tried: self.tried(),
-            accepts: "no more attempts: it hung up".to_owned(),
-            hint: match self.tried.len() {
-                0..=2 => "",
-                _ => " (too many keys? Name the right one with -i and -o IdentitiesOnly=yes)",
-            }
-            .to_owned(),
-        }
+        // The end of the connection is told apart from the answer that is missing.
+        let _ = hung_up(self.shared).await;
+        self.hints.hung_up = Some(self.shared.end().to_owned());
+        self.refused()
     }
 
     fn tried(&self) -> String {
@@ -448,45 +484,31 @@ impl<'a> Attempt<'a> {
     }
 }
 
-enum Source {
-    Agent,
-    Files,
+/// Whether the connection is gone, or goes at once.
+async fn hung_up(shared: &Shared) -> bool {
+    timeout(HANG_UP, shared.lost_token().cancelled())
+        .await
+        .is_ok()
 }
 
-/// Signs nothing: finds out whether the server would take a key.
-struct Probe;
-
-enum Probed {
-    Ended,
-    Wanted,
+/// Asks a person; time limits stand still meanwhile.
+async fn put(prompt: &Arc<dyn Prompt>, patience: &Patience, question: Question) -> Option<Secret> {
+    let _asking = patience.asking();
+    let prompt = Arc::clone(prompt);
+    let asked = tokio::task::spawn_blocking(move || match question.shown {
+        true => prompt.visible(&question.text),
+        false => prompt.secret(&question.text),
+    });
+    asked.await.ok().flatten()
 }
 
-impl From<SendError> for Probed {
-    fn from(_: SendError) -> Self {
-        Self::Ended
-    }
-}
-
-impl Signer for Probe {
-    type Error = Probed;
-
-    async fn auth_sign(
-        &mut self,
-        _: &AgentIdentity,
-        _: Option<HashAlg>,
-        _: Vec<u8>,
-    ) -> Result<Vec<u8>, Probed> {
-        Err(Probed::Wanted)
-    }
-}
-
-fn short(key: &PublicKey) -> String {
-    match key.comment().as_str_lossy() {
-        "" => key.fingerprint(HashAlg::Sha256).to_string(),
-        comment => escaped(comment),
-    }
-}
-
-/// A passphrase or password may be mistyped twice.
+/// ssh's order.
+const ORDER: [MethodKind; 3] = [
+    MethodKind::PublicKey,
+    MethodKind::KeyboardInteractive,
+    MethodKind::Password,
+];
+/// A passphrase may be mistyped twice.
 const MAX_PROMPTS: usize = 3;
-const MAX_QUESTIONS: usize = 10;
+/// How long the reason for a hang-up may take behind the hang-up.
+const HANG_UP: Duration = Duration::from_secs(1);

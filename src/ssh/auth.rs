@@ -1,16 +1,16 @@
-//! Logging in: the agent's keys, key files, passwords; and doing the same again for further
+//! Logging in: keys and certificates, passwords; and doing the same again for further
 //! connections without asking anybody a second time.
 
 use std::sync::Arc;
 
 use russh::MethodSet;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
-use russh::keys::agent::AgentIdentity;
-use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg};
+use russh::keys::{Algorithm, HashAlg};
 
-use super::agent::Agent;
 use super::algorithms::allows_signatures;
 use super::attempt::Attempt;
+use super::connection::Shared;
+use super::credential::{Credential, Holder};
 use super::error::Error;
 use super::events::Events;
 use super::prompt::{Patience, Prompt, Secret};
@@ -25,12 +25,10 @@ pub(super) struct Login {
 
 #[derive(Clone)]
 pub(super) enum Step {
-    /// A key that the agent holds.
-    Agent(Box<AgentIdentity>),
     /// The one hidden question of a keyboard-interactive exchange.
     Interactive(Secret),
-    /// A key from a file, decrypted.
-    Key(Arc<PrivateKey>),
+    /// A key or certificate, of the agent or from a file.
+    Key(Credential),
     /// The server asked for nothing.
     None,
     /// A password.
@@ -46,8 +44,9 @@ pub(super) async fn first(
     prompt: &Arc<dyn Prompt>,
     patience: &Patience,
     passwords: bool,
+    shared: &Shared,
 ) -> Result<Login, Error> {
-    let attempt = Attempt::new(handle, settings, prompt, patience, passwords);
+    let attempt = Attempt::new(handle, settings, prompt, patience, passwords, shared);
     let steps = attempt.run().await?;
     Ok(Login { steps })
 }
@@ -69,29 +68,19 @@ pub(super) async fn again(
         let user = settings.user.as_str();
         let (name, result) = match step {
             Step::None => ("none", handle.authenticate_none(user).await),
-            Step::Key(key) => {
-                let hash = match key.algorithm().is_rsa() {
-                    true => best_rsa_hash(handle, settings).await,
-                    false => None,
+            Step::Key(credential) => {
+                let name = match credential.holder {
+                    Holder::Agent(_) => "the same key of the agent",
+                    Holder::File(_) => "the same key",
                 };
-                let key = PrivateKeyWithHashAlg::new(Arc::clone(key), hash);
-                (
-                    "the same key",
-                    handle.authenticate_publickey(user, key).await,
-                )
-            }
-            Step::Agent(identity) => {
-                let Some(path) = &settings.agent else {
-                    continue;
-                };
-                let Ok(mut agent) = Agent::connect(path).await else {
-                    return Err(refused("the agent, which is gone", String::new()));
-                };
-                let result = agent.authenticate(handle, settings, identity).await;
-                (
-                    "the same key of the agent",
-                    result.map_err(|()| russh::Error::RecvError),
-                )
+                let result = credential.offer(handle, settings, &mut None).await;
+                match result {
+                    // It is not the server that refused.
+                    Err(_) if !handle.is_closed() => {
+                        return Err(refused("the agent, which signs no more", String::new()));
+                    }
+                    result => (name, result.map_err(|_| russh::Error::RecvError)),
+                }
             }
             Step::Password(password) => (
                 "the same password",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{Config, GexParams};
-use russh::{Limits, SshId};
+use russh::{Limits, Preferred, SshId};
 
 use super::algorithm_list::AlgorithmList;
 use super::algorithms;
@@ -27,19 +27,29 @@ pub(super) async fn config(
     );
     let keys = if ordered && judge.pinned.is_none() {
         // Somebody has chosen the order; ssh leaves it alone then, too.
-        allowed
+        None
     } else {
-        let judge = Arc::clone(judge);
-        let list = allowed.clone();
-        let sorted = tokio::task::spawn_blocking(move || judge.preferred(&list));
-        sorted.await.unwrap_or(allowed)
+        Some(allowed.clone())
+    };
+    let judge = Arc::clone(judge);
+    let list = allowed.clone();
+    let sorted = tokio::task::spawn_blocking(move || {
+        let certificates = judge.certificates(&list);
+        (keys.map(|keys| judge.preferred(&keys)), certificates)
+    });
+    let (keys, certificates) = match sorted.await {
+        Ok((keys, certificates)) => (keys.unwrap_or(allowed), certificates),
+        Err(_) => (allowed, Vec::new()),
     };
     Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!(
             "SSH-2.0-ferryline_",
             env!("CARGO_PKG_VERSION")
         ))),
-        preferred: algorithms::preferred(settings, keys),
+        preferred: Preferred {
+            host_key_certificates: Cow::Owned(certificates),
+            ..algorithms::preferred(settings, keys)
+        },
         limits: limits(settings),
         // OpenSSH goes as low as this, too; russh starts at 3072 bits otherwise.
         gex: GexParams::new(2048, 3072, 8192).unwrap_or_default(),

@@ -205,8 +205,12 @@ impl Shared {
 
     /// Why the connection is lost, for the end of a channel.
     pub(super) fn lost_reason(&self) -> LostReason {
-        let reason = self.lost_reason.get().map_or("it ended", String::as_str);
-        LostReason::Connection(reason.to_owned())
+        LostReason::Connection(self.end().to_owned())
+    }
+
+    /// Why the connection is lost, in words.
+    pub(super) fn end(&self) -> &str {
+        self.lost_reason.get().map_or("it ended", String::as_str)
     }
 
     /// The connection is no more; the first reason given counts.

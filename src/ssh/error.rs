@@ -40,7 +40,9 @@ pub enum Error {
         destination: String,
     },
     /// No TCP connection to any address of the host.
-    #[error("cannot connect to the SSH server {host} port {port}: {reason}")]
+    #[error(
+        "cannot connect to the SSH server {host} port {port}: {reason}; check host, port (-p) and firewalls"
+    )]
     Connect {
         /// Host as named in the settings.
         host: String,
@@ -50,7 +52,9 @@ pub enum Error {
         reason: String,
     },
     /// The key exchange failed.
-    #[error("the SSH server {host} port {port} ended the handshake: {reason}")]
+    #[error(
+        "the SSH server {host} port {port} ended the handshake: {reason}; its log says why, and 'ssh -v' may"
+    )]
     Handshake {
         /// Host as named in the settings.
         host: String,
@@ -59,9 +63,27 @@ pub enum Error {
         /// What went wrong.
         reason: String,
     },
+    /// The certificate that the server shows is from a known authority, and not valid.
+    #[error(
+        "the host certificate of {name} is not valid: {reason} (the SSH server's authority is known from \
+         {file}:{line}); {remedy}",
+        file = file.display()
+    )]
+    HostCertificate {
+        /// Name under which the authority was looked up.
+        name: String,
+        /// What is wrong with the certificate.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+        /// File with the `@cert-authority` entry.
+        file: PathBuf,
+        /// Line of that entry, from 1.
+        line: usize,
+    },
     /// The known key of this host is another one.
     #[error(
-        "the host key of {name} CHANGED: the server shows the {kind} key {fingerprint}, but {file}:{line} has \
+        "the host key of {name} CHANGED: the SSH server shows the {kind} key {fingerprint}, but {file}:{line} has \
          another one; somebody may be in between. If the change is genuine, remove that line and connect again",
         file = file.display()
     )]
@@ -79,7 +101,8 @@ pub enum Error {
     },
     /// A further connection was shown another host key than the first one.
     #[error(
-        "a further connection to {name} was shown another host key ({fingerprint}) than the first one: refused"
+        "a further connection to the SSH server {name} was shown another host key ({fingerprint}) than the first \
+         one: refused; if there are several servers behind the name, connect to one of them"
     )]
     HostKeyDiffers {
         /// Name under which the key is looked up.
@@ -89,7 +112,8 @@ pub enum Error {
     },
     /// The key of this host is marked `@revoked`.
     #[error(
-        "the host key of {name} ({fingerprint}) is revoked by {file}:{line}: refused",
+        "the host key of {name} ({fingerprint}) is revoked by {file}:{line}: refused; the SSH server needs \
+         another key, ask its administrator",
         file = file.display()
     )]
     HostKeyRevoked {
@@ -104,7 +128,7 @@ pub enum Error {
     },
     /// No key of this host is known, and the policy does not allow to accept it.
     #[error(
-        "the host key of {name} is not known: {kind} {fingerprint} is not in {searched}; check the fingerprint \
+        "the host key of {name} is not known: the SSH server's {kind} {fingerprint} is not in {searched}; check the fingerprint \
          with the server's administrator, then connect once with -o StrictHostKeyChecking=accept-new"
     )]
     HostKeyUnknown {
@@ -133,7 +157,7 @@ pub enum Error {
         said: String,
     },
     /// The server took none of the credentials.
-    #[error("{destination}: log-in refused: tried {tried}; the server accepts {accepts}{hint}")]
+    #[error("{destination}: log-in refused: tried {tried}; the SSH server accepts {accepts}{hint}")]
     LoginRefused {
         /// Whom it was with.
         destination: String,
@@ -141,7 +165,7 @@ pub enum Error {
         tried: String,
         /// The methods that the server would go on with.
         accepts: String,
-        /// What could be done, or nothing.
+        /// What could be done, with the mark that parts it from the rest, or nothing.
         hint: String,
     },
     /// The connection was lost, and did not come back in time.
@@ -153,7 +177,9 @@ pub enum Error {
         reason: String,
     },
     /// What answers there does not speak SSH.
-    #[error("{host} port {port} does not answer like an SSH server ({reason}): wrong port?")]
+    #[error(
+        "{host} port {port} does not answer like an SSH server ({reason}): wrong port? -p is the SSH server's"
+    )]
     NotSsh {
         /// Host as named in the settings.
         host: String,
@@ -173,7 +199,7 @@ pub enum Error {
         reason: String,
     },
     /// The host name has no address.
-    #[error("cannot find the address of the SSH server {host}: {reason}")]
+    #[error("cannot find the address of the SSH server {host}: {reason}; check the name")]
     Resolve {
         /// Host as named in the settings.
         host: String,
@@ -181,7 +207,10 @@ pub enum Error {
         reason: String,
     },
     /// Nothing came in time.
-    #[error("the SSH server {host} port {port} did not {what} within {seconds} s")]
+    #[error(
+        "the SSH server {host} port {port} did not {what} within {seconds} s; check host, port (-p) and \
+         firewalls, or allow more with -o ConnectTimeout"
+    )]
     Timeout {
         /// Host as named in the settings.
         host: String,
@@ -209,6 +238,7 @@ impl Error {
             Self::AtJumpHost { error, .. } => error.is_transient(),
             Self::Algorithms { .. }
             | Self::Closed { .. }
+            | Self::HostCertificate { .. }
             | Self::HostKeyChanged { .. }
             | Self::HostKeyDiffers { .. }
             | Self::HostKeyRevoked { .. }
@@ -226,7 +256,10 @@ pub enum ForwardError {
     #[error("the connection to the SSH server is lost")]
     Lost,
     /// It said no: `AllowTcpForwarding`, `PermitListen`, or no free port.
-    #[error("the SSH server refused the remote forward (AllowTcpForwarding, PermitListen)")]
+    #[error(
+        "the SSH server refused the remote forward: AllowTcpForwarding has to be 'yes' there, and \
+         PermitListen (permitlisten= of the key) allow localhost:*"
+    )]
     Refused,
     /// It did not answer.
     #[error("the SSH server did not answer the request for a remote forward")]
@@ -251,7 +284,7 @@ pub enum LostReason {
 #[derive(Clone, Debug, Eq, PartialEq, ThisError)]
 pub enum OpenError {
     /// The SSH server could not reach the target.
-    #[error("the SSH server could not connect ({0})")]
+    #[error("the SSH server could not connect ({0}): check host and port, as seen from there")]
     ConnectFailed(String),
     /// The connection to the SSH server is lost.
     #[error("the connection to the SSH server is lost")]
@@ -260,11 +293,28 @@ pub enum OpenError {
     #[error("the SSH server did not open the channel ({0})")]
     Other(String),
     /// The SSH server's policy forbids it.
-    #[error("the SSH server refused the forward (administratively prohibited: {0})")]
+    #[error(
+        "the SSH server forbids it (administratively prohibited: {0}): check AllowTcpForwarding, \
+         DisableForwarding, PermitOpen there, and restrict, permitopen= of the key"
+    )]
     Prohibited(String),
     /// The SSH server did not answer.
     #[error("the SSH server did not answer the request for a channel")]
     Timeout,
+}
+
+impl OpenError {
+    /// The same for a data connection to `host`. The control connection has been forwarded already,
+    /// so where the server forbids this one it is the port that it objects to.
+    pub fn of_data_connection(&self, host: &str) -> String {
+        match self {
+            Self::Prohibited(said) => format!(
+                "the SSH server forbids this port (administratively prohibited: {said}): its PermitOpen, or \
+                 permitopen= of the key, has to allow {host}:*"
+            ),
+            error => error.to_string(),
+        }
+    }
 }
 
 /// What another party said, made safe to print in one line: printable ASCII stays, the rest is
@@ -310,7 +360,7 @@ mod tests {
         };
         assert_eq!(
             refused.to_string(),
-            "a@b: log-in refused: tried no key; the server accepts publickey"
+            "a@b: log-in refused: tried no key; the SSH server accepts publickey"
         );
         let changed = Error::HostKeyChanged {
             name: "h".into(),

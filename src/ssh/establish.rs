@@ -1,5 +1,6 @@
 //! Making one SSH connection: the way there, key exchange, host key, log-in.
 
+use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -96,7 +97,9 @@ impl Dialer {
                     None => self.handshake_error(&error.0),
                 })?;
             let passwords = trust.get() == Some(&Trust::Full);
-            let login = self.log_in(&mut handle, &patience, passwords).await?;
+            let login = self
+                .log_in(&mut handle, &patience, passwords, &shared)
+                .await?;
             Ok((handle, login))
         };
         let (handle, login) = match patience.bound(opening).await {
@@ -127,15 +130,19 @@ impl Dialer {
         handle: &mut Handle<Events>,
         patience: &Patience,
         passwords: bool,
+        shared: &Shared,
     ) -> Result<Option<Login>, Error> {
         match self.known.get() {
             Some(known) => {
                 auth::again(handle, &self.settings, &known.login).await?;
                 Ok(None)
             }
-            None => auth::first(handle, &self.settings, &self.prompt, patience, passwords)
-                .await
-                .map(Some),
+            None => {
+                let settings = &self.settings;
+                auth::first(handle, settings, &self.prompt, patience, passwords, shared)
+                    .await
+                    .map(Some)
+            }
         }
     }
 
@@ -159,6 +166,14 @@ impl Dialer {
         let port = self.settings.port;
         let reason = match error {
             russh::Error::Disconnect | russh::Error::HUP => "it hung up".to_owned(),
+            // That our version reached it after it had closed makes no difference.
+            russh::Error::IO(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                "it hung up".to_owned()
+            }
+            russh::Error::NoCommonAlgo { kind, theirs, .. } => escaped(&format!(
+                "there is no {kind:?} algorithm in common, it offers only {}",
+                theirs.join(", ")
+            )),
             error => escaped(&error.to_string()),
         };
         if let russh::Error::IO(error) = error

@@ -39,17 +39,15 @@ impl Handler for Events {
         &mut self,
         shown: &PublicKeyOrCertificate,
     ) -> Result<bool, EventError> {
-        // Certificates are not offered, so none can come.
-        let PublicKeyOrCertificate::PublicKey { key, .. } = shown else {
-            return Ok(false);
-        };
         let judge = Arc::clone(&self.judge);
-        let asked = key.clone();
-        let decided = tokio::task::spawn_blocking(move || judge.decide(&asked)).await;
+        let key = shown.public_key();
+        let (asked, certificate) = (key.clone(), shown.certificate().cloned());
+        let deciding = move || judge.decide(&asked, certificate.as_ref());
+        let decided = tokio::task::spawn_blocking(deciding).await;
         match decided {
             Ok(Ok(trust)) => {
                 let _ = self.trust.set(trust);
-                let _ = self.shared.host_key().set(key.clone());
+                let _ = self.shared.host_key().set(key);
                 Ok(true)
             }
             Ok(Err(error)) => {

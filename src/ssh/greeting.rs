@@ -35,15 +35,18 @@ impl Greeting {
                 return Ok(());
             }
             self.line.push(byte);
-            if self.line.starts_with(b"SSH-") || self.lines > MOST_LINES {
+            if matches!(self.line.as_slice(), b"SSH-2.0-" | b"SSH-1.99-") || self.lines > MOST_LINES
+            {
                 self.known = true;
                 continue;
             }
+            // Protocol 1, or what only begins alike.
+            let old = self.line.starts_with(b"SSH-") && self.line.len() > LONGEST_VERSION;
             let reply = self.line.len() == 4
                 && self.line.iter().take(3).all(u8::is_ascii_digit)
                 && matches!(byte, b' ' | b'-');
             let binary = byte < b'\t' || (byte > b'\r' && byte < b' ' && byte != 0x1b);
-            if reply || binary || self.line.starts_with(b"HTTP/") {
+            if reply || old || binary || self.line.starts_with(b"HTTP/") {
                 return Err(self.other(read));
             }
             // A server may say other lines before its version.
@@ -78,6 +81,8 @@ pub(super) fn other_protocol(error: &io::Error) -> Option<&OtherProtocol> {
 
 /// OpenSSH reads as many.
 const MOST_LINES: usize = 1024;
+/// `SSH-1.99-`
+const LONGEST_VERSION: usize = 9;
 const LONGEST_LINE: usize = 8192;
 const SHOWN: usize = 60;
 
@@ -91,6 +96,7 @@ mod tests {
             (&b"220 an FTP server\r\n"[..], "220 an FTP server"),
             (b"220-many lines\r\n", "220-many lines"),
             (b"HTTP/1.1 400 Bad Request\r\n", "HTTP/1.1 400 Bad Request"),
+            (b"SSH-1.5-old\r\n", "SSH-1.5-old"),
             (b"\x16\x03\x01", "\\x16\\x03\\x01"),
         ] {
             let error = Greeting::default().see(said).unwrap_err();

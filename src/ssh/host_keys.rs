@@ -1,11 +1,13 @@
 //! Whether to trust the host key that a server shows.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 
 use super::error::Error;
-use super::known_hosts::{self, Found};
+use super::host_certs;
+use super::known_hosts::{self, Found, Mark};
 use super::prompt::{Patience, Prompt};
 use super::settings::{Settings, StrictHostKeyChecking};
 
@@ -29,15 +31,25 @@ pub(super) enum Trust {
 }
 
 impl Judge {
-    /// Accepts or refuses the key, storing it where the policy says so.
-    pub(super) fn decide(&self, key: &PublicKey) -> Result<Trust, Error> {
+    /// Accepts or refuses the key, storing it where the policy says so. A certificate whose
+    /// authority is known stands for the key in it; any other is disregarded, as ssh does it, and
+    /// the key in it counts.
+    pub(super) fn decide(
+        &self,
+        key: &PublicKey,
+        certificate: Option<&Certificate>,
+    ) -> Result<Trust, Error> {
         let name = self.name();
         let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
         if self.pinned.as_ref().is_some_and(|p| !same(p, key)) {
             return Err(Error::HostKeyDiffers { name, fingerprint });
         }
         let policy = self.settings.strict_host_key_checking;
-        match self.verdict(key) {
+        let verdict = match certificate {
+            Some(certificate) => self.certified(key, certificate)?,
+            None => self.verdict(key),
+        };
+        match verdict {
             Verdict::Known => Ok(Trust::Full),
             Verdict::Revoked(at) => Err(Error::HostKeyRevoked {
                 name,
@@ -45,6 +57,8 @@ impl Judge {
                 file: at.file,
                 line: at.line,
             }),
+            // Certified when it was first seen, and since then the same.
+            Verdict::Changed(_) if self.pinned.is_some() => Ok(Trust::Full),
             Verdict::Changed(at) => {
                 let error = Error::HostKeyChanged {
                     name,
@@ -86,12 +100,14 @@ impl Judge {
     pub(super) fn preferred(&self, default: &[Algorithm]) -> Vec<Algorithm> {
         let known: Vec<Algorithm> = match &self.pinned {
             Some(key) => vec![key.algorithm()],
-            None => self
-                .entries()
-                .iter()
-                .filter(|f| !f.revoked)
-                .map(|f| f.key.algorithm())
-                .collect(),
+            None => {
+                let mut entries = self.entries();
+                if !entries.iter().any(|f| f.mark == Mark::Host) {
+                    entries = self.entries_without_port();
+                }
+                let of_host = entries.iter().filter(|f| f.mark == Mark::Host);
+                of_host.map(|f| f.key.algorithm()).collect()
+            }
         };
         let is_known = |a: &Algorithm| known.iter().any(|k| same_kind(k, a));
         let (mut first, rest): (Vec<_>, Vec<_>) = default.iter().cloned().partition(is_known);
@@ -99,20 +115,71 @@ impl Judge {
         first
     }
 
+    /// The kinds of host certificates to ask for: none, unless an authority for this host is known.
+    /// Further connections are to see the key of the first one, which needs no certificate.
+    pub(super) fn certificates(&self, default: &[Algorithm]) -> Vec<Algorithm> {
+        let is_known = |entries: Vec<Found>| entries.iter().any(|f| f.mark == Mark::Authority);
+        let wanted = self.pinned.is_none()
+            && (is_known(self.entries()) || is_known(self.entries_without_port()));
+        match wanted {
+            true => default.to_vec(),
+            false => Vec::new(),
+        }
+    }
+
+    fn certified(&self, key: &PublicKey, certificate: &Certificate) -> Result<Verdict, Error> {
+        let authority = certificate.signature_key();
+        let of_authority = |f: &&Found| f.key.key_data() == authority;
+        let entries = self.entries();
+        let mut revoked = entries.iter().filter(|f| f.mark == Mark::Revoked);
+        if let Some(at) = revoked.find(of_authority) {
+            return Ok(Verdict::Revoked(at.clone()));
+        }
+        let more = self.entries_without_port();
+        let mut authorities = entries
+            .iter()
+            .chain(&more)
+            .filter(|f| f.mark == Mark::Authority);
+        let known = self.verdict(key);
+        let Some(at) = authorities.find(of_authority) else {
+            return Ok(known);
+        };
+        if matches!(known, Verdict::Known | Verdict::Revoked(_)) {
+            return Ok(known);
+        }
+        let alias = self.settings.host_key_alias.as_deref();
+        let host = alias.unwrap_or(&self.settings.host);
+        let Err(flaw) = host_certs::check(certificate, host, SystemTime::now()) else {
+            return Ok(Verdict::Known);
+        };
+        let error = Error::HostCertificate {
+            name: self.name(),
+            reason: flaw.reason,
+            remedy: flaw.remedy,
+            file: at.file.clone(),
+            line: at.line,
+        };
+        if self.settings.strict_host_key_checking != StrictHostKeyChecking::No {
+            return Err(error);
+        }
+        tracing::warn!("{error} (disregarded because of StrictHostKeyChecking=no)");
+        Ok(known)
+    }
+
     fn verdict(&self, key: &PublicKey) -> Verdict {
         let entries = self.entries();
-        if let Some(at) = entries.iter().find(|f| f.revoked && same(&f.key, key)) {
+        let marked = |mark| entries.iter().filter(move |f| f.mark == mark);
+        if let Some(at) = marked(Mark::Revoked).find(|f| same(&f.key, key)) {
             return Verdict::Revoked(at.clone());
         }
-        let valid = || entries.iter().filter(|f| !f.revoked);
-        if valid().any(|f| same(&f.key, key)) {
+        if marked(Mark::Host).any(|f| same(&f.key, key)) {
             return Verdict::Known;
         }
         // A key of another kind counts as changed too. Known kinds were asked for first, so an
         // honest server would have shown one of those; somebody in between would rather not.
-        let other = valid()
+        let other = marked(Mark::Host)
             .find(|f| same_kind(&f.key.algorithm(), &key.algorithm()))
-            .or_else(|| valid().next());
+            .or_else(|| marked(Mark::Host).next());
         match other {
             Some(at) => Verdict::Changed(at.clone()),
             None if self.known_without_port(key) => Verdict::Known,
@@ -122,13 +189,18 @@ impl Judge {
 
     /// As ssh does: a key that is known for the host on port 22 is good on another port, too.
     fn known_without_port(&self, key: &PublicKey) -> bool {
+        let entries = self.entries_without_port();
+        let mut of_host = entries.iter().filter(|f| f.mark == Mark::Host);
+        of_host.any(|f| same(&f.key, key))
+    }
+
+    /// What is known of the host on port 22, where this is another port.
+    fn entries_without_port(&self) -> Vec<Found> {
         if self.settings.host_key_alias.is_some() || self.settings.port == 22 {
-            return false;
+            return Vec::new();
         }
         let name = known_hosts::lookup_name(&self.settings.host, 22);
         known_hosts::lookup(self.files(), &name)
-            .iter()
-            .any(|f| !f.revoked && same(&f.key, key))
     }
 
     fn ask(&self, name: &str, key: &PublicKey, fingerprint: &str) -> bool {
@@ -136,11 +208,23 @@ impl Judge {
             return false;
         }
         let _asking = self.patience.asking();
-        self.prompt.confirm(&format!(
+        let mut text = format!(
             "The authenticity of host '{name}' can't be established.\n{} key fingerprint is {fingerprint}.\n\
-             Are you sure you want to continue connecting (yes/no)? ",
-            key.algorithm()
-        ))
+             Are you sure you want to continue connecting (yes/no/[fingerprint])? ",
+            short_kind(&key.algorithm())
+        );
+        for _ in 0..MAX_QUESTIONS {
+            let Some(answer) = self.prompt.visible(&text) else {
+                return false;
+            };
+            match answer.expose().trim() {
+                said if said == fingerprint || said.eq_ignore_ascii_case("yes") => return true,
+                "" => return false,
+                said if said.eq_ignore_ascii_case("no") => return false,
+                _ => "Please type 'yes', 'no' or the fingerprint: ".clone_into(&mut text),
+            }
+        }
+        false
     }
 
     fn remember(&self, name: &str, key: &PublicKey, fingerprint: &str) {
@@ -198,10 +282,24 @@ fn same(a: &PublicKey, b: &PublicKey) -> bool {
     a.key_data() == b.key_data()
 }
 
+/// The kind of a key as ssh shows it to people.
+fn short_kind(algorithm: &Algorithm) -> String {
+    match algorithm {
+        Algorithm::Dsa => "DSA".to_owned(),
+        Algorithm::Ecdsa { .. } => "ECDSA".to_owned(),
+        Algorithm::Ed25519 => "ED25519".to_owned(),
+        Algorithm::Rsa { .. } => "RSA".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 /// One RSA key serves several signature algorithms.
 fn same_kind(a: &Algorithm, b: &Algorithm) -> bool {
     matches!((a, b), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. })) || a == b
 }
+
+/// How often a person is asked who says something else than yes or no.
+const MAX_QUESTIONS: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -219,15 +317,15 @@ mod tests {
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
     const P256: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBMxBTpMIGvo7CnordO7wP0QQRqpBwUjOLl4eMhfucfE1sjTYyK5wmTl1UqoSDS1PtRVTBdl+0+9pquFb46U7fwg=";
 
-    struct Says(bool, Mutex<Vec<String>>);
+    struct Says(&'static str, Mutex<Vec<String>>);
 
     impl Prompt for Says {
         fn secret(&self, _: &str) -> Option<Secret> {
             None
         }
-        fn confirm(&self, text: &str) -> bool {
+        fn visible(&self, text: &str) -> Option<Secret> {
             self.1.lock().unwrap().push(text.to_owned());
-            self.0
+            Some(self.0.into())
         }
     }
 
@@ -246,7 +344,7 @@ mod tests {
         settings.strict_host_key_checking = policy;
         let judge = Judge {
             settings: Arc::new(settings),
-            prompt: Arc::new(Says(true, Mutex::default())),
+            prompt: Arc::new(Says("yes", Mutex::default())),
             patience: Arc::new(Patience::new(Duration::from_secs(1))),
             pinned: None,
         };
@@ -265,21 +363,21 @@ mod tests {
     fn known_unknown_and_changed() {
         use StrictHostKeyChecking::{AcceptNew, Yes};
         let c = case(&format!("other {B}\nhost {A}\n"), Yes);
-        assert_eq!(c.judge.decide(&key(A)).unwrap(), Trust::Full);
-        let error = c.judge.decide(&key(B)).unwrap_err();
+        assert_eq!(c.judge.decide(&key(A), None).unwrap(), Trust::Full);
+        let error = c.judge.decide(&key(B), None).unwrap_err();
         let expected = format!("{}:2", c.file.display());
         assert!(error.to_string().contains(&expected), "{error}");
 
         let c = case("", Yes);
-        let error = c.judge.decide(&key(A)).unwrap_err().to_string();
+        let error = c.judge.decide(&key(A), None).unwrap_err().to_string();
         assert!(error.contains(&c.file.display().to_string()), "{error}");
         assert!(error.contains("SHA256:"), "{error}");
 
         let c = case("", AcceptNew);
-        c.judge.decide(&key(A)).unwrap();
+        c.judge.decide(&key(A), None).unwrap();
         assert_eq!(fs::read_to_string(&c.file).unwrap(), format!("host {A}\n"));
         assert!(matches!(
-            c.judge.decide(&key(B)),
+            c.judge.decide(&key(B), None),
             Err(Error::HostKeyChanged { line: 1, .. })
         ));
     }
@@ -288,7 +386,7 @@ mod tests {
     fn a_key_of_another_kind_is_no_way_round_a_known_one() {
         let c = case(&format!("host {A}\n"), StrictHostKeyChecking::AcceptNew);
         assert!(matches!(
-            c.judge.decide(&key(P256)),
+            c.judge.decide(&key(P256), None),
             Err(Error::HostKeyChanged { line: 1, .. })
         ));
     }
@@ -298,7 +396,7 @@ mod tests {
         for policy in [StrictHostKeyChecking::No, StrictHostKeyChecking::Yes] {
             let c = case(&format!("host {A}\n@revoked * {A}\n"), policy);
             assert!(matches!(
-                c.judge.decide(&key(A)),
+                c.judge.decide(&key(A), None),
                 Err(Error::HostKeyRevoked { line: 2, .. })
             ));
         }
@@ -307,7 +405,7 @@ mod tests {
     #[test]
     fn no_accepts_a_changed_key_but_gives_it_no_password() {
         let c = case(&format!("host {A}\n"), StrictHostKeyChecking::No);
-        assert_eq!(c.judge.decide(&key(B)).unwrap(), Trust::NoPasswords);
+        assert_eq!(c.judge.decide(&key(B), None).unwrap(), Trust::NoPasswords);
         assert_eq!(
             fs::read_to_string(&c.file).unwrap(),
             format!("host {A}\n"),
@@ -318,24 +416,33 @@ mod tests {
     #[test]
     fn asking_and_not_asking_in_batch_mode() {
         let mut c = case("", StrictHostKeyChecking::Ask);
-        let says = Arc::new(Says(false, Mutex::default()));
+        let says = Arc::new(Says("no", Mutex::default()));
         c.judge.prompt = says.clone();
-        assert!(c.judge.decide(&key(A)).is_err());
-        assert!(says.1.lock().unwrap()[0].contains("SHA256:"));
-        c.judge.prompt = Arc::new(Says(true, Mutex::default()));
+        assert!(c.judge.decide(&key(A), None).is_err());
+        let asked = says.1.lock().unwrap()[0].clone();
+        assert!(
+            asked.contains("\nED25519 key fingerprint is SHA256:"),
+            "{asked}"
+        );
+        // What is neither is asked about again, not for ever.
+        let unsure = Arc::new(Says("SHA256:another", Mutex::default()));
+        c.judge.prompt = unsure.clone();
+        assert!(c.judge.decide(&key(A), None).is_err());
+        assert_eq!(unsure.1.lock().unwrap().len(), MAX_QUESTIONS);
+        c.judge.prompt = Arc::new(Says("yes", Mutex::default()));
         Arc::make_mut(&mut c.judge.settings).batch_mode = true;
-        assert!(c.judge.decide(&key(A)).is_err());
+        assert!(c.judge.decide(&key(A), None).is_err());
         Arc::make_mut(&mut c.judge.settings).batch_mode = false;
-        assert!(c.judge.decide(&key(A)).is_ok());
+        assert!(c.judge.decide(&key(A), None).is_ok());
     }
 
     #[test]
     fn further_connections_must_see_the_same_key() {
         let mut c = case(&format!("host {A}\nhost {B}\n"), StrictHostKeyChecking::Yes);
         c.judge.pinned = Some(key(A));
-        assert!(c.judge.decide(&key(A)).is_ok());
+        assert!(c.judge.decide(&key(A), None).is_ok());
         assert!(matches!(
-            c.judge.decide(&key(B)),
+            c.judge.decide(&key(B), None),
             Err(Error::HostKeyDiffers { .. })
         ));
     }
@@ -347,13 +454,13 @@ mod tests {
             StrictHostKeyChecking::Yes,
         );
         Arc::make_mut(&mut c.judge.settings).port = 2222;
-        assert!(c.judge.decide(&key(A)).is_ok());
+        assert!(c.judge.decide(&key(A), None).is_ok());
         assert!(matches!(
-            c.judge.decide(&key(B)),
+            c.judge.decide(&key(B), None),
             Err(Error::HostKeyUnknown { name, .. }) if name == "[host]:2222"
         ));
         Arc::make_mut(&mut c.judge.settings).host_key_alias = Some("Alias".into());
-        assert!(c.judge.decide(&key(B)).is_ok());
+        assert!(c.judge.decide(&key(B), None).is_ok());
     }
 
     #[test]

@@ -1,27 +1,38 @@
 //! Key files: reading them, and decrypting them with a passphrase.
+//!
+//! All that OpenSSH writes can be read: its own format, PEM (`BEGIN RSA PRIVATE KEY`) and PKCS#8,
+//! with one exception: of encrypted keys in the old PEM form only RSA ones with AES-128-CBC.
+//!
+//! The text of a file and the passphrase are wiped from memory after use. The key itself is wiped
+//! when it is dropped, which is when the session ends, for further connections need it. What the
+//! parsers underneath copy on their way is not all wiped.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use russh::keys::{self, PrivateKey, PublicKey, decode_secret_key, load_public_key};
+use russh::keys::{self, Algorithm, PrivateKey, PublicKey, decode_secret_key, load_public_key};
 use zeroize::Zeroizing;
 
 use super::prompt::Secret;
 
 /// What is in a key file.
 pub(super) enum KeyFile {
+    /// The handle of a key that never leaves its security key (`sk-ssh-ed25519@openssh.com`).
+    Hardware(PublicKey),
+    /// A key that needs a passphrase.
+    Locked(Arc<LockedKey>),
     /// A key ready to use.
     Open(Arc<PrivateKey>),
-    /// A key that needs a passphrase.
-    Locked(LockedKey),
 }
 
 /// An encrypted key.
 pub(super) struct LockedKey {
     path: PathBuf,
-    text: Arc<Zeroizing<String>>,
+    text: Zeroizing<String>,
     public: Option<PublicKey>,
+    /// What became of asking for the passphrase; `None`: it was not given.
+    unlocked: OnceLock<Option<Arc<PrivateKey>>>,
 }
 
 impl KeyFile {
@@ -29,43 +40,46 @@ impl KeyFile {
     ///
     /// # Errors
     ///
-    /// It cannot be read, or is not a private key.
+    /// It cannot be read, others may read it (as ssh, which refuses such a key), or it is not a
+    /// private key.
     pub(super) fn read(path: &Path) -> io::Result<Self> {
+        check_permissions(path)?;
         let text = Zeroizing::new(std::fs::read_to_string(path)?);
-        warn_of_open_permissions(path);
         // OpenSSH's own format has the public half in clear, also when it is encrypted.
         if let Ok(key) = PrivateKey::from_openssh(text.as_bytes()) {
-            if !key.is_encrypted() {
-                return Ok(Self::Open(Arc::new(key)));
-            }
-            let public = Some(key.public_key().clone());
-            return Ok(Self::locked(path, text, public));
+            let public = key.public_key().clone();
+            return Ok(match public.algorithm() {
+                Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => Self::Hardware(public),
+                _ if key.is_encrypted() => Self::locked(path, text, Some(public)),
+                _ => Self::Open(Arc::new(key)),
+            });
         }
         match decode_secret_key(&text, None) {
             Ok(key) => Ok(Self::Open(Arc::new(key))),
+            Err(_) if is_foreign(&text) => Err(invalid(CONVERT)),
             Err(keys::Error::KeyIsEncrypted) => Ok(Self::locked(path, text, None)),
             Err(_) if text.contains("ENCRYPTED") => Ok(Self::locked(path, text, None)),
-            Err(error) => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                error.to_string(),
-            )),
+            Err(_) if !text.contains("PRIVATE KEY") => Err(invalid("it is no private key")),
+            Err(error) => Err(invalid(&error.to_string())),
         }
     }
 
     /// The public half, where it is known without a passphrase.
     pub(super) fn public_key(&self) -> Option<&PublicKey> {
         match self {
-            Self::Open(key) => Some(key.public_key()),
+            Self::Hardware(public) => Some(public),
             Self::Locked(key) => key.public.as_ref(),
+            Self::Open(key) => Some(key.public_key()),
         }
     }
 
     fn locked(path: &Path, text: Zeroizing<String>, public: Option<PublicKey>) -> Self {
-        Self::Locked(LockedKey {
+        Self::Locked(Arc::new(LockedKey {
             path: path.to_owned(),
-            text: Arc::new(text),
-            public: public.or_else(|| public_half(path)),
-        })
+            text,
+            public: public.or_else(|| public_half_of(path)),
+            unlocked: OnceLock::new(),
+        }))
     }
 }
 
@@ -79,40 +93,68 @@ impl LockedKey {
         &self.path
     }
 
-    /// Decrypts it; `None` where the passphrase is wrong. Slow on purpose (bcrypt), so it runs on a
-    /// blocking thread.
-    pub(super) async fn unlock(&self, passphrase: &Secret) -> Option<Arc<PrivateKey>> {
-        let text = Arc::clone(&self.text);
-        let passphrase = passphrase.clone();
-        let unlocked = tokio::task::spawn_blocking(move || {
-            decode_secret_key(&text, Some(passphrase.expose())).ok()
-        });
-        unlocked.await.ok().flatten().map(Arc::new)
+    /// What became of asking for the passphrase, where that was done.
+    pub(super) fn unlocked(&self) -> Option<&Option<Arc<PrivateKey>>> {
+        self.unlocked.get()
+    }
+
+    /// Nobody is to be asked again.
+    pub(super) fn settle(&self, key: Option<Arc<PrivateKey>>) {
+        let _ = self.unlocked.set(key);
+    }
+
+    /// Decrypts it; `None` where the passphrase is wrong. Slow on purpose (bcrypt): for a blocking
+    /// thread.
+    pub(super) fn unlock(&self, passphrase: &Secret) -> Option<Arc<PrivateKey>> {
+        let key = decode_secret_key(&self.text, Some(passphrase.expose()));
+        key.ok().map(Arc::new)
     }
 }
 
-/// The public half of a key file: from itself or from the `.pub` file beside it.
+/// The public half of a key, from the `.pub` file beside it, or from the file that is named where
+/// that is a public key: the agent has the private half then.
 pub(super) fn public_half_of(path: &Path) -> Option<PublicKey> {
-    public_half(path).or_else(|| KeyFile::read(path).ok()?.public_key().cloned())
-}
-
-fn public_half(path: &Path) -> Option<PublicKey> {
     let mut name = path.as_os_str().to_owned();
     name.push(".pub");
-    load_public_key(PathBuf::from(name)).ok()
+    let beside = load_public_key(PathBuf::from(name));
+    beside.or_else(|_| load_public_key(path)).ok()
 }
 
+/// Encrypted, in the old PEM form, and not the kind of it that can be decrypted.
+fn is_foreign(text: &str) -> bool {
+    let is_known = text.contains("BEGIN RSA PRIVATE KEY") && text.contains("DEK-Info: AES-128-CBC");
+    text.contains("DEK-Info:") && !is_known
+}
+
+fn invalid(reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason.to_owned())
+}
+
+/// A key of this user's that others may read counts as given away. What belongs to somebody else,
+/// as a rule a service's key that belongs to root and is readable by a group, is their affair.
 #[cfg(unix)]
-fn warn_of_open_permissions(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    let Ok(metadata) = std::fs::metadata(path) else {
-        return;
-    };
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        tracing::warn!(key = %path.display(), "others may read this private key (mode {mode:04o}): chmod 600");
+fn check_permissions(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path)?;
+    let mode = metadata.mode() & 0o777;
+    let is_own = metadata.uid() == rustix::process::getuid().as_raw();
+    if !is_own || mode & 0o077 == 0 {
+        return Ok(());
     }
+    let path = path.display();
+    tracing::warn!(
+        "others may read the private key {path} (mode {mode:04o}), so it is not used: chmod 600 {path}"
+    );
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!("others may read it (mode {mode:04o}): chmod 600 {path}"),
+    ))
 }
 
 #[cfg(not(unix))]
-fn warn_of_open_permissions(_: &Path) {}
+fn check_permissions(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+const CONVERT: &str =
+    "it is encrypted in an old way: 'ssh-keygen -p -f KEY' with it writes it anew";

@@ -18,13 +18,23 @@ pub(super) struct Found {
     pub(super) file: PathBuf,
     /// From 1.
     pub(super) line: usize,
-    pub(super) revoked: bool,
+    pub(super) mark: Mark,
     pub(super) key: PublicKey,
 }
 
-/// The lines of `files` for `name`, in order. `@cert-authority` lines are left out: they say nothing
-/// about a plain key. Lines and files that cannot be read are skipped with a warning; a file that
-/// does not exist is simply empty.
+/// What a line says about its key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Mark {
+    /// `@cert-authority`: certificates that it signed are good for the host.
+    Authority,
+    /// No marker: it is a key of the host.
+    Host,
+    /// `@revoked`: it must not be accepted, neither as the host's nor as an authority's.
+    Revoked,
+}
+
+/// The lines of `files` for `name`, in order. Lines and files that cannot be read are skipped with a
+/// warning; a file that does not exist is simply empty.
 pub(super) fn lookup<'a>(files: impl IntoIterator<Item = &'a PathBuf>, name: &str) -> Vec<Found> {
     let mut found = Vec::new();
     for file in files {
@@ -83,16 +93,16 @@ fn lookup_in(file: &Path, text: &[u8], name: &str, found: &mut Vec<Found>) {
         let number = index + 1;
         match parse(line) {
             Ok(Some(entry)) => {
-                let revoked = match entry.marker() {
-                    None => false,
-                    Some(Marker::Revoked) => true,
-                    Some(Marker::CertAuthority) => continue,
+                let mark = match entry.marker() {
+                    None => Mark::Host,
+                    Some(Marker::Revoked) => Mark::Revoked,
+                    Some(Marker::CertAuthority) => Mark::Authority,
                 };
                 if matches(entry.host_patterns(), name) {
                     found.push(Found {
                         file: file.to_owned(),
                         line: number,
-                        revoked,
+                        mark,
                         key: entry.public_key().clone(),
                     });
                 }
@@ -248,10 +258,13 @@ mod tests {
         );
         let mut found = Vec::new();
         lookup_in(Path::new("/k"), text.as_bytes(), "h", &mut found);
-        let seen: Vec<_> = found.iter().map(|f| (f.line, f.revoked)).collect();
-        assert_eq!(seen, [(4, true), (8, false)]);
+        let seen: Vec<_> = found.iter().map(|f| (f.line, f.mark)).collect();
+        assert_eq!(
+            seen,
+            [(4, Mark::Revoked), (5, Mark::Authority), (8, Mark::Host)]
+        );
         lookup_in(Path::new("/k"), b"\xff\xfe\nh", "h", &mut found);
-        assert_eq!(found.len(), 2);
+        assert_eq!(found.len(), 3);
     }
 
     #[test]

@@ -21,8 +21,10 @@
 //! | `establish`, `config` | making one SSH connection: key exchange, host key, log-in |
 //! | `algorithms`, `algorithm_list` | which algorithms are offered |
 //! | `connection`, `events` | one SSH connection: opening channels, what the server sends |
-//! | `attempt`, `auth`, `agent`, `keys`, `prompt` | logging in: agent, key files, passwords |
-//! | `host_keys`, `known_hosts` | host key policy, and the files behind it |
+//! | `attempt`, `auth` | logging in: the first time, and again for further connections |
+//! | `candidates`, `credential`, `agent`, `keys` | keys and certificates: which, and how they sign |
+//! | `interactive`, `prompt`, `askpass` | what a person is asked, and how |
+//! | `host_keys`, `host_certs`, `known_hosts` | host key policy, certificates, and the files behind it |
 //! | `greeting` | telling other protocols from SSH |
 //! | `way`, `connect`, `proxy_command` | the way there: jump hosts, TCP, commands |
 //! | `transport` | what an SSH connection runs over |
@@ -31,19 +33,24 @@
 mod agent;
 mod algorithm_list;
 mod algorithms;
+mod askpass;
 mod attempt;
 mod auth;
 mod backoff;
+mod candidates;
 mod channel;
 mod config;
 mod connect;
 mod connection;
+mod credential;
 mod error;
 mod establish;
 mod events;
 mod forward;
 mod greeting;
+mod host_certs;
 mod host_keys;
+mod interactive;
 mod keys;
 mod known_hosts;
 mod lanes;

@@ -7,31 +7,54 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use super::askpass::{self, Whom};
+
 /// How passwords and passphrases are asked for. Called from a blocking thread, never concurrently
 /// for one session.
 pub trait Prompt: Send + Sync {
     /// Asks for something that must not be shown while it is typed. `None`: nobody there to ask,
     /// or the person gave up.
     fn secret(&self, text: &str) -> Option<Secret>;
-    /// Asks a yes-or-no question; anything but a clear yes is a no.
-    fn confirm(&self, text: &str) -> bool;
+    /// Asks for something that may be shown while it is typed: whether to trust a host key (the
+    /// caller judges the answer), or a name or number that a server asks for. `None` as above.
+    fn visible(&self, text: &str) -> Option<Secret> {
+        self.secret(text)
+    }
 }
 
-/// Asks on the controlling terminal.
+/// Asks a person as ssh does: on the controlling terminal, or through the program that
+/// `SSH_ASKPASS` names, where there is no terminal but a display, or where `SSH_ASKPASS_REQUIRE`
+/// says so. Standard input is never read: where there is neither, as in a service, there is no
+/// answer, and none is waited for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TerminalPrompt;
 
 impl Prompt for TerminalPrompt {
     fn secret(&self, text: &str) -> Option<Secret> {
-        rpassword::prompt_password(text).ok().map(Secret::new)
+        match askpass::whom(|name| std::env::var_os(name), has_terminal()) {
+            Whom::Nobody => None,
+            Whom::Program(program) => askpass::ask(&program, text),
+            Whom::Terminal => rpassword::prompt_password(text).ok().map(Secret::new),
+        }
     }
 
-    fn confirm(&self, text: &str) -> bool {
-        ask_in_clear(text).is_ok_and(|answer| answer.trim().eq_ignore_ascii_case("yes"))
+    fn visible(&self, text: &str) -> Option<Secret> {
+        match askpass::whom(|name| std::env::var_os(name), has_terminal()) {
+            Whom::Nobody => None,
+            Whom::Program(program) => askpass::ask(&program, text),
+            Whom::Terminal => ask_in_clear(text).ok(),
+        }
     }
 }
 
 /// A password or passphrase: wiped from memory when dropped, never shown by `Debug`.
+///
+/// What cannot be wiped: the copies that russh makes on the way to the server. It takes passwords
+/// and keyboard-interactive answers as plain `String`s and puts them into its packet buffers, which
+/// it encrypts in place and reuses, but does not wipe. The pages are not locked either: what the
+/// system swaps out or writes into a core file is beyond this. An FTP password is not kept at all,
+/// but the line that holds it passes through the same buffers as all other lines, which are not
+/// wiped either.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
@@ -127,25 +150,49 @@ impl Drop for Asking<'_> {
     }
 }
 
-/// One line from the terminal; from standard input where there is no terminal to open.
-fn ask_in_clear(text: &str) -> io::Result<String> {
-    let mut answer = String::new();
-    #[cfg(unix)]
-    if let Ok(mut tty) = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/tty")
-    {
-        tty.write_all(text.as_bytes())?;
-        tty.flush()?;
-        io::BufReader::new(tty).read_line(&mut answer)?;
-        return Ok(answer);
-    }
+/// Whether there is a controlling terminal; a service has none.
+#[cfg(unix)]
+fn has_terminal() -> bool {
+    terminal().is_ok()
+}
+
+#[cfg(unix)]
+fn terminal() -> io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true).open("/dev/tty")
+}
+
+/// Where there is no such thing as a controlling terminal, both ends have to be at a console.
+#[cfg(not(unix))]
+fn has_terminal() -> bool {
+    use std::io::IsTerminal;
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// One line from the terminal.
+#[cfg(unix)]
+fn ask_in_clear(text: &str) -> io::Result<Secret> {
+    let mut tty = terminal()?;
+    tty.write_all(text.as_bytes())?;
+    tty.flush()?;
+    one_line(io::BufReader::new(tty))
+}
+
+#[cfg(not(unix))]
+fn ask_in_clear(text: &str) -> io::Result<Secret> {
     let mut stderr = io::stderr();
     stderr.write_all(text.as_bytes())?;
     stderr.flush()?;
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer)
+    one_line(io::stdin().lock())
+}
+
+/// What is typed in clear may be a secret all the same: a one-time password, for instance.
+fn one_line(mut from: impl BufRead) -> io::Result<Secret> {
+    let mut answer = Zeroizing::new(String::new());
+    if from.read_line(&mut answer)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(Secret::new(answer.trim_end_matches(['\r', '\n'])))
 }
 
 #[cfg(test)]

@@ -29,7 +29,8 @@ pub struct Settings {
     pub host_key_alias: Option<String>,
     /// What happens with a host key that is not known (`StrictHostKeyChecking`).
     pub strict_host_key_checking: StrictHostKeyChecking,
-    /// User certificates, for keys of `identities` or of the agent (`CertificateFile`).
+    /// User certificates, for keys of `identities` or of the agent (`CertificateFile`). A
+    /// `KEY-cert.pub` beside a key file need not be named.
     pub certificates: Vec<PathBuf>,
     /// The authentication methods that may be used, in the order they are tried, in SSH's own names
     /// (`PreferredAuthentications`); `None` is ferryline's order.

@@ -14,6 +14,7 @@ import faults
 import gateway
 import layouts
 import load
+import logins
 import lost
 import matrix
 import recorded
@@ -68,7 +69,7 @@ def arguments():
 def every_cell(direct):
     yield from matrix.cells(direct)
     if not direct:
-        for module in (layouts, gateway, faults, ssh_ways, lost, load, recorded):
+        for module in (layouts, gateway, faults, ssh_ways, logins, lost, load, recorded):
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 

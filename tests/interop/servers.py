@@ -35,6 +35,7 @@ ftp:x:47109:65534:ftp:/nonexistent:/usr/sbin/nologin
     f"{USER}:{PASSWORD_HASH}:19000:0:99999:7:::\n{SSH_USER}:*:19000:0:99999:7:::\n",
     "hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost\n",
     "pam.d/vsftpd": PAM,
+    "pam.d/sshd": PAM,
     "pam.d/ftp": "auth sufficient pam_ftp.so\n" + PAM,
 }
 

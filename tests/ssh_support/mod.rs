@@ -112,11 +112,6 @@ impl Prompt for Script {
         self.asked.lock().unwrap().push(text.to_owned());
         self.answers.lock().unwrap().pop().map(Secret::new)
     }
-
-    fn confirm(&self, text: &str) -> bool {
-        self.secret(text)
-            .is_some_and(|answer| answer.expose() == "yes")
-    }
 }
 
 pub fn nobody() -> SocketAddr {

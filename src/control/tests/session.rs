@@ -268,3 +268,20 @@ fn q75_sessions_share_nothing_but_what_is_known_of_the_server() {
     other.server("227 =10,0,0,9,156,65", &["! local 1 localhost:40001"]);
     one.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
 }
+
+#[test]
+fn a_server_of_another_protocol_is_named_at_once() {
+    for (said, shown) in [
+        ("SSH-2.0-OpenSSH_9.2", "SSH-2.0-OpenSSH_9.2"),
+        ("HTTP/1.1 400 Bad Request", "HTTP/1.1 400 Bad Request"),
+    ] {
+        let mut bench = Bench::new(settings());
+        let told = format!(
+            "C< 421 ferryline: the FTP server is none, it says '{shown}': check host and port of -L"
+        );
+        bench.server(said, &[&told, "! end, abort"]);
+    }
+    // What looks like it in the middle of a session is a line as any other.
+    let mut bench = Bench::local();
+    bench.server("SSH-2.0-OpenSSH_9.2", &["C< SSH-2.0-OpenSSH_9.2"]);
+}

@@ -16,12 +16,16 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::pump::pump_channel;
-use super::{Counted, Faults, Shared, lock, methods};
+use super::{Counted, Faults, Shared, further_methods, lock, methods};
 
 /// One client's session.
 pub(super) struct Client {
     shared: Arc<Shared>,
     forwards: HashMap<(String, u32), CancellationToken>,
+    /// The key that is wanted first has been shown.
+    has_key: bool,
+    /// The round of questions that is being answered.
+    round: usize,
 }
 
 impl Client {
@@ -29,6 +33,8 @@ impl Client {
         Self {
             shared,
             forwards: HashMap::new(),
+            has_key: false,
+            round: 0,
         }
     }
 
@@ -48,10 +54,34 @@ impl Client {
         if self.is_open_to(user).await && right {
             return Auth::Accept;
         }
-        // A plain refusal would strike the method off the list.
+        self.refuse(false)
+    }
+
+    /// A plain refusal would strike the method off the list.
+    fn refuse(&self, partial_success: bool) -> Auth {
+        let options = &self.shared.options;
         Auth::Reject {
-            proceed_with_methods: Some(methods(&self.shared.options)),
-            partial_success: false,
+            proceed_with_methods: Some(match self.has_key {
+                true => further_methods(options),
+                false => methods(options),
+            }),
+            partial_success,
+        }
+    }
+
+    /// The questions of a round, or what comes after the last one.
+    async fn ask(&self, user: &str) -> Auth {
+        match self.shared.options.rounds.get(self.round) {
+            Some(questions) => Auth::Partial {
+                name: "".into(),
+                instructions: format!("Round {}", self.round + 1).into(),
+                prompts: questions
+                    .iter()
+                    .map(|q| (q.text.clone().into(), q.shown))
+                    .collect::<Vec<_>>()
+                    .into(),
+            },
+            None => self.judge(user, true).await,
         }
     }
 
@@ -86,7 +116,12 @@ impl Handler for Client {
         user: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, russh::Error> {
-        Ok(self.judge(user, self.is_authorized(key.public_key)).await)
+        let judged = self.judge(user, self.is_authorized(key.public_key)).await;
+        if self.shared.options.key_first && matches!(judged, Auth::Accept) {
+            self.has_key = true;
+            return Ok(self.refuse(true));
+        }
+        Ok(judged)
     }
 
     async fn auth_keyboard_interactive<'a>(
@@ -95,6 +130,25 @@ impl Handler for Client {
         _: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, russh::Error> {
+        let rounds = &self.shared.options.rounds;
+        if !rounds.is_empty() {
+            if let Some(answers) = response {
+                let questions = rounds.get(self.round).map_or(&[][..], Vec::as_slice);
+                let answers: Vec<_> = answers.collect();
+                let is_right = answers.len() == questions.len()
+                    && answers
+                        .iter()
+                        .zip(questions)
+                        .all(|(a, q)| a[..] == *q.answer.expose().as_bytes());
+                if !is_right {
+                    return Ok(self.judge(user, false).await);
+                }
+                self.round += 1;
+            } else {
+                self.round = 0;
+            }
+            return Ok(self.ask(user).await);
+        }
         let Some(mut answers) = response else {
             return Ok(Auth::Partial {
                 name: "".into(),
