@@ -23,6 +23,7 @@ pub mod cli;
 pub mod control;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod ftp_client;
 pub mod proxy;
 pub mod ssh;
 pub mod transcript;
