@@ -318,7 +318,13 @@ impl FtpClient {
             let line = match self.codec.decode(&mut self.incoming) {
                 Ok(Some(Frame::Line(line))) => line,
                 Ok(Some(Frame::Negotiation(_))) => continue,
-                Ok(None) => match in_time(self.patience, step, self.control.read_buf(&mut self.incoming)).await? {
+                Ok(None) => match in_time(
+                    self.patience,
+                    step,
+                    self.control.read_buf(&mut self.incoming),
+                )
+                .await?
+                {
                     Ok(0) => return Err(fail(step, Problem::Closed)),
                     Ok(_) => continue,
                     Err(error) => return Err(fail(step, Problem::Control(error.into()))),

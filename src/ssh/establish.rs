@@ -10,6 +10,7 @@ use super::config::config;
 use super::connection::{Connection, Shared, lock};
 use super::error::{Error, escaped};
 use super::events::Events;
+use super::findings::Findings;
 use super::greeting::other_protocol;
 use super::host_keys::{Judge, Trust};
 use super::prompt::{Patience, Prompt};
@@ -30,6 +31,7 @@ pub(super) struct Dialer {
     settings: Arc<Settings>,
     prompt: Arc<dyn Prompt>,
     known: OnceLock<Known>,
+    findings: Findings,
 }
 
 /// What the first connection found out.
@@ -39,16 +41,21 @@ struct Known {
 }
 
 impl Dialer {
-    pub(super) fn new(settings: Settings, prompt: Arc<dyn Prompt>) -> Self {
+    pub(super) fn new(settings: Settings, prompt: Arc<dyn Prompt>, findings: Findings) -> Self {
         Self {
             settings: Arc::new(settings),
             prompt,
             known: OnceLock::new(),
+            findings,
         }
     }
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(super) fn findings(&self) -> &Findings {
+        &self.findings
     }
 
     /// Connects, verifies the host key and logs in. Only the first time somebody may be asked.
@@ -57,6 +64,9 @@ impl Dialer {
         let cut = CancellationToken::new();
         let failed = cut.clone().drop_guard();
         let socket = transport::connect(settings, &cut).await?;
+        let transport = socket.get_ref();
+        self.findings
+            .connected(transport.peer(), transport.version());
         let patience = Arc::new(Patience::new(settings.connect_timeout));
         let known = self.known.get();
         let judge = Judge {
@@ -74,6 +84,7 @@ impl Dialer {
             judge,
             trust: Arc::clone(&trust),
             refused: Arc::default(),
+            findings: self.findings.clone(),
         };
         let refused = Arc::clone(&events.refused);
         let opening = async {
@@ -99,6 +110,7 @@ impl Dialer {
             }
         };
         if let (Some(login), Some(host_key)) = (login, shared.host_key().get()) {
+            self.findings.logged_in(login.describe());
             let host_key = host_key.clone();
             let _ = self.known.set(Known { login, host_key });
         }

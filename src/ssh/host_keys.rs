@@ -99,6 +99,20 @@ impl Judge {
         first
     }
 
+    /// The file and the line that has this key for this host, if one has.
+    pub(super) fn known_at(&self, key: &PublicKey) -> Option<(std::path::PathBuf, usize)> {
+        let mut entries = self.entries();
+        if self.settings.host_key_alias.is_none() {
+            // As ssh does: see `known_without_port`.
+            let name = known_hosts::lookup_name(&self.settings.host, 22);
+            entries.extend(known_hosts::lookup(self.files(), &name));
+        }
+        let found = entries
+            .into_iter()
+            .find(|f| !f.revoked && same(&f.key, key));
+        found.map(|at| (at.file, at.line))
+    }
+
     fn verdict(&self, key: &PublicKey) -> Verdict {
         let entries = self.entries();
         if let Some(at) = entries.iter().find(|f| f.revoked && same(&f.key, key)) {

@@ -21,6 +21,7 @@
 //! | `establish`, `config` | making one SSH connection: TCP, key exchange, host key, log-in |
 //! | `connection`, `events` | one SSH connection: opening channels, what the server sends |
 //! | `attempt`, `auth`, `agent`, `keys`, `prompt` | logging in: agent, key files, passwords |
+//! | `findings` | [`Findings`]: what the first connection found out, for `ferryline check` |
 //! | `host_keys`, `known_hosts` | host key policy, and the files behind it |
 //! | `greeting` | telling other protocols from SSH |
 //! | `transport` | the TCP socket under an SSH connection |
@@ -36,6 +37,7 @@ mod connection;
 mod error;
 mod establish;
 mod events;
+mod findings;
 mod forward;
 mod greeting;
 mod host_keys;
@@ -49,6 +51,7 @@ mod transport;
 
 pub use channel::{Channel, ChannelReader, ChannelWriter, Received};
 pub use error::{Error, ForwardError, LostReason, OpenError};
+pub use findings::{Findings, HostKey};
 pub use forward::{Incoming, RemoteForward};
 pub use lanes::LaneGuard;
 pub use prompt::{Prompt, Secret, TerminalPrompt};

@@ -9,6 +9,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -45,6 +46,18 @@ pub(super) struct Transport {
     greeting: Greeting,
     cut_read: Pin<Box<WaitForCancellationFutureOwned>>,
     cut_write: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Transport {
+    /// The address at the other end.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.tcp.peer_addr().ok()
+    }
+
+    /// Where the server's identification will stand once it has come.
+    pub(super) fn version(&self) -> Arc<OnceLock<String>> {
+        self.greeting.version()
+    }
 }
 
 impl AsyncRead for Transport {
