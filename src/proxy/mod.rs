@@ -39,6 +39,7 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use self::session::is_loopback;
 pub use self::{
     listen::BindError,
     observe::{Direction, Observer},

@@ -545,7 +545,7 @@ async fn linger(read: &mut OwnedReadHalf) {
 }
 
 /// Whether the FTP server is addressed as the SSH server's own host.
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host
             .parse::<IpAddr>()
