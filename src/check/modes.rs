@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     control::{ActiveMode, DataHost},
-    ftp_client::{ClientError, FtpClient, Mode},
+    ftp_client::{ClientError, FtpClient, Mode, Problem},
     proxy::{ForwardSpec, is_loopback},
     ssh::{ForwardError, Session},
 };
@@ -69,13 +69,15 @@ impl Trial<'_> {
         let listed = match self.client().await {
             Ok(mut client) => {
                 self.ferry.watch.take();
-                let listed = client.list(mode).await;
-                if listed.is_ok() {
-                    self.client = Some(client);
+                match client.list(mode).await {
+                    Ok(listing) => {
+                        self.client = Some(client);
+                        Ok(listing)
+                    }
+                    Err(error) => Err(explained(error, &mut client).await),
                 }
-                listed
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.to_string()),
         };
         let passed = self.ferry.watch.take();
         let (works, carried) = match &listed {
@@ -85,10 +87,8 @@ impl Trial<'_> {
                 log.ok(verb, format!("a listing of {bytes} B came{how}"));
                 (true, carried)
             }
-            Err(error) => {
-                let text = error.to_string();
-                let remedy = remedy::mode(self.spec, &text);
-                log.failed(verb, text, remedy);
+            Err(text) => {
+                log.failed(verb, text, remedy::mode(self.spec, text));
                 (false, None)
             }
         };
@@ -219,6 +219,18 @@ impl Trial<'_> {
                 "open the server's passive ports to the SSH host",
             ),
         }
+    }
+}
+
+/// What went wrong; where the data connection did, the reply behind it may tell why.
+async fn explained(error: ClientError, client: &mut FtpClient) -> String {
+    let text = error.to_string();
+    match error.problem {
+        Problem::Data { .. } => match client.reply().await {
+            Ok(reply) if reply.code.class() >= 4 => format!("{text}; then came \"{reply}\""),
+            _ => text,
+        },
+        _ => text,
     }
 }
 

@@ -184,15 +184,17 @@ async fn greet(log: &mut Log<'_>, plan: &Plan, ferry: &Ferry) -> Option<FtpClien
             return None;
         }
     };
-    let mut detail = greeting.to_string();
-    // Some servers tell only after the log-in.
-    if let Ok(system) = client.command("SYST").await
-        && system.code.class() == 2
-    {
-        detail.push_str(&format!("; {system}"));
-    }
-    log.ok(GREETING, detail);
+    log.ok(GREETING, format!("{greeting}{}", system(&mut client).await));
     Some(client)
+}
+
+/// What the server says of its system; some tell only after the log-in.
+async fn system(client: &mut FtpClient) -> String {
+    match client.command("SYST").await {
+        Ok(reply) if reply.code.class() == 2 => format!("; {reply}"),
+        // An error comes again with the next command.
+        _ => String::new(),
+    }
 }
 
 /// What FEAT says.
@@ -279,7 +281,8 @@ async fn log_in(log: &mut Log<'_>, plan: &Plan, client: &mut FtpClient, offered:
     };
     match reply.code.class() {
         2 => {
-            log.ok(LOG_IN, format!("{}: {reply}", user.name));
+            let system = system(client).await;
+            log.ok(LOG_IN, format!("{}: {reply}{system}", user.name));
             true
         }
         3 => {
