@@ -146,7 +146,7 @@ async fn through(
     session: &Session,
     ferry: &Ferry,
 ) -> Vec<ModeReport> {
-    let Some(mut client) = greet(log, plan, ferry).await else {
+    let Some((mut client, system)) = greet(log, plan, ferry).await else {
         skip_from(log, FEATURES, "not reached");
         return Vec::new();
     };
@@ -154,8 +154,11 @@ async fn through(
     if !matches!(features, Features::LogInFirst(_)) || plan.user.is_none() {
         features.show(log);
     }
-    let insisted = features.offers_tls();
-    if !log_in(log, plan, &mut client, insisted).await {
+    let known = Known {
+        tls_offered: features.offers_tls(),
+        system: !system.is_empty(),
+    };
+    if !log_in(log, plan, &mut client, known).await {
         return Vec::new();
     }
     if matches!(features, Features::LogInFirst(_)) {
@@ -165,7 +168,8 @@ async fn through(
     modes::try_all(log, plan, spec, session, ferry, client).await
 }
 
-async fn greet(log: &mut Log<'_>, plan: &Plan, ferry: &Ferry) -> Option<FtpClient> {
+/// The control connection, and what the server says of its system.
+async fn greet(log: &mut Log<'_>, plan: &Plan, ferry: &Ferry) -> Option<(FtpClient, String)> {
     let greeted = FtpClient::greeted(ferry.address, plan.timeout).await;
     let (mut client, greeting) = match greeted {
         Ok((client, greeting)) if greeting.code.class() == 2 => (client, greeting),
@@ -184,8 +188,9 @@ async fn greet(log: &mut Log<'_>, plan: &Plan, ferry: &Ferry) -> Option<FtpClien
             return None;
         }
     };
-    log.ok(GREETING, format!("{greeting}{}", system(&mut client).await));
-    Some(client)
+    let system = system(&mut client).await;
+    log.ok(GREETING, format!("{greeting}{system}"));
+    Some((client, system))
 }
 
 /// What the server says of its system; some tell only after the log-in.
@@ -239,8 +244,15 @@ impl Features {
     }
 }
 
+/// What was found out before the log-in.
+#[derive(Clone, Copy)]
+struct Known {
+    tls_offered: bool,
+    system: bool,
+}
+
 /// Finds out whether the server insists on TLS, and logs in where there is a user.
-async fn log_in(log: &mut Log<'_>, plan: &Plan, client: &mut FtpClient, offered: bool) -> bool {
+async fn log_in(log: &mut Log<'_>, plan: &Plan, client: &mut FtpClient, known: Known) -> bool {
     // A name that is no user's, where there is none to try: no password follows it.
     let name = plan.user.as_ref().map_or("ferryline-check", |u| &u.name);
     let mut answer = client.command(&format!("USER {name}")).await;
@@ -270,7 +282,7 @@ async fn log_in(log: &mut Log<'_>, plan: &Plan, client: &mut FtpClient, offered:
     }
     log.ok(
         TLS,
-        match offered {
+        match known.tls_offered {
             true => "not required; offered, and refused by ferryline: SSH protects the connection",
             false => "not required, and not offered",
         },
@@ -281,8 +293,11 @@ async fn log_in(log: &mut Log<'_>, plan: &Plan, client: &mut FtpClient, offered:
     };
     match reply.code.class() {
         2 => {
-            let system = system(client).await;
-            log.ok(LOG_IN, format!("{}: {reply}{system}", user.name));
+            let mut detail = format!("{}: {reply}", user.name);
+            if !known.system {
+                detail.push_str(&system(client).await);
+            }
+            log.ok(LOG_IN, detail);
             true
         }
         3 => {

@@ -262,6 +262,8 @@ impl FtpClient {
                 }
             }
         }
+        // ProFTPD waits for this end of it before its 226.
+        drop(data);
         self.finish(command).await?;
         Ok(content)
     }
