@@ -37,7 +37,7 @@ pub(super) async fn try_all(
         session,
         ferry,
         client: Some(client),
-        why_carried: None,
+        why_carried: false,
     };
     let mut reports = Vec::new();
     for mode in Mode::ALL {
@@ -57,9 +57,9 @@ struct Trial<'a> {
     ferry: &'a Ferry,
     /// Logged in; none after a failure, which leaves it anywhere.
     client: Option<FtpClient>,
-    /// Why active mode is carried as passive, once that was found out: from then on the proxy
-    /// does not try the other way again.
-    why_carried: Option<String>,
+    /// Why active mode is carried as passive was told: from then on the proxy does not try the
+    /// other way again.
+    why_carried: bool,
 }
 
 impl Trial<'_> {
@@ -69,12 +69,14 @@ impl Trial<'_> {
         let listed = match self.client().await {
             Ok(mut client) => {
                 self.ferry.watch.take();
-                match client.list(mode).await {
-                    Ok(listing) => {
+                let limit = self.plan.timeout * LISTING;
+                match timeout(limit, client.list(mode)).await {
+                    Ok(Ok(listing)) => {
                         self.client = Some(client);
                         Ok(listing)
                     }
-                    Err(error) => Err(explained(error, &mut client).await),
+                    Ok(Err(error)) => Err(explained(error, &mut client).await),
+                    Err(_) => Err(format!("LIST: no end of it within {} s", limit.as_secs())),
                 }
             }
             Err(error) => Err(error.to_string()),
@@ -137,10 +139,11 @@ impl Trial<'_> {
     }
 
     async fn why_carried(&mut self, passed: &Passed) -> String {
-        if let Some(known) = &self.why_carried {
-            return known.clone();
+        if self.why_carried {
+            return "as for PORT".to_owned();
         }
-        let why = if self.plan.options.active == ActiveMode::Passive {
+        self.why_carried = true;
+        if self.plan.options.active == ActiveMode::Passive {
             "--active passive".to_owned()
         } else if !is_loopback(&self.spec.host) {
             "the FTP server is not on the SSH host, whose loopback ports it cannot reach".to_owned()
@@ -151,9 +154,7 @@ impl Trial<'_> {
                 Ok(()) => "the remote forward was not to be had".to_owned(),
                 Err(error) => error,
             }
-        };
-        self.why_carried = Some(why.clone());
-        why
+        }
     }
 
     /// Asks for the remote forward that the proxy was refused, to hear why.
@@ -184,7 +185,10 @@ impl Trial<'_> {
         };
         let detail = format!("the server's {code} names {named}");
         if named.to_string() == *host || (is_loopback(host) && named.is_loopback()) {
-            log.ok(DATA_ADDRESS, format!("{detail}, which is {host} itself"));
+            log.ok(
+                DATA_ADDRESS,
+                format!("{detail}; {host} is used, which is the same"),
+            );
             return;
         }
         match (self.plan.options.data_host, works) {
@@ -241,6 +245,9 @@ fn asked_as(verb: &str, instead_of: &str) -> (Option<String>, String) {
         format!(" ({verb} to the server, which does not serve {instead_of} here)"),
     )
 }
+
+/// A listing may take so many times as long as a step in which nothing moves.
+const LISTING: u32 = 6;
 
 fn by_remote_forward(asked: (Option<String>, String)) -> (Option<String>, String) {
     let (carried, how) = asked;

@@ -50,11 +50,12 @@ pub(super) fn ssh(stage: Stage, error: &Error) -> String {
 /// Where the SSH server does not connect to the FTP server.
 pub(super) fn forward(spec: &ForwardSpec, error: &OpenError) -> String {
     let target = format!("{}:{}", spec.host, spec.host_port);
+    let host = &spec.host;
     match error {
         OpenError::Prohibited(_) => format!(
             "in sshd_config of the SSH server: AllowTcpForwarding yes (or local), and PermitOpen any \
-             or {target}; in the user's authorized_keys: no 'restrict' or 'no-port-forwarding', and \
-             no permitopen= but for {target}"
+             or {host}:* (data go to ports that nobody knows before); in the user's authorized_keys: \
+             no 'restrict' or 'no-port-forwarding', and permitopen=\"{host}:*\" if any"
         ),
         OpenError::ConnectFailed(_) => format!(
             "on the SSH host nothing is to be had at {target}: is the FTP server up, the port right \
@@ -92,8 +93,11 @@ pub(super) const LOG_IN: &str = "check name and password, and whether the server
 /// For a transfer mode that does not work.
 pub(super) fn mode(spec: &ForwardSpec, text: &str) -> String {
     let remedy = if text.contains("prohibited") {
-        "in sshd_config of the SSH server: PermitOpen any, for data connections go to ports that \
-         nobody knows before (and permitopen= in authorized_keys likewise)"
+        return format!(
+            "in sshd_config of the SSH server: PermitOpen any or {}:*, for data go to ports that \
+             nobody knows before (and permitopen= in authorized_keys likewise)",
+            spec.host
+        );
     } else if text.contains("refused the remote forward") {
         "in sshd_config of the SSH server: AllowTcpForwarding yes and PermitListen any; or leave out \
          --active remote, and active mode is carried as passive"
@@ -153,7 +157,7 @@ mod tests {
     fn a_prohibited_forward_names_the_settings() {
         let spec: ForwardSpec = "0:ftp.example:21".parse().unwrap();
         let remedy = forward(&spec, &OpenError::Prohibited("x".into()));
-        for name in ["AllowTcpForwarding", "PermitOpen", "ftp.example:21"] {
+        for name in ["AllowTcpForwarding", "PermitOpen", "ftp.example:*"] {
             assert!(remedy.contains(name), "{remedy}");
         }
     }

@@ -45,13 +45,18 @@ pub(super) async fn examine(
     let mut log = Log::new(tell);
     let mut modes = Vec::new();
     let reached = reach(&mut log, plan, spec, session).await;
-    if reached && spec.kind == ForwardKind::Ftp {
+    if spec.kind == ForwardKind::Ftp && !reached {
+        skip_from(&mut log, GREETING, "not reached");
+    } else if spec.kind == ForwardKind::Ftp {
         match Ferry::start(plan, spec, session).await {
             Ok(ferry) => {
                 modes = through(&mut log, plan, spec, session, &ferry).await;
                 ferry.stop().await;
             }
-            Err(error) => log.failed(GREETING, error, "free a port on loopback"),
+            Err(error) => {
+                log.failed(GREETING, error, "free a port on loopback");
+                skip_from(&mut log, FEATURES, "not reached");
+            }
         }
     }
     let works = modes.iter().any(|mode| mode.works);
@@ -225,7 +230,16 @@ impl Features {
     fn show(&self, log: &mut Log<'_>) {
         match self {
             Self::Listed(features) if features.is_empty() => log.ok(FEATURES, "none are listed"),
-            Self::Listed(features) => log.ok(FEATURES, features.join(", ")),
+            Self::Listed(features) => {
+                let short = features
+                    .iter()
+                    .map(|feature| match feature.split_once(' ') {
+                        // What it offers matters here; the others' parameters are long.
+                        Some((name, _)) if !name.eq_ignore_ascii_case("AUTH") => name,
+                        _ => feature,
+                    });
+                log.ok(FEATURES, short.collect::<Vec<_>>().join(", "));
+            }
             Self::LogInFirst(reply) => {
                 log.skipped(FEATURES, format!("only after the log-in ({reply})"));
             }
@@ -325,6 +339,7 @@ async fn log_in(log: &mut Log<'_>, plan: &Plan, client: &mut FtpClient, known: K
 /// The steps from this one on are not made.
 fn skip_from(log: &mut Log<'_>, first: &str, why: &str) {
     let names = [
+        GREETING,
         FEATURES,
         TLS,
         LOG_IN,

@@ -93,7 +93,10 @@ pub(super) fn run(arguments: Arguments) -> Result<bool, Failure> {
         user,
         timeout: Duration::from_secs(arguments.timeout),
     };
-    let report = runtime()?.block_on(examine(&plan, arguments.json));
+    let runtime = runtime()?;
+    let report = runtime.block_on(examine(&plan, arguments.json));
+    // A resolver that does not answer is not waited for.
+    runtime.shutdown_background();
     Ok(report.ok)
 }
 

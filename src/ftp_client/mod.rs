@@ -53,8 +53,8 @@ impl FtpClient {
         Ok(client)
     }
 
-    /// Connects and takes the greeting, whatever it says. No step may take longer than `patience`
-    /// without anything moving, now and later.
+    /// Connects and takes the greeting, whatever it says. From now on no reply may take longer than
+    /// `patience`, and no data connection may stand still for so long.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl FtpClient {
         };
         let mut greeting = client.reply_to(GREETING).await?;
         // 120 announces that the 220 will be late (RFC 959 §5.4).
-        while greeting.code.class() == 1 {
+        if greeting.code.class() == 1 {
             greeting = client.reply_to(GREETING).await?;
         }
         Ok((client, greeting))
@@ -311,8 +311,13 @@ impl FtpClient {
             .map_err(|error| fail(step, Problem::Control(error.into())))
     }
 
-    /// Takes the next reply. Nothing is lost where this is dropped before it ends.
+    /// Takes the next reply, in good time as a whole: lines without end are no reply either.
+    /// Nothing is lost where this is dropped before it ends.
     async fn reply_to(&mut self, step: &str) -> Result<Reply, ClientError> {
+        in_time(self.patience, step, self.next_reply(step)).await?
+    }
+
+    async fn next_reply(&mut self, step: &str) -> Result<Reply, ClientError> {
         if let Some(reply) = self.early_reply.take() {
             return Ok(reply);
         }
@@ -320,13 +325,7 @@ impl FtpClient {
             let line = match self.codec.decode(&mut self.incoming) {
                 Ok(Some(Frame::Line(line))) => line,
                 Ok(Some(Frame::Negotiation(_))) => continue,
-                Ok(None) => match in_time(
-                    self.patience,
-                    step,
-                    self.control.read_buf(&mut self.incoming),
-                )
-                .await?
-                {
+                Ok(None) => match self.control.read_buf(&mut self.incoming).await {
                     Ok(0) => return Err(fail(step, Problem::Closed)),
                     Ok(_) => continue,
                     Err(error) => return Err(fail(step, Problem::Control(error.into()))),
