@@ -8,21 +8,27 @@
 //!
 //! # Layout
 //!
-//! Dependencies point one way: `cli` → `proxy` → {`transcript`, `ssh`} → `control` →
+//! Dependencies point one way: `cli` → `check` → `proxy` → {`transcript`, `ssh`} → `control` →
 //! `ferryline_grammar`.
 //!
 //! - [`cli`]: one file a subcommand; arguments in, validated settings out
+//! - [`check`]: the doctor: walks the whole way and says what works, and why not
 //! - [`proxy`]: the driver: listeners, one task a client, data connections
 //! - [`control`]: the state machine between client and server; no I/O, no clock
 //! - [`ssh`]: the SSH session: connect, authenticate, host keys, lanes, forwards
 //! - [`transcript`]: recorded sessions: write, read, replay
 //! - [`demo`]: an embedded SSH server and FTP server, for `ferryline demo` and the hermetic tests
+//! - [`ftp_client`]: a small FTP client, with which `check`, the demo and the tests drive the proxy
+//! - [`paint`]: colours on a terminal
 //! - `ferryline_grammar` (in `grammar/`): what FTP says: line codec, commands, replies, addresses
 
+pub mod check;
 pub mod cli;
 pub mod control;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod ftp_client;
+pub mod paint;
 pub mod proxy;
 pub mod ssh;
 pub mod transcript;

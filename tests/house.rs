@@ -69,6 +69,28 @@ fn russh_is_named_by_the_ssh_layer_and_the_demos_ssh_server_only() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// `cli` → `check` → `proxy` → the rest: nobody names who stands above him.
+#[test]
+fn dependencies_point_one_way() {
+    let below_proxy = ["src/ssh", "src/transcript", "src/control", "grammar/src"];
+    let below_check = [&below_proxy[..], &["src/proxy", "src/ftp_client"]].concat();
+    let mut found = Vec::new();
+    for (folders, above) in [
+        (&below_proxy[..], &["proxy", "ftp_client"][..]),
+        (&below_check, &["check"]),
+        (&[&below_check[..], &["src/check"]].concat(), &["cli"]),
+        (&["src/check", "src/ftp_client"], &["demo"]),
+    ] {
+        for file in sources(folders) {
+            for (number, line) in code(&file) {
+                let named = above.iter().filter(|name| names(&line, name));
+                found.extend(named.map(|name| format!("{}:{number}: {name}", file.display())));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 #[test]
 fn no_source_file_is_too_long_to_read() {
     let mut found = Vec::new();

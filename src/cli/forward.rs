@@ -46,7 +46,7 @@ pub(super) struct Arguments {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum DataHostArgument {
+pub(super) enum DataHostArgument {
     /// The -L host, with the port of the server's reply
     Control,
     /// The address in the server's reply (FTP servers whose data host is another one)
@@ -66,7 +66,7 @@ impl From<DataHostArgument> for DataHost {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum ActiveArgument {
+pub(super) enum ActiveArgument {
     /// By a remote forward where the FTP server sits on the SSH server's host, else as passive ones
     Auto,
     /// By a remote forward only

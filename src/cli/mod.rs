@@ -3,6 +3,7 @@
 //! One file a subcommand; each turns its low-level arguments into validated settings first, so that
 //! what is wrong with them is said before anything is opened.
 
+mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod destination;
@@ -42,6 +43,16 @@ enum Command {
         (PASV, EPSV) and active (PORT, EPRT)."
     )]
     Forward(Box<forward::Arguments>),
+    /// Walk the whole way to the FTP server and say what works, and why not
+    #[command(
+        long_about = "Takes the same arguments as 'forward', walks the whole way and prints a line \
+        for each step (\u{2713} works, \u{2717} does not, \u{2013} not tried), with what to do \
+        about it: SSH server, host key, log-in, a second connection, the way to the FTP server, its \
+        greeting and features, whether it insists on TLS. With --ftp-user it logs in and lists a \
+        folder in all four modes through ferryline itself. Exit code 0 where clients can use at \
+        least one mode (without --ftp-user: where no step failed), else 1."
+    )]
+    Check(Box<check::Arguments>),
     /// Show the whole thing at work with nothing else installed
     #[cfg(feature = "demo")]
     #[command(
@@ -87,10 +98,16 @@ impl Failure {
     }
 }
 
-/// Runs the command line to its exit code: 0 stopped on request, 1 failed, 2 usage.
+/// Runs the command line to its exit code: 0 stopped on request or all well, 1 failed, 2 usage.
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Forward(arguments) => forward::run(*arguments),
+        Command::Check(arguments) => match check::run(*arguments) {
+            Ok(true) => Ok(()),
+            // The report has said why.
+            Ok(false) => return ExitCode::from(1),
+            Err(failure) => Err(failure),
+        },
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),

@@ -2,10 +2,11 @@
 //! inside this process on loopback, a small FTP client, and the tour that puts them together.
 
 pub mod changes;
-pub mod ftp_client;
 pub mod ftp_server;
 pub mod paint;
 mod screen;
 mod site;
 pub mod ssh_server;
 pub mod tour;
+
+pub use crate::ftp_client;

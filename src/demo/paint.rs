@@ -1,41 +1,11 @@
 //! How the demo shows what the ferry changed: two aligned lines, one a side, with what differs
 //! between them set off by colour where there is colour.
 
-use std::env;
-use std::io::{self, IsTerminal};
-
 use super::changes::Change;
 
-/// Colours, or none.
-#[derive(Clone, Copy, Debug)]
-pub struct Paint {
-    colour: bool,
-}
+pub use crate::paint::Paint;
 
 impl Paint {
-    /// With colours or without.
-    pub fn new(colour: bool) -> Self {
-        Self { colour }
-    }
-
-    /// Colours if standard output is a terminal and `NO_COLOR` is not set.
-    pub fn for_stdout() -> Self {
-        let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self::new(io::stdout().is_terminal() && !unwanted)
-    }
-
-    pub(super) fn good(self, text: &str) -> String {
-        self.wrap(text, "32")
-    }
-
-    pub(super) fn bad(self, text: &str) -> String {
-        self.wrap(text, "31")
-    }
-
-    pub(super) fn bold(self, text: &str) -> String {
-        self.wrap(text, "1")
-    }
-
     /// The lines that show a change: first the side it came from, then the side it went to.
     pub(super) fn change(self, change: &Change) -> Vec<String> {
         match change {
@@ -61,7 +31,7 @@ impl Paint {
     }
 
     fn alone(self, side: &str, line: &[u8], remark: &str) -> String {
-        let remark = self.wrap(&format!("({remark})"), "2");
+        let remark = self.faint(&format!("({remark})"));
         format!("{side} {}  {remark}", printable(line))
     }
 
@@ -76,13 +46,6 @@ impl Paint {
             format!("{side} {head}{}{tail}", self.wrap(middle, colour))
         };
         vec![show(from.0, &before, "33"), show(to.0, &after, "1;32")]
-    }
-
-    fn wrap(self, text: &str, code: &str) -> String {
-        match self.colour && !text.is_empty() {
-            true => format!("\x1b[{code}m{text}\x1b[0m"),
-            false => text.to_owned(),
-        }
     }
 }
 

@@ -50,6 +50,7 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::servers::Servers;
+pub(crate) use self::session::is_loopback;
 pub use self::{
     allow::{AllowError, Cidr, HostPattern},
     data_ports::{DataPorts, DataPortsError},

@@ -508,7 +508,7 @@ impl Session {
 }
 
 /// Whether the FTP server is addressed as the SSH server's own host.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host
             .parse::<IpAddr>()

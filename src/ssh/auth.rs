@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use russh::MethodSet;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
-use russh::keys::{Algorithm, HashAlg};
+use russh::keys::{Algorithm, HashAlg, PublicKey};
 
 use super::algorithms::allows_signatures;
 use super::attempt::Attempt;
 use super::connection::Shared;
 use super::credential::{Credential, Holder};
-use super::error::Error;
+use super::error::{Error, escaped};
 use super::events::Events;
 use super::prompt::{Patience, Prompt, Secret};
 use super::settings::Settings;
@@ -21,6 +21,33 @@ use super::settings::Settings;
 #[derive(Clone)]
 pub(super) struct Login {
     steps: Vec<Step>,
+}
+
+impl Login {
+    /// The steps in words, without their secrets.
+    pub(super) fn describe(&self) -> Vec<String> {
+        let described = self.steps.iter().map(|step| match step {
+            Step::Interactive(_) | Step::Unrepeatable => "keyboard-interactive".to_owned(),
+            Step::Key(credential) => {
+                let certified = match &credential.certificate {
+                    Some(_) => "a certificate for ",
+                    None => "",
+                };
+                match &credential.holder {
+                    Holder::Agent(identity) => format!(
+                        "publickey, {certified}the agent's {}",
+                        described(&identity.public_key())
+                    ),
+                    Holder::File(key) => {
+                        format!("publickey, {certified}{}", described(key.public_key()))
+                    }
+                }
+            }
+            Step::None => "none: the server asks for nothing".to_owned(),
+            Step::Password(_) => "password".to_owned(),
+        });
+        described.collect()
+    }
 }
 
 #[derive(Clone)]
@@ -35,6 +62,14 @@ pub(super) enum Step {
     Password(Secret),
     /// Several questions, or shown ones: a one-time password as a rule.
     Unrepeatable,
+}
+
+/// A key as ssh tells of it: algorithm, fingerprint, comment.
+fn described(key: &PublicKey) -> String {
+    let fingerprint = key.fingerprint(HashAlg::Sha256);
+    let comment = escaped(key.comment().as_str_lossy());
+    let described = format!("{} {fingerprint} {comment}", key.algorithm());
+    described.trim_end().to_owned()
 }
 
 /// The first log-in: tries what there is, asking where it must.

@@ -14,6 +14,7 @@ use super::config::config;
 use super::connection::{Connection, Shared, lock};
 use super::error::{Error, escaped};
 use super::events::Events;
+use super::findings::Findings;
 use super::greeting::other_protocol;
 use super::host_keys::{Judge, Trust};
 use super::prompt::{Patience, Prompt};
@@ -37,6 +38,7 @@ pub(super) struct Dialer {
     prompt: Arc<dyn Prompt>,
     route: Route,
     known: OnceLock<Known>,
+    findings: Findings,
     /// The round trip to the server, as the control connection found it.
     round_trip: Mutex<Option<Duration>>,
 }
@@ -48,18 +50,23 @@ struct Known {
 }
 
 impl Dialer {
-    pub(super) fn new(settings: Settings, prompt: Arc<dyn Prompt>) -> Self {
+    pub(super) fn new(settings: Settings, prompt: Arc<dyn Prompt>, findings: Findings) -> Self {
         Self {
             route: Route::new(&settings.way, &prompt),
             settings: Arc::new(settings),
             prompt,
             known: OnceLock::new(),
+            findings,
             round_trip: Mutex::default(),
         }
     }
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(super) fn findings(&self) -> &Findings {
+        &self.findings
     }
 
     /// Connects, verifies the host key and logs in. Only the first time somebody may be asked.
@@ -69,6 +76,9 @@ impl Dialer {
         let failed = cut.clone().drop_guard();
         let Reached { stream, command } = self.route.reach(settings, role).await?;
         let socket = transport::over(stream, &cut);
+        let transport = socket.get_ref();
+        self.findings
+            .connected(transport.peer(), transport.version());
         let patience = Arc::new(Patience::new(settings.connect_timeout));
         let known = self.known.get();
         let judge = Judge {
@@ -87,6 +97,7 @@ impl Dialer {
             judge,
             trust: Arc::clone(&trust),
             refused: Arc::default(),
+            findings: self.findings.clone(),
         };
         let refused = Arc::clone(&events.refused);
         let opening = async {
@@ -115,6 +126,7 @@ impl Dialer {
             }
         };
         if let (Some(login), Some(host_key)) = (login, shared.host_key().get()) {
+            self.findings.logged_in(login.describe());
             let host_key = host_key.clone();
             let _ = self.known.set(Known { login, host_key });
         }

@@ -8,6 +8,7 @@ use russh::{Channel, ChannelId, ChannelOpenFailure};
 
 use super::connection::{Shared, lock};
 use super::error::{Error, escaped};
+use super::findings::Findings;
 use super::forward::Arrival;
 use super::host_keys::{Judge, Trust};
 
@@ -30,6 +31,7 @@ pub(super) struct Events {
     pub(super) trust: Arc<OnceLock<Trust>>,
     /// Why the host key was refused.
     pub(super) refused: Arc<Mutex<Option<Error>>>,
+    pub(super) findings: Findings,
 }
 
 impl Handler for Events {
@@ -42,8 +44,15 @@ impl Handler for Events {
         let judge = Arc::clone(&self.judge);
         let key = shown.public_key();
         let (asked, certificate) = (key.clone(), shown.certificate().cloned());
-        let deciding = move || judge.decide(&asked, certificate.as_ref());
-        let decided = tokio::task::spawn_blocking(deciding).await;
+        let findings = self.findings.clone();
+        let decided = tokio::task::spawn_blocking(move || {
+            // Looked up first: a new key may be stored.
+            let known = judge.known_at(&asked);
+            judge
+                .decide(&asked, certificate.as_ref())
+                .inspect(|_| findings.accepted(&asked, known))
+        })
+        .await;
         match decided {
             Ok(Ok(trust)) => {
                 let _ = self.trust.set(trust);

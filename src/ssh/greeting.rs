@@ -1,7 +1,12 @@
 //! What answers first where an SSH server should: other protocols are told apart at once, and not
 //! only when the time is up.
 
-use std::{fmt, io};
+use std::{
+    fmt, io,
+    sync::{Arc, OnceLock},
+};
+
+use super::error::escaped;
 
 /// Watches the first bytes of a server.
 #[derive(Debug, Default)]
@@ -9,6 +14,8 @@ pub(super) struct Greeting {
     line: Vec<u8>,
     lines: usize,
     known: bool,
+    /// The server's identification line.
+    version: Arc<OnceLock<String>>,
 }
 
 /// What was said does not begin an SSH connection (RFC 4253 §4.2).
@@ -24,6 +31,11 @@ impl fmt::Display for OtherProtocol {
 impl std::error::Error for OtherProtocol {}
 
 impl Greeting {
+    /// Where the identification line will stand once it has come: printable ASCII.
+    pub(super) fn version(&self) -> Arc<OnceLock<String>> {
+        Arc::clone(&self.version)
+    }
+
     /// Takes in what has just been read.
     ///
     /// # Errors
@@ -35,13 +47,23 @@ impl Greeting {
                 return Ok(());
             }
             self.line.push(byte);
-            if matches!(self.line.as_slice(), b"SSH-2.0-" | b"SSH-1.99-") || self.lines > MOST_LINES
-            {
+            let version = [&b"SSH-2.0-"[..], b"SSH-1.99-"];
+            if version.iter().any(|v| self.line.starts_with(v)) && self.lines <= MOST_LINES {
+                // 255 bytes at most, its end included (RFC 4253 §4.2).
+                if byte == b'\n' || self.line.len() >= LONGEST_VERSION {
+                    let _ = self
+                        .version
+                        .set(escaped(&String::from_utf8_lossy(&self.line)));
+                    self.known = true;
+                }
+                continue;
+            }
+            if self.lines > MOST_LINES {
                 self.known = true;
                 continue;
             }
             // Protocol 1, or what only begins alike.
-            let old = self.line.starts_with(b"SSH-") && self.line.len() > LONGEST_VERSION;
+            let old = self.line.starts_with(b"SSH-") && self.line.len() > VERSION_PREFIX;
             let reply = self.line.len() == 4
                 && self.line.iter().take(3).all(u8::is_ascii_digit)
                 && matches!(byte, b' ' | b'-');
@@ -82,8 +104,9 @@ pub(super) fn other_protocol(error: &io::Error) -> Option<&OtherProtocol> {
 /// OpenSSH reads as many.
 const MOST_LINES: usize = 1024;
 /// `SSH-1.99-`
-const LONGEST_VERSION: usize = 9;
+const VERSION_PREFIX: usize = 9;
 const LONGEST_LINE: usize = 8192;
+const LONGEST_VERSION: usize = 255;
 const SHOWN: usize = 60;
 
 #[cfg(test)]
@@ -110,9 +133,11 @@ mod tests {
         let said = b"Welcome to host 220\r\nauthorised use only\r\nSSH-2.0-x\r\n\0\0\x01";
         for size in 1..said.len() {
             let mut greeting = Greeting::default();
+            let version = greeting.version();
             for piece in said.chunks(size) {
                 greeting.see(piece).unwrap();
             }
+            assert_eq!(version.get().map(String::as_str), Some("SSH-2.0-x"));
         }
     }
 }

@@ -166,6 +166,19 @@ impl Judge {
         Ok(known)
     }
 
+    /// The file and the line that has this key for this host, if one has.
+    pub(super) fn known_at(&self, key: &PublicKey) -> Option<(std::path::PathBuf, usize)> {
+        let mut entries = self.entries();
+        if self.settings.host_key_alias.is_none() {
+            // As ssh does: see `known_without_port`.
+            entries.extend(self.entries_without_port());
+        }
+        let found = entries
+            .into_iter()
+            .find(|f| f.mark == Mark::Host && same(&f.key, key));
+        found.map(|at| (at.file, at.line))
+    }
+
     fn verdict(&self, key: &PublicKey) -> Verdict {
         let entries = self.entries();
         let marked = |mark| entries.iter().filter(move |f| f.mark == mark);

@@ -357,10 +357,12 @@ async fn open_lane(pool: Arc<Pool>) {
             state.not_before = None;
         }
         Some(Err(error)) if error.is_transient() => {
+            pool.dialer.findings().lane_failed(error.to_string());
             tracing::warn!(%error, "cannot open a data lane; data shares what there is");
             state.not_before = Some(Instant::now() + RETRY_AFTER);
         }
         Some(Err(error)) => {
+            pool.dialer.findings().lane_failed(error.to_string());
             if !state.single {
                 tracing::warn!(
                     %error,

@@ -25,6 +25,7 @@
 //! | `candidates`, `credential`, `agent`, `keys` | keys and certificates: which, and how they sign |
 //! | `interactive`, `prompt`, `askpass` | what a person is asked, and how |
 //! | `host_keys`, `host_certs`, `known_hosts` | host key policy, certificates, and the files behind it |
+//! | `findings` | [`Findings`]: what the first connection found out, for `ferryline check` |
 //! | `greeting` | telling other protocols from SSH |
 //! | `way`, `connect`, `proxy_command` | the way there: jump hosts, TCP, commands |
 //! | `transport` | what an SSH connection runs over |
@@ -46,6 +47,7 @@ mod credential;
 mod error;
 mod establish;
 mod events;
+mod findings;
 mod forward;
 mod greeting;
 mod host_certs;
@@ -65,6 +67,7 @@ pub use algorithm_list::AlgorithmList;
 pub use algorithms::AlgorithmKind;
 pub use channel::{Channel, ChannelReader, ChannelWriter, Received};
 pub use error::{Error, ForwardError, LostReason, OpenError};
+pub use findings::{Findings, HostKey};
 pub use forward::{Incoming, Origin, RemoteForward};
 pub(crate) use known_hosts::glob;
 pub use lanes::LaneGuard;

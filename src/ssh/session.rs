@@ -15,6 +15,7 @@ use super::channel::{Channel, Counted, Hold};
 use super::connection::Connection;
 use super::error::{Error, OpenError};
 use super::establish::{Dialer, Role};
+use super::findings::Findings;
 use super::lanes::{LaneGuard, Pool};
 use super::prompt::Prompt;
 use super::settings::Settings;
@@ -48,8 +49,22 @@ impl Session {
     ///
     /// See [`Error`].
     pub async fn connect(settings: Settings, prompt: Arc<dyn Prompt>) -> Result<Self, Error> {
+        Self::connect_and_tell(settings, prompt, Findings::default()).await
+    }
+
+    /// As [`Session::connect`], and what is found out on the way is put into `findings`, also where
+    /// it ends with an error.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn connect_and_tell(
+        settings: Settings,
+        prompt: Arc<dyn Prompt>,
+        findings: Findings,
+    ) -> Result<Self, Error> {
         let destination = settings.destination();
-        let dialer = Arc::new(Dialer::new(settings, prompt));
+        let dialer = Arc::new(Dialer::new(settings, prompt, findings));
         let first = dialer.dial(Role::Control).await?;
         let stop = CancellationToken::new();
         let pool = Pool::new(Arc::clone(&dialer), stop.clone());

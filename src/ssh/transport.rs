@@ -7,7 +7,9 @@
 //! that a session that waits for a peer which has gone silent can always be ended.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -59,6 +61,19 @@ impl Transport {
             Stream::Tcp(tcp) => Pin::new(tcp),
             Stream::Other(other) => Pin::new(&mut **other),
         }
+    }
+
+    /// The address at the other end of a socket.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        match &self.stream {
+            Stream::Tcp(tcp) => tcp.peer_addr().ok(),
+            Stream::Other(_) => None,
+        }
+    }
+
+    /// Where the server's identification will stand once it has come.
+    pub(super) fn version(&self) -> Arc<OnceLock<String>> {
+        self.greeting.version()
     }
 }
 

@@ -21,6 +21,7 @@ use super::connect::connect;
 use super::connection::Connection;
 use super::error::{Error, OpenError};
 use super::establish::{Dialer, Role};
+use super::findings::Findings;
 use super::prompt::Prompt;
 use super::proxy_command::{self, ProxyCommand};
 use super::settings::{Settings, Way};
@@ -47,7 +48,9 @@ impl Route {
             Way::Command(command) => Self::Command(command.clone()),
             Way::Direct => Self::Direct,
             Way::Jump(settings) => {
-                let dialer = Dialer::new(Settings::clone(settings), Arc::clone(prompt));
+                // Of a jump host nothing is told.
+                let findings = Findings::default();
+                let dialer = Dialer::new(Settings::clone(settings), Arc::clone(prompt), findings);
                 Self::Jump(Box::new(dialer))
             }
         }

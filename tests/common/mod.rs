@@ -16,6 +16,8 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
 mod answer;
+#[cfg(feature = "demo")]
+mod check;
 mod client;
 mod data;
 #[cfg(feature = "demo")]
@@ -33,6 +35,8 @@ mod transcript;
 use std::time::Duration;
 
 pub use answer::{Answer, answer};
+#[cfg(feature = "demo")]
+pub use check::{Check, lists, lists_once, remedy, step, summary};
 pub use client::ScriptedClient;
 pub use data::{
     extended_address, extended_port, host_port, nobody, own_address, read_to_end, reset,

@@ -64,6 +64,8 @@ class Server:
     host = "localhost"
     listens = "127.0.0.1"
     usual_port = 2121
+    # Whether it is on the third host.
+    far = False
     # Clients that cannot be told a mode with this server, with the mode.
     beyond = ()
     # What is done with it in the matrix.
@@ -162,6 +164,7 @@ class VsftpdFar(Vsftpd):
 
     name = "vsftpd-far"
     usual_port = 21
+    far = True
 
     def __init__(self, place, port, address):
         super().__init__(place, port)

@@ -11,7 +11,7 @@ from clients import MODES, Target
 from ferryline import Ferryline, Tunnel
 from netns import Network, is_running
 from process import checked
-from servers import UID, Place, Sshd, VsftpdFar, etc_files
+from servers import UID, Place, Sshd, etc_files
 
 # One file of each kind of size; the last ones hold every byte value, line ends and Telnet's IAC among them.
 SIZES = {"empty.bin": 0, "one.bin": 1, "middle.bin": 300_000, "big.bin": 5 * 1024 * 1024 + 7}
@@ -69,7 +69,7 @@ class Stage:
     def server(self, kind):
         """The one server of a kind, started when first asked for."""
         if kind.name not in self._servers:
-            far = kind is VsftpdFar
+            far = kind.far
             place = Place(
                 self.programs,
                 self.scratch,

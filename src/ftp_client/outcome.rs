@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use ferryline_grammar::{LineError, PassiveReplyError, ReplyCode};
 use thiserror::Error;
@@ -67,7 +68,11 @@ pub struct Reply {
 
 impl Reply {
     /// Itself, if its code is of this class; else the step has failed.
-    pub(super) fn wanted(&self, step: &str, class: u16) -> Result<&Self, ClientError> {
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::Answer`].
+    pub fn wanted(&self, step: &str, class: u16) -> Result<&Self, ClientError> {
         match self.code.class() == class {
             true => Ok(self),
             false => Err(fail(step, Problem::Answer(self.clone()))),
@@ -126,8 +131,8 @@ pub enum Problem {
     #[error("a reply was expected, came \"{0}\"")]
     NoReply(String),
     /// Nothing moved for too long.
-    #[error("nothing happened for {} s", super::PATIENCE.as_secs())]
-    Stalled,
+    #[error("nothing happened for {} s", .0.as_secs())]
+    Stalled(Duration),
     /// A data connection came from somewhere else than the server.
     #[error("somebody else connected for the data: {0}")]
     Stranger(SocketAddr),

@@ -1,5 +1,5 @@
-//! A small FTP client, for the demo and the tests: binary transfers in the four modes, and access to
-//! the bare control connection for what no well-behaved client would send.
+//! A small FTP client, for `ferryline check`, the demo and the tests: binary transfers in the four
+//! modes, and access to the bare control connection for what no well-behaved client would send.
 //!
 //! It is strict where a transfer could be lost without a word: a data connection that is reset is an
 //! error and never the end of a file, and a transfer counts only with its final 2xx reply. It goes
@@ -19,6 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::codec::Decoder;
+use zeroize::Zeroizing;
 
 pub use outcome::{ClientError, DataPort, Mode, Problem, Reply};
 
@@ -29,6 +30,8 @@ use outcome::fail;
 pub struct FtpClient {
     control: TcpStream,
     server: SocketAddr,
+    /// How long nothing may move.
+    patience: Duration,
     incoming: BytesMut,
     codec: LineCodec,
     framing: ReplyFraming,
@@ -45,23 +48,42 @@ impl FtpClient {
     ///
     /// If nobody answers there, or the greeting is not a 220.
     pub async fn connect(server: SocketAddr) -> Result<Self, ClientError> {
+        let (client, greeting) = Self::greeted(server, PATIENCE).await?;
+        greeting.wanted(GREETING, 2)?;
+        Ok(client)
+    }
+
+    /// Connects and takes the greeting, whatever it says. From now on no reply may take longer than
+    /// `patience`, and no data connection may stand still for so long.
+    ///
+    /// # Errors
+    ///
+    /// If nobody answers there, or no greeting comes.
+    pub async fn greeted(
+        server: SocketAddr,
+        patience: Duration,
+    ) -> Result<(Self, Reply), ClientError> {
         let step = format!("connecting to {server}");
-        let control = in_time(&step, TcpStream::connect(server))
+        let control = in_time(patience, &step, TcpStream::connect(server))
             .await?
             .and_then(|control| control.set_nodelay(true).map(|()| control))
             .map_err(|error| fail(&step, Problem::Control(error.into())))?;
         let mut client = Self {
             control,
             server,
+            patience,
             incoming: BytesMut::new(),
             codec: LineCodec::replies(),
             framing: ReplyFraming::default(),
             open_reply: Vec::new(),
             early_reply: None,
         };
-        let greeting = client.reply_to("the greeting").await?;
-        greeting.wanted("the greeting", 2)?;
-        Ok(client)
+        let mut greeting = client.reply_to(GREETING).await?;
+        // 120 announces that the 220 will be late (RFC 959 §5.4).
+        if greeting.code.class() == 1 {
+            greeting = client.reply_to(GREETING).await?;
+        }
+        Ok((client, greeting))
     }
 
     /// Logs in, and asks for binary transfers (TYPE I).
@@ -73,7 +95,8 @@ impl FtpClient {
         let command = format!("USER {user}");
         let reply = self.command(&command).await?;
         if reply.code.class() == 3 {
-            let reply = self.command(&format!("PASS {password}")).await?;
+            let pass = Zeroizing::new(format!("PASS {password}"));
+            let reply = self.command(&pass).await?;
             reply.wanted("PASS ****", 2)?;
         } else {
             reply.wanted(&command, 2)?;
@@ -138,14 +161,14 @@ impl FtpClient {
         let mut bytes = 0;
         let mut sent: io::Result<()> = Ok(());
         for chunk in content.chunks(CHUNK) {
-            sent = in_time(&command, data.write_all(chunk)).await?;
+            sent = in_time(self.patience, &command, data.write_all(chunk)).await?;
             if sent.is_err() {
                 break;
             }
             bytes += chunk.len();
         }
         if sent.is_ok() {
-            sent = in_time(&command, data.shutdown()).await?;
+            sent = in_time(self.patience, &command, data.shutdown()).await?;
         }
         sent.map_err(|source| fail(&command, Problem::Data { bytes, source }))?;
         self.finish(&command).await
@@ -168,7 +191,7 @@ impl FtpClient {
         let accepted = loop {
             tokio::select! {
                 biased;
-                accepted = in_time(&step, listener.accept()) => break accepted?,
+                accepted = in_time(self.patience, &step, listener.accept()) => break accepted?,
                 reply = self.reply_to(command), if self.early_reply.is_none() => {
                     // All of a small transfer may be over before its connection is taken here.
                     let reply = reply?;
@@ -230,7 +253,7 @@ impl FtpClient {
         let mut data = self.begin(mode, command).await?;
         let mut content = Vec::new();
         loop {
-            match in_time(command, data.read_buf(&mut content)).await? {
+            match in_time(self.patience, command, data.read_buf(&mut content)).await? {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(source) => {
@@ -239,6 +262,8 @@ impl FtpClient {
                 }
             }
         }
+        // ProFTPD waits for this end of it before its 226.
+        drop(data);
         self.finish(command).await?;
         Ok(content)
     }
@@ -253,7 +278,7 @@ impl FtpClient {
         let ip = endpoint.address.unwrap_or_else(|| self.server.ip());
         let address = SocketAddr::new(ip, endpoint.port);
         let step = format!("{command}: the data connection to {address}");
-        in_time(&step, TcpStream::connect(address))
+        in_time(self.patience, &step, TcpStream::connect(address))
             .await?
             .map(DataPort::Connected)
             .map_err(|source| fail(&step, Problem::Data { bytes: 0, source }))
@@ -279,14 +304,20 @@ impl FtpClient {
 
     async fn send(&mut self, step: &str, command: &str) -> Result<(), ClientError> {
         self.framing.command_sent();
-        let line = format!("{command}\r\n");
-        in_time(step, self.control.write_all(line.as_bytes()))
+        // It may be a password.
+        let line = Zeroizing::new(format!("{command}\r\n"));
+        in_time(self.patience, step, self.control.write_all(line.as_bytes()))
             .await?
             .map_err(|error| fail(step, Problem::Control(error.into())))
     }
 
-    /// Takes the next reply. Nothing is lost where this is dropped before it ends.
+    /// Takes the next reply, in good time as a whole: lines without end are no reply either.
+    /// Nothing is lost where this is dropped before it ends.
     async fn reply_to(&mut self, step: &str) -> Result<Reply, ClientError> {
+        in_time(self.patience, step, self.next_reply(step)).await?
+    }
+
+    async fn next_reply(&mut self, step: &str) -> Result<Reply, ClientError> {
         if let Some(reply) = self.early_reply.take() {
             return Ok(reply);
         }
@@ -294,7 +325,7 @@ impl FtpClient {
             let line = match self.codec.decode(&mut self.incoming) {
                 Ok(Some(Frame::Line(line))) => line,
                 Ok(Some(Frame::Negotiation(_))) => continue,
-                Ok(None) => match in_time(step, self.control.read_buf(&mut self.incoming)).await? {
+                Ok(None) => match self.control.read_buf(&mut self.incoming).await {
                     Ok(0) => return Err(fail(step, Problem::Closed)),
                     Ok(_) => continue,
                     Err(error) => return Err(fail(step, Problem::Control(error.into()))),
@@ -319,10 +350,14 @@ impl FtpClient {
 }
 
 /// Bounds one step in time.
-async fn in_time<T>(step: &str, work: impl Future<Output = T>) -> Result<T, ClientError> {
-    timeout(PATIENCE, work)
+async fn in_time<T>(
+    patience: Duration,
+    step: &str,
+    work: impl Future<Output = T>,
+) -> Result<T, ClientError> {
+    timeout(patience, work)
         .await
-        .map_err(|_| fail(step, Problem::Stalled))
+        .map_err(|_| fail(step, Problem::Stalled(patience)))
 }
 
 /// A command as it may be shown.
@@ -333,7 +368,8 @@ fn shown(command: &str) -> String {
     }
 }
 
-/// How long nothing may move.
+const GREETING: &str = "the greeting";
+/// How long nothing may move, where nobody says otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How much is written at a time.
 const CHUNK: usize = 64 * 1024;

@@ -1,0 +1,81 @@
+//! `ferryline check`: the doctor. It walks the whole way that a client's files would take, a step at
+//! a time, and says of each what was found and, where it does not work, what to do.
+//!
+//! What is checked is the real thing: the SSH session of [`ssh`], and the proxy itself, on a loopback
+//! port of its own, with a small FTP client in front of it. Only the one question that
+//! the proxy would not put by itself (may the SSH server connect to the FTP server at all?) is put
+//! apart, because its answer is clearer there.
+//!
+//! # Layout
+//!
+//! - `report`: the steps and what they amount to, for people and for machines
+//! - `way`: the steps to the SSH session
+//! - `server`: the steps of one forward, up to the log-in
+//! - `modes`: a listing in each of the four modes
+//! - `watch`: what passed between the proxy and the FTP server
+//! - `remedy`: what to do about it
+//! - `render`: a report on a terminal
+
+mod modes;
+mod remedy;
+mod render;
+mod report;
+mod server;
+mod watch;
+mod way;
+
+use std::{sync::Arc, time::Duration};
+
+pub use self::{
+    render::Screen,
+    report::{Event, ForwardReport, ModeReport, Report, Status, Step, Tell},
+};
+use crate::{
+    proxy::{ForwardSpec, Options},
+    ssh::{self, Prompt, Secret},
+};
+
+/// What is to be checked.
+#[derive(Clone)]
+pub struct Plan {
+    /// The SSH server.
+    pub settings: ssh::Settings,
+    /// The forwards; the ports that they would listen on are not bound.
+    pub forwards: Vec<ForwardSpec>,
+    /// How data connections are carried.
+    pub options: Options,
+    /// Whom to log in to the FTP servers; without one the check ends before the log-in.
+    pub user: Option<FtpUser>,
+    /// How long a step on an FTP server may take without anything moving.
+    pub timeout: Duration,
+}
+
+/// A user of the FTP servers.
+#[derive(Clone, Debug)]
+pub struct FtpUser {
+    /// The name; no line ends in it.
+    pub name: String,
+    /// The password; no line ends in it.
+    pub password: Secret,
+}
+
+/// Makes the check; `tell` hears of every step when it is done.
+pub async fn run(plan: &Plan, prompt: Arc<dyn Prompt>, tell: Tell<'_>) -> Report {
+    let (steps, session) = way::walk(plan, prompt, tell).await;
+    let mut forwards = Vec::new();
+    for spec in &plan.forwards {
+        forwards.push(match &session {
+            Some(session) => server::examine(plan, spec, session, tell).await,
+            None => server::not_reached(spec, tell),
+        });
+    }
+    if let Some(session) = &session {
+        session.close().await;
+    }
+    Report {
+        ok: session.is_some() && forwards.iter().all(|forward| forward.ok),
+        destination: plan.settings.destination(),
+        steps,
+        forwards,
+    }
+}

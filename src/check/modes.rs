@@ -1,0 +1,255 @@
+//! A listing in each of the four modes, and how each is carried.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ferryline_grammar::Verb;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::{
+    Plan, remedy,
+    report::{Log, ModeReport},
+    server::Ferry,
+    watch::Passed,
+};
+use crate::{
+    control::{ActiveMode, DataHost},
+    ftp_client::{ClientError, FtpClient, Mode, Problem},
+    proxy::{ForwardSpec, is_loopback},
+    ssh::{ForwardError, Session},
+};
+
+/// The step that compares the address in the server's 227 with the one that is used.
+pub(super) const DATA_ADDRESS: &str = "data-address";
+
+/// Tries all modes, on a control connection that is logged in.
+pub(super) async fn try_all(
+    log: &mut Log<'_>,
+    plan: &Plan,
+    spec: &ForwardSpec,
+    session: &Session,
+    ferry: &Ferry,
+    client: FtpClient,
+) -> Vec<ModeReport> {
+    let mut trial = Trial {
+        plan,
+        spec,
+        session,
+        ferry,
+        client: Some(client),
+        why_carried: false,
+    };
+    let mut reports = Vec::new();
+    for mode in Mode::ALL {
+        reports.push(trial.run(log, mode).await);
+    }
+    if let Some(client) = trial.client {
+        // Whether the server says goodbye is its own affair.
+        let _ = client.quit().await;
+    }
+    reports
+}
+
+struct Trial<'a> {
+    plan: &'a Plan,
+    spec: &'a ForwardSpec,
+    session: &'a Session,
+    ferry: &'a Ferry,
+    /// Logged in; none after a failure, which leaves it anywhere.
+    client: Option<FtpClient>,
+    /// Why active mode is carried as passive was told: from then on the proxy does not try the
+    /// other way again.
+    why_carried: bool,
+}
+
+impl Trial<'_> {
+    async fn run(&mut self, log: &mut Log<'_>, mode: Mode) -> ModeReport {
+        let verb = mode.verb();
+        self.ferry.watch.take();
+        let listed = match self.client().await {
+            Ok(mut client) => {
+                self.ferry.watch.take();
+                let limit = self.plan.timeout * LISTING;
+                match timeout(limit, client.list(mode)).await {
+                    Ok(Ok(listing)) => {
+                        self.client = Some(client);
+                        Ok(listing)
+                    }
+                    Ok(Err(error)) => Err(explained(error, &mut client).await),
+                    Err(_) => Err(format!("LIST: no end of it within {} s", limit.as_secs())),
+                }
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        let passed = self.ferry.watch.take();
+        let (works, carried) = match &listed {
+            Ok(listing) => {
+                let (carried, how) = self.how(mode, &passed).await;
+                let bytes = listing.len();
+                log.ok(verb, format!("a listing of {bytes} B came{how}"));
+                (true, carried)
+            }
+            Err(text) => {
+                log.failed(verb, text, remedy::mode(self.spec, text));
+                (false, None)
+            }
+        };
+        if mode == Mode::Passive {
+            self.data_address(log, &passed, works);
+        }
+        ModeReport::new(mode, works, carried)
+    }
+
+    /// The control connection; a new one where there is none.
+    async fn client(&mut self) -> Result<FtpClient, ClientError> {
+        if let Some(client) = self.client.take() {
+            return Ok(client);
+        }
+        let (mut client, greeting) =
+            FtpClient::greeted(self.ferry.address, self.plan.timeout).await?;
+        greeting.wanted("logging in once more", 2)?;
+        if let Some(user) = &self.plan.user {
+            let reply = client.command(&format!("USER {}", user.name)).await?;
+            if reply.code.class() == 3 {
+                let pass = Zeroizing::new(format!("PASS {}", user.password.expose()));
+                client.command(&pass).await?.wanted("PASS ****", 2)?;
+            }
+        }
+        Ok(client)
+    }
+
+    /// How a mode that works is carried: for the report, and in words.
+    async fn how(&mut self, mode: Mode, passed: &Passed) -> (Option<String>, String) {
+        let asked = passed.asked();
+        let last = asked.last().copied();
+        let passive = matches!(last, Some(Verb::Pasv | Verb::Epsv));
+        match (mode, last) {
+            (Mode::Passive, Some(Verb::Epsv)) => asked_as("EPSV", "PASV"),
+            (Mode::ExtendedPassive, Some(Verb::Pasv)) => asked_as("PASV", "EPSV"),
+            (Mode::Active | Mode::ExtendedActive, _) if passive => {
+                let why = self.why_carried(passed).await;
+                let how = format!(", carried as passive: {why}");
+                (Some("carried as passive".to_owned()), how)
+            }
+            (Mode::Active, Some(Verb::Eprt)) => by_remote_forward(asked_as("EPRT", "PORT")),
+            (Mode::ExtendedActive, Some(Verb::Port)) => by_remote_forward(asked_as("PORT", "EPRT")),
+            (Mode::Active | Mode::ExtendedActive, _) => by_remote_forward((None, String::new())),
+            _ => (None, String::new()),
+        }
+    }
+
+    async fn why_carried(&mut self, passed: &Passed) -> String {
+        if self.why_carried {
+            return "as for PORT".to_owned();
+        }
+        self.why_carried = true;
+        if self.plan.options.active == ActiveMode::Passive {
+            "--active passive".to_owned()
+        } else if !is_loopback(&self.spec.host) {
+            "the FTP server is not on the SSH host, whose loopback ports it cannot reach".to_owned()
+        } else if let Some(refusal) = passed.active_refused() {
+            format!("the FTP server refuses active mode (\"{refusal}\")")
+        } else {
+            match self.remote_forward().await {
+                Ok(()) => "the remote forward was not to be had".to_owned(),
+                Err(error) => error,
+            }
+        }
+    }
+
+    /// Asks for the remote forward that the proxy was refused, to hear why.
+    async fn remote_forward(&self) -> Result<(), String> {
+        let asking = async {
+            let lane = self.session.lane().await.map_err(|e| e.to_string())?;
+            let forward = lane.remote_forward(IpAddr::V4(Ipv4Addr::LOCALHOST)).await;
+            let forward = forward.map_err(|error| error.to_string())?;
+            forward.cancel().await;
+            Ok(())
+        };
+        let asked = timeout(self.plan.timeout, asking).await;
+        asked.unwrap_or_else(|_| Err(ForwardError::Timeout.to_string()))
+    }
+
+    /// Which address the server names for data, and which is used.
+    fn data_address(&self, log: &mut Log<'_>, passed: &Passed, works: bool) {
+        let Some((code, endpoint)) = passed.passive() else {
+            log.skipped(DATA_ADDRESS, "the server named none");
+            return;
+        };
+        let host = &self.spec.host;
+        let named = endpoint.address.filter(|address| !address.is_unspecified());
+        let Some(named) = named else {
+            let detail = format!("the server's {code} names a port only; {host} is used");
+            log.ok(DATA_ADDRESS, detail);
+            return;
+        };
+        let detail = format!("the server's {code} names {named}");
+        if named.to_string() == *host || (is_loopback(host) && named.is_loopback()) {
+            log.ok(
+                DATA_ADDRESS,
+                format!("{detail}; {host} is used, which is the same"),
+            );
+            return;
+        }
+        match (self.plan.options.data_host, works) {
+            (DataHost::Control, true) => log.ok(
+                DATA_ADDRESS,
+                format!(
+                    "{detail}; {host} is used and works (--data-host control; with reply, the SSH \
+                     server would be asked for {named})"
+                ),
+            ),
+            (DataHost::Control, false) => log.failed(
+                DATA_ADDRESS,
+                format!("{detail}; {host} is used and does not work (--data-host control)"),
+                "try --data-host reply, which follows the server",
+            ),
+            (DataHost::Reply, true) => log.ok(
+                DATA_ADDRESS,
+                format!("{detail}; it is used (--data-host reply)"),
+            ),
+            (DataHost::Reply, false) => log.failed(
+                DATA_ADDRESS,
+                format!("{detail}; it is used and does not work (--data-host reply)"),
+                format!("try --data-host control, which takes data to {host}"),
+            ),
+            (DataHost::Auto, true) => log.ok(
+                DATA_ADDRESS,
+                format!("{detail}; {host} is tried, then {named} (--data-host auto)"),
+            ),
+            (DataHost::Auto, false) => log.failed(
+                DATA_ADDRESS,
+                format!("{detail}; neither {host} nor {named} works (--data-host auto)"),
+                "open the server's passive ports to the SSH host",
+            ),
+        }
+    }
+}
+
+/// What went wrong; where the data connection did, the reply behind it may tell why.
+async fn explained(error: ClientError, client: &mut FtpClient) -> String {
+    let text = error.to_string();
+    match error.problem {
+        Problem::Data { .. } => match client.reply().await {
+            Ok(reply) if reply.code.class() >= 4 => format!("{text}; then came \"{reply}\""),
+            _ => text,
+        },
+        _ => text,
+    }
+}
+
+/// The server was asked in the other form.
+fn asked_as(verb: &str, instead_of: &str) -> (Option<String>, String) {
+    (
+        Some(format!("asked as {verb}")),
+        format!(" ({verb} to the server, which does not serve {instead_of} here)"),
+    )
+}
+
+/// A listing may take so many times as long as a step in which nothing moves.
+const LISTING: u32 = 6;
+
+fn by_remote_forward(asked: (Option<String>, String)) -> (Option<String>, String) {
+    let (carried, how) = asked;
+    (carried, format!(", by a remote forward{how}"))
+}

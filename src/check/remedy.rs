@@ -1,0 +1,164 @@
+//! What to do where something does not work.
+
+use super::way::Stage;
+use crate::{
+    proxy::ForwardSpec,
+    ssh::{Error, OpenError},
+};
+
+/// Where the log-in cannot be repeated for further connections.
+pub(super) const LANE: &str = "log in with a key or the agent, which can be repeated, and look for a \
+    limit of log-ins (MaxStartups in sshd_config, maxlogins in limits.conf)";
+
+/// Where the server wants TLS, which ferryline lets nobody have.
+pub(super) const TLS: &str = "let plain log-ins in from the SSH host, where SSH protects them \
+    (vsftpd: force_local_logins_ssl=NO and force_local_data_ssl=NO; ProFTPD: TLSRequired off; \
+    pure-ftpd: TLS 1; FileZilla Server: do not require explicit FTP over TLS)";
+
+/// For a step of the SSH connection.
+pub(super) fn ssh(stage: Stage, error: &Error) -> String {
+    let remedy = match stage {
+        Stage::Resolve => "check the spelling, or give the address of the SSH server",
+        Stage::Connect => {
+            "check host, port (-p) and firewalls; 'ssh -v' to the same server will fail too"
+        }
+        Stage::Version => {
+            "-p is the port of the SSH server; the FTP server's port stands at the end of -L"
+        }
+        Stage::HostKey => match error {
+            Error::HostKeyChanged { file, line, .. } => {
+                return format!(
+                    "find out why first; if the change is genuine, remove line {line} of {}",
+                    file.display()
+                );
+            }
+            Error::HostKeyUnknown { .. } => {
+                "compare the fingerprint with the administrator's, then connect once with \
+                 -o StrictHostKeyChecking=accept-new"
+            }
+            Error::HostKeyRevoked { .. } => "do not use this server: ask its administrator",
+            _ => "'ssh -v' to the same server tells what the two cannot agree on",
+        },
+        Stage::Authentication => {
+            "check user (-l) and key (-i, the agent); 'ssh -v' to the same server tells more"
+        }
+        Stage::Lane => LANE,
+    };
+    remedy.to_owned()
+}
+
+/// Where the SSH server does not connect to the FTP server.
+pub(super) fn forward(spec: &ForwardSpec, error: &OpenError) -> String {
+    let target = format!("{}:{}", spec.host, spec.host_port);
+    let host = &spec.host;
+    match error {
+        OpenError::Prohibited(_) => format!(
+            "in sshd_config of the SSH server: AllowTcpForwarding yes (or local), and PermitOpen any \
+             or {host}:* (data go to ports that nobody knows before); in the user's authorized_keys: \
+             no 'restrict' or 'no-port-forwarding', and permitopen=\"{host}:*\" if any"
+        ),
+        OpenError::ConnectFailed(_) => format!(
+            "on the SSH host nothing is to be had at {target}: is the FTP server up, the port right \
+             (-L), a firewall between? 'nc -v {} {}' there tells the same",
+            spec.host, spec.host_port
+        ),
+        OpenError::Timeout => format!(
+            "on the SSH host {target} does not answer: a firewall drops it, or the address is wrong \
+             (-L)"
+        ),
+        OpenError::Lost | OpenError::Other(_) => {
+            "the log of the SSH server tells more; -vvv shows what it said".to_owned()
+        }
+    }
+}
+
+/// For a greeting that is none.
+pub(super) fn greeting(text: &str) -> String {
+    let remedy = if text.contains("421") || text.contains("530") {
+        "the server turns this client away: for it everybody comes from the SSH host; look at its \
+         limits per address and its rules of who may come"
+    } else if text.contains("nothing happened") {
+        "is this a plain FTP port? (990 speaks TLS from the start, which cannot be carried.) A server \
+         that looks names up may need longer: --timeout"
+    } else {
+        "is this an FTP server? The port stands at the end of -L"
+    };
+    remedy.to_owned()
+}
+
+/// For a log-in that was refused.
+pub(super) const LOG_IN: &str = "check name and password, and whether the server lets this user in by \
+    FTP and from the SSH host (user lists, shells, rules by address)";
+
+/// For a transfer mode that does not work.
+pub(super) fn mode(spec: &ForwardSpec, text: &str) -> String {
+    let remedy = if text.contains("prohibited") {
+        return format!(
+            "in sshd_config of the SSH server: PermitOpen any or {}:*, for data go to ports that \
+             nobody knows before (and permitopen= in authorized_keys likewise)",
+            spec.host
+        );
+    } else if text.contains("refused the remote forward") {
+        "in sshd_config of the SSH server: AllowTcpForwarding yes and PermitListen any; or leave out \
+         --active remote, and active mode is carried as passive"
+    } else if wants_tls(text) {
+        TLS
+    } else if text.contains("could not connect") || text.contains("nothing happened") {
+        return format!(
+            "from the SSH host the data ports of {} are not to be had: open the server's passive ports \
+             in firewalls between, or try --data-host auto, if its data come from another host",
+            spec.host
+        );
+    } else if text.contains("LIST") && text.contains("550") {
+        "the user may not list this folder: give another --ftp-user"
+    } else {
+        "-vv shows every line of the control connection"
+    };
+    remedy.to_owned()
+}
+
+/// Whether a refusal says that the server wants TLS (RFC 4217; the words differ).
+pub(super) fn wants_tls(refusal: &str) -> bool {
+    let refusal = refusal.to_ascii_lowercase();
+    let mut words = refusal.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| TLS_WORDS.contains(&word)) || refusal.contains("use auth")
+}
+
+const TLS_WORDS: [&str; 6] = ["cleartext", "encrypted", "encryption", "ftps", "ssl", "tls"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_in_which_servers_insist_on_tls() {
+        for refusal in [
+            "530 Non-anonymous sessions must use encryption.",
+            "550 SSL/TLS required on the control channel",
+            "421 Sorry, cleartext sessions and weak ciphers are not accepted on this server.",
+            "503 Use AUTH first.",
+            "534 Policy requires SSL.",
+            "522 Data connections must be encrypted.",
+        ] {
+            assert!(wants_tls(refusal), "{refusal}");
+        }
+        for other in [
+            "530 Login incorrect.",
+            "530 Permission denied.",
+            "530 Not authorized.",
+            "530 Auth failed.",
+            "331 Please specify the password.",
+        ] {
+            assert!(!wants_tls(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_prohibited_forward_names_the_settings() {
+        let spec: ForwardSpec = "0:ftp.example:21".parse().unwrap();
+        let remedy = forward(&spec, &OpenError::Prohibited("x".into()));
+        for name in ["AllowTcpForwarding", "PermitOpen", "ftp.example:*"] {
+            assert!(remedy.contains(name), "{remedy}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What a check found: its steps, and what they amount to. It is also what `--json` prints.
+
+use serde::Serialize;
+
+use crate::ftp_client::Mode;
+
+/// The outcome of a whole check.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Whether the exit code is 0: every forward works in at least one mode, or, where no FTP user
+    /// was given, no step failed.
+    pub ok: bool,
+    /// The SSH server: `user@host`.
+    pub destination: String,
+    /// The steps up to the SSH session.
+    pub steps: Vec<Step>,
+    /// The forwards, in the order of the `-L`.
+    pub forwards: Vec<ForwardReport>,
+}
+
+/// What was found about one `-L`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ForwardReport {
+    /// What it carries and where to: `ftp://localhost:21`.
+    pub forward: String,
+    /// Whether it can be used, as far as it was tried.
+    pub ok: bool,
+    /// Its steps.
+    pub steps: Vec<Step>,
+    /// The modes that were tried; empty where none could be.
+    pub modes: Vec<ModeReport>,
+    /// One sentence about the modes.
+    pub summary: String,
+}
+
+/// Whether clients can use a transfer mode.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModeReport {
+    /// `passive`, `extended-passive`, `active` or `extended-active`.
+    pub mode: &'static str,
+    /// Whether a listing came over it.
+    pub works: bool,
+    /// How it is carried, where that is not as the client asks: `carried as passive`.
+    pub carried: Option<String>,
+}
+
+/// One step on the way.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// Its name, the same in every version: `host-key`.
+    pub name: &'static str,
+    /// How it went.
+    pub status: Status,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it, where something should be done.
+    pub remedy: Option<String>,
+}
+
+/// How a step went.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// As it should.
+    Ok,
+    /// It did not work.
+    Failed,
+    /// It was not tried; the detail says why.
+    Skipped,
+}
+
+/// What is told while a check runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// The steps that follow are about this forward (`ftp://localhost:21`).
+    Forward(&'a str),
+    /// A step is done.
+    Step(&'a Step),
+}
+
+/// Who is told.
+pub type Tell<'a> = &'a mut (dyn FnMut(Event<'_>) + Send);
+
+/// Steps as they are done: told at once, and kept.
+pub(super) struct Log<'a> {
+    tell: Tell<'a>,
+    steps: Vec<Step>,
+}
+
+impl<'a> Log<'a> {
+    pub(super) fn new(tell: Tell<'a>) -> Self {
+        Self {
+            tell,
+            steps: Vec::new(),
+        }
+    }
+
+    pub(super) fn ok(&mut self, name: &'static str, detail: impl Into<String>) {
+        self.add(name, Status::Ok, detail.into(), None);
+    }
+
+    /// It works, and could do better.
+    pub(super) fn ok_but(&mut self, name: &'static str, detail: impl Into<String>, remedy: &str) {
+        self.add(name, Status::Ok, detail.into(), Some(remedy.to_owned()));
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        name: &'static str,
+        detail: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(name, Status::Failed, detail.into(), Some(remedy.into()));
+    }
+
+    pub(super) fn skipped(&mut self, name: &'static str, detail: impl Into<String>) {
+        self.add(name, Status::Skipped, detail.into(), None);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.steps.iter().any(|step| step.status == Status::Failed)
+    }
+
+    pub(super) fn into_steps(self) -> Vec<Step> {
+        self.steps
+    }
+
+    fn add(&mut self, name: &'static str, status: Status, detail: String, remedy: Option<String>) {
+        let step = Step {
+            name,
+            status,
+            detail,
+            remedy,
+        };
+        (self.tell)(Event::Step(&step));
+        self.steps.push(step);
+    }
+}
+
+impl ModeReport {
+    pub(super) fn new(mode: Mode, works: bool, carried: Option<String>) -> Self {
+        let mode = match mode {
+            Mode::Passive => "passive",
+            Mode::ExtendedPassive => "extended-passive",
+            Mode::Active => "active",
+            Mode::ExtendedActive => "extended-active",
+        };
+        Self {
+            mode,
+            works,
+            carried,
+        }
+    }
+
+    /// As people say it: `active (carried as passive)`.
+    fn in_words(&self) -> String {
+        let mode = self.mode.replace('-', " ");
+        match &self.carried {
+            Some(carried) if self.works => format!("{mode} ({carried})"),
+            _ => mode,
+        }
+    }
+}
+
+/// The sentence about the modes that were tried.
+pub(super) fn summary(modes: &[ModeReport]) -> String {
+    let list = |works| {
+        let modes = modes.iter().filter(|mode| mode.works == works);
+        let words: Vec<_> = modes.map(ModeReport::in_words).collect();
+        words.join(", ")
+    };
+    match (list(true), list(false)) {
+        (can, cannot) if cannot.is_empty() => format!("clients can use: {can}"),
+        (can, _) if can.is_empty() => "clients can use no mode: see the steps above".to_owned(),
+        (can, cannot) => format!("clients can use: {can}; they cannot use: {cannot}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_names_what_works_how_and_what_does_not() {
+        let carried = || Some("carried as passive".to_owned());
+        let modes = [
+            ModeReport::new(Mode::Passive, true, None),
+            ModeReport::new(Mode::ExtendedPassive, false, None),
+            ModeReport::new(Mode::Active, true, carried()),
+            ModeReport::new(Mode::ExtendedActive, false, carried()),
+        ];
+        assert_eq!(
+            summary(&modes),
+            "clients can use: passive, active (carried as passive); \
+             they cannot use: extended passive, extended active"
+        );
+        assert_eq!(summary(&modes[..1]), "clients can use: passive");
+        assert!(summary(&modes[1..2]).starts_with("clients can use no mode"));
+    }
+}

@@ -1,0 +1,366 @@
+//! The steps of one forward: to the FTP server, its greeting, its features, TLS, the log-in.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use super::{
+    Plan, modes, remedy,
+    report::{Event, ForwardReport, Log, ModeReport, Tell, summary},
+    watch::Watch,
+    way::nobody,
+};
+use crate::{
+    ftp_client::{ClientError, FtpClient, Problem, Reply},
+    proxy::{ForwardKind, ForwardSpec, Options, Proxy},
+    ssh::{OpenError, Session},
+};
+
+/// The forward of a session that there is not.
+pub(super) fn not_reached(spec: &ForwardSpec, tell: Tell<'_>) -> ForwardReport {
+    let forward = title(spec);
+    tell(Event::Forward(&forward));
+    let mut log = Log::new(tell);
+    log.skipped(FORWARD, "not reached");
+    ForwardReport {
+        forward,
+        ok: false,
+        steps: log.into_steps(),
+        modes: Vec::new(),
+        summary: "the SSH server was not reached: see the steps above".to_owned(),
+    }
+}
+
+/// Makes the steps of one forward.
+pub(super) async fn examine(
+    plan: &Plan,
+    spec: &ForwardSpec,
+    session: &Session,
+    tell: Tell<'_>,
+) -> ForwardReport {
+    let forward = title(spec);
+    tell(Event::Forward(&forward));
+    let mut log = Log::new(tell);
+    let mut modes = Vec::new();
+    let reached = reach(&mut log, plan, spec, session).await;
+    if spec.kind == ForwardKind::Ftp && !reached {
+        skip_from(&mut log, GREETING, "not reached");
+    } else if spec.kind == ForwardKind::Ftp {
+        match Ferry::start(plan, spec, session).await {
+            Ok(ferry) => {
+                modes = through(&mut log, plan, spec, session, &ferry).await;
+                ferry.stop().await;
+            }
+            Err(error) => {
+                log.failed(GREETING, error, "free a port on loopback");
+                skip_from(&mut log, FEATURES, "not reached");
+            }
+        }
+    }
+    let works = modes.iter().any(|mode| mode.works);
+    ForwardReport {
+        forward,
+        ok: works || (modes.is_empty() && !log.has_failed()),
+        summary: match modes.as_slice() {
+            [] if log.has_failed() => "it cannot be used: see the steps above".to_owned(),
+            [] if spec.kind == ForwardKind::Tcp => "it can be used".to_owned(),
+            [] => format!("nothing is in the way so far; {ADD_USER}"),
+            modes => summary(modes),
+        },
+        steps: log.into_steps(),
+        modes,
+    }
+}
+
+fn title(spec: &ForwardSpec) -> String {
+    match spec.host.contains(':') {
+        true => format!("{}://[{}]:{}", spec.kind, spec.host, spec.host_port),
+        false => format!("{}://{}:{}", spec.kind, spec.host, spec.host_port),
+    }
+}
+
+/// Whether the SSH server connects to the FTP server at all.
+async fn reach(log: &mut Log<'_>, plan: &Plan, spec: &ForwardSpec, session: &Session) -> bool {
+    let opening = session.open_control(&spec.host, spec.host_port, nobody());
+    let opened = timeout(plan.timeout, opening).await;
+    match opened.unwrap_or(Err(OpenError::Timeout)) {
+        Ok(channel) => {
+            // Gone before the next one comes: there are servers that take few from one address.
+            channel.writer.close_and_wait(FAREWELL).await;
+            let target = format!("{} port {}", spec.host, spec.host_port);
+            log.ok(FORWARD, format!("the SSH server connects to {target}"));
+            true
+        }
+        Err(error) => {
+            log.failed(FORWARD, error.to_string(), remedy::forward(spec, &error));
+            false
+        }
+    }
+}
+
+/// The proxy, on a loopback port of its own.
+pub(super) struct Ferry {
+    pub(super) address: SocketAddr,
+    pub(super) watch: Arc<Watch>,
+    stop: CancellationToken,
+    running: tokio::task::JoinHandle<()>,
+}
+
+impl Ferry {
+    async fn start(plan: &Plan, spec: &ForwardSpec, session: &Session) -> Result<Self, String> {
+        let spec = ForwardSpec {
+            bind: Some("127.0.0.1".to_owned()),
+            port: 0,
+            ..spec.clone()
+        };
+        let proxy = Proxy::bind(&[spec])
+            .await
+            .map_err(|error| error.to_string())?;
+        let address = proxy.addresses().into_iter().flatten().next();
+        let address = address.ok_or("no address to listen on")?;
+        let watch = Arc::new(Watch::default());
+        let options = Options {
+            observer: Some(watch.clone()),
+            grace: FAREWELL,
+            ..plan.options.clone()
+        };
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(proxy.run(session.clone(), options, stop.clone()));
+        Ok(Self {
+            address,
+            watch,
+            stop,
+            running,
+        })
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        // A panic in there has been reported where it happened.
+        let _ = self.running.await;
+    }
+}
+
+/// What a client finds that comes through the ferry.
+async fn through(
+    log: &mut Log<'_>,
+    plan: &Plan,
+    spec: &ForwardSpec,
+    session: &Session,
+    ferry: &Ferry,
+) -> Vec<ModeReport> {
+    let Some((mut client, system)) = greet(log, plan, ferry).await else {
+        skip_from(log, FEATURES, "not reached");
+        return Vec::new();
+    };
+    let mut features = Features::ask(&mut client, ferry).await;
+    if !matches!(features, Features::LogInFirst(_)) || plan.user.is_none() {
+        features.show(log);
+    }
+    let known = Known {
+        tls_offered: features.offers_tls(),
+        system: !system.is_empty(),
+    };
+    if !log_in(log, plan, &mut client, known).await {
+        return Vec::new();
+    }
+    if matches!(features, Features::LogInFirst(_)) {
+        features = Features::ask(&mut client, ferry).await;
+        features.show(log);
+    }
+    modes::try_all(log, plan, spec, session, ferry, client).await
+}
+
+/// The control connection, and what the server says of its system.
+async fn greet(log: &mut Log<'_>, plan: &Plan, ferry: &Ferry) -> Option<(FtpClient, String)> {
+    let greeted = FtpClient::greeted(ferry.address, plan.timeout).await;
+    let (mut client, greeting) = match greeted {
+        Ok((client, greeting)) if greeting.code.class() == 2 => (client, greeting),
+        Ok((_, greeting)) => {
+            let text = format!("the server answered \"{greeting}\"");
+            let remedy = match remedy::wants_tls(&text) {
+                true => remedy::TLS.to_owned(),
+                false => remedy::greeting(&text),
+            };
+            log.failed(GREETING, text, remedy);
+            return None;
+        }
+        Err(error) => {
+            let text = error.to_string();
+            log.failed(GREETING, &text, remedy::greeting(&text));
+            return None;
+        }
+    };
+    let system = system(&mut client).await;
+    log.ok(GREETING, format!("{greeting}{system}"));
+    Some((client, system))
+}
+
+/// What the server says of its system; some tell only after the log-in.
+async fn system(client: &mut FtpClient) -> String {
+    match client.command("SYST").await {
+        Ok(reply) if reply.code.class() == 2 => format!("; {reply}"),
+        // An error comes again with the next command.
+        _ => String::new(),
+    }
+}
+
+/// What FEAT says.
+enum Features {
+    Listed(Vec<String>),
+    LogInFirst(Reply),
+    None(Reply),
+    Failed(ClientError),
+}
+
+impl Features {
+    async fn ask(client: &mut FtpClient, ferry: &Ferry) -> Self {
+        ferry.watch.take();
+        match client.command("FEAT").await {
+            Err(error) => Self::Failed(error),
+            // As the server sent it: the client's copy lacks AUTH.
+            Ok(reply) if reply.code.class() == 2 => Self::Listed(ferry.watch.take().features()),
+            Ok(reply) if reply.code.value() == 530 => Self::LogInFirst(reply),
+            Ok(reply) => Self::None(reply),
+        }
+    }
+
+    fn show(&self, log: &mut Log<'_>) {
+        match self {
+            Self::Listed(features) if features.is_empty() => log.ok(FEATURES, "none are listed"),
+            Self::Listed(features) => {
+                let short = features
+                    .iter()
+                    .map(|feature| match feature.split_once(' ') {
+                        // What it offers matters here; the others' parameters are long.
+                        Some((name, _)) if !name.eq_ignore_ascii_case("AUTH") => name,
+                        _ => feature,
+                    });
+                log.ok(FEATURES, short.collect::<Vec<_>>().join(", "));
+            }
+            Self::LogInFirst(reply) => {
+                log.skipped(FEATURES, format!("only after the log-in ({reply})"));
+            }
+            Self::None(reply) => log.ok(FEATURES, format!("the server has no FEAT ({reply})")),
+            Self::Failed(error) => log.failed(FEATURES, error.to_string(), VERBOSE),
+        }
+    }
+
+    fn offers_tls(&self) -> bool {
+        match self {
+            Self::Listed(features) => features
+                .iter()
+                .any(|feature| feature.to_ascii_uppercase().starts_with("AUTH")),
+            _ => false,
+        }
+    }
+}
+
+/// What was found out before the log-in.
+#[derive(Clone, Copy)]
+struct Known {
+    tls_offered: bool,
+    system: bool,
+}
+
+/// Finds out whether the server insists on TLS, and logs in where there is a user.
+async fn log_in(log: &mut Log<'_>, plan: &Plan, client: &mut FtpClient, known: Known) -> bool {
+    // A name that is no user's, where there is none to try: no password follows it.
+    let name = plan.user.as_ref().map_or("ferryline-check", |u| &u.name);
+    let mut answer = client.command(&format!("USER {name}")).await;
+    if let (Ok(reply), Some(user)) = (&answer, &plan.user)
+        && reply.code.class() == 3
+    {
+        let pass = Zeroizing::new(format!("PASS {}", user.password.expose()));
+        answer = client.command(&pass).await;
+    }
+    let reply = match answer {
+        Ok(reply) => reply,
+        Err(error) => {
+            let closed = matches!(error.problem, Problem::Closed);
+            let remedy = if closed { remedy::LOG_IN } else { VERBOSE };
+            log.skipped(TLS, "no answer that would tell");
+            log.failed(LOG_IN, error.to_string(), remedy);
+            skip_from(log, PASV, "not reached");
+            return false;
+        }
+    };
+    let refused = reply.code.class() >= 4;
+    if refused && remedy::wants_tls(&reply.to_string()) {
+        let detail = format!("the server insists on TLS (\"{reply}\"), which cannot be carried");
+        log.failed(TLS, detail, remedy::TLS);
+        skip_from(log, LOG_IN, "not reached");
+        return false;
+    }
+    log.ok(
+        TLS,
+        match known.tls_offered {
+            true => "not required; offered, and refused by ferryline: SSH protects the connection",
+            false => "not required, and not offered",
+        },
+    );
+    let Some(user) = &plan.user else {
+        skip_from(log, LOG_IN, ADD_USER);
+        return false;
+    };
+    match reply.code.class() {
+        2 => {
+            let mut detail = format!("{}: {reply}", user.name);
+            if !known.system {
+                detail.push_str(&system(client).await);
+            }
+            log.ok(LOG_IN, detail);
+            true
+        }
+        3 => {
+            let detail = format!(
+                "{}: the server wants more than a password: {reply}",
+                user.name
+            );
+            log.failed(
+                LOG_IN,
+                detail,
+                "accounts (ACCT) are not tried: give another user",
+            );
+            skip_from(log, PASV, "not reached");
+            false
+        }
+        _ => {
+            let detail = format!("{}: the server answered \"{reply}\"", user.name);
+            log.failed(LOG_IN, detail, remedy::LOG_IN);
+            skip_from(log, PASV, "not reached");
+            false
+        }
+    }
+}
+
+/// The steps from this one on are not made.
+fn skip_from(log: &mut Log<'_>, first: &str, why: &str) {
+    let names = [
+        GREETING,
+        FEATURES,
+        TLS,
+        LOG_IN,
+        PASV,
+        modes::DATA_ADDRESS,
+        "EPSV",
+        "PORT",
+        "EPRT",
+    ];
+    for name in names.into_iter().skip_while(|name| *name != first) {
+        log.skipped(name, why);
+    }
+}
+
+const FORWARD: &str = "forward";
+const GREETING: &str = "greeting";
+const FEATURES: &str = "features";
+const TLS: &str = "tls";
+const LOG_IN: &str = "log-in";
+const PASV: &str = "PASV";
+const ADD_USER: &str = "add --ftp-user NAME to try log-in and transfers";
+const VERBOSE: &str = "-vv shows every line of the control connection";
+/// How long a peer may take to hang up.
+const FAREWELL: Duration = Duration::from_secs(2);

@@ -1,0 +1,228 @@
+//! `ferryline check`: what works on the way to the FTP server, and why not.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Args;
+use zeroize::Zeroizing;
+
+use super::{
+    Failure, Verbosity,
+    forward::{ActiveArgument, DataHostArgument},
+    runtime,
+    ssh_options::SshArguments,
+    start_log,
+};
+use crate::{
+    check::{self, FtpUser, Plan, Report, Screen},
+    paint::Paint,
+    proxy::{ForwardSpec, Options},
+    ssh::{Prompt, Secret, TerminalPrompt},
+};
+
+/// The arguments of `ferryline check`.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// What to check, as for 'forward'; repeatable. The local ports are not bound
+    #[arg(
+        short = 'L',
+        value_name = "[ftp/|tcp/][BIND:]PORT:HOST:HOSTPORT",
+        required = true
+    )]
+    local: Vec<String>,
+    #[command(flatten)]
+    ssh: SshArguments,
+    /// Which host passive data connections go to
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = DataHostArgument::Control)]
+    data_host: DataHostArgument,
+    /// How active data connections (PORT, EPRT) are carried
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ActiveArgument::Auto)]
+    active: ActiveArgument,
+    /// Log in to the FTP server as this user and list a folder in all four modes; the password is
+    /// asked for on the terminal ('anonymous' needs none)
+    #[arg(long, value_name = "NAME")]
+    ftp_user: Option<String>,
+    /// File whose first line is the FTP user's password; nobody else may be able to read it
+    #[arg(long, value_name = "FILE", requires = "ftp_user")]
+    ftp_password_file: Option<PathBuf>,
+    /// How long the FTP server may take for each step
+    #[arg(long, value_name = "SECONDS", default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+    /// Print one JSON document, for machines
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+/// Makes the check; whether all is well decides the exit code.
+pub(super) fn run(arguments: Arguments) -> Result<bool, Failure> {
+    // What goes wrong is in the report: the log is for those who ask for it.
+    start_log(Verbosity {
+        quiet: arguments.verbosity.verbose == 0,
+        ..arguments.verbosity
+    });
+    let forwards = arguments
+        .local
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<Vec<ForwardSpec>, _>>()
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let settings = arguments.ssh.settings()?;
+    let user = match arguments.ftp_user {
+        Some(name) => Some(ftp_user(
+            name,
+            arguments.ftp_password_file.as_deref(),
+            settings.batch_mode,
+        )?),
+        None => None,
+    };
+    let plan = Plan {
+        settings,
+        forwards,
+        options: Options {
+            data_host: arguments.data_host.into(),
+            active: arguments.active.into(),
+            ..Options::default()
+        },
+        user,
+        timeout: Duration::from_secs(arguments.timeout),
+    };
+    let runtime = runtime()?;
+    let report = runtime.block_on(examine(&plan, arguments.json));
+    // A resolver that does not answer is not waited for.
+    runtime.shutdown_background();
+    Ok(report.ok)
+}
+
+async fn examine(plan: &Plan, json: bool) -> Report {
+    let prompt = Arc::new(TerminalPrompt);
+    let mut screen = Screen::new(io::stdout(), Paint::for_stdout());
+    // Nobody reading is no reason to stop: the exit code tells as well.
+    let mut tell = |event: check::Event<'_>| {
+        if !json {
+            let _ = screen.show(event);
+        }
+    };
+    let report = check::run(plan, prompt, &mut tell).await;
+    if json {
+        let mut out = io::stdout().lock();
+        let _ = serde_json::to_writer_pretty(&mut out, &report)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out));
+    } else {
+        let _ = screen.finish(&report);
+    }
+    report
+}
+
+fn ftp_user(name: String, file: Option<&Path>, batch: bool) -> Result<FtpUser, Failure> {
+    if name.is_empty() || name.contains(is_line_end) {
+        return Err(Failure::Usage("--ftp-user: that is no user name".into()));
+    }
+    let anonymous = ["anonymous", "ftp"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known));
+    let password = match file {
+        Some(file) => read_password(file).map_err(Failure::Failed)?,
+        // What is customary (RFC 1635 §3.2); no server checks it.
+        None if anonymous => Secret::new("ferryline@"),
+        None if batch => {
+            return Err(Failure::Usage(
+                "--ftp-user in batch mode, which asks nothing, needs --ftp-password-file".into(),
+            ));
+        }
+        None => {
+            let asked = TerminalPrompt.secret(&format!("FTP password for {name}: "));
+            asked.ok_or_else(|| {
+                Failure::Failed(
+                    "no terminal to ask for the FTP password on: use --ftp-password-file".into(),
+                )
+            })?
+        }
+    };
+    if password.expose().contains(is_line_end) {
+        return Err(Failure::Failed(
+            "the FTP password has a line end or a NUL in it, which FTP cannot send".into(),
+        ));
+    }
+    Ok(FtpUser { name, password })
+}
+
+/// What would end a command.
+fn is_line_end(c: char) -> bool {
+    matches!(c, '\r' | '\n' | '\0')
+}
+
+/// The first line of a file that nobody else may read.
+fn read_password(file: &Path) -> Result<Secret, String> {
+    let shown = file.display();
+    if let Some(mode) = open_to_others(file) {
+        return Err(format!(
+            "others may read the password file {shown} (mode {mode:04o}), so it is not used: chmod 600 it"
+        ));
+    }
+    let text = std::fs::read_to_string(file).map(Zeroizing::new);
+    let text = text.map_err(|error| format!("cannot read the password file {shown}: {error}"))?;
+    Ok(Secret::new(text.lines().next().unwrap_or_default()))
+}
+
+/// The mode of a file that others than its owner have a right to.
+#[cfg(unix)]
+fn open_to_others(file: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let metadata = std::fs::metadata(file).ok()?;
+    let mode = metadata.permissions().mode() & 0o777;
+    // A pipe, as the shell's <(…) makes one, has no mode that would tell.
+    (metadata.is_file() && mode & 0o077 != 0).then_some(mode)
+}
+
+#[cfg(not(unix))]
+fn open_to_others(_: &Path) -> Option<u32> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_or_password_that_would_end_the_line_is_refused() {
+        for name in ["", "a\r\nDELE x", "a\0"] {
+            assert!(matches!(
+                ftp_user(name.into(), None, true),
+                Err(Failure::Usage(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn anonymous_is_asked_for_nothing() {
+        let user = ftp_user("Anonymous".into(), None, true).unwrap();
+        assert_eq!(user.password.expose(), "ferryline@");
+        assert!(ftp_user("me".into(), None, true).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_password_file_is_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "secret word\nmore\n").unwrap();
+        let mode = |mode| std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        mode(0o644);
+        let refused = read_password(&file).unwrap_err();
+        assert!(refused.contains("0644") && refused.contains("chmod 600"));
+        mode(0o600);
+        assert_eq!(read_password(&file).unwrap().expose(), "secret word");
+        assert!(read_password(&folder.path().join("none")).is_err());
+    }
+}
