@@ -17,7 +17,7 @@ use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, EcdsaCurve, PrivateKey, PublicKey};
 use russh::server::{Config, run_stream};
-use russh::{Disconnect, MethodKind, MethodSet};
+use russh::{Disconnect, Limits, MethodKind, MethodSet};
 use tokio::io::duplex;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
@@ -45,6 +45,9 @@ pub struct Options {
     pub ecdsa_host_key: bool,
     /// Forwards to any address, not only to loopback.
     pub any_target: bool,
+    /// Asks for new keys after so many bytes in either direction; `None`: after 1 GiB, which is also
+    /// the most.
+    pub rekey_limit: Option<u64>,
     /// What goes wrong from the beginning.
     pub faults: Faults,
 }
@@ -254,12 +257,19 @@ impl Drop for Counted {
 }
 
 fn config(options: &Options, keys: Vec<PrivateKey>) -> Config {
+    let mut limits = Limits::default();
+    if let Some(bytes) = options.rekey_limit {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        limits.rekey_write_limit = limits.rekey_write_limit.min(bytes);
+        limits.rekey_read_limit = limits.rekey_read_limit.min(bytes);
+    }
     Config {
         methods: methods(options),
         keys,
         auth_rejection_time: Duration::ZERO,
         inactivity_timeout: None,
         nodelay: true,
+        limits,
         ..Config::default()
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use russh::client::Config;
-use russh::{Preferred, SshId, cipher, compression};
+use russh::{Limits, Preferred, SshId, cipher, compression};
 
 use super::establish::Role;
 use super::host_keys::Judge;
@@ -37,7 +37,23 @@ pub(super) async fn config(settings: &Settings, role: Role, judge: &Arc<Judge>) 
         keepalive_interval: settings.alive_interval,
         keepalive_max: settings.alive_count_max,
         nodelay: true,
+        limits: limits(settings.rekey_limit),
         ..Config::default()
+    }
+}
+
+/// When new keys are agreed on. More than russh's default, the 1 GiB of RFC 4253 section 9, is no
+/// choice: russh refuses it.
+fn limits(rekey: Option<u64>) -> Limits {
+    let default = Limits::default();
+    let Some(bytes) = rekey else {
+        return default;
+    };
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    Limits {
+        rekey_write_limit: bytes.min(default.rekey_write_limit),
+        rekey_read_limit: bytes.min(default.rekey_read_limit),
+        ..default
     }
 }
 

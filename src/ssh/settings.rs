@@ -40,6 +40,9 @@ pub struct Settings {
     pub alive_interval: Option<Duration>,
     /// After so many unanswered such questions the connection counts as lost (`ServerAliveCountMax`).
     pub alive_count_max: usize,
+    /// New keys after so many bytes in either direction (`RekeyLimit`); `None`: after 1 GiB, which is
+    /// also the most, and in any case after an hour. The server may ask for them sooner.
+    pub rekey_limit: Option<u64>,
     /// At most so many data lanes at once; 0 lets the data share the control connection.
     pub lanes: usize,
 }
@@ -63,6 +66,7 @@ impl Settings {
             connect_timeout: Duration::from_secs(30),
             alive_interval: Some(Duration::from_secs(15)),
             alive_count_max: 3,
+            rekey_limit: None,
             lanes: 8,
         }
     }
