@@ -189,6 +189,9 @@ pub enum Notice {
     },
     /// A final reply was let go although its data had not moved for a while.
     StalledTransfer(ForwardId),
+    /// The FTP server told of a success, but the data connection did not come, or (an upload's) was
+    /// not seen to end: the client is told of a failure.
+    UnconfirmedTransfer(ForwardId),
     /// A forward that nobody used in time was closed.
     UnusedForward(ForwardId),
     /// A passive reply that answers no request was withheld.
@@ -216,6 +219,11 @@ impl fmt::Display for Notice {
                 f,
                 "data connection {id}: the client has not taken any data for a while; the final \
                  reply is passed on before the data"
+            ),
+            Self::UnconfirmedTransfer(id) => write!(
+                f,
+                "data connection {id}: the FTP server says that all went well, but the end of the \
+                 data connection was not seen; the client is told that it was cut"
             ),
             Self::UnusedForward(id) => {
                 write!(f, "data connection {id}: nobody connected in time; closed")

@@ -11,6 +11,7 @@
 //! - `replies`: what is done with a line of the server
 //! - `active`, `passive`: the two kinds of data connection, from request to answer
 //! - `transfers`: which data connection a transfer uses, and when its final reply may pass
+//! - `cuts`: what is said of one whose data was cut on its way
 //! - `queue`: the answers that are owed to the client, and the requests they answer (`request`)
 //! - `matching`, `turns`: which reply answers which request, and when it may go to the client
 //! - `event`, `settings`: what goes in and comes out, in words; `answers`: ferryline's own replies
@@ -20,6 +21,7 @@
 mod active;
 mod answers;
 mod commands;
+mod cuts;
 mod event;
 mod feat;
 mod machine;

@@ -45,7 +45,7 @@ pub use self::{
     spec::{ForwardKind, ForwardSpec, SpecError},
 };
 use crate::{
-    control::{ActiveMode, DataHost, Knowledge},
+    control::{ActiveMode, DataHost, Knowledge, Limits},
     ssh,
 };
 
@@ -56,6 +56,8 @@ pub struct Options {
     pub data_host: DataHost,
     /// How active data connections are carried.
     pub active: ActiveMode,
+    /// The bounds of each session.
+    pub limits: Limits,
     /// How long running transfers may go on after a stop was asked for.
     pub grace: Duration,
     /// Is shown every line of every control connection.
@@ -69,6 +71,7 @@ impl Default for Options {
         Self {
             data_host: DataHost::default(),
             active: ActiveMode::default(),
+            limits: Limits::default(),
             grace: Duration::from_secs(10),
             observer: None,
             record: None,

@@ -114,8 +114,8 @@ impl Reporter {
                 self.warn(&text);
                 self.tell(ForwardEvent::Ended);
             }
-            // The client had all of it before.
-            Outcome::ServerLost(..) if self.drained => {
+            // The client had all of it before, and was sending nothing.
+            Outcome::ServerLost(moved, _) if self.drained && moved.to_server == 0 => {
                 tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
                 self.tell(ForwardEvent::Ended);
             }
@@ -224,7 +224,7 @@ impl Session {
             data_host: context.options.data_host,
             active: context.options.active,
             server_on_ssh_host: is_loopback(&spec.host),
-            limits: crate::control::Limits::default(),
+            limits: context.options.limits,
         };
         let knowledge = context.knowledge();
         let record = Record::begin(&context, number, &Header::new(&settings, knowledge));

@@ -32,6 +32,10 @@ const CHUNK: usize = 128 * 1024;
 /// waited for.
 const LAST_WORD: Duration = Duration::from_secs(60);
 
+/// After both ends of file, how long the far side may take to close its end. Both have come, so it
+/// has nothing to wait for.
+const CLOSING: Duration = Duration::from_secs(2);
+
 /// How a data connection ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -81,6 +85,7 @@ pub(super) async fn run(
     let counts = Counts::default();
 
     let cut = watch.cut();
+    let mut early_eof = false;
     let ends = {
         let down = to_client(first, &mut reader, &mut write, &counts.to_client, watch);
         let up = to_server(&mut read, writer, &counts.to_server);
@@ -88,11 +93,21 @@ pub(super) async fn run(
         let whole = async {
             tokio::select! {
             down = &mut down => match down {
-                Ok(()) => last_word(up, &counts.to_server).await,
+                Ok(()) => {
+                    early_eof = true;
+                    last_word(up, &counts.to_server).await
+                }
                 Err(broken) => Err(broken),
             },
             up = &mut up => match up {
-                Ok(writer) => down.await.map(|()| Some(writer)),
+                Ok(writer) => match down.await {
+                    Ok(()) => Ok(Some(writer)),
+                    // Some close it without an end of file of their own once they have had ours.
+                    Err(Broken::Server(LostReason::Closed)) if counts.is_upload() => {
+                        Ok(Some(writer))
+                    }
+                    Err(broken) => Err(broken),
+                },
                 Err(Broken::Client(error)) => Err(Broken::Client(error)),
                 // What the server sent before may still be on its way to the client.
                 Err(broken) => match down.await {
@@ -108,6 +123,16 @@ pub(super) async fn run(
             () = cut => Err(Broken::Cut),
             ends = whole => ends,
         }
+    };
+    // An end of file that came before ours was sent says nothing of what became of the upload.
+    let ends = match ends {
+        Ok(Some(writer)) if early_eof && counts.is_upload() => match closing(&mut reader).await {
+            Some(LostReason::Connection(reason)) => {
+                Err(Broken::Server(LostReason::Connection(reason)))
+            }
+            Some(LostReason::Closed | LostReason::Local) | None => Ok(Some(writer)),
+        },
+        other => other,
     };
     let moved = counts.moved();
     match ends {
@@ -159,6 +184,21 @@ async fn last_word(
     }
 }
 
+/// Waits until the far side has closed the channel, or it is lost; but no longer than that would
+/// take, if the far side is to do it at all.
+async fn closing(reader: &mut ChannelReader) -> Option<LostReason> {
+    let closed = async {
+        loop {
+            match reader.read().await {
+                Received::Data(_) | Received::Eof => {}
+                Received::Closed => return LostReason::Closed,
+                Received::Lost(reason) => return reason,
+            }
+        }
+    };
+    tokio::time::timeout(CLOSING, closed).await.ok()
+}
+
 #[derive(Default)]
 struct Counts {
     to_client: AtomicU64,
@@ -166,6 +206,12 @@ struct Counts {
 }
 
 impl Counts {
+    /// Bytes went to the server, and none to the client.
+    fn is_upload(&self) -> bool {
+        let moved = self.moved();
+        moved.to_server > 0 && moved.to_client == 0
+    }
+
     fn moved(&self) -> Moved {
         Moved {
             to_client: self.to_client.load(Ordering::Relaxed),

@@ -18,6 +18,7 @@
     clippy::indexing_slicing,
     clippy::string_slice
 )]
+#![allow(unreachable_pub)]
 #![cfg(feature = "demo")]
 
 mod case;

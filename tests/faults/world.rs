@@ -75,7 +75,9 @@ impl World {
         let proxy = Proxy::bind(&[spec]).await.unwrap();
         let address = proxy.addresses()[0][0];
         let stop = CancellationToken::new();
-        let running = tokio::spawn(proxy.run(session.clone(), Options::default(), stop.clone()));
+        let mut options = Options::default();
+        options.limits.missing_reply = MISSING_REPLY;
+        let running = tokio::spawn(proxy.run(session.clone(), options, stop.clone()));
         let mut this = Self {
             proxy: address,
             ftp_server,
@@ -200,3 +202,6 @@ impl World {
         limit.map_err(|_| format!("{} tasks are left", tasks()))
     }
 }
+
+/// How long ferryline waits for the FTP server to speak of a transfer that was cut.
+const MISSING_REPLY: Duration = Duration::from_millis(200);
