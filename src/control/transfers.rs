@@ -389,6 +389,10 @@ impl Control {
             }
             return;
         }
+        // The SSH server may have made the connection and lost us before it could say so: then the FTP
+        // server may have told of a success by now.
+        self.withdraw_success(id);
+        self.release(id);
         let transfer = self.queue.iter_mut().find(|owed| {
             matches!(owed.stage, Stage::Sent)
                 && matches!(&owed.request, Request::Transfer(t)

@@ -8,6 +8,7 @@
 //! FERRYLINE_FAULT="PASV RETR 3000 lane down 1234 cut-rst-rst" cargo test --test faults one_case
 //! ```
 //!
+//! with `RUST_LOG=ferryline=debug` and `-- --nocapture` it says how it went.
 //! `FERRYLINE_FAULTS=N` makes each sweep N times as fine.
 
 // Helpers are outside #[test], where clippy's exemption for tests does not reach.
@@ -30,9 +31,7 @@ mod sweep;
 mod trial;
 mod world;
 
-use std::time::Duration;
-
-use case::{Aim, Job};
+use case::Aim;
 use relay::{End, Harm};
 use sweep::Sweep;
 
@@ -91,5 +90,3 @@ fn one_case() {
         sweep::run_one(case.parse().unwrap());
     }
 }
-
-const _: (Job, Duration) = (Job::Download, Duration::ZERO);

@@ -75,7 +75,7 @@ impl Sweep {
         );
         assert_eq!(tally.whole + tally.failed + tally.spared, count);
         // Sessions are not all of the same length to the byte.
-        assert!(tally.spared * 5 < count, "most harm was never done");
+        assert!(tally.spared * 4 < count, "most harm was never done");
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -112,9 +112,11 @@ impl Sweep {
     }
 }
 
-/// Runs one case alone.
+/// Runs one case alone, and shows what `RUST_LOG` asks for.
 pub fn run_one(case: Case) {
     let alive_interval = case.is_silent().then_some(ALIVE_INTERVAL);
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).try_init();
     let queue = Mutex::new(vec![case].into_iter());
     let tally = Mutex::default();
     work(&queue, &tally, alive_interval);
@@ -182,7 +184,7 @@ fn measure() -> Lengths {
                 };
                 let before = look(&world);
                 let case = Case {
-                    mode: Mode::Active,
+                    mode: Mode::ExtendedPassive,
                     job,
                     size,
                     aim: Aim::Control,

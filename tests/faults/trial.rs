@@ -162,8 +162,7 @@ async fn transfer(address: SocketAddr, case: &Case) -> Seen {
     let data = match client.begin(case.mode, &command).await {
         Ok(stream) => move_data(stream, case).await,
         Err(error) if matches!(error.problem, Problem::Data { .. }) => {
-            // The data connection could not be made; no transfer was asked for.
-            let _ = client.quit().await;
+            // It could not be made; no transfer was asked for.
             return Seen {
                 data: Data::Broken(error.to_string()),
                 last: Last::Lost("no transfer was begun".into()),
@@ -175,7 +174,8 @@ async fn transfer(address: SocketAddr, case: &Case) -> Seen {
         Ok(reply) => Last::Code(reply.code.value()),
         Err(error) => error.into(),
     };
-    if matches!(last, Last::Code(code) if code != 421) {
+    // After a failure the server may be waiting yet for data that does not come.
+    if last == Last::Code(226) {
         let _ = client.quit().await;
     }
     Seen { data, last }

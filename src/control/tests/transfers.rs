@@ -120,6 +120,26 @@ fn a_transfer_that_was_cut_is_told_even_where_the_server_says_nothing() {
     }
 }
 
+/// The SSH server has made the connection, but its word of it was lost with the SSH connection.
+#[test]
+fn a_success_over_a_data_connection_that_cannot_be_made_is_none() {
+    for verb in ["RETR f", "STOR f"] {
+        let mut bench = Bench::local();
+        bench.client("PASV", &["S> PASV"]);
+        bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+        bench.ready(
+            1,
+            "127.0.0.1:51213",
+            &["C< 227 Entering Passive Mode (127,0,0,1,200,13)."],
+        );
+        bench.client(verb, &[&format!("S> {verb}")]);
+        bench.event(1, ForwardEvent::Claimed, &[]);
+        bench.server("150 now", &["C< 150 now"]);
+        bench.server("226 done", &[]);
+        bench.event(1, ForwardEvent::Unreachable("no way".into()), &[CUT]);
+    }
+}
+
 #[test]
 fn a_data_connection_that_was_cut_is_not_used() {
     let mut bench = Bench::local();
