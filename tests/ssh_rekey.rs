@@ -10,12 +10,16 @@
 )]
 #![cfg(feature = "demo")]
 
+#[path = "faults/relay.rs"]
+#[allow(dead_code, unreachable_pub, reason = "what it can do to connections is not used here")]
+mod relay;
 mod ssh_support;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use ferryline::ssh::{Channel, Received, Session};
+use relay::{Relay, Way};
 use ssh_support::{World, all_quiet, echo_server, nobody, pattern, read_to_eof, source, within};
 use tokio::io::AsyncReadExt;
 
@@ -26,7 +30,10 @@ const SIZE: usize = 2_000_000;
 /// Who asks for new keys after so few bytes: we, the server, or both at once.
 const WHO: [(bool, bool); 3] = [(true, false), (false, true), (true, true)];
 
-async fn world(ours: bool, servers: bool) -> (World, Session) {
+/// Each exchange of keys takes more bytes than this, in either direction.
+const EXCHANGE: u64 = 1_000;
+
+async fn world(ours: bool, servers: bool) -> (World, Session, Relay) {
     let mut world = World::with(|options| {
         options.rekey_limit = servers.then_some(LIMIT);
     })
@@ -34,8 +41,20 @@ async fn world(ours: bool, servers: bool) -> (World, Session) {
     world.settings.rekey_limit = ours.then_some(LIMIT);
     // A connection that agrees on keys for ever would be found out by this, too.
     world.settings.alive_interval = Some(Duration::from_secs(5));
+    let relay = Relay::start(world.server.address()).await;
+    let at = relay.address();
+    let known = format!("[{}]:{} {}\n", at.ip(), at.port(), world.server.host_public_key());
+    let hosts = world.write("known_hosts", &known);
+    world.settings.known_hosts = vec![hosts];
+    world.settings.port = at.port();
     let session = world.connect().await;
-    (world, session)
+    (world, session, relay)
+}
+
+/// How many bytes went this way.
+fn passed(relay: &Relay, way: Way) -> u64 {
+    let all = relay.live().into_iter().map(|id| relay.passed(id, way));
+    all.sum()
 }
 
 async fn open(session: &Session, to: std::net::SocketAddr) -> Channel {
@@ -48,10 +67,12 @@ async fn open(session: &Session, to: std::net::SocketAddr) -> Channel {
 #[tokio::test]
 async fn a_download_with_new_keys_all_the_time() {
     for (ours, servers) in WHO {
-        let (world, session) = world(ours, servers).await;
+        let (world, session, relay) = world(ours, servers).await;
         let mut channel = open(&session, source(SIZE).await).await;
         let got = read_to_eof(&mut channel.reader).await;
         assert!(got == pattern(SIZE), "{ours} {servers}: {} B", got.len());
+        // Next to nothing else goes this way.
+        assert!(passed(&relay, Way::Up) > 20 * EXCHANGE, "no new keys");
         channel.writer.finish().await.unwrap();
         drop(channel);
         all_quiet(&session, &world.server).await;
@@ -61,7 +82,7 @@ async fn a_download_with_new_keys_all_the_time() {
 #[tokio::test]
 async fn an_upload_with_new_keys_all_the_time() {
     for (ours, servers) in WHO {
-        let (world, session) = world(ours, servers).await;
+        let (world, session, relay) = world(ours, servers).await;
         let (told, stored) = tokio::sync::oneshot::channel();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let sink = listener.local_addr().unwrap();
@@ -76,6 +97,7 @@ async fn an_upload_with_new_keys_all_the_time() {
         let stored = within("the end of the upload", stored).await.unwrap();
         assert!(stored == pattern(SIZE), "{ours} {servers}: {} B", stored.len());
         assert_eq!(within("its end", channel.reader.read()).await, Received::Eof);
+        assert!(passed(&relay, Way::Down) > 20 * EXCHANGE, "no new keys");
         drop(channel);
         all_quiet(&session, &world.server).await;
     }
@@ -85,7 +107,7 @@ async fn an_upload_with_new_keys_all_the_time() {
 #[tokio::test]
 async fn both_ways_at_once_with_new_keys_all_the_time() {
     for (ours, servers) in WHO {
-        let (world, session) = world(ours, servers).await;
+        let (world, session, relay) = world(ours, servers).await;
         let Channel {
             mut reader,
             mut writer,
@@ -102,6 +124,7 @@ async fn both_ways_at_once_with_new_keys_all_the_time() {
         })
         .await;
         assert!(got == content, "{ours} {servers}: {} B", got.len());
+        assert!(passed(&relay, Way::Up) > SIZE as u64 + 20 * EXCHANGE, "no new keys");
         drop((reader, writer));
         all_quiet(&session, &world.server).await;
     }
