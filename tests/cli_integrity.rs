@@ -105,7 +105,10 @@ async fn clients_that_stop_reading_cost_bounded_memory_and_stall_nobody_else() {
     let sent = Arc::new(AtomicU64::new(0));
     let endless = endless_server(Arc::clone(&sent)).await;
     let server = ScriptedServer::new()
-        .on("EPSV", format!("229 here (|||{}|)\r\n", endless.port()).as_str())
+        .on(
+            "EPSV",
+            format!("229 here (|||{}|)\r\n", endless.port()).as_str(),
+        )
         .on("RETR", "150 for ever\r\n")
         .start()
         .await;

@@ -11,7 +11,11 @@
 #![cfg(feature = "demo")]
 
 #[path = "faults/relay.rs"]
-#[allow(dead_code, unreachable_pub, reason = "what it can do to connections is not used here")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "what it can do to connections is not used here"
+)]
 mod relay;
 mod ssh_support;
 
@@ -43,7 +47,12 @@ async fn world(ours: bool, servers: bool) -> (World, Session, Relay) {
     world.settings.alive_interval = Some(Duration::from_secs(5));
     let relay = Relay::start(world.server.address()).await;
     let at = relay.address();
-    let known = format!("[{}]:{} {}\n", at.ip(), at.port(), world.server.host_public_key());
+    let known = format!(
+        "[{}]:{} {}\n",
+        at.ip(),
+        at.port(),
+        world.server.host_public_key()
+    );
     let hosts = world.write("known_hosts", &known);
     world.settings.known_hosts = vec![hosts];
     world.settings.port = at.port();
@@ -95,8 +104,15 @@ async fn an_upload_with_new_keys_all_the_time() {
         let mut channel = open(&session, sink).await;
         send(&mut channel, &pattern(SIZE)).await;
         let stored = within("the end of the upload", stored).await.unwrap();
-        assert!(stored == pattern(SIZE), "{ours} {servers}: {} B", stored.len());
-        assert_eq!(within("its end", channel.reader.read()).await, Received::Eof);
+        assert!(
+            stored == pattern(SIZE),
+            "{ours} {servers}: {} B",
+            stored.len()
+        );
+        assert_eq!(
+            within("its end", channel.reader.read()).await,
+            Received::Eof
+        );
         assert!(passed(&relay, Way::Down) > 20 * EXCHANGE, "no new keys");
         drop(channel);
         all_quiet(&session, &world.server).await;
@@ -124,7 +140,10 @@ async fn both_ways_at_once_with_new_keys_all_the_time() {
         })
         .await;
         assert!(got == content, "{ours} {servers}: {} B", got.len());
-        assert!(passed(&relay, Way::Up) > SIZE as u64 + 20 * EXCHANGE, "no new keys");
+        assert!(
+            passed(&relay, Way::Up) > SIZE as u64 + 20 * EXCHANGE,
+            "no new keys"
+        );
         drop((reader, writer));
         all_quiet(&session, &world.server).await;
     }

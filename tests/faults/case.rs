@@ -125,7 +125,9 @@ fn name<T: PartialEq>(all: &[(&'static str, T)], wanted: &T) -> &'static str {
 
 fn value<T: Copy>(all: &[(&'static str, T)], name: &str) -> Result<T, String> {
     let found = all.iter().find(|(known, _)| *known == name);
-    found.map(|(_, value)| *value).ok_or(format!("what is {name}?"))
+    found
+        .map(|(_, value)| *value)
+        .ok_or_else(|| format!("what is {name}?"))
 }
 
 #[test]

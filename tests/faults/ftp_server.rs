@@ -151,7 +151,11 @@ async fn serve(control: TcpStream, shared: &Shared) -> io::Result<()> {
                     Some(stream) => {
                         let stored = receive(stream, &mut lines).await;
                         let end = stored.end;
-                        shared.stored.lock().unwrap().insert(rest.to_owned(), stored);
+                        shared
+                            .stored
+                            .lock()
+                            .unwrap()
+                            .insert(rest.to_owned(), stored);
                         match end {
                             StoredEnd::Broken => "426 it broke",
                             StoredEnd::ControlLost => return Ok(()),

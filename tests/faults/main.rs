@@ -73,7 +73,10 @@ fn a_lane_that_falls_silent() {
 
 #[test]
 fn the_control_connection_falls_silent() {
-    Sweep::of(Aim::Control, &SILENT_CUTS).points(1).silent().run();
+    Sweep::of(Aim::Control, &SILENT_CUTS)
+        .points(1)
+        .silent()
+        .run();
 }
 
 #[test]

@@ -309,7 +309,11 @@ fn reset(stream: TcpStream) {
 }
 
 /// Passes bytes on, as orders allow, up to the end of file.
-async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, side: &Mutex<Side>) -> Result<(), Over> {
+async fn pass(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    side: &Mutex<Side>,
+) -> Result<(), Over> {
     let mut buffer = vec![0; 16 * 1024];
     let mut slow = 0;
     loop {
@@ -325,7 +329,9 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, side: &Mutex<Side>)
         let mut chunk = &buffer[..count];
         while !chunk.is_empty() {
             let (now, order) = take(side, chunk.len());
-            to.write_all(&chunk[..now]).await.map_err(|_| Over::Broken)?;
+            to.write_all(&chunk[..now])
+                .await
+                .map_err(|_| Over::Broken)?;
             chunk = &chunk[now..];
             let Some(Order { harm, ordered, .. }) = order else {
                 continue;

@@ -52,7 +52,7 @@ impl Sweep {
         let count = cases.len();
         let queue = Mutex::new(cases.into_iter());
         let tally = Mutex::new(Tally::default());
-        let workers = if self.alive_interval.is_some() { 16 } else { 4 };
+        let workers = if self.alive_interval.is_some() { 16 } else { 8 };
         thread::scope(|scope| {
             for _ in 0..workers {
                 scope.spawn(|| work(&queue, &tally, self.alive_interval));
@@ -208,7 +208,10 @@ fn measure() -> Lengths {
 
 impl Lengths {
     fn of(&self, aim: Aim, job: Job, size: usize, way: Way) -> u64 {
-        let found = self.0.iter().find(|known| (known.0, known.1) == (job, size));
+        let found = self
+            .0
+            .iter()
+            .find(|known| (known.0, known.1) == (job, size));
         let [control_up, control_down, lane_up, lane_down, log_in] = found.unwrap().2;
         match (aim, way) {
             (Aim::Control, Way::Up) => control_up,

@@ -48,7 +48,12 @@ impl World {
         let identity = folder.path().join("key");
         write_private(&identity, &key.private);
         let known_hosts: PathBuf = folder.path().join("known_hosts");
-        let known = format!("[{}]:{} {}\n", at.ip(), at.port(), ssh_server.host_public_key());
+        let known = format!(
+            "[{}]:{} {}\n",
+            at.ip(),
+            at.port(),
+            ssh_server.host_public_key()
+        );
         std::fs::write(&known_hosts, known).unwrap();
         let mut settings = Settings::new(at.ip().to_string(), at.port(), "tester");
         settings.identities = vec![Identity {
@@ -147,7 +152,10 @@ impl World {
         } = self.session.stats();
         self.session.is_up()
             && (lanes_busy, control_channels, remote_forwards) == (0, 0, 0)
-            && (self.ssh_server.channels(), self.ssh_server.remote_forwards()) == (0, 0)
+            && (
+                self.ssh_server.channels(),
+                self.ssh_server.remote_forwards(),
+            ) == (0, 0)
             && self.ftp_server.sessions() == 0
     }
 
@@ -192,7 +200,11 @@ impl World {
         ssh_server.shutdown().await;
         relay.stop().await;
         ftp_server.stop().await;
-        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let tasks = || {
+            tokio::runtime::Handle::current()
+                .metrics()
+                .num_alive_tasks()
+        };
         let gone = async {
             while tasks() > 0 {
                 sleep(Duration::from_millis(5)).await;
@@ -204,4 +216,4 @@ impl World {
 }
 
 /// How long ferryline waits for the FTP server to speak of a transfer that was cut.
-const MISSING_REPLY: Duration = Duration::from_millis(200);
+const MISSING_REPLY: Duration = Duration::from_millis(50);
