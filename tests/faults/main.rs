@@ -1,7 +1,7 @@
 //! No fault, at any moment, makes a truncated file look complete to anybody, or leaves anything
 //! behind: whole sessions through a relay that cuts, stalls, delays and drips at chosen bytes.
 //!
-//! Each test runs a few hundred cases. A case that fails is printed with the text that runs it
+//! Each test runs a hundred cases and more, some two thousand together. A case that fails is printed with the text that runs it
 //! alone:
 //!
 //! ```text
@@ -53,7 +53,7 @@ const NUISANCES: [Harm; 3] = [Harm::Delay, Harm::Drip, Harm::Stall];
 
 #[test]
 fn a_lane_that_is_cut() {
-    Sweep::of(Aim::Lane, &CUTS).points(3).run();
+    Sweep::of(Aim::Lane, &CUTS).points(2).run();
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_lane_that_is_cut_while_it_is_opened() {
 
 #[test]
 fn the_control_connection_is_cut() {
-    Sweep::of(Aim::Control, &CUTS).points(3).run();
+    Sweep::of(Aim::Control, &CUTS).points(2).run();
 }
 
 #[test]

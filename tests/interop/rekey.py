@@ -11,7 +11,7 @@ from stage import Failed
 MIB = 1024 * 1024
 # A lane's default limit is 1 GiB in either direction.
 PAST_THE_DEFAULT = 1100 * MIB
-OFTEN = 32 * MIB
+OFTEN = 12 * MIB
 
 
 def every_megabyte(stage):
