@@ -9,7 +9,7 @@
 //! A client or FTP server that does not read costs at most 8 MiB for each transfer, beyond what the
 //! kernel's socket buffers hold. Towards the client: russh queues 100 messages for a channel (3.2 MiB
 //! of OpenSSH's packets of 32 KiB, 6.4 MiB of the largest there may be) and then stops reading its
-//! connection, whose read buffer is 256 KiB; that, and not the channel's window of 16 MiB, is the
+//! connection, whose read buffer is 256 KiB; that, and not the channel's window, is the
 //! bound, since russh grants more window as it receives and not as it is read. Towards the FTP server:
 //! ten messages of [`CHUNK`] in the queue to the session loop, and their packets. A lane on which all
 //! that has piled up carries nothing else until its client reads on, so that other transfers are given
