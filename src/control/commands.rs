@@ -255,6 +255,7 @@ fn transfer(upload: bool) -> Request {
         gate: None,
         success_at: None,
         cut: false,
+        overdue: None,
         told: false,
     })
 }

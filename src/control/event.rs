@@ -192,6 +192,9 @@ pub enum Notice {
     StalledTransfer(ForwardId),
     /// The server insists on TLS: its words, escaped.
     TlsRequired(String),
+    /// The FTP server told of a success, but the data connection did not come, or (an upload's) was
+    /// not seen to end: the client is told of a failure.
+    UnconfirmedTransfer(ForwardId),
     /// A forward that nobody used in time was closed.
     UnusedForward(ForwardId),
     /// A passive reply that answers no request was withheld.
@@ -225,6 +228,11 @@ impl fmt::Display for Notice {
                 "the FTP server insists on TLS (it says: {said:.200}); inside TLS nothing could be \
                  rewritten, so ferryline lets none through, and this connection is inside SSH already: \
                  have the FTP server allow plain FTP to connections from the SSH server's host"
+            ),
+            Self::UnconfirmedTransfer(id) => write!(
+                f,
+                "data connection {id}: the FTP server says that all went well, but the end of the \
+                 data connection was not seen; the client is told that it was cut"
             ),
             Self::UnusedForward(id) => {
                 write!(f, "data connection {id}: nobody connected in time; closed")

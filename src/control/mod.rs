@@ -13,6 +13,7 @@
 //! - `silence`: an EPSV that is never answered; `route`: the FTP server named in the user name; `tls`:
 //!   a server that insists on TLS
 //! - `transfers`: which data connection a transfer uses, and when its final reply may pass
+//! - `cuts`: what is said of one whose data was cut on its way
 //! - `queue`: the answers that are owed to the client, and the requests they answer (`request`)
 //! - `matching`, `turns`: which reply answers which request, and when it may go to the client
 //! - `event`, `settings`: what goes in and comes out, in words; `answers`: ferryline's own replies
@@ -22,6 +23,7 @@
 mod active;
 mod answers;
 mod commands;
+mod cuts;
 mod event;
 mod feat;
 mod machine;

@@ -192,6 +192,8 @@ pub(super) struct Transfer {
     pub(super) success_at: Option<usize>,
     /// The data was cut: no success is to be told.
     pub(super) cut: bool,
+    /// It was cut, and the server's word on it is awaited no longer than until then.
+    pub(super) overdue: Option<Duration>,
     /// The client has been told by ferryline how it ended; what the server says is dropped.
     pub(super) told: bool,
 }

@@ -2,16 +2,19 @@
 //!
 //! Control and data travel on different ways through the tunnel, so a 226 often overtakes the data
 //! it speaks of, and some clients drop what has not come by then (Q43). A final reply is therefore
-//! held until the data connection's end of file has been handed to the client.
+//! held until the data connection's end of file has been handed to the client; that of an upload,
+//! until its data connection has ended on the server's side, too, for where it was cut on the way
+//! (`cuts`) the server says 226 all the same.
 
 use std::time::Duration;
 
 use super::{
     answers::answer,
+    cuts::{cut_deadline, cut_short},
     event::{ForwardEvent, ForwardId, Notice, Output},
     machine::Control,
     queue::{Key, Stage},
-    replies::{Route, Treat},
+    replies::Treat,
     request::{Request, Transfer},
 };
 
@@ -114,7 +117,7 @@ impl Control {
             ForwardEvent::Drained => self.drained(id),
             ForwardEvent::Broken => self.broken(now, id),
             ForwardEvent::Cut => {
-                self.withdraw_success(id);
+                self.cut_off(now, id);
                 self.gone(now, id);
             }
             ForwardEvent::Ended => self.gone(now, id),
@@ -179,7 +182,7 @@ impl Control {
     }
 
     /// The transfer that runs over this forward, or will.
-    fn transfer_over(&mut self, id: ForwardId) -> Option<&mut Transfer> {
+    pub(super) fn transfer_over(&mut self, id: ForwardId) -> Option<&mut Transfer> {
         let next = self.current == Some(id);
         self.queue
             .iter_mut()
@@ -192,28 +195,6 @@ impl Control {
                 }
                 _ => None,
             })
-    }
-
-    /// What the server says of a download whose data was cut on the way is not what came of it.
-    fn withdraw_success(&mut self, id: ForwardId) {
-        let Some(transfer) = self.transfer_over(id).filter(|transfer| !transfer.upload) else {
-            return;
-        };
-        transfer.cut = true;
-        for owed in self.queue.iter_mut() {
-            let Request::Transfer(transfer) = &owed.request else {
-                continue;
-            };
-            if let (true, Some(at)) = (transfer.cut && owed.held, transfer.success_at) {
-                owed.out.truncate(at);
-                owed.out.push_back(cut_short());
-                if let Route::To { key, treat, .. } = &mut self.route
-                    && *key == owed.key
-                {
-                    *treat = Treat::Withheld;
-                }
-            }
-        }
     }
 
     /// A reply with this code begins to answer a transfer: what is done with it.
@@ -255,11 +236,11 @@ impl Control {
             transfer.early_success = true;
             return preliminary;
         }
+        transfer.overdue = None;
         if transfer.cut && code < 300 {
             owed.out.push_back(cut_short());
             return Treat::Withheld;
         }
-        let upload = transfer.upload;
         let begun = transfer.preliminary || transfer.early_success || code < 300;
         let Some(id) = transfer.forward else {
             return last;
@@ -268,8 +249,13 @@ impl Control {
             return last;
         };
         let awaited = match forward.state {
-            // Nothing comes to the client, or the client does not want it any more.
-            _ if upload || aborted => false,
+            // The client does not want it any more.
+            _ if aborted => false,
+            // The end of the data connection says that the SSH server has handed on all of it: where
+            // the way was cut, the FTP server has taken that for the end of the file.
+            ForwardState::Connected { .. } if transfer.upload => {
+                code < 300 && self.mode == TransferMode::Stream
+            }
             ForwardState::Connected { drained } => begun && !drained,
             // The server's connection may still be on its way to us.
             ForwardState::Ready { .. } => forward.way == Way::Active && code < 300,
@@ -329,7 +315,7 @@ impl Control {
             Request::Transfer(transfer) => transfer.gate,
             _ => None,
         });
-        unused.chain(gates).min()
+        unused.chain(gates).chain(cut_deadline(&self.queue)).min()
     }
 
     pub(super) fn expire_forwards(&mut self, now: Duration) {
@@ -352,9 +338,19 @@ impl Control {
             })
             .collect();
         for id in stalled {
-            self.notice(Notice::StalledTransfer(id));
+            // A client that is slow to take its file sees for itself how that ends. Of an upload, and
+            // of a data connection that never came, it has only the reply.
+            let waits_for_itself = self.forwards.get(&id).is_some_and(Forward::is_connected)
+                && self.transfer_over(id).is_some_and(|t| !t.upload);
+            if waits_for_itself {
+                self.notice(Notice::StalledTransfer(id));
+            } else {
+                self.notice(Notice::UnconfirmedTransfer(id));
+                self.withdraw_success(id);
+            }
             self.release(id);
         }
+        self.expire_cuts(now);
     }
 
     /// Closes the forward that the next transfer would have used.
@@ -394,6 +390,10 @@ impl Control {
             }
             return;
         }
+        // The SSH server may have made the connection and lost us before it could say so: then the FTP
+        // server may have told of a success by now.
+        self.withdraw_success(id);
+        self.release(id);
         let transfer = self.queue.iter_mut().find(|owed| {
             matches!(owed.stage, Stage::Sent)
                 && matches!(&owed.request, Request::Transfer(t)
@@ -442,7 +442,10 @@ impl Control {
         {
             forward.state = ForwardState::Connected { drained: true };
         }
-        self.release(id);
+        // An upload is over when its own direction has ended, too.
+        if self.transfer_over(id).is_none_or(|t| !t.upload) || self.mode == TransferMode::Kept {
+            self.release(id);
+        }
     }
 
     fn progress(&mut self, now: Duration, id: ForwardId) {
@@ -492,12 +495,4 @@ impl Control {
             self.close_unused(id);
         }
     }
-}
-
-/// The final reply of a download whose data was cut.
-fn cut_short() -> bytes::Bytes {
-    answer(
-        426,
-        "the data connection was cut on its way through SSH; not all of the data has come",
-    )
 }

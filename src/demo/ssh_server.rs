@@ -20,7 +20,7 @@ use russh::keys::ssh_key::certificate::{Builder, CertType};
 use russh::keys::ssh_key::rand_core::Rng as _;
 use russh::keys::{Algorithm, Certificate, EcdsaCurve, PrivateKey, PublicKey};
 use russh::server::{Config, run_stream};
-use russh::{Disconnect, MethodKind, MethodSet};
+use russh::{Disconnect, Limits, MethodKind, MethodSet};
 use tokio::io::duplex;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
@@ -57,6 +57,9 @@ pub struct Options {
     pub ecdsa_host_key: bool,
     /// Forwards to any address, not only to loopback.
     pub any_target: bool,
+    /// Asks for new keys after so many bytes in either direction; `None`: after 1 GiB, which is also
+    /// the most.
+    pub rekey_limit: Option<u64>,
     /// What goes wrong from the beginning.
     pub faults: Faults,
 }
@@ -293,6 +296,12 @@ fn config(options: &Options, keys: Vec<PrivateKey>) -> io::Result<Config> {
         (Some(wanted), Some(key)) => vec![certificate(wanted, key).map_err(io::Error::other)?],
         _ => Vec::new(),
     };
+    let mut limits = Limits::default();
+    if let Some(bytes) = options.rekey_limit {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        limits.rekey_write_limit = limits.rekey_write_limit.min(bytes);
+        limits.rekey_read_limit = limits.rekey_read_limit.min(bytes);
+    }
     Ok(Config {
         methods: methods(options),
         keys,
@@ -301,6 +310,7 @@ fn config(options: &Options, keys: Vec<PrivateKey>) -> io::Result<Config> {
         auth_rejection_time: Duration::ZERO,
         inactivity_timeout: None,
         nodelay: true,
+        limits,
         ..default
     })
 }

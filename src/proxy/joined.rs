@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     control::{ForwardEvent, Target},
-    ssh::Received,
+    ssh::{LostReason, Received},
 };
 
 /// Runs one joined forward. The client is connected to when its transfer has begun (`join`), or
@@ -39,9 +39,18 @@ pub(super) async fn run(
         received = channel.reader.read() => Some(received),
         () = join.cancelled() => None,
     };
-    if matches!(first, Some(Received::Lost(_) | Received::Closed)) {
-        reporter.tell(ForwardEvent::Ended);
-        return;
+    match first {
+        // The FTP server has closed it: the transfer comes to nothing, as the server says itself.
+        Some(Received::Closed | Received::Lost(LostReason::Closed | LostReason::Local)) => {
+            reporter.tell(ForwardEvent::Ended);
+            return;
+        }
+        Some(Received::Lost(reason)) => {
+            reporter.warn(&format!("cut before the client was connected: {reason}"));
+            reporter.tell(ForwardEvent::Cut);
+            return;
+        }
+        Some(Received::Data(_) | Received::Eof) | None => {}
     }
     reporter.tell(ForwardEvent::Claimed);
     match reach_client(&data, deliver_to).await {

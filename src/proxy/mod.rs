@@ -60,7 +60,7 @@ pub use self::{
     spec::{ForwardKind, ForwardSpec, SpecError},
 };
 use crate::{
-    control::{ActiveMode, DataHost},
+    control::{ActiveMode, DataHost, Limits},
     ssh,
 };
 
@@ -78,6 +78,8 @@ pub struct Options {
     pub gateway: Gateway,
     /// The FTP servers that clients may name, where they do ([`ForwardSpec::is_user_routed`]).
     pub allow_hosts: Vec<HostPattern>,
+    /// The bounds of each session.
+    pub limits: Limits,
     /// How long running transfers may go on after a stop was asked for.
     pub grace: Duration,
     /// Is shown every line of every control connection.
@@ -94,6 +96,7 @@ impl Default for Options {
             remote_bind: None,
             gateway: Gateway::default(),
             allow_hosts: Vec::new(),
+            limits: Limits::default(),
             grace: Duration::from_secs(10),
             observer: None,
             record: None,

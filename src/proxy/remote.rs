@@ -44,7 +44,9 @@ pub(super) async fn run(
     // It takes one connection, and cancels itself with it.
     let Some(incoming) = forward.next().await else {
         reporter.warn("the SSH connection was lost before the FTP server connected");
-        reporter.tell(ForwardEvent::Ended);
+        // Whoever has connected there has been taken by the SSH server, and may have handed it a
+        // whole file.
+        reporter.tell(ForwardEvent::Cut);
         return;
     };
     reporter.tell(ForwardEvent::Claimed);

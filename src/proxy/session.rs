@@ -122,8 +122,8 @@ impl Reporter {
                 self.warn(&text);
                 self.tell(ForwardEvent::Ended);
             }
-            // The client had all of it before.
-            Outcome::ServerLost(..) if self.drained => {
+            // The client had all of it before, and was sending nothing.
+            Outcome::ServerLost(moved, _) if self.drained && moved.to_server == 0 => {
                 tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
                 self.tell(ForwardEvent::Ended);
             }
@@ -227,7 +227,7 @@ impl Session {
             server_on_ssh_host: is_loopback(&data.server.host),
             remote_bind: context.options.remote_bind,
             routed: start.routed,
-            limits: crate::control::Limits::default(),
+            limits: context.options.limits,
         };
         let knowledge = context.servers.knowledge(&data.server);
         let record = Record::begin(&context, number, &Header::new(&settings, knowledge));

@@ -3,6 +3,18 @@
 //! An end of file says that a file is complete, so it is passed on only where one was received:
 //! every other end of either side resets the client's socket, or closes the channel. The two
 //! directions do not wait for each other, and each keeps its half-close.
+//!
+//! # Memory
+//!
+//! A client or FTP server that does not read costs at most 8 MiB for each transfer, beyond what the
+//! kernel's socket buffers hold. Towards the client: russh queues 100 messages for a channel (3.2 MiB
+//! of OpenSSH's packets of 32 KiB, 6.4 MiB of the largest there may be) and then stops reading its
+//! connection, whose read buffer is 256 KiB; that, and not the channel's window, is the
+//! bound, since russh grants more window as it receives and not as it is read. Towards the FTP server:
+//! ten messages of [`CHUNK`] in the queue to the session loop, and their packets. A lane on which all
+//! that has piled up carries nothing else until its client reads on, so that other transfers are given
+//! other lanes. Without lanes (`--lanes 0`, or a server that lets nobody in twice) the connection that
+//! stops is the only one: everybody's control connections stand still with it.
 
 use std::{
     future::Future,
@@ -31,6 +43,10 @@ const CHUNK: usize = 256 * 1024;
 /// After both the file and its end have been handed to the client, how long its own end of file is
 /// waited for.
 const LAST_WORD: Duration = Duration::from_secs(60);
+
+/// After both ends of file, how long the far side may take to close its end. Both have come, so it
+/// has nothing to wait for.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// How a data connection ended.
 #[derive(Debug)]
@@ -81,6 +97,7 @@ pub(super) async fn run(
     let counts = Counts::default();
 
     let cut = watch.cut();
+    let mut early_eof = false;
     let ends = {
         let down = to_client(first, &mut reader, &mut write, &counts.to_client, watch);
         let up = to_server(&mut read, writer, &counts.to_server);
@@ -88,11 +105,21 @@ pub(super) async fn run(
         let whole = async {
             tokio::select! {
             down = &mut down => match down {
-                Ok(()) => last_word(up, &counts.to_server).await,
+                Ok(()) => {
+                    early_eof = true;
+                    last_word(up, &counts.to_server).await
+                }
                 Err(broken) => Err(broken),
             },
             up = &mut up => match up {
-                Ok(writer) => down.await.map(|()| Some(writer)),
+                Ok(writer) => match down.await {
+                    Ok(()) => Ok(Some(writer)),
+                    // Some close it without an end of file of their own once they have had ours.
+                    Err(Broken::Server(LostReason::Closed)) if counts.is_upload() => {
+                        Ok(Some(writer))
+                    }
+                    Err(broken) => Err(broken),
+                },
                 Err(Broken::Client(error)) => Err(Broken::Client(error)),
                 // What the server sent before may still be on its way to the client.
                 Err(broken) => match down.await {
@@ -108,6 +135,16 @@ pub(super) async fn run(
             () = cut => Err(Broken::Cut),
             ends = whole => ends,
         }
+    };
+    // An end of file that came before ours was sent says nothing of what became of the upload.
+    let ends = match ends {
+        Ok(Some(writer)) if early_eof && counts.is_upload() => match closing(&mut reader).await {
+            Some(LostReason::Connection(reason)) => {
+                Err(Broken::Server(LostReason::Connection(reason)))
+            }
+            Some(LostReason::Closed | LostReason::Local) | None => Ok(Some(writer)),
+        },
+        other => other,
     };
     let moved = counts.moved();
     match ends {
@@ -159,6 +196,21 @@ async fn last_word(
     }
 }
 
+/// Waits until the far side has closed the channel, or it is lost; but no longer than that would
+/// take, if the far side is to do it at all.
+async fn closing(reader: &mut ChannelReader) -> Option<LostReason> {
+    let closed = async {
+        loop {
+            match reader.read().await {
+                Received::Data(_) | Received::Eof => {}
+                Received::Closed => return LostReason::Closed,
+                Received::Lost(reason) => return reason,
+            }
+        }
+    };
+    tokio::time::timeout(CLOSING, closed).await.ok()
+}
+
 #[derive(Default)]
 struct Counts {
     to_client: AtomicU64,
@@ -166,6 +218,12 @@ struct Counts {
 }
 
 impl Counts {
+    /// Bytes went to the server, and none to the client.
+    fn is_upload(&self) -> bool {
+        let moved = self.moved();
+        moved.to_server > 0 && moved.to_client == 0
+    }
+
     fn moved(&self) -> Moved {
         Moved {
             to_client: self.to_client.load(Ordering::Relaxed),

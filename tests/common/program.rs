@@ -120,6 +120,16 @@ impl Running {
         assert!(sent.unwrap().success());
     }
 
+    /// Its resident memory, in bytes.
+    #[cfg(target_os = "linux")]
+    pub fn resident(&self) -> u64 {
+        let id = self.child.id().expect("it still runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
+        kilobytes.parse::<u64>().unwrap() * 1024
+    }
+
     /// Waits for its end.
     pub async fn ended(mut self) -> Ended {
         let mut stderr = String::new();

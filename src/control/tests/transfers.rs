@@ -3,6 +3,8 @@
 use super::bench::Bench;
 use crate::control::{Ending, ForwardEvent};
 
+const CUT: &str = "C< 426 ferryline: the data connection was cut on its way through SSH; not all of the data has come";
+
 #[test]
 fn q43_a_226_waits_for_the_data() {
     let mut bench = Bench::local();
@@ -43,14 +45,112 @@ fn a_226_after_the_data_passes_at_once() {
 }
 
 #[test]
-fn the_reply_to_an_upload_needs_no_wait() {
+fn the_success_of_an_upload_waits_for_the_end_of_its_data_connection() {
     for verb in ["STOR f", "APPE f", "STOU"] {
         let mut bench = Bench::local();
         bench.passive_connected(1);
         bench.client(verb, &[&format!("S> {verb}")]);
         bench.server("150 go on", &["C< 150 go on"]);
-        bench.server("226 stored", &["C< 226 stored"]);
+        bench.server("226 stored", &[]);
+        // The server sends nothing, and says so; what the client sends may still be on its way.
+        bench.event(1, ForwardEvent::Drained, &[]);
+        bench.event(1, ForwardEvent::Ended, &["C< 226 stored"]);
     }
+}
+
+#[test]
+fn a_small_upload_may_end_before_its_reply_comes() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.server("150 go on", &["C< 150 go on"]);
+    bench.event(1, ForwardEvent::Drained, &[]);
+    bench.event(1, ForwardEvent::Ended, &[]);
+    bench.server("226 stored", &["C< 226 stored"]);
+}
+
+#[test]
+fn an_upload_that_was_cut_is_no_success() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.server("150 go on", &["C< 150 go on"]);
+    bench.server("226-stored", &[]);
+    bench.server("226 all of it", &[]);
+    bench.event(1, ForwardEvent::Cut, &[CUT]);
+
+    bench.passive_connected(2);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.server("150 go on", &["C< 150 go on"]);
+    bench.event(2, ForwardEvent::Drained, &[]);
+    bench.event(2, ForwardEvent::Cut, &[]);
+    bench.server("226 stored", &[CUT]);
+
+    bench.passive_connected(3);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.event(3, ForwardEvent::Cut, &[]);
+    bench.server("451 local error", &["C< 451 local error"]);
+}
+
+#[test]
+fn an_upload_whose_end_is_not_seen_is_no_success() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.server("150 go on", &["C< 150 go on"]);
+    bench.server("226 stored", &[]);
+    bench.wait(29, &[]);
+    bench.wait(1, &[CUT]);
+}
+
+#[test]
+fn a_transfer_that_was_cut_is_told_even_where_the_server_says_nothing() {
+    for verb in ["RETR f", "STOR f"] {
+        let mut bench = Bench::local();
+        bench.passive_connected(1);
+        bench.client(verb, &[&format!("S> {verb}")]);
+        bench.server("150 now", &["C< 150 now"]);
+        bench.event(1, ForwardEvent::Cut, &[]);
+        bench.wait(4, &[]);
+        bench.wait(1, &[CUT]);
+        bench.client("NOOP", &["S> NOOP"]);
+        // It has found out by itself; the client knows already.
+        bench.server("426 it broke", &[]);
+        bench.server("200 ok", &["C< 200 ok"]);
+    }
+}
+
+/// The SSH server has made the connection, but its word of it was lost with the SSH connection.
+#[test]
+fn a_success_over_a_data_connection_that_cannot_be_made_is_none() {
+    for verb in ["RETR f", "STOR f"] {
+        let mut bench = Bench::local();
+        bench.client("PASV", &["S> PASV"]);
+        bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+        bench.ready(
+            1,
+            "127.0.0.1:51213",
+            &["C< 227 Entering Passive Mode (127,0,0,1,200,13)."],
+        );
+        bench.client(verb, &[&format!("S> {verb}")]);
+        bench.event(1, ForwardEvent::Claimed, &[]);
+        bench.server("150 now", &["C< 150 now"]);
+        bench.server("226 done", &[]);
+        bench.event(1, ForwardEvent::Unreachable("no way".into()), &[CUT]);
+    }
+}
+
+#[test]
+fn a_data_connection_that_was_cut_is_not_used() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.event(1, ForwardEvent::Cut, &[]);
+    bench.client(
+        "STOR f",
+        &["C< 425 ferryline: the data connection was cut on its way through SSH; not all of the data has come"],
+    );
+    bench.passive_connected(2);
+    bench.client("STOR f", &["S> STOR f"]);
 }
 
 #[test]
@@ -298,7 +398,6 @@ fn mode_z_ends_a_file_as_stream_mode_does() {
 
 #[test]
 fn a_download_that_was_cut_is_no_success() {
-    const CUT: &str = "C< 426 ferryline: the data connection was cut on its way through SSH; not all of the data has come";
     let mut bench = Bench::local();
     bench.passive_connected(1);
     bench.client("RETR f", &["S> RETR f"]);

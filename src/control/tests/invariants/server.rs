@@ -49,7 +49,6 @@ pub(super) fn profiles() -> impl Strategy<Value = Profile> {
 struct Running {
     tag: String,
     port: u16,
-    upload: bool,
     seen: bool,
     said_preliminary: bool,
 }
@@ -61,7 +60,7 @@ pub(super) struct Server {
     endpoint: Option<u16>,
     next_port: u16,
     running: Option<Running>,
-    /// The data ports of finished downloads, by their tags, and when they finished.
+    /// The data ports of finished transfers, by their tags, and when they finished.
     pub(super) finished: BTreeMap<String, (u16, Duration)>,
     pub(super) wire: VecDeque<u8>,
     /// Lines that must reach the client as they are, in this order: all but those of which ferryline
@@ -157,7 +156,7 @@ impl Server {
                 self.endpoint = None;
                 self.pass("220 again");
             }
-            "RETR" | "STOR" => self.begin(verb == "STOR", argument, tape),
+            "RETR" | "STOR" => self.begin(argument, tape),
             "STAT" => {
                 self.pass(&format!("211-status {argument}"));
                 self.pass(&format!(" 227 x ({SERVER_ADDRESS},80,80)"));
@@ -175,7 +174,7 @@ impl Server {
         port
     }
 
-    fn begin(&mut self, upload: bool, tag: &str, tape: &mut Tape) {
+    fn begin(&mut self, tag: &str, tape: &mut Tape) {
         if tape.choose(8) == Some(7) {
             self.pass(&format!("550 no {tag}"));
             return;
@@ -190,7 +189,6 @@ impl Server {
         self.running = Some(Running {
             tag: tag.to_owned(),
             port,
-            upload,
             seen: false,
             said_preliminary: self.profile.eager,
         });
@@ -278,10 +276,8 @@ impl Server {
         let Some(running) = self.running.take() else {
             return;
         };
-        if !running.upload {
-            self.finished
-                .insert(running.tag.clone(), (running.port, now));
-        }
+        self.finished
+            .insert(running.tag.clone(), (running.port, now));
         self.pass(&format!("{word} {}", running.tag));
     }
 

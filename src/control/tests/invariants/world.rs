@@ -10,7 +10,7 @@ use ferryline_grammar::{LineCodec, Place, ReplyFraming};
 use tokio_util::codec::Decoder;
 
 use crate::control::{
-    Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Knowledge, Output, Settings,
+    Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Knowledge, Notice, Output, Settings,
 };
 
 pub(super) const SERVER_PORTS: u16 = 20_000;
@@ -88,6 +88,8 @@ pub(super) struct World {
     pub(super) log: Vec<String>,
     pub(super) ended: Option<DataAtEnd>,
     pub(super) finished_server: bool,
+    /// Successes of the server's that were withdrawn, for want of a data connection's end.
+    pub(super) unconfirmed: usize,
     client: Decoding,
     server: Decoding,
     next_port: u16,
@@ -111,6 +113,7 @@ impl World {
             log: Vec::new(),
             ended: None,
             finished_server: false,
+            unconfirmed: 0,
             client: Decoding {
                 codec: LineCodec::commands(),
                 buffer: BytesMut::new(),
@@ -300,6 +303,7 @@ impl World {
                 assert!(!self.finished_server);
                 self.finished_server = true;
             }
+            Output::Notice(Notice::UnconfirmedTransfer(_)) => self.unconfirmed += 1,
             Output::Learned(_) | Output::Notice(_) => {}
             Output::OpenLocal { id, targets } => {
                 let [target] = targets.as_slice() else {
