@@ -4,7 +4,10 @@ use std::{io::Write, path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum};
 
-use super::{Failure, Verbosity, runtime, signals, ssh_options::SshArguments, start_log};
+use super::{
+    Failure, Verbosity, guard::GuardArguments, runtime, signals, ssh_options::SshArguments,
+    start_log,
+};
 use crate::{
     control::{ActiveMode, DataHost},
     proxy::{ForwardSpec, Options, Proxy},
@@ -33,6 +36,8 @@ pub(super) struct Arguments {
     /// reads them)
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+    #[command(flatten)]
+    guard: GuardArguments,
     #[command(flatten)]
     verbosity: Verbosity,
 }
@@ -87,12 +92,13 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         .collect::<Result<Vec<ForwardSpec>, _>>()
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let settings = arguments.ssh.settings()?;
-    let options = Options {
+    let mut options = Options {
         data_host: arguments.data_host.into(),
         active: arguments.active.into(),
         record: arguments.record,
         ..Options::default()
     };
+    arguments.guard.apply(settings.lanes, &mut options)?;
     if let Some(folder) = &options.record {
         std::fs::create_dir_all(folder).map_err(|error| {
             Failure::Failed(format!("cannot record into {}: {error}", folder.display()))

@@ -6,6 +6,7 @@
 #[cfg(feature = "demo")]
 mod demo;
 mod forward;
+mod guard;
 mod replay;
 mod signals;
 mod ssh_options;

@@ -12,6 +12,7 @@ use super::{
     answers::answer,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output},
     queue::Queue,
+    quiet::Quiet,
     replies::Route,
     request::Request,
     settings::{Knowledge, Settings},
@@ -70,6 +71,7 @@ pub struct Control {
     /// The server has said that it closes (221, 421).
     pub(super) farewell: bool,
     pub(super) outputs: VecDeque<Output>,
+    pub(super) quiet: Quiet,
     /// How many Telnet options are still refused, the client's and the server's. Nobody asks for
     /// more but to fill the memory, or in a circle.
     refusals: (u8, u8),
@@ -117,6 +119,7 @@ impl Control {
             other_host_noted: false,
             farewell: false,
             outputs: VecDeque::new(),
+            quiet: Quiet::default(),
             refusals: (u8::MAX, u8::MAX),
             client: Side::Open,
             server: Side::Open,
@@ -132,7 +135,10 @@ impl Control {
             return;
         }
         match frame {
-            Frame::Line(line) => self.client_line(now, line),
+            Frame::Line(line) => {
+                self.heard_client(now);
+                self.client_line(now, line);
+            }
             Frame::Negotiation(asked) => {
                 if let Some(left) = self.refusals.0.checked_sub(1) {
                     self.refusals.0 = left;
@@ -214,6 +220,7 @@ impl Control {
             return;
         }
         self.expire_forwards(now);
+        self.expire_quiet(now);
         if let FinishServer::Done(until) = self.finish_server
             && now >= until
             && !self.queue.transfer_running()
@@ -257,6 +264,7 @@ impl Control {
         [
             farewell,
             self.forward_deadline(),
+            self.quiet_deadline(),
             self.queue.deadline(self.settings.limits.missing_reply),
         ]
         .into_iter()
@@ -326,6 +334,7 @@ impl Control {
         self.send_waiting(now);
         self.flush(now);
         self.close_forgotten();
+        self.note_transfers(now);
         if self.finish_server == FinishServer::Due && !self.queue.has_unsent() {
             self.outputs.push_back(Output::FinishServer);
             self.finish_server = FinishServer::Done(now + self.settings.limits.farewell);

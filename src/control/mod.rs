@@ -13,6 +13,7 @@
 //! - `transfers`: which data connection a transfer uses, and when its final reply may pass
 //! - `queue`: the answers that are owed to the client, and the requests they answer (`request`)
 //! - `matching`, `turns`: which reply answers which request, and when it may go to the client
+//! - `quiet`: sessions that nobody uses
 //! - `event`, `settings`: what goes in and comes out, in words; `answers`: ferryline's own replies
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -26,6 +27,7 @@ mod machine;
 mod matching;
 mod passive;
 mod queue;
+mod quiet;
 mod replies;
 mod request;
 mod settings;

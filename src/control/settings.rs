@@ -62,6 +62,10 @@ pub struct Limits {
     /// How long an answer of ferryline's own waits for an earlier reply of the server's that may
     /// never come (an `ABOR` that was answered by one reply where two are customary).
     pub missing_reply: Duration,
+    /// How long the client may neither send a command nor have a transfer run; `None`: for ever.
+    pub idle: Option<Duration>,
+    /// How long the client may take to log in; `None`: for ever.
+    pub login: Option<Duration>,
     /// How long the server may take to close after the client's end of file.
     pub farewell: Duration,
 }
@@ -74,6 +78,8 @@ impl Default for Limits {
             unused_forward: Duration::from_secs(60),
             stalled_data: Duration::from_secs(30),
             missing_reply: Duration::from_secs(5),
+            idle: None,
+            login: None,
             farewell: Duration::from_secs(30),
         }
     }

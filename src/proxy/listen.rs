@@ -13,7 +13,7 @@ use super::{
     Context,
     spec::{ForwardKind, ForwardSpec},
 };
-use crate::proxy::{plain, session};
+use crate::proxy::{plain, session, socket};
 
 /// A forward's listeners.
 #[derive(Debug)]
@@ -163,9 +163,19 @@ async fn accept_from(listener: &TcpListener, context: &Arc<Context>) {
 fn serve(stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) {
     let context = Arc::clone(context);
     context.clone().tasks.spawn(async move {
-        match context.spec.kind {
-            ForwardKind::Ftp => session::run(stream, peer, context).await,
-            ForwardKind::Tcp => plain::run(stream, peer, context).await,
+        let admission = Arc::clone(&context.admission);
+        match (admission.admit(&stream, peer).await, context.spec.kind) {
+            (Ok(admitted), ForwardKind::Ftp) => {
+                session::run(stream, peer, admitted.owner, context).await;
+            }
+            (Ok(_admitted), ForwardKind::Tcp) => plain::run(stream, peer, context).await,
+            (Err(reason), kind) => {
+                admission.note(peer, &reason);
+                match (kind, admission.refusal()) {
+                    (ForwardKind::Ftp, Some(_told)) => session::refuse(stream, &reason).await,
+                    _ => socket::reset(stream),
+                }
+            }
         }
     });
 }

@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //!
+//! - `admission`: who is served at all
 //! - `spec`: what `-L` says, [`ForwardSpec`]
 //! - `listen`: the listeners of a forward, and the loop that accepts clients
 //! - `session`: one FTP client: pumps lines into the state machine, carries out what it asks
@@ -10,15 +11,18 @@
 //! - `plain`: a `tcp/` forward
 //! - `splice`: moves the bytes of a data connection
 //! - `lines`, `outbox`, `socket`: reading, writing and socket options
+//! - `owner`: whose the other end of a connection is
 //! - `record`: a session's transcript, where one was asked for
 //! - `observe`: who may watch the control connections, [`Observer`]
 
+mod admission;
 mod joined;
 mod lines;
 mod listen;
 mod local;
 mod observe;
 mod outbox;
+mod owner;
 mod plain;
 mod record;
 mod remote;
@@ -39,6 +43,7 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::admission::Admission;
 pub use self::{
     listen::BindError,
     observe::{Direction, Observer},
@@ -62,6 +67,17 @@ pub struct Options {
     pub observer: Option<Arc<dyn Observer>>,
     /// The folder that gets a transcript of every session.
     pub record: Option<PathBuf>,
+    /// How many clients are served at once, over all forwards.
+    pub max_sessions: usize,
+    /// How many of them from one address; 0: as many as there may be.
+    pub max_per_client: usize,
+    /// The local users, by their numbers, that are served; `None`: everybody. Nobody whose user the
+    /// kernel does not tell.
+    pub only_users: Option<Vec<u32>>,
+    /// How long a control connection may be idle: no command, and no transfer.
+    pub idle: Option<Duration>,
+    /// How long a client may take to log in.
+    pub login_time: Option<Duration>,
 }
 
 impl Default for Options {
@@ -72,6 +88,11 @@ impl Default for Options {
             grace: Duration::from_secs(10),
             observer: None,
             record: None,
+            max_sessions: 256,
+            max_per_client: 0,
+            only_users: None,
+            idle: Some(Duration::from_secs(24 * 60 * 60)),
+            login_time: Some(Duration::from_secs(5 * 60)),
         }
     }
 }
@@ -108,6 +129,7 @@ impl Proxy {
         let tasks = TaskTracker::new();
         let abort = CancellationToken::new();
         let sessions = Arc::new(AtomicU64::new(0));
+        let admission = Admission::new(&options);
         for bound in self.forwards {
             let context = Arc::new(Context {
                 ssh: ssh.clone(),
@@ -117,6 +139,7 @@ impl Proxy {
                 abort: abort.clone(),
                 tasks: tasks.clone(),
                 sessions: Arc::clone(&sessions),
+                admission: Arc::clone(&admission),
                 knowledge: Mutex::new(Knowledge::default()),
             });
             listen::accept(bound, &context);
@@ -154,6 +177,7 @@ struct Context {
     abort: CancellationToken,
     tasks: TaskTracker,
     sessions: Arc<AtomicU64>,
+    admission: Arc<Admission>,
     /// What is known of the FTP server.
     knowledge: Mutex<Knowledge>,
 }

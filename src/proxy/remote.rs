@@ -10,6 +10,7 @@ use std::{
 use tokio::net::TcpStream;
 
 use super::{
+    owner,
     session::{Data, Reporter},
     socket, splice,
 };
@@ -69,7 +70,16 @@ pub(super) async fn reach_client(data: &Data, deliver_to: SocketAddr) -> Result<
             "the client's data port {deliver_to} does not answer"
         ));
     };
-    stream
+    let stream = stream
         .and_then(|stream| socket::data(&stream).map(|()| stream))
-        .map_err(|error| format!("the client's data port {deliver_to}: {error}"))
+        .map_err(|error| format!("the client's data port {deliver_to}: {error}"))?;
+    let user = owner::of_listener(&stream).await;
+    if !data.owner.shares_with(user) {
+        socket::reset(stream);
+        return Err(format!(
+            "the client's data port {deliver_to} is {user}'s, the client is {}",
+            data.owner
+        ));
+    }
+    Ok(stream)
 }

@@ -26,12 +26,13 @@ use super::{
     local::{self, describe},
     observe::Direction,
     outbox::Outbox,
+    owner::Owner,
     record::Record,
     remote, socket,
     splice::{Outcome, Watch},
 };
 use crate::{
-    control::{Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Output, Settings},
+    control::{Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Limits, Output, Settings},
     ssh::{self, Channel, ChannelReader, ChannelWriter},
     transcript::{self, Header},
 };
@@ -40,7 +41,7 @@ use crate::{
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Serves one client, from its connection to the last byte of its last data connection.
-pub(super) async fn run(stream: TcpStream, peer: SocketAddr, context: Arc<Context>) {
+pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, context: Arc<Context>) {
     let number = context.next_session();
     let spec = &context.spec;
     tracing::info!("#{number} {peer} → {}:{}", spec.host, spec.host_port);
@@ -69,6 +70,7 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, context: Arc<Contex
         ssh: context.ssh.clone(),
         client_peer: peer,
         client_local: local,
+        owner,
     });
     Session::new(number, stream, channel, data, Arc::clone(&context))
         .run()
@@ -81,6 +83,8 @@ pub(super) struct Data {
     pub(super) ssh: ssh::Session,
     pub(super) client_peer: SocketAddr,
     pub(super) client_local: SocketAddr,
+    /// The client's user, where the kernel tells.
+    pub(super) owner: Owner,
 }
 
 /// Tells the session what becomes of a forward, and the log.
@@ -224,7 +228,11 @@ impl Session {
             data_host: context.options.data_host,
             active: context.options.active,
             server_on_ssh_host: is_loopback(&spec.host),
-            limits: crate::control::Limits::default(),
+            limits: Limits {
+                idle: context.options.idle,
+                login: context.options.login_time,
+                ..Limits::default()
+            },
         };
         let knowledge = context.knowledge();
         let record = Record::begin(&context, number, &Header::new(&settings, knowledge));
@@ -526,7 +534,7 @@ impl Session {
 }
 
 /// A client that cannot be served gets the reason.
-async fn refuse(mut stream: TcpStream, reason: &str) {
+pub(super) async fn refuse(mut stream: TcpStream, reason: &str) {
     let said = async {
         stream.write_all(&crate::control::refusal(reason)).await?;
         stream.shutdown().await

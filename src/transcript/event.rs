@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use ferryline_grammar::Frame;
 
 use crate::control::{
-    ActiveMode, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Output, Settings,
+    ActiveMode, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits, Output, Settings,
 };
 
 /// One line of a file, as far as it means anything.
@@ -51,7 +51,7 @@ impl Event {
     }
 }
 
-/// The facts a session began with: [`Settings`] without its limits, which are the default ones.
+/// The facts a session began with: [`Settings`], of whose limits only these two can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The client's end of its control connection.
@@ -66,6 +66,10 @@ pub struct Header {
     pub active: ActiveMode,
     /// Whether the FTP server sits on the SSH server's host.
     pub on_ssh_host: bool,
+    /// How long the client may be idle, where that is limited.
+    pub idle: Option<Duration>,
+    /// How long it may take to log in, where that is limited.
+    pub login: Option<Duration>,
     /// What was known of the FTP server.
     pub knowledge: Knowledge,
 }
@@ -80,6 +84,8 @@ impl Header {
             data_host: settings.data_host,
             active: settings.active,
             on_ssh_host: settings.server_on_ssh_host,
+            idle: settings.limits.idle,
+            login: settings.limits.login,
             knowledge,
         }
     }
@@ -93,7 +99,11 @@ impl Header {
             data_host: self.data_host,
             active: self.active,
             server_on_ssh_host: self.on_ssh_host,
-            limits: crate::control::Limits::default(),
+            limits: Limits {
+                idle: self.idle,
+                login: self.login,
+                ..Limits::default()
+            },
         }
     }
 }
@@ -109,6 +119,8 @@ impl Default for Header {
             data_host: DataHost::Control,
             active: ActiveMode::Auto,
             on_ssh_host: true,
+            idle: None,
+            login: None,
             knowledge: Knowledge::default(),
         }
     }

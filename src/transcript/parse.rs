@@ -75,15 +75,16 @@ fn timed(input: &str) -> Parsed<'_, (Option<Duration>, Event)> {
 
 /// `@seconds`, with up to nanoseconds behind the point.
 fn time(input: &str) -> Parsed<'_, Duration> {
+    preceded(char('@'), seconds).parse(input)
+}
+
+fn seconds(input: &str) -> Parsed<'_, Duration> {
     let fraction = preceded(char('.'), digit1);
-    map_opt(
-        preceded(char('@'), (number::<u64>, opt(fraction))),
-        |(seconds, fraction)| {
-            let fraction: &str = fraction.unwrap_or("0");
-            let nanos: u32 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
-            Some(Duration::new(seconds, nanos))
-        },
-    )
+    map_opt((number::<u64>, opt(fraction)), |(seconds, fraction)| {
+        let fraction: &str = fraction.unwrap_or("0");
+        let nanos: u32 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+        Some(Duration::new(seconds, nanos))
+    })
     .parse(input)
 }
 
@@ -242,6 +243,8 @@ fn header(input: &str) -> Parsed<'_, Event> {
             preceded(fact("data-host"), data_host),
             preceded(fact("on-ssh-host"), yes_no),
             opt(preceded(fact("active"), active)),
+            opt(preceded(fact("idle"), seconds)),
+            opt(preceded(fact("login"), seconds)),
             (
                 known("no-epsv"),
                 known("no-eprt"),
@@ -250,7 +253,7 @@ fn header(input: &str) -> Parsed<'_, Event> {
                 known("reply-address-works"),
             ),
         ),
-        |(_, client, local, server, data_host, on_ssh_host, active, known)| {
+        |(_, client, local, server, data_host, on_ssh_host, active, idle, login, known)| {
             Event::Header(Header {
                 client,
                 local,
@@ -258,6 +261,8 @@ fn header(input: &str) -> Parsed<'_, Event> {
                 data_host,
                 active: active.unwrap_or_default(),
                 on_ssh_host,
+                idle,
+                login,
                 knowledge: Knowledge {
                     no_epsv: known.0,
                     no_eprt: known.1,

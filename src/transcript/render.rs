@@ -95,6 +95,8 @@ fn header(header: &Header) -> String {
         data_host,
         active,
         on_ssh_host,
+        idle,
+        login,
         knowledge,
     } = header;
     let mut text = format!(
@@ -112,6 +114,11 @@ fn header(header: &Header) -> String {
         ActiveMode::Passive => text.push_str(" active=passive"),
         ActiveMode::Remote => text.push_str(" active=remote"),
     }
+    for (name, limit) in [("idle", idle), ("login", login)] {
+        if let Some(limit) = limit {
+            text.push_str(&format!(" {name}={}", seconds(*limit)));
+        }
+    }
     for (known, word) in [
         (knowledge.no_epsv, "no-epsv"),
         (knowledge.no_eprt, "no-eprt"),
@@ -125,6 +132,14 @@ fn header(header: &Header) -> String {
         }
     }
     text
+}
+
+/// Whole seconds, or with their fraction up to microseconds.
+fn seconds(time: Duration) -> String {
+    match time.subsec_micros() {
+        0 => time.as_secs().to_string(),
+        micros => format!("{}.{micros:06}", time.as_secs()),
+    }
 }
 
 fn ending(ending: Ending) -> String {

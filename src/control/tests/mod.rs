@@ -6,5 +6,6 @@ mod framing;
 mod invariants;
 mod order;
 mod passive;
+mod quiet;
 mod session;
 mod transfers;
