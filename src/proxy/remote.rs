@@ -10,7 +10,7 @@ use std::{
 use tokio::net::TcpStream;
 
 use super::{
-    owner,
+    owner::{self, Owner},
     session::{Data, Reporter},
     socket, splice,
 };
@@ -64,6 +64,10 @@ pub(super) async fn run(
 /// connection with (Q74).
 pub(super) async fn reach_client(data: &Data, deliver_to: SocketAddr) -> Result<TcpStream, String> {
     let from = SocketAddr::new(data.client_local.ip().to_canonical(), 0);
+    let listening = match data.owner {
+        Owner::Untold => Owner::Untold,
+        _ => owner::of_listener(deliver_to).await,
+    };
     let connect = socket::connect(from, deliver_to);
     let Ok(stream) = tokio::time::timeout(CONNECT_TIMEOUT, connect).await else {
         return Err(format!(
@@ -73,7 +77,11 @@ pub(super) async fn reach_client(data: &Data, deliver_to: SocketAddr) -> Result<
     let stream = stream
         .and_then(|stream| socket::data(&stream).map(|()| stream))
         .map_err(|error| format!("the client's data port {deliver_to}: {error}"))?;
-    let user = owner::of_listener(&stream).await;
+    // Not accepted yet, or closed again: then it is the listener's, as it was just before.
+    let user = match owner::of_peer(&stream).await {
+        Owner::Unknown => listening,
+        known => known,
+    };
     if !data.owner.shares_with(user) {
         socket::reset(stream);
         return Err(format!(

@@ -8,6 +8,6 @@ pub(super) async fn of_peer(_peer: SocketAddr, _local: SocketAddr) -> Owner {
     Owner::Untold
 }
 
-pub(super) async fn of_listener(_peer: SocketAddr, _local: SocketAddr) -> Owner {
+pub(super) async fn of_listener(_at: SocketAddr) -> Owner {
     Owner::Untold
 }

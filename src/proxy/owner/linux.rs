@@ -17,34 +17,20 @@ use super::{
 };
 
 pub(super) async fn of_peer(peer: SocketAddr, local: SocketAddr) -> Owner {
-    match lookup(peer, Some(local)).await {
-        Ok(found) => owner(found),
+    owner(lookup(peer, Some(local)).await)
+}
+
+pub(super) async fn of_listener(at: SocketAddr) -> Owner {
+    owner(lookup(at, None).await)
+}
+
+fn owner(found: Result<Option<Socket>, Owner>) -> Owner {
+    match found {
+        Ok(found) => found
+            .and_then(Socket::owner)
+            .map_or(Owner::Unknown, Owner::User),
         Err(other) => other,
     }
-}
-
-pub(super) async fn of_listener(peer: SocketAddr, local: SocketAddr) -> Owner {
-    let connected = match lookup(peer, Some(local)).await {
-        Ok(found) => owner(found),
-        Err(other) => return other,
-    };
-    if connected != Owner::Unknown {
-        return connected;
-    }
-    // Not accepted yet: then it is the listener's, unless it is accepted just now, or was.
-    let listening = match lookup(peer, None).await {
-        Ok(found) => owner(found),
-        Err(other) => return other,
-    };
-    match lookup(peer, Some(local)).await {
-        Ok(Some(socket)) => socket.owner().map_or(listening, Owner::User),
-        _ => Owner::Unknown,
-    }
-}
-
-fn owner(found: Option<Socket>) -> Owner {
-    let user = found.and_then(Socket::owner);
-    user.map_or(Owner::Unknown, Owner::User)
 }
 
 /// The socket at `at`, connected to `to` or listening. What is said where it cannot be looked up:
@@ -248,16 +234,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_listener_is_known_before_it_has_accepted() {
+    async fn a_listener_is_known_with_and_without_connections() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        assert_eq!(super::super::of_listener(&client).await, Owner::User(own()));
-        let accepted = listener.accept().await.unwrap();
-        drop(listener);
-        assert_eq!(super::super::of_listener(&client).await, Owner::User(own()));
-        drop(accepted);
+        let at = listener.local_addr().unwrap();
+        assert_eq!(of_listener(at).await, Owner::User(own()));
+        let client = TcpStream::connect(at).await.unwrap();
+        assert_eq!(of_listener(at).await, Owner::User(own()));
+        drop((listener, client));
+        assert_eq!(of_listener(at).await, Owner::Unknown);
     }
 
     #[tokio::test]

@@ -66,13 +66,9 @@ pub(super) async fn of_peer(stream: &TcpStream) -> Owner {
     }
 }
 
-/// The owner of the listener at the other end of a connection that was made. The listener's program
-/// may not have accepted it yet.
-pub(super) async fn of_listener(stream: &TcpStream) -> Owner {
-    match ends(stream) {
-        Some((peer, local)) => system::of_listener(peer, local).await,
-        None => Owner::Untold,
-    }
+/// The owner of what listens at this address of this host.
+pub(super) async fn of_listener(at: SocketAddr) -> Owner {
+    system::of_listener(SocketAddr::new(at.ip().to_canonical(), at.port())).await
 }
 
 /// Both ends of a connection, if both are this host's.
