@@ -16,8 +16,6 @@ mod common;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 
-use tokio::net::{TcpListener, TcpStream};
-
 use common::{
     Ferry, Log, PATIENCE, ScriptedClient, ScriptedServer, Shore, answer, as_nobody, extended_port,
     host_port, read_to_end, six_numbers, upload,
@@ -237,26 +235,4 @@ async fn only_user_is_an_option_of_forward() {
         .run(&["--only-user", "no-such-user", "-L", &forward])
         .await;
     assert!(ended.one_line(2).contains("no-such-user"));
-}
-
-/// What the check costs: it stands in the way of each data connection.
-#[tokio::test]
-async fn the_owner_of_a_connection_is_found_in_no_time() {
-    let server = file_server().start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
-    // A table that would take long to read.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let at = listener.local_addr().unwrap();
-    let mut crowd = Vec::new();
-    for _ in 0..500 {
-        crowd.push(TcpStream::connect(at).await.unwrap());
-        crowd.push(listener.accept().await.unwrap().0);
-    }
-    for _ in 0..20 {
-        let data = client.passive().await;
-        client.ask("RETR f", "150 ").await;
-        assert_eq!(read_to_end(data).await.unwrap(), b"the file");
-        client.expect("226 ").await;
-    }
 }

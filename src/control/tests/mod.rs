@@ -7,5 +7,6 @@ mod invariants;
 mod order;
 mod passive;
 mod quiet;
+mod security;
 mod session;
 mod transfers;

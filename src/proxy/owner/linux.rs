@@ -244,6 +244,29 @@ mod tests {
         assert_eq!(of_listener(at).await, Owner::Unknown);
     }
 
+    /// It stands in the way of each data connection. (Some 5 us; the table takes a thousand times as
+    /// long to read. The median, because the machine does other things too.)
+    #[tokio::test]
+    async fn it_takes_no_time_among_many_sockets() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let mut crowd = Vec::new();
+        for _ in 0..200 {
+            crowd.push(TcpStream::connect(at).await.unwrap());
+            crowd.push(listener.accept().await.unwrap().0);
+        }
+        let mut times = Vec::new();
+        for stream in &crowd {
+            let began = std::time::Instant::now();
+            assert_eq!(super::super::of_peer(stream).await, Owner::User(own()));
+            times.push(began.elapsed());
+        }
+        times.sort();
+        let median = times[times.len() / 2];
+        assert!(median < std::time::Duration::from_millis(1), "{median:?}");
+        eprintln!("median {median:?}");
+    }
+
     #[tokio::test]
     async fn a_peer_that_has_closed_is_nobodys() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
