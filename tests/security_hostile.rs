@@ -12,6 +12,8 @@
     clippy::indexing_slicing,
     clippy::string_slice
 )]
+// The modules below are shared in style with those of `common`.
+#![allow(unreachable_pub)]
 #![cfg(feature = "demo")]
 
 #[path = "hostile/client.rs"]

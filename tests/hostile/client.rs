@@ -103,6 +103,7 @@ pub async fn run(random: &mut Random, address: SocketAddr, trap: SocketAddr) {
         return;
     }
     let mut listeners = Vec::new();
+    let mut replies = Replies::default();
     for _ in 0..random.below(40) {
         let mut segment = Vec::new();
         for _ in 0..=random.below(4) {
@@ -118,7 +119,8 @@ pub async fn run(random: &mut Random, address: SocketAddr, trap: SocketAddr) {
         let Some(heard) = hear(random, &mut control).await else {
             return;
         };
-        for line in heard.lines() {
+        for line in replies.of(&heard) {
+            let line = line.as_str();
             let data = match line.get(..3) {
                 Some("227") => host_port(line),
                 Some("229") => extended_port(line).map(|port| SocketAddr::new(address.ip(), port)),
@@ -207,6 +209,38 @@ async fn use_data(random: &mut Random, mut stream: TcpStream) {
 async fn send(control: &mut TcpStream, bytes: &[u8]) -> Option<()> {
     let sent = timeout(Duration::from_millis(300), control.write_all(bytes)).await;
     sent.ok()?.ok()
+}
+
+/// The first lines of replies, as a client finds them that keeps to RFC 959: in the middle of a reply
+/// of several lines anything may stand.
+#[derive(Default)]
+struct Replies {
+    rest: String,
+    open: Option<String>,
+}
+
+impl Replies {
+    fn of(&mut self, heard: &str) -> Vec<String> {
+        self.rest.push_str(heard);
+        let whole = self.rest.rfind('\n').map_or(0, |at| at + 1);
+        let lines: String = self.rest.drain(..whole).collect();
+        let mut first = Vec::new();
+        for line in lines.lines() {
+            if let Some(code) = &self.open {
+                if line == code || line.starts_with(&format!("{code} ")) {
+                    self.open = None;
+                }
+                continue;
+            }
+            let code = line.get(..3).unwrap_or_default();
+            let digits = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
+            if digits && line.get(3..4) == Some("-") {
+                self.open = Some(code.to_owned());
+            }
+            first.push(line.to_owned());
+        }
+        first
+    }
 }
 
 /// What comes within a few milliseconds; `None` at the end.
