@@ -16,6 +16,7 @@ import load
 import lost
 import matrix
 import recorded
+import users
 from report import Report, save_evidence
 from stage import Failed, Stage
 
@@ -66,7 +67,7 @@ def arguments():
 def every_cell(direct):
     yield from matrix.cells(direct)
     if not direct:
-        for module in (layouts, faults, lost, load, recorded):
+        for module in (layouts, faults, lost, load, users, recorded):
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 
