@@ -467,3 +467,25 @@ async fn address(ferry: &mut Running) -> SocketAddr {
         .unwrap_or_else(|| panic!("{line}"));
     rest.split(' ').next().unwrap().parse().unwrap()
 }
+
+/// A server that floods one client, and a client that reads none of it, must not hold up the others:
+/// all control connections share one SSH connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_takes_nothing_holds_up_nobody_else() {
+    let flood = "200 take this\r\n".repeat(1_000);
+    let mut stat = answer();
+    for _ in 0..1_500 {
+        stat = stat.send(&flood);
+    }
+    let server = ScriptedServer::new().on("STAT", stat).start().await;
+    let ferry = Ferry::to(server.address()).await;
+    let mut silent = ScriptedClient::logged_in(ferry.v4).await;
+    silent.send("STAT").await;
+    let mut other = ScriptedClient::logged_in(ferry.v4).await;
+    for _ in 0..40 {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        other.ask("NOOP", "200 ").await;
+    }
+    drop(silent);
+    other.ask("NOOP", "200 ").await;
+}

@@ -176,6 +176,7 @@ impl Control {
         self.client = Side::Ended(ending);
         match ending {
             Ending::Eof => self.finish_server = FinishServer::Due,
+            Ending::Flood => self.end_with(421, FLOOD),
             Ending::LineTooLong(limit) => {
                 let text = format!("a command line longer than {limit} bytes; the session ends");
                 self.end_with(500, &text);
@@ -195,6 +196,7 @@ impl Control {
         match ending {
             // A final reply that waits for its data is waited for: see `settle`.
             Ending::Eof => {}
+            Ending::Flood => self.end_with(421, FLOOD),
             Ending::LineTooLong(limit) => self.end_with(
                 421,
                 &format!("the FTP server sent a reply line longer than {limit} bytes"),
@@ -370,6 +372,7 @@ impl Control {
     }
 }
 
+const FLOOD: &str = "the FTP server sends more replies than the client takes";
 const SHUTTING_DOWN: &str = "the tunnel is being shut down";
 
 /// The bytes of a line exactly as they came.

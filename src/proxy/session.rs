@@ -339,12 +339,18 @@ impl Session {
         let read_client =
             self.control.wants_client() && !self.to_server.is_full() && !self.to_client.is_full();
         let read_server = self.control.wants_server() && !self.to_client.is_full();
+        let (client, server) = (&mut self.client, &mut self.server);
+        let said = async {
+            match read_server {
+                true => server.next().await,
+                false => Err(server.soak().await),
+            }
+        };
         let lines = async {
             // Neither side may keep the other from being heard.
             tokio::select! {
-                line = self.client.next(), if read_client => Input::Client(line),
-                line = self.server.next(), if read_server => Input::Server(line),
-                else => std::future::pending().await,
+                line = client.next(), if read_client => Input::Client(line),
+                line = said => Input::Server(line),
             }
         };
         tokio::select! {
@@ -436,10 +442,16 @@ impl Session {
             self.closing.extend(left);
         }
         self.to_client.finish();
-        let (to_client, to_server) = tokio::join!(
-            tokio::time::timeout(FAREWELL, self.to_client.drain()),
-            tokio::time::timeout(FAREWELL, self.to_server.drain()),
-        );
+        let written = async {
+            tokio::join!(
+                tokio::time::timeout(FAREWELL, self.to_client.drain()),
+                tokio::time::timeout(FAREWELL, self.to_server.drain()),
+            )
+        };
+        let (to_client, to_server) = tokio::select! {
+            written = written => written,
+            () = self.server.discard() => return,
+        };
         let written = matches!(to_client, Ok(Ok(())));
         if !matches!(to_server, Ok(Ok(()))) {
             tracing::debug!("#{} not all was written to the server", self.number);

@@ -214,6 +214,7 @@ fn telnet(input: &str) -> Parsed<'_, Negotiation> {
 fn ending(input: &str) -> Parsed<'_, Ending> {
     alt((
         value(Ending::Eof, tag("eof")),
+        value(Ending::Flood, tag("flood")),
         map(preceded(tag("line-too-long "), number), Ending::LineTooLong),
         value(Ending::Lost, tag("lost")),
         value(Ending::Nul, tag("nul")),

@@ -145,6 +145,7 @@ fn seconds(time: Duration) -> String {
 fn ending(ending: Ending) -> String {
     match ending {
         Ending::Eof => "eof".into(),
+        Ending::Flood => "flood".into(),
         Ending::LineTooLong(limit) => format!("line-too-long {limit}"),
         Ending::Lost => "lost".into(),
         Ending::Nul => "nul".into(),

@@ -65,7 +65,7 @@ const COMMANDS: &[&str] = &[
     "PORT 127,0,0,1,0,22",
     "PORT 127,0,0,1,256,13",
     "PORT 1,2,3",
-    "PORT 0,0,0,0,200,13",
+    "PORT 0,0,0,0,78,32",
     "EPRT |1|10.0.0.1|51213|",
     "EPRT |2|::1|51213|",
     "EPRT |1|127.0.0.1|0|",
@@ -89,8 +89,9 @@ const OTHERS: &[&[u8]] = &[
     b"NOOP\r",
 ];
 
-/// One session, from connecting to whatever end comes first. `trap` is where nobody may be sent.
-pub async fn run(random: &mut Random, address: SocketAddr, trap: SocketAddr) {
+/// One session, from connecting to whatever end comes first. `trap` is where nobody may be sent. As
+/// another user (`bold`) it tries ports again that may be somebody else's by now.
+pub async fn run(random: &mut Random, address: SocketAddr, trap: SocketAddr, bold: bool) {
     let Ok(Ok(mut control)) = timeout(Duration::from_secs(5), TcpStream::connect(address)).await
     else {
         return;
@@ -128,7 +129,8 @@ pub async fn run(random: &mut Random, address: SocketAddr, trap: SocketAddr) {
             };
             assert_ne!(data.map(|data| data.ip()), Some(trap.ip()), "{line}");
             if let Some(data) = data.filter(|_| !random.once_in(3)) {
-                for _ in 0..=random.below(2) {
+                let times = if bold { 1 + random.below(3) } else { 1 };
+                for _ in 0..times {
                     if let Ok(Ok(stream)) =
                         timeout(Duration::from_secs(1), TcpStream::connect(data)).await
                     {
@@ -170,7 +172,7 @@ async fn command(
         }
         3 => format!("PORT {}\r\n", six_numbers(trap)).into_bytes(),
         4 => format!("EPRT |1|{}|{}|\r\n", trap.ip(), trap.port()).into_bytes(),
-        5..=7 => match TcpListener::bind("127.0.0.1:0").await {
+        5..=7 => match TcpListener::bind(("127.0.0.1", own_port(random))).await {
             Ok(listener) => {
                 let line = listener
                     .local_addr()
@@ -182,6 +184,11 @@ async fn command(
         },
         _ => format!("{}\r\n", random.pick(COMMANDS)).into_bytes(),
     }
+}
+
+/// None that the kernel gives to somebody who wants any.
+fn own_port(random: &mut Random) -> u16 {
+    u16::try_from(20_000 + random.below(10_000)).unwrap()
 }
 
 /// Half a file, a whole one, none, in order or by a reset, or nothing at all for a while.
