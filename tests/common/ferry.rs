@@ -101,7 +101,16 @@ impl Ferry {
         self.at_rest_but_for(1, 1).await;
     }
 
+    /// As [`Ferry::at_rest`], where time limits of ferryline's own have to run out first.
+    pub async fn at_rest_in_the_end(&self) {
+        self.at_rest_within(PATIENCE * 3, 0, 0).await;
+    }
+
     async fn at_rest_but_for(&self, control: usize, forwards: usize) {
+        self.at_rest_within(PATIENCE, control, forwards).await;
+    }
+
+    async fn at_rest_within(&self, limit: Duration, control: usize, forwards: usize) {
         let look = || {
             let (here, there) = (self.session.stats(), &self.ssh_server);
             (here.remote_forwards, here.control_channels) == (forwards, control)
@@ -109,7 +118,7 @@ impl Ferry {
                 && (there.channels(), there.remote_forwards()) == (control, forwards)
         };
         // Counters tell nobody that they have changed.
-        let rest = timeout(PATIENCE, async {
+        let rest = timeout(limit, async {
             while !look() {
                 sleep(Duration::from_millis(5)).await;
             }
