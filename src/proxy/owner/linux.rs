@@ -66,16 +66,23 @@ fn is_want(error: &io::Error) -> bool {
         .contains(&code)
 }
 
+const TABLE_V4: &str = "/proc/net/tcp";
+const TABLE_V6: &str = "/proc/net/tcp6";
+
 fn read_table(at: SocketAddr, to: Option<SocketAddr>) -> io::Result<Option<Socket>> {
     // An IPv4 connection may be an IPv6 socket's.
     let files: &[&str] = match at {
-        SocketAddr::V4(_) => &["/proc/net/tcp", "/proc/net/tcp6"],
-        SocketAddr::V6(_) => &["/proc/net/tcp6"],
+        SocketAddr::V4(_) => &[TABLE_V4, TABLE_V6],
+        SocketAddr::V6(_) => &[TABLE_V6],
     };
     for file in files {
         let text = match fs::read_to_string(file) {
             // A host without IPv6.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && *file != files[0] => continue,
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && *file == TABLE_V6 && at.is_ipv4() =>
+            {
+                continue;
+            }
             read => read?,
         };
         if let Some(found) = table::find(&text, at, to) {

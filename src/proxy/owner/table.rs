@@ -73,7 +73,8 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip.to_canonical(), port))
 }
 
-#[cfg(all(test, target_endian = "little"))]
+#[cfg(test)]
+#[cfg(target_endian = "little")]
 mod tests {
     use super::*;
 
@@ -89,7 +90,7 @@ mod tests {
    7: torn";
 
     fn at(text: &str) -> SocketAddr {
-        text.parse().unwrap()
+        text.parse().expect("an address")
     }
 
     #[test]
