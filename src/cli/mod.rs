@@ -129,8 +129,12 @@ fn start_log(verbosity: Verbosity) {
     };
 }
 
+/// One thread carries a tunnel: 1 to 2 GB/s with AES-GCM. With several, the tasks that hand data to each
+/// other wake each other across cores, which costs uploads a quarter of their speed and gains nothing:
+/// most of the work is the kernel's and the SSH server's.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(format!("cannot start: {error}")))

@@ -1,8 +1,10 @@
 //! Making one SSH connection: TCP, key exchange, host key, log-in.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use russh::client::{self, Handle};
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::auth::{self, Login};
@@ -30,6 +32,8 @@ pub(super) struct Dialer {
     settings: Arc<Settings>,
     prompt: Arc<dyn Prompt>,
     known: OnceLock<Known>,
+    /// The round trip to the server, as the control connection found it.
+    round_trip: Mutex<Option<Duration>>,
 }
 
 /// What the first connection found out.
@@ -44,6 +48,7 @@ impl Dialer {
             settings: Arc::new(settings),
             prompt,
             known: OnceLock::new(),
+            round_trip: Mutex::default(),
         }
     }
 
@@ -68,7 +73,8 @@ impl Dialer {
         let shared = Shared::new(cut);
         let trust = Arc::new(OnceLock::new());
         let judge = Arc::new(judge);
-        let config = Arc::new(config(settings, role, &judge).await);
+        let round_trip = *lock(&self.round_trip);
+        let config = Arc::new(config(settings, role, round_trip, &judge).await);
         let events = Events {
             shared: Arc::clone(&shared),
             judge,
@@ -101,6 +107,9 @@ impl Dialer {
         if let (Some(login), Some(host_key)) = (login, shared.host_key().get()) {
             let host_key = host_key.clone();
             let _ = self.known.set(Known { login, host_key });
+        }
+        if role == Role::Control {
+            *lock(&self.round_trip) = round_trip_of(&handle).await;
         }
         DropGuard::disarm(failed);
         Ok(Connection::new(handle, shared))
@@ -142,3 +151,19 @@ impl Dialer {
         }
     }
 }
+
+/// The shorter of two round trips: whatever delays one of them is not the way.
+async fn round_trip_of(handle: &Handle<Events>) -> Option<Duration> {
+    let mut shortest = None;
+    for _ in 0..2 {
+        let began = Instant::now();
+        let answered = timeout(PING_PATIENCE, handle.send_ping()).await;
+        answered.ok()?.ok()?;
+        let round_trip = began.elapsed();
+        shortest = Some(shortest.map_or(round_trip, |other| round_trip.min(other)));
+    }
+    shortest
+}
+
+/// Who does not answer within this does not answer at all (RFC 4254 section 4 wants an answer).
+const PING_PATIENCE: Duration = Duration::from_secs(3);
