@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{
     Failure, Verbosity,
     gateway_options::{GatewayArguments, check_bound},
+    guard::GuardArguments,
     runtime, signals,
     ssh_options::SshArguments,
     start_log,
@@ -41,6 +42,8 @@ pub(super) struct Arguments {
     record: Option<PathBuf>,
     #[command(flatten)]
     gateway: GatewayArguments,
+    #[command(flatten)]
+    guard: GuardArguments,
     #[command(flatten)]
     verbosity: Verbosity,
 }
@@ -102,6 +105,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         ..Options::default()
     };
     arguments.gateway.apply(&mut specs, &mut options)?;
+    arguments.guard.apply(settings.lanes, &mut options)?;
     if let Some(folder) = &options.record {
         std::fs::create_dir_all(folder).map_err(|error| {
             Failure::Failed(format!("cannot record into {}: {error}", folder.display()))

@@ -9,6 +9,7 @@ mod demo;
 mod destination;
 mod forward;
 mod gateway_options;
+mod guard;
 mod replay;
 mod signals;
 mod ssh_config;

@@ -101,6 +101,8 @@ pub enum ForwardEvent {
 pub enum Ending {
     /// An orderly end of file.
     Eof,
+    /// The server sent far more than the client took: the driver could hold no more of it.
+    Flood,
     /// A line longer than its limit, of so many bytes.
     LineTooLong(usize),
     /// The connection broke (towards the server: the SSH session was lost).

@@ -12,6 +12,7 @@ use super::{
     answers::answer,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output},
     queue::Queue,
+    quiet::Quiet,
     replies::Route,
     request::Request,
     settings::{Knowledge, Settings},
@@ -74,6 +75,7 @@ pub struct Control {
     /// The server has said that it closes (221, 421).
     pub(super) farewell: bool,
     pub(super) outputs: VecDeque<Output>,
+    pub(super) quiet: Quiet,
     /// How many Telnet options are still refused, the client's and the server's. Nobody asks for
     /// more but to fill the memory, or in a circle.
     refusals: (u8, u8),
@@ -123,6 +125,7 @@ impl Control {
             other_host_noted: false,
             farewell: false,
             outputs: VecDeque::new(),
+            quiet: Quiet::default(),
             refusals: (u8::MAX, u8::MAX),
             client: Side::Open,
             server: Side::Open,
@@ -138,7 +141,10 @@ impl Control {
             return;
         }
         match frame {
-            Frame::Line(line) => self.client_line(now, line),
+            Frame::Line(line) => {
+                self.heard_client(now);
+                self.client_line(now, line);
+            }
             Frame::Negotiation(asked) => {
                 if let Some(left) = self.refusals.0.checked_sub(1) {
                     self.refusals.0 = left;
@@ -176,6 +182,7 @@ impl Control {
         self.client = Side::Ended(ending);
         match ending {
             Ending::Eof => self.finish_server = FinishServer::Due,
+            Ending::Flood => self.end_with(421, FLOOD),
             Ending::LineTooLong(limit) => {
                 let text = format!("a command line longer than {limit} bytes; the session ends");
                 self.end_with(500, &text);
@@ -195,6 +202,7 @@ impl Control {
         match ending {
             // A final reply that waits for its data is waited for: see `settle`.
             Ending::Eof => {}
+            Ending::Flood => self.end_with(421, FLOOD),
             Ending::LineTooLong(limit) => self.end_with(
                 421,
                 &format!("the FTP server sent a reply line longer than {limit} bytes"),
@@ -221,6 +229,7 @@ impl Control {
         }
         self.expire_forwards(now);
         self.end_silence(now);
+        self.expire_quiet(now);
         if let FinishServer::Done(until) = self.finish_server
             && now >= until
             && !self.queue.transfer_running()
@@ -265,6 +274,7 @@ impl Control {
             farewell,
             self.forward_deadline(),
             self.silence_deadline(),
+            self.quiet_deadline(),
             self.queue.deadline(self.settings.limits.missing_reply),
         ]
         .into_iter()
@@ -334,6 +344,7 @@ impl Control {
         self.send_waiting(now);
         self.flush(now);
         self.close_forgotten();
+        self.note_transfers(now);
         if self.finish_server == FinishServer::Due && !self.queue.has_unsent() {
             self.outputs.push_back(Output::FinishServer);
             self.finish_server = FinishServer::Done(now + self.settings.limits.farewell);
@@ -369,6 +380,7 @@ impl Control {
     }
 }
 
+const FLOOD: &str = "the FTP server sends more replies than the client takes";
 const SHUTTING_DOWN: &str = "the tunnel is being shut down";
 
 /// The bytes of a line exactly as they came.

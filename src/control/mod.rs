@@ -16,6 +16,7 @@
 //! - `cuts`: what is said of one whose data was cut on its way
 //! - `queue`: the answers that are owed to the client, and the requests they answer (`request`)
 //! - `matching`, `turns`: which reply answers which request, and when it may go to the client
+//! - `quiet`: sessions that nobody uses
 //! - `event`, `settings`: what goes in and comes out, in words; `answers`: ferryline's own replies
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -30,6 +31,7 @@ mod machine;
 mod matching;
 mod passive;
 mod queue;
+mod quiet;
 mod replies;
 mod request;
 mod route;

@@ -263,21 +263,24 @@ fn ipv4_of(address: IpAddr) -> Option<Ipv4Addr> {
 }
 
 fn is_local_name(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|a| a.is_loopback())
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|a| a.to_canonical().is_loopback())
 }
 
 /// Whether the address in a reply may be dialled: never one that means the SSH server's own host
 /// or link, unless the FTP server was addressed that way (Q78).
 fn usable(address: IpAddr, server_host: &str) -> bool {
+    let address = address.to_canonical();
     let local_to_host = match address {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.is_multicast() || v4.is_broadcast(),
-        IpAddr::V6(v6) => {
-            v6.is_unicast_link_local()
-                || v6.is_multicast()
-                || v6
-                    .to_ipv4_mapped()
-                    .is_some_and(|v4| v4.is_loopback() || v4.is_link_local() || v4.is_unspecified())
+        IpAddr::V4(v4) => {
+            v4.is_link_local()
+                || v4.is_multicast()
+                || v4.is_broadcast()
+                || matches!(v4.octets(), [0, ..])
         }
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_multicast() || v6.is_unspecified(),
     };
     !local_to_host && (!address.is_loopback() || is_local_name(server_host))
 }

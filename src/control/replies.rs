@@ -115,6 +115,9 @@ impl Control {
         // The reply before it was left open (Q29): what there is of it is all of it.
         self.end_reply(now);
         let value = code.value();
+        if matches!(value, 230 | 232) {
+            self.logged_in();
+        }
         if matches!(value, 221 | 421) {
             self.farewell = true;
         }

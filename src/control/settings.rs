@@ -75,6 +75,10 @@ pub struct Limits {
     /// How long an EPSV that nothing else is in front of may stay unanswered before PASV is asked in
     /// its place, and how long that may stay unanswered after a late answer to the EPSV.
     pub silent_epsv: Duration,
+    /// How long the client may neither send a command nor have a transfer run; `None`: for ever.
+    pub idle: Option<Duration>,
+    /// How long the client may take to log in; `None`: for ever.
+    pub login: Option<Duration>,
     /// How long the server may take to close after the client's end of file.
     pub farewell: Duration,
 }
@@ -88,6 +92,8 @@ impl Default for Limits {
             stalled_data: Duration::from_secs(30),
             missing_reply: Duration::from_secs(5),
             silent_epsv: Duration::from_secs(10),
+            idle: None,
+            login: None,
             farewell: Duration::from_secs(30),
         }
     }

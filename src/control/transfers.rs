@@ -199,6 +199,9 @@ impl Control {
 
     /// A reply with this code begins to answer a transfer: what is done with it.
     pub(super) fn transfer_reply(&mut self, now: Duration, key: Key, code: u16) -> Treat {
+        if code < 300 {
+            self.logged_in();
+        }
         let last = Treat::Pass { last: true };
         let preliminary = Treat::Pass { last: false };
         let stalled = now + self.settings.limits.stalled_data;
@@ -449,6 +452,7 @@ impl Control {
     }
 
     fn progress(&mut self, now: Duration, id: ForwardId) {
+        self.heard_client(now);
         let stalled = now + self.settings.limits.stalled_data;
         for owed in self.queue.iter_mut() {
             if let Request::Transfer(transfer) = &mut owed.request

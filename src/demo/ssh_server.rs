@@ -97,6 +97,9 @@ pub struct Faults {
     pub refuse_direct: bool,
     /// Refuses every `tcpip-forward`.
     pub refuse_forward: bool,
+    /// With each `tcpip-forward` it serves, opens channels that nobody has asked for: for other ports,
+    /// from other hosts, and of every other kind.
+    pub unasked: bool,
     /// Takes so long for each log-in and each channel.
     pub delay: Duration,
 }
@@ -213,6 +216,16 @@ impl SshServer {
         self.shared.counters.forwards.load(Ordering::Acquire)
     }
 
+    /// Channels that it opened although nobody had asked ([`Faults::unasked`]): how many were
+    /// refused, and how many taken.
+    pub fn unasked(&self) -> (usize, usize) {
+        let counters = &self.shared.counters;
+        (
+            counters.unasked_refused.load(Ordering::Acquire),
+            counters.unasked_taken.load(Ordering::Acquire),
+        )
+    }
+
     /// Ends it in order, and waits until all is gone (at most 5 s).
     pub async fn shutdown(self) {
         self.stop.cancel();
@@ -272,6 +285,8 @@ struct Counters {
     hang_ups: Arc<AtomicUsize>,
     channels: Arc<AtomicUsize>,
     forwards: Arc<AtomicUsize>,
+    unasked_refused: AtomicUsize,
+    unasked_taken: AtomicUsize,
 }
 
 /// Counted as long as it lives.

@@ -104,10 +104,40 @@ impl<S: Source> Lines<S> {
         self.ahead = Some(frame);
     }
 
+    /// Takes what comes without looking at it, while nobody wants lines: an SSH channel that is not
+    /// read stops all others of its connection. Comes back when there is more than may wait, and
+    /// never otherwise. Cancel-safe.
+    pub(super) async fn soak(&mut self) -> Ending {
+        while self.ending.is_none() {
+            if self.buffer.len() > MOST_WAITING {
+                return Ending::Flood;
+            }
+            if let Err(ending) = self.source.fill(&mut self.buffer).await {
+                self.ending = Some(ending);
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Throws away whatever comes. Never comes back.
+    pub(super) async fn discard(&mut self) {
+        while self.ending.is_none() {
+            self.buffer.clear();
+            if let Err(ending) = self.source.fill(&mut self.buffer).await {
+                self.ending = Some(ending);
+            }
+        }
+        std::future::pending().await
+    }
+
     pub(super) fn into_source(self) -> S {
         self.source
     }
 }
+
+/// So much of what one side sends may wait for the other to take it: more than all replies of any
+/// session that makes sense, and little enough for many sessions.
+const MOST_WAITING: usize = 4 * 1024 * 1024;
 
 fn ending(error: &LineError) -> Ending {
     match error {

@@ -13,7 +13,7 @@ use super::{
     Context,
     spec::{ForwardKind, ForwardSpec},
 };
-use crate::proxy::{plain, session};
+use crate::proxy::{plain, session, socket, start};
 
 /// A forward's listeners.
 #[derive(Debug)]
@@ -177,9 +177,23 @@ fn admits(stream: &TcpStream, peer: SocketAddr, context: &Context) -> bool {
 fn serve(stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) {
     let context = Arc::clone(context);
     context.clone().tasks.spawn(async move {
-        match context.spec.kind {
-            ForwardKind::Ftp => session::run(stream, peer, context).await,
-            ForwardKind::Tcp => plain::run(stream, peer, context).await,
+        let admission = Arc::clone(&context.admission);
+        match (admission.admit(&stream, peer).await, context.spec.kind) {
+            (Ok(admitted), ForwardKind::Ftp) => {
+                session::run(stream, peer, admitted.owner, context).await;
+            }
+            (Ok(_admitted), ForwardKind::Tcp) => plain::run(stream, peer, context).await,
+            (Err(reason), kind) => {
+                admission.note(peer, &reason);
+                match (kind, admission.refusal()) {
+                    (ForwardKind::Ftp, Some(_told)) => {
+                        let word = crate::control::refusal(&reason);
+                        let (mut read, mut write) = stream.into_split();
+                        start::say_last(&mut read, &mut write, &word).await;
+                    }
+                    _ => socket::reset(stream),
+                }
+            }
         }
     });
 }

@@ -1,11 +1,12 @@
 //! A passive data connection: a listener for the client, and behind it a channel to the FTP
 //! server.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
+    owner,
     session::{Data, Reporter},
     socket,
     splice::Outcome,
@@ -36,10 +37,7 @@ pub(super) async fn run(data: Arc<Data>, mut reporter: Reporter, targets: Vec<Ta
             return;
         }
     }
-    let Some(stream) = claim(&data, &listener.listener).await else {
-        reporter.tell(ForwardEvent::Ended);
-        return;
-    };
+    let stream = claim(&data, &listener.listener).await;
     // One listener, one connection (Q83).
     drop(listener);
     reporter.tell(ForwardEvent::Claimed);
@@ -58,15 +56,21 @@ pub(super) async fn run(data: Arc<Data>, mut reporter: Reporter, targets: Vec<Ta
     }
 }
 
-/// The client's connection. A stranger is refused, and does not use the listener up.
-async fn claim(data: &Data, listener: &TcpListener) -> Option<TcpStream> {
+/// How long after a connection could not be accepted the next attempt is made.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// The client's connection. A stranger, by address or by user, is refused, and does not use the listener up.
+async fn claim(data: &Data, listener: &TcpListener) -> TcpStream {
     let owner = data.client_peer.ip().to_canonical();
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
+                // Out of file descriptors, most likely: others must end first. The session closes
+                // this forward when its time is up.
                 tracing::warn!("cannot accept a data connection: {error}");
-                return None;
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+                continue;
             }
         };
         if peer.ip().to_canonical() != owner {
@@ -74,11 +78,20 @@ async fn claim(data: &Data, listener: &TcpListener) -> Option<TcpStream> {
             socket::reset(stream);
             continue;
         }
+        let user = owner::of_peer(&stream).await;
+        if !data.owner.shares_with(user) {
+            tracing::warn!(
+                "a data connection from {peer} refused: it is {user}'s, the client's are {}'s",
+                data.owner
+            );
+            socket::reset(stream);
+            continue;
+        }
         if let Err(error) = socket::data(&stream) {
             tracing::debug!("a data connection from {peer} was gone at once: {error}");
             continue;
         }
-        return Some(stream);
+        return stream;
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //!
+//! - `admission`: who is served at all
 //! - `spec`: what `-L` says, [`ForwardSpec`]
 //! - `listen`: the listeners of a forward, and the loop that accepts clients
 //! - `start`, `route`: from a client's connection to one with its FTP server; `route` where the client
@@ -14,9 +15,11 @@
 //! - `plain`: a `tcp/` forward
 //! - `splice`: moves the bytes of a data connection
 //! - `lines`, `outbox`, `socket`: reading, writing and socket options
+//! - `owner`: whose the other end of a connection is
 //! - `record`: a session's transcript, where one was asked for
 //! - `observe`: who may watch the control connections, [`Observer`]
 
+mod admission;
 mod allow;
 mod data_ports;
 mod gateway;
@@ -26,6 +29,7 @@ mod listen;
 mod local;
 mod observe;
 mod outbox;
+mod owner;
 mod plain;
 mod record;
 mod remote;
@@ -49,8 +53,8 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::servers::Servers;
 pub(crate) use self::session::is_loopback;
+use self::{admission::Admission, servers::Servers};
 pub use self::{
     allow::{AllowError, Cidr, HostPattern},
     data_ports::{DataPorts, DataPortsError},
@@ -86,6 +90,17 @@ pub struct Options {
     pub observer: Option<Arc<dyn Observer>>,
     /// The folder that gets a transcript of every session.
     pub record: Option<PathBuf>,
+    /// How many clients are served at once, over all forwards.
+    pub max_sessions: usize,
+    /// How many of them from one address; 0: as many as there may be.
+    pub max_per_client: usize,
+    /// The local users, by their numbers, that are served; `None`: everybody. Nobody whose user the
+    /// kernel does not tell.
+    pub only_users: Option<Vec<u32>>,
+    /// How long a control connection may be idle: no command, and no transfer.
+    pub idle: Option<Duration>,
+    /// How long a client may take to log in.
+    pub login_time: Option<Duration>,
 }
 
 impl Default for Options {
@@ -100,6 +115,11 @@ impl Default for Options {
             grace: Duration::from_secs(10),
             observer: None,
             record: None,
+            max_sessions: 256,
+            max_per_client: 0,
+            only_users: None,
+            idle: Some(Duration::from_secs(24 * 60 * 60)),
+            login_time: Some(Duration::from_secs(5 * 60)),
         }
     }
 }
@@ -136,6 +156,7 @@ impl Proxy {
         let tasks = TaskTracker::new();
         let abort = CancellationToken::new();
         let sessions = Arc::new(AtomicU64::new(0));
+        let admission = Admission::new(&options);
         for bound in self.forwards {
             let context = Arc::new(Context {
                 ssh: ssh.clone(),
@@ -146,6 +167,7 @@ impl Proxy {
                 tasks: tasks.clone(),
                 sessions: Arc::clone(&sessions),
                 servers: Servers::default(),
+                admission: Arc::clone(&admission),
             });
             options.gateway.warn(&bound.spec, &bound.addresses());
             if let Some(bind) = options.remote_bind {
@@ -188,6 +210,7 @@ struct Context {
     sessions: Arc<AtomicU64>,
     /// What is known of the FTP servers.
     servers: Servers,
+    admission: Arc<Admission>,
 }
 
 impl Context {

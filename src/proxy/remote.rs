@@ -10,6 +10,7 @@ use std::{
 use tokio::net::TcpStream;
 
 use super::{
+    owner::{self, Owner},
     session::{Data, Reporter},
     socket, splice,
 };
@@ -68,15 +69,32 @@ pub(super) async fn reach_client(data: &Data, deliver_to: SocketAddr) -> Result<
     let from = SocketAddr::new(data.client_local.ip().to_canonical(), 0);
     let from = socket::on_link_of(from, data.client_local);
     let deliver_to = socket::on_link_of(deliver_to, data.client_peer);
+    let listening = match data.owner {
+        Owner::Untold => Owner::Untold,
+        _ => owner::of_listener(deliver_to).await,
+    };
     let connect = socket::connect(from, deliver_to);
     let Ok(stream) = tokio::time::timeout(CONNECT_TIMEOUT, connect).await else {
         return Err(format!(
             "the client's data port {deliver_to} does not answer"
         ));
     };
-    stream
+    let stream = stream
         .and_then(|stream| socket::data(&stream).map(|()| stream))
-        .map_err(|error| format!("the client's data port {deliver_to}: {error}"))
+        .map_err(|error| format!("the client's data port {deliver_to}: {error}"))?;
+    // Not accepted yet, or closed again: then it is the listener's, as it was just before.
+    let user = match owner::of_peer(&stream).await {
+        Owner::Unknown => listening,
+        known => known,
+    };
+    if !data.owner.shares_with(user) {
+        socket::reset(stream);
+        return Err(format!(
+            "the client's data port {deliver_to} is {user}'s, the client is {}",
+            data.owner
+        ));
+    }
+    Ok(stream)
 }
 
 /// Who may come to a remote forward on this address: the FTP server. Where it is known by a name only,

@@ -31,9 +31,6 @@ use crate::{
     ssh::{Channel, OpenError},
 };
 
-/// How long a client may take to name a server that can be reached.
-const LOGIN_TIME: Duration = Duration::from_secs(300);
-
 /// How many servers a client may name that it cannot have: nobody mistypes more often, and a search for
 /// hosts should be slow.
 const TRIES: u8 = 10;
@@ -61,8 +58,9 @@ pub(super) async fn start(
     let met = tokio::select! {
         met = greeter.meet() => met,
         () = context.stop.cancelled() => Err(Goodbye::Say(refusal(SHUTTING_DOWN))),
-        () = tokio::time::sleep(LOGIN_TIME) => {
-            Err(Goodbye::Say(refusal("nobody has logged in within 5 minutes")))
+        seconds = too_late(context.options.login_time) => {
+            let reason = format!("nobody has logged in within {seconds} seconds");
+            Err(Goodbye::Say(refusal(&reason)))
         }
     };
     let Greeter {
@@ -234,6 +232,17 @@ impl Greeter<'_> {
     }
 }
 
+/// Comes back when the time for logging in is over, with how long that was.
+async fn too_late(limit: Option<Duration>) -> u64 {
+    match limit {
+        Some(limit) => {
+            tokio::time::sleep(limit).await;
+            limit.as_secs()
+        }
+        None => std::future::pending().await,
+    }
+}
+
 /// What is said to a command that comes before the FTP server is known.
 fn before_login(command: &Command<'_>) -> Result<Bytes, Goodbye> {
     Ok(match command.verb {
@@ -261,7 +270,7 @@ fn before_login(command: &Command<'_>) -> Result<Bytes, Goodbye> {
 
 fn goodbye(ending: Ending) -> Goodbye {
     match ending {
-        Ending::Eof | Ending::Lost => Goodbye::Silent,
+        Ending::Eof | Ending::Flood | Ending::Lost => Goodbye::Silent,
         Ending::LineTooLong(limit) => {
             let text = format!("a command line longer than {limit} bytes; the session ends");
             Goodbye::Say(answer(500, &text))

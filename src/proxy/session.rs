@@ -27,19 +27,22 @@ use super::{
     local::{self, describe},
     observe::{Direction, show},
     outbox::Outbox,
+    owner::Owner,
     record::Record,
     remote, socket,
     splice::{Outcome, Watch},
     start::{FAREWELL, Start, linger, start},
 };
 use crate::{
-    control::{Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Output, Settings, Target},
+    control::{
+        Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Limits, Output, Settings, Target,
+    },
     ssh::{self, ChannelReader, ChannelWriter},
     transcript::{self, Header},
 };
 
 /// Serves one client, from its connection to the last byte of its last data connection.
-pub(super) async fn run(stream: TcpStream, peer: SocketAddr, context: Arc<Context>) {
+pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, context: Arc<Context>) {
     let number = context.next_session();
     tracing::info!("#{number} {peer} → {}", context.spec.destination());
     let local = match socket::control(&stream).and_then(|()| stream.local_addr()) {
@@ -62,6 +65,7 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, context: Arc<Contex
             .routed
             .is_some()
             .then(|| context.options.allow_hosts.clone()),
+        owner,
     });
     Session::new(number, start, data, Arc::clone(&context))
         .run()
@@ -78,6 +82,8 @@ pub(super) struct Data {
     pub(super) gateway: Gateway,
     /// Where the client named its FTP server: the only hosts that its data may come from, too.
     pub(super) only_hosts: Option<Vec<HostPattern>>,
+    /// The client's user, where the kernel tells.
+    pub(super) owner: Owner,
 }
 
 impl Data {
@@ -227,7 +233,11 @@ impl Session {
             server_on_ssh_host: is_loopback(&data.server.host),
             remote_bind: context.options.remote_bind,
             routed: start.routed,
-            limits: context.options.limits,
+            limits: Limits {
+                idle: context.options.idle,
+                login: context.options.login_time,
+                ..context.options.limits
+            },
         };
         let knowledge = context.servers.knowledge(&data.server);
         let record = Record::begin(&context, number, &Header::new(&settings, knowledge));
@@ -334,12 +344,18 @@ impl Session {
         let read_client =
             self.control.wants_client() && !self.to_server.is_full() && !self.to_client.is_full();
         let read_server = self.control.wants_server() && !self.to_client.is_full();
+        let (client, server) = (&mut self.client, &mut self.server);
+        let said = async {
+            match read_server {
+                true => server.next().await,
+                false => Err(server.soak().await),
+            }
+        };
         let lines = async {
             // Neither side may keep the other from being heard.
             tokio::select! {
-                line = self.client.next(), if read_client => Input::Client(line),
-                line = self.server.next(), if read_server => Input::Server(line),
-                else => std::future::pending().await,
+                line = client.next(), if read_client => Input::Client(line),
+                line = said => Input::Server(line),
             }
         };
         tokio::select! {
@@ -433,10 +449,16 @@ impl Session {
             self.closing.extend(left);
         }
         self.to_client.finish();
-        let (to_client, to_server) = tokio::join!(
-            tokio::time::timeout(FAREWELL, self.to_client.drain()),
-            tokio::time::timeout(FAREWELL, self.to_server.drain()),
-        );
+        let written = async {
+            tokio::join!(
+                tokio::time::timeout(FAREWELL, self.to_client.drain()),
+                tokio::time::timeout(FAREWELL, self.to_server.drain()),
+            )
+        };
+        let (to_client, to_server) = tokio::select! {
+            written = written => written,
+            () = self.server.discard() => return,
+        };
         let written = matches!(to_client, Ok(Ok(())));
         if !matches!(to_server, Ok(Ok(()))) {
             tracing::debug!("#{} not all was written to the server", self.number);

@@ -8,7 +8,7 @@ use std::{
 use ferryline_grammar::Frame;
 
 use crate::control::{
-    ActiveMode, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Output, Settings,
+    ActiveMode, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits, Output, Settings,
 };
 
 /// One line of a file, as far as it means anything.
@@ -54,7 +54,7 @@ impl Event {
     }
 }
 
-/// The facts a session began with: [`Settings`] without its limits, which are the default ones.
+/// The facts a session began with: [`Settings`], of whose limits only these two can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The client's end of its control connection.
@@ -73,6 +73,10 @@ pub struct Header {
     pub remote_bind: Option<IpAddr>,
     /// What the client named its FTP server by, in its user name.
     pub routed: Option<String>,
+    /// How long the client may be idle, where that is limited.
+    pub idle: Option<Duration>,
+    /// How long it may take to log in, where that is limited.
+    pub login: Option<Duration>,
     /// What was known of the FTP server.
     pub knowledge: Knowledge,
 }
@@ -89,6 +93,8 @@ impl Header {
             on_ssh_host: settings.server_on_ssh_host,
             remote_bind: settings.remote_bind,
             routed: settings.routed.clone(),
+            idle: settings.limits.idle,
+            login: settings.limits.login,
             knowledge,
         }
     }
@@ -104,7 +110,11 @@ impl Header {
             server_on_ssh_host: self.on_ssh_host,
             remote_bind: self.remote_bind,
             routed: self.routed.clone(),
-            limits: crate::control::Limits::default(),
+            limits: Limits {
+                idle: self.idle,
+                login: self.login,
+                ..Limits::default()
+            },
         }
     }
 }
@@ -122,6 +132,8 @@ impl Default for Header {
             on_ssh_host: true,
             remote_bind: None,
             routed: None,
+            idle: None,
+            login: None,
             knowledge: Knowledge::default(),
         }
     }

@@ -75,15 +75,16 @@ fn timed(input: &str) -> Parsed<'_, (Option<Duration>, Event)> {
 
 /// `@seconds`, with up to nanoseconds behind the point.
 fn time(input: &str) -> Parsed<'_, Duration> {
+    preceded(char('@'), seconds).parse(input)
+}
+
+fn seconds(input: &str) -> Parsed<'_, Duration> {
     let fraction = preceded(char('.'), digit1);
-    map_opt(
-        preceded(char('@'), (number::<u64>, opt(fraction))),
-        |(seconds, fraction)| {
-            let fraction: &str = fraction.unwrap_or("0");
-            let nanos: u32 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
-            Some(Duration::new(seconds, nanos))
-        },
-    )
+    map_opt((number::<u64>, opt(fraction)), |(seconds, fraction)| {
+        let fraction: &str = fraction.unwrap_or("0");
+        let nanos: u32 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+        Some(Duration::new(seconds, nanos))
+    })
     .parse(input)
 }
 
@@ -213,6 +214,7 @@ fn telnet(input: &str) -> Parsed<'_, Negotiation> {
 fn ending(input: &str) -> Parsed<'_, Ending> {
     alt((
         value(Ending::Eof, tag("eof")),
+        value(Ending::Flood, tag("flood")),
         map(preceded(tag("line-too-long "), number), Ending::LineTooLong),
         value(Ending::Lost, tag("lost")),
         value(Ending::Nul, tag("nul")),
@@ -244,6 +246,8 @@ fn header(input: &str) -> Parsed<'_, Event> {
             opt(preceded(fact("active"), active)),
             opt(preceded(fact("remote-bind"), word::<IpAddr>)),
             opt(preceded(fact("routed"), escaped_word)),
+            opt(preceded(fact("idle"), seconds)),
+            opt(preceded(fact("login"), seconds)),
             (
                 known("no-epsv"),
                 known("no-eprt"),
@@ -252,7 +256,20 @@ fn header(input: &str) -> Parsed<'_, Event> {
                 known("reply-address-works"),
             ),
         ),
-        |(_, client, local, server, data_host, on_ssh_host, active, remote_bind, routed, known)| {
+        |(
+            _,
+            client,
+            local,
+            server,
+            data_host,
+            on_ssh_host,
+            active,
+            remote_bind,
+            routed,
+            idle,
+            login,
+            known,
+        )| {
             Event::Header(Header {
                 client,
                 local,
@@ -262,6 +279,8 @@ fn header(input: &str) -> Parsed<'_, Event> {
                 on_ssh_host,
                 remote_bind,
                 routed,
+                idle,
+                login,
                 knowledge: Knowledge {
                     no_epsv: known.0,
                     no_eprt: known.1,

@@ -97,6 +97,8 @@ fn header(header: &Header) -> String {
         on_ssh_host,
         remote_bind,
         routed,
+        idle,
+        login,
         knowledge,
     } = header;
     let mut text = format!(
@@ -120,6 +122,11 @@ fn header(header: &Header) -> String {
     if let Some(named) = routed {
         text.push_str(&format!(" routed={}", escape::word(named.as_bytes())));
     }
+    for (name, limit) in [("idle", idle), ("login", login)] {
+        if let Some(limit) = limit {
+            text.push_str(&format!(" {name}={}", seconds(*limit)));
+        }
+    }
     for (known, word) in [
         (knowledge.no_epsv, "no-epsv"),
         (knowledge.no_eprt, "no-eprt"),
@@ -135,9 +142,18 @@ fn header(header: &Header) -> String {
     text
 }
 
+/// Whole seconds, or with their fraction up to microseconds.
+fn seconds(time: Duration) -> String {
+    match time.subsec_micros() {
+        0 => time.as_secs().to_string(),
+        micros => format!("{}.{micros:06}", time.as_secs()),
+    }
+}
+
 fn ending(ending: Ending) -> String {
     match ending {
         Ending::Eof => "eof".into(),
+        Ending::Flood => "flood".into(),
         Ending::LineTooLong(limit) => format!("line-too-long {limit}"),
         Ending::Lost => "lost".into(),
         Ending::Nul => "nul".into(),

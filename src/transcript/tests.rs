@@ -250,6 +250,8 @@ fn any_event() -> impl Strategy<Value = Event> {
                 ActiveMode::Auto
             },
             on_ssh_host: b,
+            idle: a.then_some(Duration::from_secs(86_400)),
+            login: c.then_some(Duration::from_millis(1500)),
             server: "odd host\\".into(),
             remote_bind: a.then(|| "192.0.2.7".parse().unwrap()),
             routed: c.then(|| "ftp.example:2100".into()),

@@ -24,6 +24,7 @@ pub struct Plan {
     options: Options,
     lanes: usize,
     any_target: bool,
+    also: Option<SocketAddr>,
 }
 
 /// A running ferry. Dropping it ends it without waiting; [`Ferry::stop`] waits.
@@ -32,6 +33,8 @@ pub struct Ferry {
     pub v4: SocketAddr,
     /// Where clients connect on ::1.
     pub v6: SocketAddr,
+    /// Where clients of the second forward connect on 127.0.0.1 ([`Plan::also`]).
+    pub also: Option<SocketAddr>,
     /// The session with the SSH server.
     pub session: Session,
     /// The SSH server.
@@ -59,6 +62,7 @@ impl Ferry {
             options: Options::default(),
             lanes: 4,
             any_target: false,
+            also: None,
         }
     }
 
@@ -91,13 +95,32 @@ impl Ferry {
 
     /// As [`Ferry::at_rest`], with so many control connections still standing.
     pub async fn at_rest_but_for_control(&self, control: usize) {
+        self.at_rest_but_for(control, 0).await;
+    }
+
+    /// As [`Ferry::at_rest`], with one control connection and one remote forward still standing.
+    pub async fn at_rest_but_one_forward(&self) {
+        self.at_rest_but_for(1, 1).await;
+    }
+
+    /// As [`Ferry::at_rest`], where time limits of ferryline's own have to run out first.
+    pub async fn at_rest_in_the_end(&self) {
+        self.at_rest_within(PATIENCE * 3, 0, 0).await;
+    }
+
+    async fn at_rest_but_for(&self, control: usize, forwards: usize) {
+        self.at_rest_within(PATIENCE, control, forwards).await;
+    }
+
+    async fn at_rest_within(&self, limit: Duration, control: usize, forwards: usize) {
         let look = || {
             let (here, there) = (self.session.stats(), &self.ssh_server);
-            (here.lanes_busy, here.remote_forwards, here.control_channels) == (0, 0, control)
-                && (there.channels(), there.remote_forwards()) == (control, 0)
+            (here.remote_forwards, here.control_channels) == (forwards, control)
+                && (forwards > 0 || here.lanes_busy == 0)
+                && (there.channels(), there.remote_forwards()) == (control, forwards)
         };
         // Counters tell nobody that they have changed.
-        let rest = timeout(PATIENCE, async {
+        let rest = timeout(limit, async {
             while !look() {
                 sleep(Duration::from_millis(5)).await;
             }
@@ -150,6 +173,12 @@ impl Plan {
         self
     }
 
+    /// A second forward, to the FTP server at this address, by the same proxy.
+    pub fn also(mut self, target: SocketAddr) -> Self {
+        self.also = Some(target);
+        self
+    }
+
     /// Sets out.
     pub async fn start(self) -> Ferry {
         let folder = tempfile::tempdir().unwrap();
@@ -187,8 +216,15 @@ impl Plan {
             host: self.host.clone(),
             host_port: self.port,
         };
-        let proxy = Proxy::bind(&[spec]).await.unwrap();
-        let addresses: Vec<SocketAddr> = proxy.addresses().concat();
+        let mut specs = vec![spec];
+        specs.extend(self.also.map(|target| ForwardSpec {
+            host: target.ip().to_string(),
+            host_port: target.port(),
+            ..specs[0].clone()
+        }));
+        let proxy = Proxy::bind(&specs).await.unwrap();
+        let also = proxy.addresses().get(1).map(|bound| bound[0]);
+        let addresses: Vec<SocketAddr> = proxy.addresses()[0].clone();
         let at = |v4: bool| addresses.iter().find(|a| a.is_ipv4() == v4).copied();
         let (v4, v6) = (at(true).unwrap(), at(false));
         let lines = Arc::new(Lines::default());
@@ -200,6 +236,7 @@ impl Plan {
             v4,
             // Where the host has no IPv6, what wants it says so by failing to connect.
             v6: v6.unwrap_or_else(|| SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, v4.port()))),
+            also,
             session,
             ssh_server,
             lines,

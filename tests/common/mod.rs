@@ -31,6 +31,8 @@ mod script;
 mod server;
 mod session;
 mod transcript;
+#[cfg(target_os = "linux")]
+mod users;
 
 use std::time::Duration;
 
@@ -51,6 +53,8 @@ pub use program::{Ended, Running, Shore, run};
 pub use script::Script;
 pub use server::ScriptedServer;
 pub use transcript::Transcript;
+#[cfg(target_os = "linux")]
+pub use users::as_nobody;
 
 /// How long anything may take before the test fails. Generous: it is never waited for in full by a
 /// test that passes.

@@ -84,13 +84,38 @@ impl Running {
     pub fn start_with_path(home: &Path, path: Option<&str>, arguments: &[&str]) -> Self {
         let mut program = program(home, arguments);
         program.envs(path.map(|path| ("PATH", path)));
-        let mut child = program.spawn().unwrap();
+        Self::spawned(program)
+    }
+
+    fn spawned(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Self {
             child,
             stdout,
             said: String::new(),
         }
+    }
+
+    /// Started with so many file descriptors at most.
+    #[cfg(unix)]
+    pub fn limited(home: &Path, descriptors: u32, arguments: &[String]) -> Self {
+        let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+        let plain = program(home, &[]);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &script])
+            .arg(plain.as_std().get_program())
+            .args(arguments)
+            .env_clear()
+            .env("HOME", home)
+            .env("USER", "tester")
+            .current_dir(home)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        Self::spawned(command)
     }
 
     /// The next line of its standard output, without its end.

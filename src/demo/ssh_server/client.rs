@@ -224,6 +224,10 @@ impl Handler for Client {
         let stop = CancellationToken::new();
         let key = (address.to_owned(), *port);
         self.forwards.insert(key.clone(), stop.clone());
+        if self.faults().unasked {
+            let (shared, bound) = (Arc::clone(&self.shared), key.clone());
+            tokio::spawn(intrude(session.handle(), bound, shared));
+        }
         let counters = &self.shared.counters;
         let forwarding = forward(
             listener,
@@ -281,6 +285,45 @@ async fn forward(
             }
             drop(counted);
         });
+    }
+}
+
+/// Opens every kind of channel that a client of ours has not asked for.
+async fn intrude(handle: Handle, (address, port): (String, u32), shared: Arc<Shared>) {
+    let forwarded = |address: &str, port: u32, from: &str| {
+        let (handle, address, from) = (handle.clone(), address.to_owned(), from.to_owned());
+        async move {
+            let opened = handle
+                .channel_open_forwarded_tcpip(address, port, from, 50_000)
+                .await;
+            opened.is_ok()
+        }
+    };
+    let taken = [
+        forwarded(&address, port ^ 1, "127.0.0.1").await,
+        forwarded(&address, port.wrapping_add(0x10000), "127.0.0.1").await,
+        forwarded("0.0.0.0", port, "127.0.0.1").await,
+        forwarded(&address, port, "10.0.0.1").await,
+        forwarded(&address, port, "not an address").await,
+        forwarded("", 21, "127.0.0.1").await,
+        handle
+            .channel_open_forwarded_streamlocal("/run/x")
+            .await
+            .is_ok(),
+        handle.channel_open_agent().await.is_ok(),
+        handle.channel_open_session().await.is_ok(),
+        handle.channel_open_x11("127.0.0.1", 6000).await.is_ok(),
+        handle
+            .channel_open_direct_tcpip("127.0.0.1", 22, "127.0.0.1", 50_000)
+            .await
+            .is_ok(),
+    ];
+    for taken in taken {
+        let counters = &shared.counters;
+        match taken {
+            true => counters.unasked_taken.fetch_add(1, Ordering::AcqRel),
+            false => counters.unasked_refused.fetch_add(1, Ordering::AcqRel),
+        };
     }
 }
 

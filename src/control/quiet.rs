@@ -1,0 +1,63 @@
+//! Sessions that nobody uses: not logged in in time, or idle.
+
+use std::time::Duration;
+
+use super::machine::Control;
+
+/// What tells a session that is used from one that is not.
+#[derive(Debug, Default)]
+pub(super) struct Quiet {
+    /// When the client was last heard, or a transfer of its had just ended.
+    since: Duration,
+    transferring: bool,
+    logged_in: bool,
+}
+
+impl Control {
+    /// The client said something, or took data.
+    pub(super) fn heard_client(&mut self, now: Duration) {
+        self.quiet.since = now;
+    }
+
+    /// A reply shows that the client is logged in: 230 and 232 say so, and servers that ask for no
+    /// log-in begin a transfer without.
+    pub(super) fn logged_in(&mut self) {
+        self.quiet.logged_in = true;
+    }
+
+    /// To be called with everything that happens: the end of a transfer is when idleness begins.
+    pub(super) fn note_transfers(&mut self, now: Duration) {
+        let running = self.queue.transfer_running();
+        if std::mem::replace(&mut self.quiet.transferring, running) || running {
+            self.quiet.since = now;
+        }
+    }
+
+    pub(super) fn quiet_deadline(&self) -> Option<Duration> {
+        let times = [self.login_deadline(), self.idle_deadline()];
+        times.into_iter().flatten().min()
+    }
+
+    pub(super) fn expire_quiet(&mut self, now: Duration) {
+        let is_due = |deadline: Option<Duration>| deadline.is_some_and(|at| at <= now);
+        let limits = self.settings.limits;
+        let (reason, limit) = if is_due(self.login_deadline()) {
+            ("not logged in within", limits.login)
+        } else if is_due(self.idle_deadline()) {
+            ("idle for", limits.idle)
+        } else {
+            return;
+        };
+        let seconds = limit.unwrap_or_default().as_secs();
+        self.end_with(421, &format!("{reason} {seconds} s; the session ends"));
+    }
+
+    fn login_deadline(&self) -> Option<Duration> {
+        self.settings.limits.login.filter(|_| !self.quiet.logged_in)
+    }
+
+    fn idle_deadline(&self) -> Option<Duration> {
+        let idle = self.settings.limits.idle?;
+        (!self.quiet.transferring).then(|| self.quiet.since.saturating_add(idle))
+    }
+}

@@ -1,0 +1,217 @@
+//! Attacks on the control connection, by their names. Further ones stand with what they attack.
+
+use std::time::Duration;
+
+use super::bench::{Bench, settings};
+use crate::control::{DataHost, Knowledge, Output, Settings};
+
+const REFUSED: [&str; 14] = [
+    // Its own host, as the SSH server sees it, in every dress.
+    "227 =127,0,0,1,156,64",
+    "227 =127,255,255,254,156,64",
+    "229 ok (|1|127.0.0.1|40000|)",
+    "229 ok (|2|::1|40000|)",
+    "229 ok (|2|::ffff:127.0.0.1|40000|)",
+    // Its links: the metadata service of clouds among them.
+    "227 =169,254,169,254,156,64",
+    "229 ok (|2|fe80::1|40000|)",
+    "229 ok (|2|::ffff:169.254.169.254|40000|)",
+    // More than one host.
+    "227 =224,0,0,1,156,64",
+    "227 =255,255,255,255,156,64",
+    "229 ok (|2|ff02::1|40000|)",
+    "229 ok (|2|::ffff:224.0.0.1|40000|)",
+    // No host at all.
+    "227 =0,0,0,1,156,64",
+    "229 ok (|2|::ffff:0.0.0.1|40000|)",
+];
+
+/// All that the SSH server would be asked to connect to after a passive reply.
+fn targets(data_host: DataHost, reply: &str) -> Vec<String> {
+    let mut bench = Bench::greeted(Settings {
+        server_host: "ftp.example".into(),
+        server_on_ssh_host: false,
+        data_host,
+        ..settings()
+    });
+    bench.client("EPSV", &["S> EPSV"]);
+    let line = super::bench::frame(reply);
+    bench.control.server(Duration::ZERO, line);
+    let mut found = Vec::new();
+    while let Some(output) = bench.control.poll_output() {
+        match output {
+            Output::OpenLocal { targets, .. } => {
+                found.extend(targets.iter().map(ToString::to_string));
+            }
+            Output::ToClient(line) => assert!(line.starts_with(b"425 ferryline: "), "{line:?}"),
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn q78_no_policy_lets_a_reply_point_into_the_ssh_servers_host_or_links() {
+    for reply in REFUSED {
+        assert_eq!(targets(DataHost::Control, reply), ["ftp.example:40000"]);
+        assert_eq!(targets(DataHost::Auto, reply), ["ftp.example:40000"]);
+        assert!(targets(DataHost::Reply, reply).is_empty(), "{reply}");
+    }
+    // The counterpart: what may be followed is.
+    let reply = "227 =10,0,0,9,156,64";
+    assert_eq!(targets(DataHost::Reply, reply), ["10.0.0.9:40000"]);
+    let both = ["ftp.example:40000", "10.0.0.9:40000"];
+    assert_eq!(targets(DataHost::Auto, reply), both);
+}
+
+#[test]
+fn q78_no_policy_takes_a_port_below_1024() {
+    for reply in [
+        "227 =10,0,0,9,0,22",
+        "227 =10,0,0,9,3,255",
+        "227 =10,0,0,9,0,0",
+        "229 ok (|||25|)",
+        "229 ok (|1|10.0.0.9|1023|)",
+    ] {
+        for data_host in [DataHost::Auto, DataHost::Control, DataHost::Reply] {
+            assert!(targets(data_host, reply).is_empty(), "{reply}");
+        }
+    }
+}
+
+#[test]
+fn q86_numbers_that_wrap_around_are_no_ports_and_no_addresses() {
+    for reply in [
+        "227 =10,0,0,9,256,64",
+        "227 =266,0,0,9,156,64",
+        "227 =10,0,0,9,1,65600",
+        "227 =10,0,0,9,4294967297,64",
+        "229 ok (|||105536|)",
+        "229 ok (|||4295007296|)",
+        "229 ok (|||18446744073709591616|)",
+        "229 ok (|||-25536|)",
+    ] {
+        for data_host in [DataHost::Auto, DataHost::Control, DataHost::Reply] {
+            assert!(targets(data_host, reply).is_empty(), "{reply}");
+        }
+    }
+    let mut bench = Bench::local();
+    for command in [
+        "PORT 127,0,0,1,256,13",
+        "PORT 383,0,0,1,200,13",
+        "PORT 127,0,0,1,200,65549",
+        "PORT 127,0,0,1,4294967496,13",
+        "EPRT |1|127.0.0.1|116749|",
+        "EPRT |1|127.0.0.1|4295018509|",
+        "EPRT |1|127.0.0.1|-14323|",
+    ] {
+        bench
+            .control
+            .client(Duration::ZERO, super::bench::frame(command));
+        let Some(Output::ToClient(line)) = bench.control.poll_output() else {
+            panic!("{command}");
+        };
+        assert!(line.starts_with(b"501 "), "{command}: {line:?}");
+        assert_eq!(bench.control.poll_output(), None, "{command}");
+    }
+}
+
+/// TLS never begins here, so there is no line between what was said in plain and what under it:
+/// commands behind AUTH are the client's own, each with its answer, and none reaches the server as
+/// if it had been said inside.
+#[test]
+fn q84_commands_behind_auth_are_answered_one_by_one() {
+    let mut bench = Bench::local();
+    bench.client("USER a", &["S> USER a"]);
+    bench.client("AUTH TLS", &[]);
+    bench.client("PASS b", &["S> PASS b"]);
+    bench.server(
+        "331 password",
+        &[
+            "C< 331 password",
+            "C< 502 ferryline: AUTH is refused: this connection is already inside SSH",
+        ],
+    );
+    bench.server("230 in", &["C< 230 in"]);
+    // And a server that says yes to what it was never asked begins nothing either.
+    bench.server("234 go ahead", &["C< 234 go ahead"]);
+    bench.client("NOOP", &["S> NOOP"]);
+}
+
+#[test]
+fn q85_only_the_last_of_many_ports_stays() {
+    let mut bench = Bench::local();
+    for number in 1..=500 {
+        let at = 10_000 + number;
+        bench.client(
+            &format!("PORT 127,0,0,1,{},{}", at >> 8, at & 0xff),
+            &[&format!("! remote {number} 127.0.0.1 to 127.0.0.1:{at}")],
+        );
+        bench.ready(
+            number,
+            &format!("127.0.0.1:{}", 40_000 + number),
+            &[&format!(
+                "S> PORT 127,0,0,1,{},{}",
+                (40_000 + number) >> 8,
+                (40_000 + number) & 0xff
+            )],
+        );
+        let before = format!("! close {}", number - 1);
+        let expected = ["C< 200 ok", before.as_str()];
+        let expected = if number == 1 {
+            &expected[..1]
+        } else {
+            &expected[..]
+        };
+        bench
+            .control
+            .server(bench.now, super::bench::frame("200 ok"));
+        let mut found = Vec::new();
+        while let Some(output) = bench.control.poll_output() {
+            found.push(super::bench::show(&output));
+        }
+        found.sort_by_key(|line| line.starts_with('!'));
+        assert_eq!(found, expected);
+        assert_eq!(bench.control.forwards.len(), 1);
+    }
+}
+
+/// A server that answers each passive request several times opens nothing more by it.
+#[test]
+fn q79_q85_one_passive_request_is_one_forward() {
+    let mut bench = Bench::knowing(settings(), Knowledge::default());
+    bench.server("220 ready", &["C< 220 ready"]);
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+    for _ in 0..100 {
+        bench
+            .control
+            .server(bench.now, super::bench::frame("227 =10,0,0,9,156,65"));
+    }
+    while let Some(output) = bench.control.poll_output() {
+        assert!(
+            !matches!(output, Output::OpenLocal { .. } | Output::ToServer(_)),
+            "{output:?}"
+        );
+        if let Output::ToClient(line) = output {
+            assert!(!line.windows(6).any(|w| w == b"156,65"), "{line:?}");
+        }
+    }
+    assert_eq!(bench.control.forwards.len(), 1);
+}
+
+/// Commands are taken as fast as they are answered: what is too much waits in the client's socket.
+#[test]
+fn q85_pipelined_commands_are_bounded() {
+    let mut bench = Bench::local();
+    let mut taken = 0;
+    while bench.control.wants_client() {
+        bench.control.client(bench.now, super::bench::frame("NOOP"));
+        while bench.control.poll_output().is_some() {}
+        taken += 1;
+        assert!(taken <= 64);
+    }
+    assert_eq!(taken, 64);
+    bench.server("200 ok", &["C< 200 ok"]);
+    assert!(bench.control.wants_client());
+}

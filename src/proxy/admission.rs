@@ -1,0 +1,163 @@
+//! Who is served at all: how many clients at once, and which local users.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::{
+    net::TcpStream,
+    sync::{Semaphore, SemaphorePermit},
+};
+
+use super::{
+    Options,
+    owner::{self, Owner},
+};
+
+/// How many clients may be told at the same time that they are not served; more are hung up on.
+const REFUSALS: usize = 32;
+
+/// Decides for all forwards of a proxy.
+pub(super) struct Admission {
+    sessions: usize,
+    per_client: usize,
+    only_users: Option<Vec<u32>>,
+    taken: Mutex<Taken>,
+    refusals: Semaphore,
+    /// The log says already that clients are turned away.
+    noted: AtomicBool,
+}
+
+#[derive(Default)]
+struct Taken {
+    all: usize,
+    by_client: HashMap<IpAddr, usize>,
+}
+
+/// A client that is served, as long as this lives.
+pub(super) struct Admitted {
+    /// The local user that it is, where the kernel tells.
+    pub(super) owner: Owner,
+    _seat: Seat,
+}
+
+struct Seat {
+    admission: Arc<Admission>,
+    client: IpAddr,
+}
+
+impl Admission {
+    pub(super) fn new(options: &Options) -> Arc<Self> {
+        Arc::new(Self {
+            sessions: options.max_sessions,
+            per_client: options.max_per_client,
+            only_users: options.only_users.clone(),
+            taken: Mutex::default(),
+            refusals: Semaphore::new(REFUSALS),
+            noted: AtomicBool::new(false),
+        })
+    }
+
+    /// Takes a client in, or says why not.
+    pub(super) async fn admit(
+        self: &Arc<Self>,
+        stream: &TcpStream,
+        peer: SocketAddr,
+    ) -> Result<Admitted, String> {
+        let owner = owner::of_peer(stream).await;
+        if let Some(users) = &self.only_users
+            && !matches!(owner, Owner::User(user) if users.contains(&user))
+        {
+            return Err(format!("this forward is not for {owner} (--only-user)"));
+        }
+        let seat = self.take(peer.ip().to_canonical())?;
+        self.noted.store(false, Ordering::Relaxed);
+        Ok(Admitted { owner, _seat: seat })
+    }
+
+    /// The right to tell a client why it is not served; `None` where too many are being told.
+    pub(super) fn refusal(&self) -> Option<SemaphorePermit<'_>> {
+        self.refusals.try_acquire().ok()
+    }
+
+    /// Notes a refusal in the log: the first of a row as a warning.
+    pub(super) fn note(&self, peer: SocketAddr, reason: &str) {
+        if self.noted.swap(true, Ordering::Relaxed) {
+            tracing::debug!("a client from {peer} refused: {reason}");
+        } else {
+            tracing::warn!("a client from {peer} refused: {reason}");
+        }
+    }
+
+    fn take(self: &Arc<Self>, client: IpAddr) -> Result<Seat, String> {
+        let mut taken = self.taken();
+        if taken.all >= self.sessions {
+            return Err(format!(
+                "too many clients, {} are served already (--max-sessions)",
+                self.sessions
+            ));
+        }
+        let own = taken.by_client.entry(client).or_default();
+        if self.per_client > 0 && *own >= self.per_client {
+            return Err(format!(
+                "too many connections from {client}, {own} are served already (--max-per-client)"
+            ));
+        }
+        *own += 1;
+        taken.all += 1;
+        Ok(Seat {
+            admission: Arc::clone(self),
+            client,
+        })
+    }
+
+    fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.admission.taken();
+        taken.all = taken.all.saturating_sub(1);
+        if let Some(own) = taken.by_client.get_mut(&self.client) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                taken.by_client.remove(&self.client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seats_are_counted_by_client_and_given_back() {
+        let admission = Admission::new(&Options {
+            max_sessions: 3,
+            max_per_client: 2,
+            ..Options::default()
+        });
+        let one = IpAddr::from([127, 0, 0, 1]);
+        let two = IpAddr::from([127, 0, 0, 2]);
+        let first = admission.take(one).ok().unwrap();
+        let second = admission.take(one).ok().unwrap();
+        let full = admission.take(one).err().unwrap();
+        assert!(full.ends_with("(--max-per-client)"), "{full}");
+        let third = admission.take(two).ok().unwrap();
+        let full = admission.take(two).err().unwrap();
+        assert!(full.ends_with("(--max-sessions)"), "{full}");
+        drop((first, third));
+        let third = admission.take(one).ok().unwrap();
+        drop((second, third));
+        let taken = admission.taken();
+        assert_eq!((taken.all, taken.by_client.len()), (0, 0));
+    }
+}

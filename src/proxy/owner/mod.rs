@@ -1,0 +1,117 @@
+//! Whose the other end of a connection within this host is.
+//!
+//! A data port on loopback can be reached by every local user, and whoever connects first has the
+//! file (Q83). The kernel knows which user made a socket, so a data connection is taken from (and
+//! made to) the user of the control connection only. Where the kernel does not tell, on other hosts
+//! and other systems than Linux, the address alone has to do.
+//!
+//! # Layout
+//!
+//! - `linux`: one question to the kernel about one connection (`sock_diag`), a few microseconds
+//! - `table`: `/proc/net/tcp`, where the kernel answers no such question
+//! - `elsewhere`: other systems
+
+#[cfg(not(target_os = "linux"))]
+#[path = "elsewhere.rs"]
+mod system;
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod system;
+#[cfg(any(target_os = "linux", test))]
+mod table;
+
+use std::{fmt, net::SocketAddr};
+
+use tokio::net::TcpStream;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// The kernel tells no owners here, or the other end is on another host.
+    Untold,
+    /// It should be known, and is not: the socket is closed already, or the kernel could not be
+    /// asked. Nobody's data connection is this one's.
+    Unknown,
+    /// The local user with this number.
+    User(u32),
+}
+
+impl Owner {
+    /// Whether data of this owner's session may go over a connection of `other`'s. Root can have
+    /// them anyway.
+    pub(super) fn shares_with(self, other: Self) -> bool {
+        match self {
+            Self::Untold => true,
+            Self::Unknown => false,
+            Self::User(_) => other == self || other == Self::User(0),
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Untold => f.write_str("a user that cannot be told"),
+            Self::Unknown => f.write_str("a user that could not be found out"),
+            Self::User(number) => write!(f, "user {number}"),
+        }
+    }
+}
+
+/// The owner of the socket at the other end of a connection that was accepted.
+pub(super) async fn of_peer(stream: &TcpStream) -> Owner {
+    match ends(stream) {
+        Some((peer, local)) => system::of_peer(peer, local).await,
+        None => Owner::Untold,
+    }
+}
+
+/// The owner of what listens at this address of this host.
+pub(super) async fn of_listener(at: SocketAddr) -> Owner {
+    system::of_listener(SocketAddr::new(at.ip().to_canonical(), at.port())).await
+}
+
+/// Both ends of a connection, if both are this host's.
+fn ends(stream: &TcpStream) -> Option<(SocketAddr, SocketAddr)> {
+    let (peer, local) = (
+        canonical(stream.peer_addr()),
+        canonical(stream.local_addr()),
+    );
+    let (peer, local) = match (peer, local) {
+        (Some(peer), Some(local)) => (peer, local),
+        // Reset by now: an address of which nothing is known is looked up in vain.
+        (_, Some(local)) => (SocketAddr::new(local.ip(), 0), local),
+        (_, None) => return None,
+    };
+    (peer.ip().is_loopback() || peer.ip() == local.ip()).then_some((peer, local))
+}
+
+/// An IPv4 address in IPv6 clothes is an IPv4 address.
+fn canonical(address: std::io::Result<SocketAddr>) -> Option<SocketAddr> {
+    let address = address.ok()?;
+    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn q83_data_is_shared_with_oneself_and_with_root() {
+        use Owner::{Unknown, Untold, User};
+        for (session, other, expected) in [
+            (User(1000), User(1000), true),
+            (User(1000), User(0), true),
+            (User(1000), User(1001), false),
+            (User(1000), Unknown, false),
+            (User(1000), Untold, false),
+            (User(0), User(1000), false),
+            (User(0), Unknown, false),
+            (Unknown, User(1000), false),
+            (Unknown, Unknown, false),
+            (Untold, Untold, true),
+        ] {
+            assert_eq!(session.shares_with(other), expected, "{session} {other}");
+        }
+    }
+}
