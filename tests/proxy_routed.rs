@@ -396,7 +396,7 @@ async fn such_a_session_is_recorded_and_replays_without_a_difference() {
     assert_eq!(files.len(), 1);
     let text = fs::read_to_string(files[0].as_ref().unwrap().path()).unwrap();
     for part in [
-        &format!(" routed={named}\n"),
+        &format!(" routed={named} "),
         &format!("C> USER me@{named}\n"),
         "S> USER me\n",
         "C> PASS ****\n",
