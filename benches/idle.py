@@ -10,7 +10,7 @@ SESSIONS, LIMIT = 500, 24
 
 
 def idle(scene):
-    with scene.ferry() as way, contextlib.ExitStack() as sessions:
+    with scene.ferry("--max-sessions", str(2 * SESSIONS)) as way, contextlib.ExitStack() as sessions:
         before = way.resident()
         opened = []
         with ThreadPoolExecutor(20) as clients:
