@@ -26,6 +26,8 @@ pub struct Model {
     pub inputs: usize,
     /// What the peers have sent, in bytes.
     pub received: usize,
+    /// Where remote forwards may listen besides on loopback.
+    remote_bind: Option<IpAddr>,
     /// Lines that passed through the machine untouched, as they came.
     client_lines: HashSet<Bytes>,
     server_lines: HashSet<Bytes>,
@@ -76,8 +78,9 @@ pub enum State {
 }
 
 impl Model {
-    pub fn new() -> Self {
+    pub fn new(remote_bind: Option<IpAddr>) -> Self {
         Self {
+            remote_bind,
             outputs: Vec::new(),
             forwards: BTreeMap::new(),
             over: None,
@@ -175,7 +178,7 @@ impl Model {
                 bind,
                 deliver_to,
             } => {
-                assert!(bind.is_loopback());
+                assert!(bind.is_loopback() || Some(*bind) == self.remote_bind);
                 assert!(deliver_to.port() >= 1024);
                 self.opened(*id, Way::Remote, SocketAddr::new(*bind, 0));
             }

@@ -68,11 +68,11 @@ impl Session {
         let (settings, knowledge) = settings(facts);
         Self {
             ipv6: settings.client_local.is_ipv6(),
+            model: Model::new(settings.remote_bind),
             control: Control::new(settings, knowledge),
             now: Duration::ZERO,
             client: Peer::new(LineCodec::commands()),
             server: Peer::new(LineCodec::replies()),
-            model: Model::new(),
             cuts,
         }
     }
