@@ -80,6 +80,32 @@ async fn wrong_usage_is_said_in_one_line() {
             &["Port", "Keyword=value"],
         ),
         (
+            &[
+                "check",
+                "-L",
+                "0:*:21",
+                "--allow-host",
+                "x",
+                "-F",
+                "none",
+                "me@host",
+            ],
+            &["check looks at one FTP server at a time"],
+        ),
+        (
+            &[
+                "check",
+                "-L",
+                "0:h:21",
+                "--remote-bind",
+                "::",
+                "-F",
+                "none",
+                "me@host",
+            ],
+            &["--remote-bind ::"],
+        ),
+        (
             &["forward", "-L", "0:h:21", "@host"],
             &["destination", "'@host'"],
         ),

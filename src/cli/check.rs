@@ -10,38 +10,20 @@ use std::{
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::{
-    Failure, Verbosity,
-    forward::{ActiveArgument, DataHostArgument},
-    runtime,
-    ssh_options::SshArguments,
-    start_log,
-};
+use super::{Failure, Verbosity, forward, runtime, start_log};
 use crate::{
     check::{self, FtpUser, Plan, Report, Screen},
     paint::Paint,
-    proxy::{ForwardSpec, Options},
     ssh::{Prompt, Secret, TerminalPrompt},
 };
 
-/// The arguments of `ferryline check`.
+/// The arguments of `ferryline check`: those of `forward`, and its own.
 #[derive(Args, Debug)]
+// Else both would be a group of one name.
+#[group(skip)]
 pub(super) struct Arguments {
-    /// What to check, as for 'forward'; repeatable. The local ports are not bound
-    #[arg(
-        short = 'L',
-        value_name = "[ftp/|tcp/][BIND:]PORT:HOST:HOSTPORT",
-        required = true
-    )]
-    local: Vec<String>,
     #[command(flatten)]
-    ssh: SshArguments,
-    /// Which host passive data connections go to
-    #[arg(long, value_enum, value_name = "WHICH", default_value_t = DataHostArgument::Control)]
-    data_host: DataHostArgument,
-    /// How active data connections (PORT, EPRT) are carried
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = ActiveArgument::Auto)]
-    active: ActiveArgument,
+    forward: forward::Arguments,
     /// Log in to the FTP server as this user and list a folder in all four modes; the password is
     /// asked for on the terminal ('anonymous' needs none)
     #[arg(long, value_name = "NAME")]
@@ -56,24 +38,27 @@ pub(super) struct Arguments {
     /// Print one JSON document, for machines
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    verbosity: Verbosity,
 }
 
 /// Makes the check; whether all is well decides the exit code.
 pub(super) fn run(arguments: Arguments) -> Result<bool, Failure> {
     // What goes wrong is in the report: the log is for those who ask for it.
+    let verbosity = arguments.forward.verbosity;
     start_log(Verbosity {
-        quiet: arguments.verbosity.verbose == 0,
-        ..arguments.verbosity
+        quiet: verbosity.verbose == 0,
+        ..verbosity
     });
-    let forwards = arguments
-        .local
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<Vec<ForwardSpec>, _>>()
-        .map_err(|error| Failure::Usage(error.to_string()))?;
-    let settings = arguments.ssh.settings()?;
+    let forward::Plan {
+        specs,
+        settings,
+        options,
+    } = arguments.forward.plan()?;
+    if let Some(spec) = specs.iter().find(|spec| spec.is_user_routed()) {
+        return Err(Failure::Usage(format!(
+            "check looks at one FTP server at a time: put its name in place of the * in -L {}:*:{}",
+            spec.port, spec.host_port
+        )));
+    }
     let user = match arguments.ftp_user {
         Some(name) => Some(ftp_user(
             name,
@@ -84,12 +69,8 @@ pub(super) fn run(arguments: Arguments) -> Result<bool, Failure> {
     };
     let plan = Plan {
         settings,
-        forwards,
-        options: Options {
-            data_host: arguments.data_host.into(),
-            active: arguments.active.into(),
-            ..Options::default()
-        },
+        forwards: specs,
+        options,
         user,
         timeout: Duration::from_secs(arguments.timeout),
     };

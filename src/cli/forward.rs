@@ -45,11 +45,49 @@ pub(super) struct Arguments {
     #[command(flatten)]
     guard: GuardArguments,
     #[command(flatten)]
-    verbosity: Verbosity,
+    pub(super) verbosity: Verbosity,
+}
+
+/// What the arguments amount to.
+pub(super) struct Plan {
+    pub(super) specs: Vec<ForwardSpec>,
+    pub(super) settings: Settings,
+    pub(super) options: Options,
+}
+
+impl Arguments {
+    /// Makes settings of the arguments, or says what is wrong with them.
+    pub(super) fn plan(self) -> Result<Plan, Failure> {
+        let mut specs = self
+            .local
+            .iter()
+            .map(|text| text.parse())
+            .collect::<Result<Vec<ForwardSpec>, _>>()
+            .map_err(|error| Failure::Usage(error.to_string()))?;
+        let settings = self.ssh.settings()?;
+        let mut options = Options {
+            data_host: self.data_host.into(),
+            active: self.active.into(),
+            record: self.record,
+            ..Options::default()
+        };
+        self.gateway.apply(&mut specs, &mut options)?;
+        self.guard.apply(settings.lanes, &mut options)?;
+        if let Some(folder) = &options.record {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                Failure::Failed(format!("cannot record into {}: {error}", folder.display()))
+            })?;
+        }
+        Ok(Plan {
+            specs,
+            settings,
+            options,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum DataHostArgument {
+enum DataHostArgument {
     /// The -L host, with the port of the server's reply
     Control,
     /// The address in the server's reply (FTP servers whose data host is another one)
@@ -69,7 +107,7 @@ impl From<DataHostArgument> for DataHost {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum ActiveArgument {
+enum ActiveArgument {
     /// By a remote forward where the FTP server sits on the SSH server's host, else as passive ones
     Auto,
     /// By a remote forward only
@@ -91,26 +129,11 @@ impl From<ActiveArgument> for ActiveMode {
 /// Runs until it is asked to stop.
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     start_log(arguments.verbosity);
-    let mut specs = arguments
-        .local
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<Vec<ForwardSpec>, _>>()
-        .map_err(|error| Failure::Usage(error.to_string()))?;
-    let settings = arguments.ssh.settings()?;
-    let mut options = Options {
-        data_host: arguments.data_host.into(),
-        active: arguments.active.into(),
-        record: arguments.record,
-        ..Options::default()
-    };
-    arguments.gateway.apply(&mut specs, &mut options)?;
-    arguments.guard.apply(settings.lanes, &mut options)?;
-    if let Some(folder) = &options.record {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            Failure::Failed(format!("cannot record into {}: {error}", folder.display()))
-        })?;
-    }
+    let Plan {
+        specs,
+        settings,
+        options,
+    } = arguments.plan()?;
     let runtime = runtime()?;
     let done = runtime.block_on(forward(&specs, settings, options));
     // A question that nobody answers must not hold up the end.

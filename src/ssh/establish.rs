@@ -182,10 +182,6 @@ impl Dialer {
             russh::Error::IO(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                 "it hung up".to_owned()
             }
-            russh::Error::NoCommonAlgo { kind, theirs, .. } => escaped(&format!(
-                "there is no {kind:?} algorithm in common, it offers only {}",
-                theirs.join(", ")
-            )),
             error => escaped(&error.to_string()),
         };
         if let russh::Error::IO(error) = error

@@ -137,7 +137,7 @@ fn check_permissions(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     let metadata = std::fs::metadata(path)?;
     let mode = metadata.mode() & 0o777;
-    let is_own = metadata.uid() == rustix::process::getuid().as_raw();
+    let is_own = metadata.uid() == nix::unistd::getuid().as_raw();
     if !is_own || mode & 0o077 == 0 {
         return Ok(());
     }
