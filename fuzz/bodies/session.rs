@@ -57,6 +57,8 @@ struct Session {
     control: Control,
     now: Duration,
     client: Peer,
+    /// The machine was told so.
+    client_ended: bool,
     server: Peer,
     model: Model,
     cuts: Option<Dice>,
@@ -72,6 +74,7 @@ impl Session {
             control: Control::new(settings, knowledge),
             now: Duration::ZERO,
             client: Peer::new(LineCodec::commands()),
+            client_ended: false,
             server: Peer::new(LineCodec::replies()),
             cuts,
         }
@@ -154,7 +157,10 @@ impl Session {
                         }
                         self.control.client(self.now, frame);
                     }
-                    Err(ending) => self.control.client_ended(self.now, ending),
+                    Err(ending) => {
+                        self.client_ended = true;
+                        self.control.client_ended(self.now, ending);
+                    }
                 }
                 self.poll();
             }
@@ -200,6 +206,16 @@ impl Session {
             self.deadline(due);
         }
         self.now = until;
+    }
+
+    /// Every deadline comes, and nothing else.
+    fn deadlines(&mut self) {
+        for _ in 0..4 * RECORDS {
+            match self.control.poll_timeout() {
+                Some(due) => self.deadline(due),
+                None => break,
+            }
+        }
     }
 
     fn deadline(&mut self, due: Duration) {
@@ -261,17 +277,21 @@ impl Session {
         self.control.forward(self.now, id, event);
     }
 
-    /// Both sides close; whatever is waited for then has its deadline.
+    /// The client closes. Whatever is waited for then has its deadline, though the server and the
+    /// forwards say nothing more; only where the client cannot be heard, because too much of what it
+    /// said is unanswered, the server must close, too.
     fn end(mut self) -> Vec<Output> {
         self.client.ends(Ending::Eof);
+        self.pump();
+        self.deadlines();
+        assert!(
+            self.model.over.is_some() || !self.client_ended,
+            "a silent server keeps the session: {:?}",
+            self.control
+        );
         self.server.ends(Ending::Eof);
         self.pump();
-        for _ in 0..4 * RECORDS {
-            match self.control.poll_timeout() {
-                Some(due) => self.deadline(due),
-                None => break,
-            }
-        }
+        self.deadlines();
         // A forward that never answers is all that can keep a session, and the client may leave.
         if self.model.over.is_none() {
             self.model.inputs += 1;

@@ -85,7 +85,8 @@ pub enum ForwardEvent {
     Ended,
     /// It could not be made; a short reason in ASCII that names who refused.
     Failed(String),
-    /// Data moved towards the client since the last time this was said. Told at most once a second.
+    /// Data moved, in either direction, since the last time this was said. Told at most once a second
+    /// for each direction.
     Progress,
     /// The client has connected (local forward), and none of the targets could be reached: its
     /// connection was reset. The reason, as for [`Failed`](Self::Failed). The forward is gone.

@@ -76,13 +76,15 @@ pub struct Control {
     pub(super) farewell: bool,
     pub(super) outputs: VecDeque<Output>,
     pub(super) quiet: Quiet,
+    /// When the server was last heard, or something became of a data connection.
+    pub(super) stirred: Duration,
+    pub(super) finish_server: FinishServer,
     /// How many Telnet options are still refused, the client's and the server's. Nobody asks for
     /// more but to fill the memory, or in a circle.
     refusals: (u8, u8),
     client: Side,
     server: Side,
     stopping: bool,
-    finish_server: FinishServer,
     over: bool,
 }
 
@@ -94,11 +96,11 @@ enum Side {
 
 /// The client's end of file on its way to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FinishServer {
+pub(super) enum FinishServer {
     No,
     /// As soon as the client's last line has been sent.
     Due,
-    /// Passed on; the server may take until then to close.
+    /// Passed on, at this time.
     Done(Duration),
 }
 
@@ -126,11 +128,12 @@ impl Control {
             farewell: false,
             outputs: VecDeque::new(),
             quiet: Quiet::default(),
+            stirred: Duration::ZERO,
+            finish_server: FinishServer::No,
             refusals: (u8::MAX, u8::MAX),
             client: Side::Open,
             server: Side::Open,
             stopping: false,
-            finish_server: FinishServer::No,
             over: false,
         }
     }
@@ -162,7 +165,10 @@ impl Control {
             return;
         }
         match frame {
-            Frame::Line(line) => self.server_line(now, line),
+            Frame::Line(line) => {
+                self.stirs(now);
+                self.server_line(now, line);
+            }
             Frame::Negotiation(asked) => {
                 if let Some(left) = self.refusals.1.checked_sub(1) {
                     self.refusals.1 = left;
@@ -181,7 +187,10 @@ impl Control {
         }
         self.client = Side::Ended(ending);
         match ending {
-            Ending::Eof => self.finish_server = FinishServer::Due,
+            Ending::Eof => {
+                self.stirs(now);
+                self.finish_server = FinishServer::Due;
+            }
             Ending::Flood => self.end_with(421, FLOOD),
             Ending::LineTooLong(limit) => {
                 let text = format!("a command line longer than {limit} bytes; the session ends");
@@ -218,6 +227,7 @@ impl Control {
         if self.over {
             return;
         }
+        self.stirs(now);
         self.forward_event(now, id, event);
         self.settle(now);
     }
@@ -227,15 +237,13 @@ impl Control {
         if self.over {
             return;
         }
+        self.expire_abandoned(now);
+        if self.over {
+            return;
+        }
         self.expire_forwards(now);
         self.end_silence(now);
         self.expire_quiet(now);
-        if let FinishServer::Done(until) = self.finish_server
-            && now >= until
-            && !self.queue.transfer_running()
-        {
-            self.finish();
-        }
         self.settle(now);
     }
 
@@ -266,12 +274,8 @@ impl Control {
         if self.over {
             return None;
         }
-        let farewell = match self.finish_server {
-            FinishServer::Done(until) if !self.queue.transfer_running() => Some(until),
-            _ => None,
-        };
         [
-            farewell,
+            self.abandoned_deadline(),
             self.forward_deadline(),
             self.silence_deadline(),
             self.quiet_deadline(),
@@ -347,7 +351,7 @@ impl Control {
         self.note_transfers(now);
         if self.finish_server == FinishServer::Due && !self.queue.has_unsent() {
             self.outputs.push_back(Output::FinishServer);
-            self.finish_server = FinishServer::Done(now + self.settings.limits.farewell);
+            self.finish_server = FinishServer::Done(now);
         }
         let data_awaited = self
             .queue
@@ -365,7 +369,7 @@ impl Control {
     }
 
     /// The server says no more, or is not waited for any longer.
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         if self.over {
             return;
         }

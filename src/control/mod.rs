@@ -16,11 +16,12 @@
 //! - `cuts`: what is said of one whose data was cut on its way
 //! - `queue`: the answers that are owed to the client, and the requests they answer (`request`)
 //! - `matching`, `turns`: which reply answers which request, and when it may go to the client
-//! - `quiet`: sessions that nobody uses
+//! - `quiet`: sessions that nobody uses; `abandoned`: those whose client has ended its side
 //! - `event`, `settings`: what goes in and comes out, in words; `answers`: ferryline's own replies
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod abandoned;
 mod active;
 mod answers;
 mod commands;

@@ -13,8 +13,14 @@ pub(super) struct Quiet {
     logged_in: bool,
 }
 
+impl Quiet {
+    pub(super) fn since(&self) -> Duration {
+        self.since
+    }
+}
+
 impl Control {
-    /// The client said something, or took data.
+    /// The client said something, or data moved.
     pub(super) fn heard_client(&mut self, now: Duration) {
         self.quiet.since = now;
     }

@@ -79,8 +79,16 @@ pub struct Limits {
     pub idle: Option<Duration>,
     /// How long the client may take to log in; `None`: for ever.
     pub login: Option<Duration>,
-    /// How long the server may take to close after the client's end of file.
+    /// How long the server may take to close after the client's end of file, or after the transfer
+    /// that still ran then.
     pub farewell: Duration,
+    /// How long, after the client's end of file, the server may be silent while a transfer is
+    /// unanswered that has no data connection (any more), or while a command cannot be sent yet.
+    pub unanswered: Duration,
+    /// How long a data connection may stand still once its client has ended its control connection,
+    /// or the session is over. As long as both sides of the control connection stand, that is for the
+    /// client and the FTP server to decide.
+    pub still_data: Duration,
 }
 
 impl Default for Limits {
@@ -95,6 +103,8 @@ impl Default for Limits {
             idle: None,
             login: None,
             farewell: Duration::from_secs(30),
+            unanswered: Duration::from_secs(60),
+            still_data: Duration::from_secs(5 * 60),
         }
     }
 }

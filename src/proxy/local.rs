@@ -130,6 +130,11 @@ pub(super) fn describe(outcome: &Outcome) -> String {
             "cut with its session after {} bytes to the client and {} from it",
             moved.to_client, moved.to_server
         ),
+        Outcome::Forsaken(moved) => format!(
+            "cut after {} bytes to the client and {} from it: its session is over, and nothing has \
+             moved for long; the client's side was reset",
+            moved.to_client, moved.to_server
+        ),
         Outcome::ServerLost(moved, reason) => format!(
             "cut after {} bytes to the client and {} from it: {reason}; the client's side was reset",
             moved.to_client, moved.to_server

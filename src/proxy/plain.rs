@@ -1,6 +1,6 @@
 //! A `tcp/` forward: one connection, one channel, as `ssh -L` does it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpStream;
 
@@ -9,9 +9,13 @@ use super::{Context, local::describe, socket, splice};
 struct Unwatched;
 
 impl splice::Watch for Unwatched {
-    fn drained(&mut self) {}
-    fn progress(&mut self) {}
+    fn drained(&self) {}
+    fn progress(&self) {}
     fn cut(&self) -> impl Future<Output = ()> + Send + 'static {
+        std::future::pending()
+    }
+    /// There is no control connection that it could outlive.
+    fn orphaned(&self) -> impl Future<Output = Duration> + Send + 'static {
         std::future::pending()
     }
 }

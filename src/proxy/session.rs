@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -102,8 +105,9 @@ pub(super) struct Reporter {
     session: u64,
     id: ForwardId,
     events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
-    drained: bool,
+    drained: AtomicBool,
     cut: CancellationToken,
+    still_data: Duration,
 }
 
 impl Reporter {
@@ -124,12 +128,14 @@ impl Reporter {
                 tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
                 self.tell(ForwardEvent::Ended);
             }
-            Outcome::ServerClosed(_) => {
+            Outcome::Forsaken(_) | Outcome::ServerClosed(_) => {
                 self.warn(&text);
                 self.tell(ForwardEvent::Ended);
             }
             // The client had all of it before, and was sending nothing.
-            Outcome::ServerLost(moved, _) if self.drained && moved.to_server == 0 => {
+            Outcome::ServerLost(moved, _)
+                if self.drained.load(Ordering::Relaxed) && moved.to_server == 0 =>
+            {
                 tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
                 self.tell(ForwardEvent::Ended);
             }
@@ -161,17 +167,25 @@ impl Reporter {
 }
 
 impl Watch for Reporter {
-    fn drained(&mut self) {
-        self.drained = true;
+    fn drained(&self) {
+        self.drained.store(true, Ordering::Relaxed);
         self.tell(ForwardEvent::Drained);
     }
 
-    fn progress(&mut self) {
+    fn progress(&self) {
         self.tell(ForwardEvent::Progress);
     }
 
     fn cut(&self) -> impl Future<Output = ()> + Send + 'static {
         self.cut.clone().cancelled_owned()
+    }
+
+    fn orphaned(&self) -> impl Future<Output = Duration> + Send + 'static {
+        let (events, still_data) = (self.events.clone(), self.still_data);
+        async move {
+            events.closed().await;
+            still_data
+        }
     }
 }
 
@@ -487,8 +501,9 @@ impl Session {
             session: self.number,
             id,
             events: self.event_sender.clone(),
-            drained: false,
+            drained: AtomicBool::new(false),
             cut: self.cut.clone(),
+            still_data: self.context.options.limits.still_data,
         }
     }
 

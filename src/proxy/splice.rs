@@ -4,6 +4,14 @@
 //! every other end of either side resets the client's socket, or closes the channel. The two
 //! directions do not wait for each other, and each keeps its half-close.
 //!
+//! # Time
+//!
+//! Nothing here limits how long a data connection stands still while its session lives: a paused
+//! download is the client's business, and whether to wait for either is the FTP server's. One that
+//! has outlived its session ([`Watch::orphaned`]) has nobody left to end it where the FTP server
+//! neither sends nor reads nor closes, so it is cut once it has stood still for long. By then the FTP
+//! server has lost its control connection, which is all that can tell it that an upload is not whole.
+//!
 //! # Memory
 //!
 //! A client or FTP server that does not read costs at most 8 MiB for each transfer, beyond what the
@@ -59,6 +67,9 @@ pub(super) enum Outcome {
     /// The session had it cut: the client's socket was reset, unless it had all of its file. The
     /// channel stands, as above.
     Cut(Moved, ChannelReader),
+    /// It had outlived its session and stood still; the client's socket was reset, unless it had all
+    /// of its file.
+    Forsaken(Moved),
     /// The channel or its SSH connection broke; the client's socket was reset.
     ServerLost(Moved, LostReason),
     /// The server takes no more, although the client has more to send; the client's socket was
@@ -67,7 +78,7 @@ pub(super) enum Outcome {
 }
 
 /// Bytes handed on.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Moved {
     pub(super) to_client: u64,
     pub(super) to_server: u64,
@@ -76,11 +87,13 @@ pub(super) struct Moved {
 /// What is said while a data connection runs.
 pub(super) trait Watch {
     /// Everything that the server sent, up to its end of file, was handed to the client.
-    fn drained(&mut self);
-    /// Bytes were handed to the client. At most once a second.
-    fn progress(&mut self);
+    fn drained(&self);
+    /// Bytes were handed on. At most once a second for each direction.
+    fn progress(&self);
     /// Comes back when the client's side is to be cut.
     fn cut(&self) -> impl Future<Output = ()> + Send + 'static;
+    /// Comes back when the session is over, with how long the data connection may then stand still.
+    fn orphaned(&self) -> impl Future<Output = Duration> + Send + 'static;
 }
 
 /// Runs a data connection to its end. `stream` must have been prepared by [`socket::data`]: dropped
@@ -96,11 +109,12 @@ pub(super) async fn run(
     let (mut read, mut write) = stream.split();
     let counts = Counts::default();
 
-    let cut = watch.cut();
+    let watch = &*watch;
+    let (cut, orphaned) = (watch.cut(), watch.orphaned());
     let mut early_eof = false;
     let ends = {
         let down = to_client(first, &mut reader, &mut write, &counts.to_client, watch);
-        let up = to_server(&mut read, writer, &counts.to_server);
+        let up = to_server(&mut read, writer, &counts.to_server, watch);
         tokio::pin!(down, up);
         let whole = async {
             tokio::select! {
@@ -133,6 +147,7 @@ pub(super) async fn run(
         tokio::select! {
             biased;
             () = cut => Err(Broken::Cut),
+            () = stands_still(orphaned, &counts) => Err(Broken::Forsaken),
             ends = whole => ends,
         }
     };
@@ -170,6 +185,7 @@ pub(super) async fn run(
             match broken {
                 Broken::Client(error) => Outcome::ClientLost(moved, error, reader),
                 Broken::Cut | Broken::Refused => Outcome::ServerClosed(moved),
+                Broken::Forsaken => Outcome::Forsaken(moved),
                 Broken::Server(reason) => Outcome::ServerLost(moved, reason),
             }
         }
@@ -192,6 +208,19 @@ async fn last_word(
             Ok(Err(broken)) => return Err(broken),
             Err(_) if sent.load(Ordering::Relaxed) == before => return Ok(None),
             Err(_) => {}
+        }
+    }
+}
+
+/// Comes back when the session is over and nothing has moved for as long as `orphaned` says.
+async fn stands_still(orphaned: impl Future<Output = Duration>, counts: &Counts) {
+    let patience = orphaned.await;
+    let (mut before, mut since) = (counts.moved(), Instant::now());
+    while since.elapsed() < patience {
+        tokio::time::sleep(patience / 8).await;
+        let now = counts.moved();
+        if now != before {
+            (before, since) = (now, Instant::now());
         }
     }
 }
@@ -237,6 +266,8 @@ enum Broken {
     Client(io::Error),
     /// By the session.
     Cut,
+    /// Its session is over, and it stood still.
+    Forsaken,
     /// The channel was closed in order while the client was still sending.
     Refused,
     Server(LostReason),
@@ -247,7 +278,7 @@ async fn to_client(
     reader: &mut ChannelReader,
     write: &mut WriteHalf<'_>,
     moved: &AtomicU64,
-    watch: &mut impl Watch,
+    watch: &impl Watch,
 ) -> Result<(), Broken> {
     let mut told = Instant::now();
     loop {
@@ -266,10 +297,7 @@ async fn to_client(
                     }
                     rest.advance(count);
                     moved.fetch_add(count as u64, Ordering::Relaxed);
-                    if told.elapsed() >= Duration::from_secs(1) {
-                        told = Instant::now();
-                        watch.progress();
-                    }
+                    tell(watch, &mut told);
                 }
             }
             Received::Eof => {
@@ -290,7 +318,9 @@ async fn to_server(
     read: &mut ReadHalf<'_>,
     mut writer: ChannelWriter,
     moved: &AtomicU64,
+    watch: &impl Watch,
 ) -> Result<ChannelWriter, Broken> {
+    let mut told = Instant::now();
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(CHUNK);
@@ -307,6 +337,15 @@ async fn to_server(
             .await
             .map_err(refused)?;
         moved.fetch_add(count as u64, Ordering::Relaxed);
+        tell(watch, &mut told);
+    }
+}
+
+/// Tells of progress, unless that was told less than a second ago.
+fn tell(watch: &impl Watch, told: &mut Instant) {
+    if told.elapsed() >= Duration::from_secs(1) {
+        *told = Instant::now();
+        watch.progress();
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the state machine: scripted peers, forwards that come when the test says, no clock.
 
+mod abandoned;
 mod active;
 mod bench;
 mod framing;

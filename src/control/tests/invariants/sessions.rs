@@ -250,7 +250,9 @@ proptest! {
             session.deliver_server();
             session.world.wait(Duration::from_secs(60));
         }
-        let running = session.server.uses(&session.world).is_some();
+        // How long a transfer may still run when ferryline stops is the driver's to say. Whatever else
+        // may be silent, nothing is waited for that never comes.
+        let running = end == 4 && session.server.uses(&session.world).is_some();
         assert!(session.world.ended.is_some() || running);
     }
 }

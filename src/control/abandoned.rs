@@ -1,0 +1,66 @@
+//! A session whose client has said its last: for what it still stands, and how long.
+//!
+//! A client may end its side of the control connection and still want what runs: the rest of a file,
+//! the answer to an upload. One that is gone for good looks the same. So the session stays as long as
+//! data moves or the FTP server has something to say, and no longer: many an FTP server waits for
+//! ever for a data connection, or for the rest of one, and never looks at the end of its control
+//! connection meanwhile.
+
+use std::time::Duration;
+
+use super::{
+    machine::{Control, FinishServer},
+    transfers::Forward,
+};
+
+impl Control {
+    /// The FTP server has said something, or something has become of a data connection.
+    pub(super) fn stirs(&mut self, now: Duration) {
+        self.stirred = now;
+    }
+
+    /// When a session that its client has left ends, if nothing happens before.
+    pub(super) fn abandoned_deadline(&self) -> Option<Duration> {
+        match self.finish_server {
+            FinishServer::No => None,
+            FinishServer::Done(at) if !self.queue.transfer_running() => {
+                // A transfer that ended after the client's end of file had all the time it took.
+                let since = at.max(self.quiet.since());
+                Some(since + self.settings.limits.farewell)
+            }
+            FinishServer::Due | FinishServer::Done(_) => Some(self.stirred + self.patience()),
+        }
+    }
+
+    pub(super) fn expire_abandoned(&mut self, now: Duration) {
+        if self.abandoned_deadline().is_none_or(|at| now < at) {
+            return;
+        }
+        if matches!(self.finish_server, FinishServer::Done(_)) && !self.queue.transfer_running() {
+            self.finish();
+            return;
+        }
+        let what = if self.has_data() {
+            "no data has moved"
+        } else {
+            "the FTP server has been silent"
+        };
+        let seconds = self.patience().as_secs();
+        // Data that stands still is cut before the control connection is closed: a server that sees
+        // that end ends its downloads in order, as if they were complete.
+        self.end_with(421, &format!("{what} for {seconds} s; the session ends"));
+    }
+
+    fn patience(&self) -> Duration {
+        let limits = &self.settings.limits;
+        if self.has_data() {
+            limits.still_data
+        } else {
+            limits.unanswered
+        }
+    }
+
+    fn has_data(&self) -> bool {
+        self.forwards.values().any(Forward::is_connected)
+    }
+}
