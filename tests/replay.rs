@@ -23,10 +23,11 @@ use ferryline_grammar::{Frame, masked};
 const PASSWORDS: [&str; 3] = ["over-the-water", "under-the-water", "nobody-asked"];
 
 /// Lines that say something a session can say, of each kind: the first words of each.
-const ACTIONS: [&str; 29] = [
+const ACTIONS: [&str; 30] = [
     "broken",
     "claimed",
     "client-eof",
+    "client-left",
     "client-line-too-long",
     "client-lost",
     "client-nul",

@@ -22,13 +22,13 @@ impl Control {
     /// When a session that its client has left ends, if nothing happens before.
     pub(super) fn abandoned_deadline(&self) -> Option<Duration> {
         match self.finish_server {
-            FinishServer::No => None,
+            FinishServer::No if !self.client_left => None,
             FinishServer::Done(at) if !self.queue.transfer_running() => {
                 // A transfer that ended after the client's end of file had all the time it took.
                 let since = at.max(self.quiet.since());
                 Some(since + self.settings.limits.farewell)
             }
-            FinishServer::Due | FinishServer::Done(_) => Some(self.stirred + self.patience()),
+            _ => Some(self.stirred + self.patience()),
         }
     }
 

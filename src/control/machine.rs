@@ -29,6 +29,7 @@ use super::{
 /// - *Inputs*: [`client`](Self::client) and [`server`](Self::server) take what the line codecs
 ///   decoded, in order; [`client_ended`](Self::client_ended) and
 ///   [`server_ended`](Self::server_ended) come once each, after the last line of that side;
+///   [`client_left`](Self::client_left) may come before;
 ///   [`forward`](Self::forward) tells what became of a forward; [`timeout`](Self::timeout) is due at
 ///   [`poll_timeout`](Self::poll_timeout); [`stop`](Self::stop) winds the session up,
 ///   [`cut`](Self::cut) ends it.
@@ -79,6 +80,8 @@ pub struct Control {
     /// When the server was last heard, or something became of a data connection.
     pub(super) stirred: Duration,
     pub(super) finish_server: FinishServer,
+    /// The client is known to have ended its side, which is not read to its end yet.
+    pub(super) client_left: bool,
     /// How many Telnet options are still refused, the client's and the server's. Nobody asks for
     /// more but to fill the memory, or in a circle.
     refusals: (u8, u8),
@@ -130,6 +133,7 @@ impl Control {
             quiet: Quiet::default(),
             stirred: Duration::ZERO,
             finish_server: FinishServer::No,
+            client_left: false,
             refusals: (u8::MAX, u8::MAX),
             client: Side::Open,
             server: Side::Open,
@@ -200,6 +204,17 @@ impl Control {
             Ending::Nul => self.end_with(500, "a NUL in a command line; the session ends"),
         }
         self.settle(now);
+    }
+
+    /// The client has ended its side, although not all that it said before has been read
+    /// ([`wants_client`](Self::wants_client)), and will be as soon as there is room for it. While
+    /// the server is silent there never is, so that the client's end would never come.
+    pub fn client_left(&mut self, now: Duration) {
+        if self.over || self.client != Side::Open || self.client_left {
+            return;
+        }
+        self.client_left = true;
+        self.stirs(now);
     }
 
     /// The server's side ended.

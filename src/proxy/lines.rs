@@ -1,10 +1,10 @@
 //! Reading lines: from a socket, or from an SSH channel.
 
-use std::{future::Future, io};
+use std::{future::Future, io, time::Duration};
 
 use bytes::BytesMut;
 use ferryline_grammar::{Frame, LineCodec, LineError};
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::{io::Interest, net::tcp::OwnedReadHalf};
 use tokio_util::codec::Decoder;
 
 use crate::{
@@ -134,6 +134,22 @@ impl<S: Source> Lines<S> {
         self.source
     }
 }
+
+impl Lines<OwnedReadHalf> {
+    /// Comes back some time after the client has ended its side, whether or not what it sent before
+    /// has been read. Cancel-safe.
+    pub(super) async fn left(&self) {
+        // That there is something to read, which may be for long, must not keep this busy.
+        while let Ok(ready) = self.source.ready(Interest::READABLE).await
+            && !ready.is_read_closed()
+        {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+/// How often it is looked whether a client that is not read has ended its side.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// So much of what one side sends may wait for the other to take it: more than all replies of any
 /// session that makes sense, and little enough for many sessions.

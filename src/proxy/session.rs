@@ -209,6 +209,8 @@ struct Session {
     closing: Vec<Handle>,
     /// Cuts the clients' sides of all data connections.
     cut: CancellationToken,
+    /// The client's side is known to have ended, or to be about to.
+    client_left: bool,
     stopping: bool,
 }
 
@@ -223,6 +225,8 @@ struct Handle {
 enum Input {
     Abort,
     Client(Result<Frame, Ending>),
+    /// The client has ended its side, and is not read at present.
+    ClientLeft,
     Forward(ForwardId, ForwardEvent),
     Server(Result<Frame, Ending>),
     Stop,
@@ -271,6 +275,7 @@ impl Session {
             forwards: HashMap::new(),
             closing: Vec::new(),
             cut: CancellationToken::new(),
+            client_left: false,
             stopping: false,
         }
     }
@@ -293,6 +298,11 @@ impl Session {
                     self.control.client(now, frame);
                 }
                 Input::Client(Err(ending)) => self.client_ended(now, ending),
+                Input::ClientLeft => {
+                    self.client_left = true;
+                    self.record.input(now, &transcript::Input::ClientLeft);
+                    self.control.client_left(now);
+                }
                 Input::Forward(id, event) => {
                     if matches!(
                         event,
@@ -336,6 +346,7 @@ impl Session {
     }
 
     fn client_ended(&mut self, now: Duration, ending: Ending) {
+        self.client_left = true;
         self.record
             .input(now, &transcript::Input::ClientEnded(ending));
         self.control.client_ended(now, ending);
@@ -359,6 +370,17 @@ impl Session {
             self.control.wants_client() && !self.to_server.is_full() && !self.to_client.is_full();
         let read_server = self.control.wants_server() && !self.to_client.is_full();
         let (client, server) = (&mut self.client, &mut self.server);
+        let client_left = self.client_left;
+        let heard = async {
+            if read_client {
+                return Input::Client(client.next().await);
+            }
+            if client_left {
+                return std::future::pending().await;
+            }
+            client.left().await;
+            Input::ClientLeft
+        };
         let said = async {
             match read_server {
                 true => server.next().await,
@@ -368,7 +390,7 @@ impl Session {
         let lines = async {
             // Neither side may keep the other from being heard.
             tokio::select! {
-                line = client.next(), if read_client => Input::Client(line),
+                input = heard => input,
                 line = said => Input::Server(line),
             }
         };

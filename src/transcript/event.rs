@@ -29,6 +29,8 @@ pub enum Event {
     Client(Frame),
     /// The client's side ended.
     ClientEnded(Ending),
+    /// The client has ended its side, although not all that it said before has been read.
+    ClientLeft,
     /// Ferryline was told to wait no longer.
     Cut,
     /// What became of a forward.

@@ -194,6 +194,7 @@ fn side(input: &str) -> Parsed<'_, Event> {
         map(preceded(tag("server-telnet "), telnet), |asked| {
             Event::Server(Frame::Negotiation(asked))
         }),
+        value(Event::ClientLeft, tag("client-left")),
         map(preceded(tag("client-"), ending), Event::ClientEnded),
         map(preceded(tag("server-"), ending), Event::ServerEnded),
         value(Event::Cut, tag("cut-all")),

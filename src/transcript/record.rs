@@ -23,6 +23,8 @@ pub enum Input<'a> {
     Client(&'a Frame),
     /// The client's side ended.
     ClientEnded(Ending),
+    /// The client has ended its side, although not all that it said before has been read.
+    ClientLeft,
     /// Ferryline was told to wait no longer.
     Cut,
     /// What became of a forward.
@@ -76,6 +78,7 @@ impl Recorder {
         let event = match input {
             Input::Client(frame) => Event::Client(masked_frame(frame)),
             Input::ClientEnded(ending) => Event::ClientEnded(*ending),
+            Input::ClientLeft => Event::ClientLeft,
             Input::Forward(id, event) => Event::Forward(*id, (*event).clone()),
             Input::Server(frame) => Event::Server((*frame).clone()),
             Input::ServerEnded(ending) => Event::ServerEnded(*ending),

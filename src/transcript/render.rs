@@ -16,6 +16,7 @@ pub fn render(at: Option<Duration>, event: &Event) -> Option<String> {
         Event::Client(Frame::Line(line)) => format!("C> {}", escape::line(line)),
         Event::Client(Frame::Negotiation(asked)) => format!("! client-telnet {}", telnet(*asked)),
         Event::ClientEnded(how) => format!("! client-{}", ending(*how)),
+        Event::ClientLeft => "! client-left".into(),
         Event::Forward(id, event) => forward(id.number(), event),
         Event::Header(facts) => header(facts),
         Event::Output(output) => self::output(output)?,

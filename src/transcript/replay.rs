@@ -101,6 +101,7 @@ impl Player {
         match event {
             Event::Client(frame) => self.control.client(now, frame),
             Event::ClientEnded(ending) => self.control.client_ended(now, ending),
+            Event::ClientLeft => self.control.client_left(now),
             Event::Forward(id, event) => self.control.forward(now, id, event),
             Event::Header(_) | Event::Output(_) => {}
             Event::Server(frame) => self.control.server(now, frame),

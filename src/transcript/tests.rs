@@ -239,6 +239,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         ending.prop_map(Event::ServerEnded),
         (id, what).prop_map(|(id, what)| Event::Forward(id, what)),
         output.prop_map(Event::Output),
+        Just(Event::ClientLeft),
         Just(Event::Cut),
         Just(Event::Stop),
         Just(Event::Timeout),

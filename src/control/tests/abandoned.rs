@@ -112,3 +112,18 @@ fn what_was_sent_behind_a_long_transfer_has_its_time_to_be_answered() {
     bench.server("257 \"/\"", &["C< 257 \"/\""]);
     bench.wait(1, &["! end"]);
 }
+
+/// As many requests as may be under way, and the client's end of file is behind more.
+#[test]
+fn a_client_that_cannot_be_heard_any_more_may_have_left_all_the_same() {
+    let mut bench = Bench::local();
+    bench.client("RETR f", &["S> RETR f"]);
+    while bench.control.wants_client() {
+        bench.client("NOOP", &["S> NOOP"]);
+    }
+    bench.wait(3600, &[]);
+    bench.control.client_left(bench.now);
+    bench.wait(59, &[]);
+    bench.control.client_left(bench.now);
+    bench.wait(1, &[SILENT, END]);
+}
