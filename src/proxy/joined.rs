@@ -21,7 +21,7 @@ use crate::{
 /// with a server that speaks active mode itself.
 pub(super) async fn run(
     data: Arc<Data>,
-    mut reporter: Reporter,
+    reporter: Reporter,
     targets: Vec<Target>,
     deliver_to: SocketAddr,
     join: CancellationToken,
@@ -56,7 +56,7 @@ pub(super) async fn run(
     match reach_client(&data, deliver_to).await {
         Ok(stream) => {
             reporter.tell(ForwardEvent::Connected { target: 0 });
-            let outcome = splice::run(stream, channel, first, &mut reporter).await;
+            let outcome = splice::run(stream, channel, first, &reporter).await;
             reporter.finish(outcome).await;
         }
         Err(reason) => reporter.broken(&reason, channel).await,

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Runs one local forward from its listener to the end of its data connection.
-pub(super) async fn run(data: Arc<Data>, mut reporter: Reporter, targets: Vec<Target>) {
+pub(super) async fn run(data: Arc<Data>, reporter: Reporter, targets: Vec<Target>) {
     let listener = match data.gateway.listen(data.client_local) {
         Ok(listener) => listener,
         Err(reason) => {
@@ -44,7 +44,7 @@ pub(super) async fn run(data: Arc<Data>, mut reporter: Reporter, targets: Vec<Ta
     match connect(&data, &targets).await {
         Ok((target, channel)) => {
             reporter.tell(ForwardEvent::Connected { target });
-            let outcome = splice::run(stream, channel, None, &mut reporter).await;
+            let outcome = splice::run(stream, channel, None, &reporter).await;
             reporter.finish(outcome).await;
         }
         Err(reason) => {

@@ -47,7 +47,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, number: u64, context: &Conte
     };
     match opened {
         Ok((channel, _lane)) => {
-            let outcome = splice::run(stream, channel, None, &mut Unwatched).await;
+            let outcome = splice::run(stream, channel, None, &Unwatched).await;
             tracing::info!("#{number} {}", describe(&outcome));
         }
         Err(reason) => {

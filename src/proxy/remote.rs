@@ -20,12 +20,7 @@ use crate::{control::ForwardEvent, ssh::Origin};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs one remote forward from the request to the end of its data connection.
-pub(super) async fn run(
-    data: Arc<Data>,
-    mut reporter: Reporter,
-    bind: IpAddr,
-    deliver_to: SocketAddr,
-) {
+pub(super) async fn run(data: Arc<Data>, reporter: Reporter, bind: IpAddr, deliver_to: SocketAddr) {
     let lane = match data.ssh.lane().await {
         Ok(lane) => lane,
         Err(error) => {
@@ -55,7 +50,7 @@ pub(super) async fn run(
         Ok(stream) => {
             let channel = incoming.accept();
             reporter.tell(ForwardEvent::Connected { target: 0 });
-            let outcome = splice::run(stream, channel, None, &mut reporter).await;
+            let outcome = splice::run(stream, channel, None, &reporter).await;
             reporter.finish(outcome).await;
         }
         // Refusing the server's connection would end it in order, as if all had been sent.

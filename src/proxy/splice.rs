@@ -102,14 +102,13 @@ pub(super) async fn run(
     mut stream: TcpStream,
     channel: Channel,
     first: Option<Received>,
-    watch: &mut impl Watch,
+    watch: &impl Watch,
 ) -> Outcome {
     let Channel { mut reader, writer } = channel;
     // Borrowed halves: dropped, an owned one would end the file in order.
     let (mut read, mut write) = stream.split();
     let counts = Counts::default();
 
-    let watch = &*watch;
     let (cut, orphaned) = (watch.cut(), watch.orphaned());
     let mut early_eof = false;
     let ends = {
