@@ -29,7 +29,7 @@ const BEGINNING: &[u8] = b"the beginning";
 
 #[tokio::test]
 async fn a_download_that_stands_still_is_cut_when_its_client_has_ended_its_side() {
-    for active in [false, true] {
+    let case = async |active: bool| {
         let server = serving("RETR", begins().wait(&Gate::new())).await;
         let ferry = impatient(&server).await;
         let (mut client, mut data) = transferring(&ferry, active, "RETR f").await;
@@ -40,12 +40,13 @@ async fn a_download_that_stands_still_is_cut_when_its_client_has_ended_its_side(
         client.expect("421 ferryline: no data has moved for ").await;
         client.expect_end().await;
         ferry.at_rest().await;
-    }
+    };
+    tokio::join!(case(false), case(true));
 }
 
 #[tokio::test]
 async fn an_upload_that_stands_still_is_cut_when_its_client_has_ended_its_side() {
-    for active in [false, true] {
+    let case = async |active: bool| {
         let script = answer()
             .send("150 go on\r\n")
             .open_data()
@@ -60,13 +61,14 @@ async fn an_upload_that_stands_still_is_cut_when_its_client_has_ended_its_side()
         client.expect("421 ferryline: no data has moved for ").await;
         client.expect_end().await;
         ferry.at_rest().await;
-    }
+    };
+    tokio::join!(case(false), case(true));
 }
 
 /// It never begins, or its data is through and its last word never comes.
 #[tokio::test]
 async fn a_transfer_without_data_is_not_waited_for_when_its_client_has_ended_its_side() {
-    for begins in [false, true] {
+    let case = async |begins: bool| {
         let script = match begins {
             true => answer().send("150 go on\r\n").receive_data(),
             false => answer(),
@@ -89,7 +91,8 @@ async fn a_transfer_without_data_is_not_waited_for_when_its_client_has_ended_its
             .await;
         client.expect_end().await;
         ferry.at_rest().await;
-    }
+    };
+    tokio::join!(case(false), case(true));
 }
 
 /// Its end of file lies behind more commands than are taken from it.
@@ -131,7 +134,7 @@ async fn a_client_that_has_ended_its_side_still_sends_all_of_its_file() {
 
 #[tokio::test]
 async fn a_download_that_has_outlived_its_session_is_cut_when_it_stands_still() {
-    for active in [false, true] {
+    let case = async |active: bool| {
         let server = serving("RETR", begins().close().wait(&Gate::new())).await;
         let ferry = impatient(&server).await;
         let (mut client, mut data) = transferring(&ferry, active, "RETR f").await;
@@ -141,12 +144,13 @@ async fn a_download_that_has_outlived_its_session_is_cut_when_it_stands_still() 
         let error = read_to_end(data).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         ferry.at_rest().await;
-    }
+    };
+    tokio::join!(case(false), case(true));
 }
 
 #[tokio::test]
 async fn an_upload_that_has_outlived_its_session_ends_as_its_client_ends_it() {
-    for whole in [true, false] {
+    let case = async |whole: bool| {
         let script = answer().send("150 go on\r\n").close().receive_data();
         let server = serving("STOR", script).await;
         let ferry = impatient(&server).await;
@@ -164,7 +168,8 @@ async fn an_upload_that_has_outlived_its_session_ends_as_its_client_ends_it() {
         // Through SSH the server can be told of no other end; it has ended the session itself.
         assert_eq!(server.upload().await.unwrap(), sent);
         ferry.at_rest().await;
-    }
+    };
+    tokio::join!(case(true), case(false));
 }
 
 /// However long: a paused download, and a server that takes its time.
