@@ -55,7 +55,7 @@ def active(scene):
                 extra.setdefault("ferryline", []).append(per_file(way, paths, Path(folder), *ACTIVE))
     own, direct = (1000 * median(extra[name]) for name in ("ferryline", "direct"))
     figures = f"{own:.0f} ms a file = {own / scene.rtt:.1f} round trips"
-    yield at_most(f"{figures}, direct {direct:.0f} = {direct / scene.rtt:.1f}", own / direct, 1.5)
+    yield at_most(f"{figures}, direct {direct:.0f} = {direct / scene.rtt:.1f}", own / direct, 1.35)
 
 
 def per_file(way, paths, folder, *options):
