@@ -26,10 +26,10 @@ def transfer(words, counted, size):
     return told["time_total"]
 
 
-def several(tunnel, paths, folder):
+def several(tunnel, paths, folder, *options):
     """Seconds for files one after another over one control connection, compared by nobody."""
     config = folder / "curl.config"
     config.write_text("".join(f'url = "{tunnel.url(path)}"\noutput = "/dev/null"\n' for path in paths))
     began = time.monotonic()
-    checked([*QUIET, "-K", config], timeout=600)
+    checked([*QUIET, *options, "-K", config], timeout=600)
     return time.monotonic() - began

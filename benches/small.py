@@ -9,6 +9,7 @@ from result import at_least, at_most
 from scene import FILES
 
 FEW = 10
+ACTIVE = ("--ftp-port", "-")
 
 
 def many(scene):
@@ -43,10 +44,28 @@ def few(scene):
     yield at_most(f"{figures}, direct {direct:.0f} = {direct / scene.rtt:.1f}", own / direct, 1.0)
 
 
-def per_file(way, paths, folder):
-    several(way, paths[:1], folder)
-    one = several(way, paths[:1], folder)
-    return (several(way, paths, folder) - one) / FEW
+def active(scene):
+    """As `few`, in active mode, which `ssh -L` cannot carry."""
+    paths = [f"small/{number}.bin" for number in range(FEW + 1)]
+    extra = {}
+    with TemporaryDirectory() as folder, scene.long_link() as at, scene.direct(at[0]) as direct:
+        for _ in range(scene.runs):
+            extra.setdefault("direct", []).append(per_file(direct, paths, Path(folder), *ACTIVE))
+            with scene.ferry(at=at) as way:
+                extra.setdefault("ferryline", []).append(per_file(way, paths, Path(folder), *ACTIVE))
+    own, direct = (1000 * median(extra[name]) for name in ("ferryline", "direct"))
+    figures = f"{own:.0f} ms a file = {own / scene.rtt:.1f} round trips"
+    yield at_most(f"{figures}, direct {direct:.0f} = {direct / scene.rtt:.1f}", own / direct, 1.35)
 
 
-LINES = {f"{FILES} small files": many, f"{FEW} small files, long link": few}
+def per_file(way, paths, folder, *options):
+    several(way, paths[:1], folder, *options)
+    one = several(way, paths[:1], folder, *options)
+    return (several(way, paths, folder, *options) - one) / FEW
+
+
+LINES = {
+    f"{FILES} small files": many,
+    f"{FEW} small files, long link": few,
+    f"{FEW} small files, long link, active": active,
+}

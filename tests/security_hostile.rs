@@ -77,8 +77,8 @@ async fn hostile_clients_and_a_hostile_server_harm_nobody_else() {
         others.spawn(transfer(ways[2], number, until));
     }
 
-    // No more is under way than so many clients can have: each a current forward and one that it
-    // replaces, and those that are being cancelled.
+    // No more is under way than so many clients can have: each a current forward, one that it
+    // replaces, one that is kept ready, and those that are being cancelled.
     let mut most = 0;
     let mut memory = Vec::new();
     while Instant::now() < until {

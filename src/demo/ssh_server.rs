@@ -97,6 +97,8 @@ pub struct Faults {
     pub refuse_direct: bool,
     /// Refuses every `tcpip-forward`.
     pub refuse_forward: bool,
+    /// Answers no `tcpip-forward` as long as this stands, nor anything else on that connection.
+    pub hold_forward: bool,
     /// With each `tcpip-forward` it serves, opens channels that nobody has asked for: for other ports,
     /// from other hosts, and of every other kind.
     pub unasked: bool,
@@ -139,6 +141,7 @@ impl SshServer {
             faults: Mutex::new(options.faults.clone()),
             options,
             kill: Mutex::new(CancellationToken::new()),
+            listening: Mutex::default(),
             counters: Counters::default(),
         });
         let this = Self {
@@ -216,6 +219,16 @@ impl SshServer {
         self.shared.counters.forwards.load(Ordering::Acquire)
     }
 
+    /// The ports listened on for clients.
+    pub fn listening(&self) -> Vec<SocketAddr> {
+        lock(&self.shared.listening).clone()
+    }
+
+    /// Requests for a port to listen on, granted or not.
+    pub fn forwards_asked(&self) -> usize {
+        self.shared.counters.asked.load(Ordering::Acquire)
+    }
+
     /// Channels that it opened although nobody had asked ([`Faults::unasked`]): how many were
     /// refused, and how many taken.
     pub fn unasked(&self) -> (usize, usize) {
@@ -275,6 +288,7 @@ struct Shared {
     faults: Mutex<Faults>,
     /// Cancelled to cut the connections of the moment.
     kill: Mutex<CancellationToken>,
+    listening: Mutex<Vec<SocketAddr>>,
     counters: Counters,
 }
 
@@ -285,6 +299,7 @@ struct Counters {
     hang_ups: Arc<AtomicUsize>,
     channels: Arc<AtomicUsize>,
     forwards: Arc<AtomicUsize>,
+    asked: AtomicUsize,
     unasked_refused: AtomicUsize,
     unasked_taken: AtomicUsize,
 }

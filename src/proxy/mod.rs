@@ -10,6 +10,7 @@
 //! - `session`: one FTP client: pumps lines into the state machine, carries out what it asks
 //! - `local`, `remote`, `joined`: one data connection each: passive, active, and active carried
 //!   as passive
+//! - `spare`: a remote forward kept ready for the next active transfer
 //! - `gateway`, `data_ports`, `allow`: clients on other hosts, and who may go where
 //! - `servers`: what is known of each FTP server
 //! - `plain`: a `tcp/` forward
@@ -37,6 +38,7 @@ mod route;
 mod servers;
 mod session;
 mod socket;
+mod spare;
 mod spec;
 mod splice;
 mod start;
@@ -101,6 +103,8 @@ pub struct Options {
     pub idle: Option<Duration>,
     /// How long a client may take to log in.
     pub login_time: Option<Duration>,
+    /// How long a remote forward is kept ready for a session's next active transfer; zero: none is.
+    pub ready_time: Duration,
 }
 
 impl Default for Options {
@@ -120,6 +124,7 @@ impl Default for Options {
             only_users: None,
             idle: Some(Duration::from_secs(24 * 60 * 60)),
             login_time: Some(Duration::from_secs(5 * 60)),
+            ready_time: Duration::from_secs(5),
         }
     }
 }

@@ -14,25 +14,25 @@ use super::{
     session::{Data, Reporter},
     socket, splice,
 };
-use crate::{control::ForwardEvent, ssh::Origin};
+use crate::{
+    control::ForwardEvent,
+    ssh::{Origin, RemoteForward},
+};
 
 /// How long the client's listener may take to answer: it is on this host or near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs one remote forward from the request to the end of its data connection.
 pub(super) async fn run(data: Arc<Data>, reporter: Reporter, bind: IpAddr, deliver_to: SocketAddr) {
-    let lane = match data.ssh.lane().await {
-        Ok(lane) => lane,
-        Err(error) => {
-            reporter.tell(ForwardEvent::Failed(error.to_string()));
-            return;
-        }
-    };
     let origin = origin(&data.server.host, bind);
-    let mut forward = match lane.remote_forward_from(bind, origin).await {
+    let opened = match data.spare.take(bind, origin).await {
+        Some(forward) => Ok(forward),
+        None => open(&data, bind, origin).await,
+    };
+    let mut forward = match opened {
         Ok(forward) => forward,
-        Err(error) => {
-            reporter.tell(ForwardEvent::Failed(error.to_string()));
+        Err(reason) => {
+            reporter.tell(ForwardEvent::Failed(reason));
             return;
         }
     };
@@ -46,6 +46,8 @@ pub(super) async fn run(data: Arc<Data>, reporter: Reporter, bind: IpAddr, deliv
         return;
     };
     reporter.tell(ForwardEvent::Claimed);
+    // The answer is here by the time that the client can ask for the next transfer.
+    data.spare.ask(&data.ssh, bind, origin);
     match reach_client(&data, deliver_to).await {
         Ok(stream) => {
             let channel = incoming.accept();
@@ -56,6 +58,13 @@ pub(super) async fn run(data: Arc<Data>, reporter: Reporter, bind: IpAddr, deliv
         // Refusing the server's connection would end it in order, as if all had been sent.
         Err(reason) => reporter.broken(&reason, incoming).await,
     }
+}
+
+/// A remote forward on a lane of its own.
+async fn open(data: &Data, bind: IpAddr, origin: Origin) -> Result<RemoteForward, String> {
+    let lane = data.ssh.lane().await.map_err(|error| error.to_string())?;
+    let forward = lane.remote_forward_from(bind, origin).await;
+    forward.map_err(|error| error.to_string())
 }
 
 /// A connection to the client's listener, from the address that the client has its control

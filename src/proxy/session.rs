@@ -33,6 +33,7 @@ use super::{
     owner::Owner,
     record::Record,
     remote, socket,
+    spare::Spare,
     splice::{Outcome, Watch},
     start::{FAREWELL, Start, linger, start},
 };
@@ -69,6 +70,7 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, conte
             .is_some()
             .then(|| context.options.allow_hosts.clone()),
         owner,
+        spare: Spare::new(context.options.ready_time),
     });
     Session::new(number, start, data, Arc::clone(&context))
         .run()
@@ -87,6 +89,8 @@ pub(super) struct Data {
     pub(super) only_hosts: Option<Vec<HostPattern>>,
     /// The client's user, where the kernel tells.
     pub(super) owner: Owner,
+    /// The remote forward for the next active transfer.
+    pub(super) spare: Spare,
 }
 
 impl Data {
@@ -477,6 +481,7 @@ impl Session {
 
     /// Writes what is left to write, and closes both sides.
     async fn end(mut self, data: DataAtEnd) {
+        self.data.spare.end();
         if data == DataAtEnd::Abort {
             // First of all: a server that sees its control connection end will end a download by
             // itself, in order, and the client would take what it has for the whole file.

@@ -326,6 +326,14 @@ impl Shared {
         }
     }
 
+    /// A spare forward is to take connections from now on; whether it still can.
+    pub(super) fn announce(&self, address: IpAddr, port: u32) -> bool {
+        let mut forwards = lock(&self.forwards);
+        let expected = forwards.get_mut(&(address, port));
+        let spoilt = expected.and_then(|expected| expected.spare.take());
+        spoilt.is_some_and(|spoilt| !spoilt.is_cancelled())
+    }
+
     /// No longer waits for connections to this forward.
     pub(super) fn forget(&self, address: IpAddr, port: u32) {
         lock(&self.forwards).remove(&(address, port));
@@ -342,6 +350,14 @@ impl Shared {
             tracing::debug!(%address, port, "a connection to no remote forward of ours: refused");
             return;
         };
+        if let Some(spoilt) = &expected.spare {
+            tracing::warn!(
+                from = %arrival.originator(),
+                "somebody connected to a remote forward that nobody was told of: refused"
+            );
+            spoilt.cancel();
+            return;
+        }
         if !expected.origin.admits(arrival.originator().ip()) {
             tracing::warn!(from = %arrival.originator(), "a stranger connected to a remote forward: refused");
             return;

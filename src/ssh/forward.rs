@@ -10,6 +10,7 @@ use std::time::Duration;
 use russh::client::{ChannelOpenHandle, Msg};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::channel::{self, Channel, Counted, Hold};
 use super::connection::Connection;
@@ -44,6 +45,8 @@ impl Origin {
 pub(super) struct Expected {
     pub(super) origin: Origin,
     pub(super) arrivals: oneshot::Sender<Arrival>,
+    /// Nobody has been told the port yet: whoever comes is refused, and spoils it.
+    pub(super) spare: Option<CancellationToken>,
 }
 
 /// A port that the SSH server listens on for us. Dropping it cancels it.
@@ -73,6 +76,15 @@ impl RemoteForward {
             connection: Arc::clone(&self.connection),
             lease: self.lease.clone(),
         })
+    }
+
+    /// A spare is one no longer: its port is about to be told, and the first connection from its
+    /// origin is taken. It runs on this lane from now on. `false` where it is of no use: somebody
+    /// has been there already, or the SSH connection is lost.
+    pub(super) fn announce(&mut self, lease: Arc<Lease>) -> bool {
+        self.lease = Some(lease);
+        let (shared, at) = (self.connection.shared(), self.address);
+        shared.announce(at.ip(), u32::from(at.port()))
     }
 
     /// Cancels it, and waits (bounded) until the SSH server has.
@@ -119,7 +131,8 @@ impl Incoming {
     }
 }
 
-/// Asks for a forward of port 0 on `bind`. The request runs in a task of its own: when the caller
+/// Asks for a forward of port 0 on `bind`. With `spare`, it takes nobody until it is announced; that
+/// is cancelled when somebody comes before. The request runs in a task of its own: when the caller
 /// gives up, a late success is cancelled again.
 pub(super) async fn request(
     connection: &Arc<Connection>,
@@ -127,11 +140,12 @@ pub(super) async fn request(
     origin: Origin,
     lease: Option<Arc<Lease>>,
     counted: Counted,
+    spare: Option<CancellationToken>,
 ) -> Result<RemoteForward, ForwardError> {
     let (answer, answered) = oneshot::channel();
     let task_connection = Arc::clone(connection);
     tokio::spawn(async move {
-        let _ = answer.send(register(task_connection, bind, origin, lease, counted).await);
+        let _ = answer.send(register(task_connection, bind, origin, lease, counted, spare).await);
     });
     tokio::select! {
         biased;
@@ -217,6 +231,7 @@ async fn register(
     origin: Origin,
     lease: Option<Arc<Lease>>,
     counted: Counted,
+    spare: Option<CancellationToken>,
 ) -> Result<RemoteForward, ForwardError> {
     let granted = connection.handle().tcpip_forward(bind.to_string(), 0).await;
     let port = match granted {
@@ -240,6 +255,7 @@ async fn register(
     let expected = Expected {
         origin,
         arrivals: sender,
+        spare,
     };
     connection.shared().expect(bind, port, expected);
     Ok(RemoteForward {

@@ -4,6 +4,9 @@
 //! for one to come free, else it shares the one where that hurts least. One idle lane is kept ready,
 //! so that a transfer does not wait for a log-in. Where the server lets nobody in a second time, all
 //! share the control connection.
+//!
+//! An idle lane may carry a spare forward (see `spare`). It is as idle as any other: whoever needs it
+//! takes it at once, and the spare is thrown away.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -77,7 +80,7 @@ impl LaneGuard {
     ) -> Result<RemoteForward, ForwardError> {
         let lease = Some(Arc::clone(&self.lease));
         let counted = Counted::new(&self.forwards);
-        forward::request(&self.lease.connection, bind, origin, lease, counted).await
+        forward::request(&self.lease.connection, bind, origin, lease, counted, None).await
     }
 
     /// Whether this is the control connection, shared for want of a lane.
@@ -139,6 +142,68 @@ struct Lane {
     connection: Arc<Connection>,
     leases: usize,
     idle_since: Instant,
+    /// The spare forward on it. Only an idle lane has one.
+    spare: Option<SpareMark>,
+}
+
+struct SpareMark {
+    id: u64,
+    /// Tells its holder that it is of no use any more.
+    spoilt: CancellationToken,
+}
+
+/// An idle lane with a spare forward on it. Dropping it leaves the lane without.
+pub(super) struct SpareLane {
+    pool: Arc<Pool>,
+    connection: Arc<Connection>,
+    lane: u64,
+    id: u64,
+    spoilt: CancellationToken,
+}
+
+impl SpareLane {
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Cancelled when a transfer has taken the lane, by whoever else finds the spare to be of no
+    /// use, or not at all.
+    pub(super) fn spoilt(&self) -> &CancellationToken {
+        &self.spoilt
+    }
+
+    /// One more remote forward.
+    pub(super) fn counted(&self) -> Counted {
+        Counted::new(&self.pool.forwards)
+    }
+
+    /// Takes the lane for a transfer; `None` where another one has it, or it is lost.
+    pub(super) fn take(&self) -> Option<Arc<Lease>> {
+        let mut state = lock(&self.pool.state);
+        let lane = state.lanes.iter_mut().find(|lane| self.marks(lane))?;
+        if lane.connection.is_lost() || self.spoilt.is_cancelled() {
+            return None;
+        }
+        lane.spare = None;
+        lane.leases += 1;
+        lane.connection.shared().touch();
+        let guard = self.pool.guard(Arc::clone(&lane.connection), Some(lane.id));
+        self.pool.top_up(&mut state);
+        Some(guard.lease)
+    }
+
+    fn marks(&self, lane: &Lane) -> bool {
+        lane.id == self.lane && lane.spare.as_ref().is_some_and(|spare| spare.id == self.id)
+    }
+}
+
+impl Drop for SpareLane {
+    fn drop(&mut self) {
+        let mut state = lock(&self.pool.state);
+        if let Some(lane) = state.lanes.iter_mut().find(|lane| self.marks(lane)) {
+            lane.spare = None;
+        }
+    }
 }
 
 impl Lane {
@@ -211,6 +276,32 @@ impl Pool {
         }
     }
 
+    /// An idle lane for a spare forward, where there is one this moment. Nobody waits for it, nor
+    /// is a log-in made for it: in the count of idle lanes it stays one.
+    pub(super) fn spare(self: &Arc<Self>) -> Option<SpareLane> {
+        let mut state = lock(&self.state);
+        let id = state.next_id;
+        let lane = state
+            .lanes
+            .iter_mut()
+            .filter(|lane| lane.is_idle() && lane.spare.is_none())
+            .max_by_key(|lane| lane.idle_since)?;
+        let spoilt = CancellationToken::new();
+        lane.spare = Some(SpareMark {
+            id,
+            spoilt: spoilt.clone(),
+        });
+        let spare = SpareLane {
+            pool: Arc::clone(self),
+            connection: Arc::clone(&lane.connection),
+            lane: lane.id,
+            id,
+            spoilt,
+        };
+        state.next_id += 1;
+        Some(spare)
+    }
+
     /// The control connection, for a transfer that has no lane.
     pub(super) fn on_control(self: &Arc<Self>, connection: Arc<Connection>) -> LaneGuard {
         self.guard(connection, None)
@@ -250,13 +341,16 @@ impl Pool {
     }
 
     fn take_idle(self: &Arc<Self>, state: &mut State) -> Option<LaneGuard> {
-        let idle = |lane: &&mut Lane| lane.leases == 0 && !lane.connection.is_lost();
-        // The one that was used last is the one whose TCP is warm.
+        // The one that was used last is the one whose TCP is warm; one with somebody's spare on it
+        // only where there is no other.
         let lane = state
             .lanes
             .iter_mut()
-            .filter(idle)
-            .max_by_key(|lane| lane.idle_since)?;
+            .filter(|lane| lane.is_idle())
+            .max_by_key(|lane| (lane.spare.is_none(), lane.idle_since))?;
+        if let Some(spare) = lane.spare.take() {
+            spare.spoilt.cancel();
+        }
         lane.leases = 1;
         lane.connection.shared().touch();
         let guard = self.guard(Arc::clone(&lane.connection), Some(lane.id));
@@ -327,6 +421,12 @@ impl Pool {
     }
 }
 
+impl Lane {
+    fn is_idle(&self) -> bool {
+        self.leases == 0 && !self.connection.is_lost()
+    }
+}
+
 /// A transfer that waits for a lane, as long as this lives.
 struct Waiting<'a>(&'a Pool);
 
@@ -365,6 +465,7 @@ async fn open_lane(pool: Arc<Pool>) {
                 connection,
                 leases: 0,
                 idle_since: Instant::now(),
+                spare: None,
             });
             state.not_before = None;
         }

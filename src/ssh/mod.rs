@@ -30,6 +30,7 @@
 //! | `way`, `connect`, `proxy_command` | the way there: jump hosts, TCP, commands |
 //! | `transport` | what an SSH connection runs over |
 //! | `channel`, `forward` | what data flows through: channels, remote forwards |
+//! | `spare` | a remote forward asked for ahead |
 
 mod agent;
 mod algorithm_list;
@@ -60,6 +61,7 @@ mod prompt;
 mod proxy_command;
 mod session;
 mod settings;
+mod spare;
 mod transport;
 mod way;
 
@@ -74,3 +76,4 @@ pub use lanes::LaneGuard;
 pub use prompt::{Prompt, Secret, TerminalPrompt};
 pub use session::{Session, Stats};
 pub use settings::{AddressFamily, Identity, Settings, StrictHostKeyChecking, Way};
+pub use spare::{SpareForward, Spoilt};

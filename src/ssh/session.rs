@@ -1,7 +1,7 @@
 //! One SSH destination: the control connection that is kept alive, and the lanes.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -16,9 +16,11 @@ use super::connection::{Connection, Shared};
 use super::error::{Error, OpenError};
 use super::establish::{Dialer, Role};
 use super::findings::Findings;
+use super::forward::Origin;
 use super::lanes::{LaneGuard, Pool};
 use super::prompt::Prompt;
 use super::settings::Settings;
+use super::spare::SpareForward;
 
 /// One SSH destination: the control connection, shared by all FTP control channels, and a pool of
 /// data lanes. A handle that is cheap to clone; when the last one is dropped the session ends.
@@ -124,6 +126,16 @@ impl Session {
             Some(lane) => lane,
             None => self.core.pool.on_control(control),
         })
+    }
+
+    /// Asks ahead for a remote forward as [`LaneGuard::remote_forward_from`] does, on a lane that is
+    /// idle. `None` where there is none, as where all data shares the control connection.
+    pub fn spare_forward(&self, bind: IpAddr, origin: Origin) -> Option<SpareForward> {
+        if self.core.stop.is_cancelled() {
+            return None;
+        }
+        let lane = self.core.pool.spare()?;
+        Some(SpareForward::ask(lane, bind, origin))
     }
 
     /// Ends everything in order (`SSH_MSG_DISCONNECT`), within about 2 s.

@@ -108,7 +108,8 @@ impl Ferry {
         self.at_rest_within(PATIENCE * 3, 0, 0).await;
     }
 
-    async fn at_rest_but_for(&self, control: usize, forwards: usize) {
+    /// As [`Ferry::at_rest`], with so many control connections and remote forwards still standing.
+    pub async fn at_rest_but_for(&self, control: usize, forwards: usize) {
         self.at_rest_within(PATIENCE, control, forwards).await;
     }
 

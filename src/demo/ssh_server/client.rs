@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use russh::keys::PublicKey;
 use russh::server::{
@@ -209,6 +210,11 @@ impl Handler for Client {
         port: &mut u32,
         session: &mut Session,
     ) -> Result<bool, russh::Error> {
+        let counters = &self.shared.counters;
+        counters.asked.fetch_add(1, Ordering::AcqRel);
+        while self.faults().hold_forward {
+            sleep(Duration::from_millis(5)).await;
+        }
         let Ok(ip) = address.parse::<IpAddr>() else {
             return Ok(false);
         };
@@ -220,7 +226,9 @@ impl Handler for Client {
         let Ok(listener) = TcpListener::bind((ip, wanted)).await else {
             return Ok(false);
         };
-        *port = u32::from(listener.local_addr()?.port());
+        let bound = listener.local_addr()?;
+        *port = u32::from(bound.port());
+        lock(&self.shared.listening).push(bound);
         let stop = CancellationToken::new();
         let key = (address.to_owned(), *port);
         self.forwards.insert(key.clone(), stop.clone());
@@ -236,11 +244,13 @@ impl Handler for Client {
             Arc::clone(&counters.channels),
         );
         let counted = Counted::new(&counters.forwards);
+        let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             tokio::select! {
                 () = forwarding => {}
                 () = stop.cancelled() => {}
             }
+            lock(&shared.listening).retain(|other| *other != bound);
             drop(counted);
         });
         Ok(true)
