@@ -1,6 +1,7 @@
 //! Tests of the state machine: scripted peers, forwards that come when the test says, no clock.
 
 mod active;
+mod ahead;
 mod bench;
 mod framing;
 mod invariants;
