@@ -68,7 +68,7 @@ impl Session {
         let (settings, knowledge) = settings(facts);
         Self {
             ipv6: settings.client_local.is_ipv6(),
-            model: Model::new(settings.remote_bind),
+            model: Model::new(settings.remote_bind, settings.passive_ahead),
             control: Control::new(settings, knowledge),
             now: Duration::ZERO,
             client: Peer::new(LineCodec::commands()),
