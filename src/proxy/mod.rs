@@ -51,6 +51,7 @@ use std::{
     time::Duration,
 };
 
+use ferryline_grammar::COMMAND_LIMIT;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::session::is_loopback;
@@ -86,6 +87,8 @@ pub struct Options {
     pub allow_hosts: Vec<HostPattern>,
     /// The bounds of each session.
     pub limits: Limits,
+    /// How many bytes a client's line may have.
+    pub command_limit: usize,
     /// How long running transfers may go on after a stop was asked for.
     pub grace: Duration,
     /// Is shown every line of every control connection.
@@ -115,6 +118,7 @@ impl Default for Options {
             gateway: Gateway::default(),
             allow_hosts: Vec::new(),
             limits: Limits::default(),
+            command_limit: COMMAND_LIMIT,
             grace: Duration::from_secs(10),
             observer: None,
             record: None,

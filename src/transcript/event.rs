@@ -54,7 +54,7 @@ impl Event {
     }
 }
 
-/// The facts a session began with: [`Settings`], of whose limits only these two can be chosen.
+/// The facts a session began with: [`Settings`], of whose limits only these four can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The client's end of its control connection.
@@ -79,6 +79,10 @@ pub struct Header {
     pub idle: Option<Duration>,
     /// How long it may take to log in, where that is limited.
     pub login: Option<Duration>,
+    /// How many requests may be under way at once.
+    pub requests: usize,
+    /// How long a passive data connection is waited for.
+    pub unused_forward: Duration,
     /// What was known of the FTP server.
     pub knowledge: Knowledge,
 }
@@ -98,6 +102,8 @@ impl Header {
             routed: settings.routed.clone(),
             idle: settings.limits.idle,
             login: settings.limits.login,
+            requests: settings.limits.requests,
+            unused_forward: settings.limits.unused_forward,
             knowledge,
         }
     }
@@ -117,6 +123,8 @@ impl Header {
             limits: Limits {
                 idle: self.idle,
                 login: self.login,
+                requests: self.requests,
+                unused_forward: self.unused_forward,
                 ..Limits::default()
             },
         }
@@ -139,6 +147,8 @@ impl Default for Header {
             routed: None,
             idle: None,
             login: None,
+            requests: Limits::default().requests,
+            unused_forward: Limits::default().unused_forward,
             knowledge: Knowledge::default(),
         }
     }

@@ -23,7 +23,8 @@ use super::{
     event::{Event, Header, Line},
 };
 use crate::control::{
-    ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Output, Target,
+    ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits, Output,
+    Target,
 };
 
 /// A line that is none of a transcript's.
@@ -234,6 +235,7 @@ fn header(input: &str) -> Parsed<'_, Event> {
     ));
     let yes_no = alt((value(true, tag("yes")), value(false, tag("no"))));
     let fact = |name| (space1, tag(name), char('='));
+    let usual = Limits::default();
     let known = |name| map(opt((space1, tag(name))), |found| found.is_some());
     map(
         (
@@ -249,6 +251,8 @@ fn header(input: &str) -> Parsed<'_, Event> {
             opt(preceded(fact("routed"), escaped_word)),
             opt(preceded(fact("idle"), seconds)),
             opt(preceded(fact("login"), seconds)),
+            opt(preceded(fact("data-wait"), seconds)),
+            opt(preceded(fact("pipelined"), number)),
             (
                 known("no-epsv"),
                 known("no-eprt"),
@@ -270,6 +274,8 @@ fn header(input: &str) -> Parsed<'_, Event> {
             routed,
             idle,
             login,
+            unused_forward,
+            requests,
             known,
         )| {
             Event::Header(Header {
@@ -284,6 +290,8 @@ fn header(input: &str) -> Parsed<'_, Event> {
                 routed,
                 idle,
                 login,
+                requests: requests.unwrap_or(usual.requests),
+                unused_forward: unused_forward.unwrap_or(usual.unused_forward),
                 knowledge: Knowledge {
                     no_epsv: known.0,
                     no_eprt: known.1,
