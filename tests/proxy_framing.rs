@@ -331,6 +331,23 @@ async fn a_command_that_is_too_long_ends_the_session_and_none_of_it_passes() {
 }
 
 #[tokio::test]
+async fn the_longest_line_can_be_chosen() {
+    let server = ScriptedServer::new().start().await;
+    let ferry = Ferry::plan(server.address())
+        .options(|options| options.command_limit = 600)
+        .start()
+        .await;
+    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let long = format!("CWD {}", "x".repeat(596));
+    client.ask(&long, "500 not in the script").await;
+    let too_long = "500 ferryline: a command line longer than 600 bytes";
+    client.ask(&format!("{long}x"), too_long).await;
+    client.expect_end().await;
+    assert_eq!(server.commands("CWD"), [long]);
+    ferry.at_rest().await;
+}
+
+#[tokio::test]
 async fn a_reply_that_is_too_long_ends_the_session() {
     let endless = format!("211 {}", "x".repeat(70_000));
     let server = ScriptedServer::new()

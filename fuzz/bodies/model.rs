@@ -28,6 +28,10 @@ pub struct Model {
     pub received: usize,
     /// Where remote forwards may listen besides on loopback.
     remote_bind: Option<IpAddr>,
+    /// How many requests for passive ports may go to the server yet.
+    passive: usize,
+    /// Each transfer may be followed by one that is sent ahead of the client.
+    ahead: bool,
     /// Lines that passed through the machine untouched, as they came.
     client_lines: HashSet<Bytes>,
     server_lines: HashSet<Bytes>,
@@ -78,9 +82,11 @@ pub enum State {
 }
 
 impl Model {
-    pub fn new(remote_bind: Option<IpAddr>) -> Self {
+    pub fn new(remote_bind: Option<IpAddr>, ahead: bool) -> Self {
         Self {
             remote_bind,
+            passive: 0,
+            ahead,
             outputs: Vec::new(),
             forwards: BTreeMap::new(),
             over: None,
@@ -100,6 +106,14 @@ impl Model {
     /// The client has sent this line.
     pub fn client_said(&mut self, line: &Line) {
         self.client_lines.insert(line.clone().into_bytes());
+        let verb = Command::parse(line.text()).map(|command| command.verb);
+        // In its own form, and in the other one.
+        if let Some(
+            Verb::Pasv | Verb::Cpsv | Verb::Paw | Verb::Spsv | Verb::Epsv | Verb::Port | Verb::Eprt,
+        ) = verb
+        {
+            self.passive += 2;
+        }
         // An ABOR goes plain where the rest of a Telnet signal leads it.
         let abort = Command::parse(line.text()).is_some_and(|command| command.verb == Verb::Abor);
         if abort && line.text().first().is_some_and(|byte| !byte.is_ascii()) {
@@ -110,6 +124,11 @@ impl Model {
     /// The server has sent this line.
     pub fn server_said(&mut self, line: &Line) {
         self.server_lines.insert(line.clone().into_bytes());
+        let ends = [&b"226"[..], b"250"];
+        let ends = ends
+            .iter()
+            .any(|code| line.text().windows(3).any(|part| part == *code));
+        self.passive += usize::from(self.ahead && ends);
     }
 
     /// The driver tells the machine this address.
@@ -262,7 +281,12 @@ impl Model {
 
     fn told_server(&mut self, bytes: &Bytes) {
         self.said += bytes.len();
-        let own = is_refusal(bytes) || [&b"PASV\r\n"[..], b"EPSV\r\n"].contains(&&bytes[..]);
+        let passive = [&b"PASV\r\n"[..], b"EPSV\r\n"].contains(&&bytes[..]);
+        if passive {
+            let left = self.passive.checked_sub(1);
+            self.passive = left.expect("a request for a passive port that nobody asked for");
+        }
+        let own = is_refusal(bytes) || passive;
         let text = bytes.strip_suffix(b"\r\n");
         let told = text.is_some_and(|text| self.tellable.contains(text));
         assert!(

@@ -68,7 +68,7 @@ impl Session {
         let (settings, knowledge) = settings(facts);
         Self {
             ipv6: settings.client_local.is_ipv6(),
-            model: Model::new(settings.remote_bind),
+            model: Model::new(settings.remote_bind, settings.passive_ahead),
             control: Control::new(settings, knowledge),
             now: Duration::ZERO,
             client: Peer::new(LineCodec::commands()),
@@ -325,6 +325,7 @@ fn settings([facts, more]: [u8; 2]) -> (Settings, Knowledge) {
         },
         server_on_ssh_host: !fact(2),
         remote_bind: (more & 8 != 0).then(|| "192.0.2.7".parse().unwrap()),
+        passive_ahead: more & 16 != 0,
         routed: None,
         limits: Limits {
             requests: REQUESTS,

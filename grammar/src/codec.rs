@@ -50,6 +50,11 @@ impl LineCodec {
         Self::new(COMMAND_LIMIT, false)
     }
 
+    /// As [`commands`](Self::commands), with lines of at most `limit` bytes.
+    pub fn commands_up_to(limit: usize) -> Self {
+        Self::new(limit, false)
+    }
+
     /// For what a server sends: [`REPLY_LIMIT`], a CR inside a line becomes a space.
     pub fn replies() -> Self {
         Self::new(REPLY_LIMIT, true)

@@ -36,6 +36,11 @@ pub(super) struct Arguments {
     /// How active data connections (PORT, EPRT) are carried
     #[arg(long, value_enum, value_name = "HOW", default_value_t = ActiveArgument::Auto)]
     active: ActiveArgument,
+    /// Ask the FTP server for the next passive port when a transfer has ended, before the client asks.
+    /// Saves a round trip for clients that send something else first; the port stays open on the FTP
+    /// server until it is used or replaced
+    #[arg(long)]
+    passive_ahead: bool,
     /// Write a transcript of every session into this folder, passwords masked ('ferryline replay'
     /// reads them)
     #[arg(long, value_name = "DIR")]
@@ -68,6 +73,7 @@ impl Arguments {
         let mut options = Options {
             data_host: self.data_host.into(),
             active: self.active.into(),
+            passive_ahead: self.passive_ahead,
             record: self.record,
             ..Options::default()
         };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use ferryline_grammar::COMMAND_LIMIT;
 
 use super::Failure;
 use crate::proxy::Options;
@@ -22,6 +23,15 @@ pub(super) struct GuardArguments {
     /// End a session that is not logged in by then; 0 for never
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     login_time: u32,
+    /// End a session that sends a longer line
+    #[arg(long, value_name = "BYTES", default_value_t = COMMAND_LIMIT, value_parser = line_limit)]
+    max_line: usize,
+    /// Commands of one client that may be under way at once; further ones wait
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
+    max_pipelined: usize,
+    /// Give up a data connection that the client asked for and has not made by then
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    data_wait: u32,
     /// Serve these local users only, by name or number; repeatable (Linux)
     #[arg(long, value_name = "USER", value_delimiter = ',')]
     only_user: Vec<String>,
@@ -35,6 +45,9 @@ impl GuardArguments {
         options.idle = time(self.idle);
         options.login_time = time(self.login_time);
         options.only_users = self.only_users()?;
+        options.command_limit = self.max_line;
+        options.limits.requests = self.max_pipelined;
+        options.limits.unused_forward = Duration::from_secs(self.data_wait.into());
         options.max_sessions = self.max_sessions;
         if let Some(descriptors) = raise_descriptors() {
             let room = sessions_for(descriptors, lanes);
@@ -82,11 +95,23 @@ const PER_SESSION: u64 = 4;
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) => Err("at least one client is to be served".into()),
+        Ok(0) => Err("at least one".into()),
         Ok(number) => Ok(number),
         Err(_) => Err("not a number".into()),
     }
 }
+
+/// No FTP client gets by with less than a path (RFC 1123 leaves the length open).
+fn line_limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (SHORTEST_LINE..=LONGEST_LINE).contains(&number) => Ok(number),
+        Ok(_) => Err(format!("from {SHORTEST_LINE} to {LONGEST_LINE}")),
+        Err(_) => Err("not a number".into()),
+    }
+}
+
+const SHORTEST_LINE: usize = 512;
+const LONGEST_LINE: usize = 1 << 20;
 
 fn time(seconds: u32) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))
@@ -149,6 +174,52 @@ mod tests {
         assert_eq!(sessions_for(1024, 16), 244);
         assert!(sessions_for(20_000, 16) > 256);
         assert_eq!(sessions_for(64, usize::MAX), 1);
+    }
+
+    #[test]
+    fn every_limit_reaches_the_proxy() {
+        let words = "x --max-sessions 5 --max-per-client 2 --idle 0 --login-time 9 --max-line 600 \
+                     --max-pipelined 3 --data-wait 7";
+        let options = given(words).unwrap();
+        assert_eq!((options.max_sessions, options.max_per_client), (5, 2));
+        assert_eq!(options.idle, None);
+        assert_eq!(options.login_time, Some(Duration::from_secs(9)));
+        assert_eq!((options.command_limit, options.limits.requests), (600, 3));
+        assert_eq!(options.limits.unused_forward, Duration::from_secs(7));
+        for wrong in [
+            "--max-sessions 0",
+            "--max-line 100",
+            "--max-pipelined 0",
+            "--data-wait 0",
+        ] {
+            assert!(given(&format!("x {wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn without_options_the_limits_are_the_librarys() {
+        let (given, usual) = (given("x").unwrap(), Options::default());
+        assert_eq!(given.command_limit, usual.command_limit);
+        assert_eq!(given.limits.requests, usual.limits.requests);
+        assert_eq!(given.limits.unused_forward, usual.limits.unused_forward);
+        assert_eq!(
+            (given.idle, given.login_time),
+            (usual.idle, usual.login_time)
+        );
+        assert_eq!(given.max_sessions, usual.max_sessions);
+        assert_eq!(given.max_per_client, usual.max_per_client);
+    }
+
+    fn given(words: &str) -> Result<Options, clap::Error> {
+        #[derive(Debug, clap::Parser)]
+        struct Words {
+            #[command(flatten)]
+            guard: GuardArguments,
+        }
+        let words = <Words as clap::Parser>::try_parse_from(words.split_whitespace())?;
+        let mut options = Options::default();
+        words.guard.apply(0, &mut options).unwrap();
+        Ok(options)
     }
 
     #[test]

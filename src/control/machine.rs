@@ -9,6 +9,7 @@ use bytes::Bytes;
 use ferryline_grammar::{Frame, Line, ReplyFraming};
 
 use super::{
+    ahead::Ahead,
     answers::answer,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output},
     queue::Queue,
@@ -82,6 +83,7 @@ pub struct Control {
     pub(super) finish_server: FinishServer,
     /// The client is known to have ended its side, which is not read to its end yet.
     pub(super) client_left: bool,
+    pub(super) ahead: Ahead,
     /// How many Telnet options are still refused, the client's and the server's. Nobody asks for
     /// more but to fill the memory, or in a circle.
     refusals: (u8, u8),
@@ -134,6 +136,7 @@ impl Control {
             stirred: Duration::ZERO,
             finish_server: FinishServer::No,
             client_left: false,
+            ahead: Ahead::default(),
             refusals: (u8::MAX, u8::MAX),
             client: Side::Open,
             server: Side::Open,
@@ -223,6 +226,10 @@ impl Control {
             return;
         }
         self.server = Side::Ended(ending);
+        for line in self.parting() {
+            self.farewell = true;
+            self.outputs.push_back(Output::ToClient(line));
+        }
         match ending {
             // A final reply that waits for its data is waited for: see `settle`.
             Ending::Eof => {}
@@ -258,6 +265,7 @@ impl Control {
         }
         self.expire_forwards(now);
         self.end_silence(now);
+        self.expire_ahead(now);
         self.expire_quiet(now);
         self.settle(now);
     }
@@ -293,6 +301,7 @@ impl Control {
             self.abandoned_deadline(),
             self.forward_deadline(),
             self.silence_deadline(),
+            self.ahead_deadline(),
             self.quiet_deadline(),
             self.queue.deadline(self.settings.limits.missing_reply),
         ]
@@ -362,6 +371,8 @@ impl Control {
         }
         self.send_waiting(now);
         self.flush(now);
+        let open = self.client == Side::Open && self.server == Side::Open && !self.stopping;
+        self.ask_ahead(now, open);
         self.close_forgotten();
         self.note_transfers(now);
         if self.finish_server == FinishServer::Due && !self.queue.has_unsent() {

@@ -10,6 +10,7 @@
 //! - `commands`: what is done with a line of the client
 //! - `replies`: what is done with a line of the server
 //! - `active`, `passive`: the two kinds of data connection, from request to answer
+//! - `ahead`: a passive port that the server is asked for before the client asks
 //! - `silence`: an EPSV that is never answered; `route`: the FTP server named in the user name; `tls`:
 //!   a server that insists on TLS
 //! - `transfers`: which data connection a transfer uses, and when its final reply may pass
@@ -23,6 +24,7 @@
 
 mod abandoned;
 mod active;
+mod ahead;
 mod answers;
 mod commands;
 mod cuts;

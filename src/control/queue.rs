@@ -210,6 +210,10 @@ impl Queue {
                 if Some(owed.key) == incoming {
                     continue;
                 }
+                // The client waits for nothing there.
+                if matches!(&owed.request, Request::Passive(passive) if passive.ahead) {
+                    continue;
+                }
                 let running = matches!(&owed.request, Request::Transfer(t) if t.preliminary || t.early_success);
                 if matches!(owed.stage, Stage::Sent) && !running && !owed.held {
                     if let Request::Passive(p) = &owed.request {

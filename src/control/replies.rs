@@ -43,6 +43,8 @@ pub(super) enum Treat {
     NameAgain,
     /// Kept back: the answer to an EPSV that PASV was asked in place of meanwhile.
     LateEpsv,
+    /// Kept in case that the server then goes.
+    Parting,
     /// Dropped, and not the request's final one.
     Dropped,
     /// Dropped: ferryline has said something in its place.
@@ -118,13 +120,13 @@ impl Control {
         if matches!(value, 230 | 232) {
             self.logged_in();
         }
-        if matches!(value, 221 | 421) {
-            self.farewell = true;
-        }
         let (key, treat) = match self.queue.answering(value) {
             Some(key) => (key, self.treat(now, key, value)),
             None => self.unasked(value),
         };
+        if matches!(value, 221 | 421) && !matches!(treat, Treat::Parting) {
+            self.farewell = true;
+        }
         self.route = Route::To { key, code, treat };
     }
 
@@ -135,6 +137,7 @@ impl Control {
         };
         match &owed.request {
             Request::Passive(passive) if self.is_late_epsv(passive, code) => Treat::LateEpsv,
+            Request::Passive(passive) if passive.ahead => self.treat_ahead(code),
             Request::Passive(_) if passive_code => Treat::Collect,
             Request::Passive(_) if code == 228 => self.withhold(key, code),
             Request::Passive(_) if self.asks_again(key, code) => Treat::AskAgain,
@@ -179,6 +182,10 @@ impl Control {
         let key = self.queue.push(Request::Unasked, Stage::Incoming);
         let treat = if code == 229 && std::mem::take(&mut self.late_epsv) {
             Treat::Withheld
+        } else if self.is_about_ahead(code) {
+            Treat::Withheld
+        } else if self.may_be_about_ahead(code) {
+            Treat::Parting
         } else if matches!(code, 227..=229) {
             self.withhold(key, code)
         } else {
@@ -195,6 +202,13 @@ impl Control {
 
     fn reply_line(&mut self, line: &Line, first: bool, last: bool) {
         let active = self.settings.active != ActiveMode::Remote || self.has_remote_forwards();
+        if let Route::To {
+            treat: Treat::Parting,
+            ..
+        } = &self.route
+        {
+            self.keep_parting(verbatim(line));
+        }
         let Route::To { key, code, treat } = &mut self.route else {
             return;
         };
@@ -229,7 +243,7 @@ impl Control {
                     passive.refusal.push(verbatim(line));
                 }
             }
-            Treat::Dropped | Treat::Withheld => {}
+            Treat::Dropped | Treat::Parting | Treat::Withheld => {}
             Treat::Collect => {
                 if let Request::Passive(passive) = &mut owed.request {
                     passive.reply.push(Bytes::copy_from_slice(line.text()));
@@ -273,7 +287,7 @@ impl Control {
             Treat::Dropped => {}
             Treat::LateEpsv => self.late_epsv_came(now, key),
             Treat::NameAgain => self.name_again(now, key),
-            Treat::Feat(_) | Treat::Withheld => self.answered(key),
+            Treat::Feat(_) | Treat::Parting | Treat::Withheld => self.answered(key),
         }
     }
 

@@ -98,6 +98,8 @@ pub(super) struct Passive {
     pub(super) asked_extended: bool,
     /// It has been asked in the other form already.
     pub(super) asked_again: bool,
+    /// Ferryline asks, before the client does: the client gets no answer.
+    pub(super) ahead: bool,
     /// When it was sent.
     pub(super) since: Duration,
     /// What has become of an EPSV that was not answered in time.
@@ -164,6 +166,7 @@ impl Passive {
             extended,
             asked_extended,
             asked_again: false,
+            ahead: false,
             since: Duration::ZERO,
             silence: Silence::None,
             forward: None,

@@ -24,6 +24,9 @@ pub struct Settings {
     /// The address of the SSH server's host that an FTP server on another host can reach, where the
     /// SSH server may be asked for remote forwards there (`--remote-bind`).
     pub remote_bind: Option<IpAddr>,
+    /// Whether the FTP server is asked for the next passive port before the client asks
+    /// (`--passive-ahead`).
+    pub passive_ahead: bool,
     /// The client named its FTP server in its user name, `USER name@host`, and this is what stood
     /// behind the `@`. It has been greeted, so the server's greeting is kept from it; the server gets
     /// the plain name.
@@ -67,6 +70,8 @@ pub struct Limits {
     pub held_bytes: usize,
     /// How long a passive data connection is waited for.
     pub unused_forward: Duration,
+    /// How long a passive port that was asked for ahead of the client is kept for it.
+    pub unused_ahead: Duration,
     /// How long a final reply waits for data that does not move.
     pub stalled_data: Duration,
     /// How long an answer of ferryline's own waits for an earlier reply of the server's that may
@@ -97,6 +102,7 @@ impl Default for Limits {
             requests: 64,
             held_bytes: 256 * 1024,
             unused_forward: Duration::from_secs(60),
+            unused_ahead: Duration::from_secs(10),
             stalled_data: Duration::from_secs(30),
             missing_reply: Duration::from_secs(5),
             silent_epsv: Duration::from_secs(10),

@@ -107,6 +107,9 @@ impl Control {
     }
 
     pub(super) fn forward_event(&mut self, now: Duration, id: ForwardId, event: ForwardEvent) {
+        if self.ahead_event(id, &event) {
+            return;
+        }
         match event {
             ForwardEvent::Claimed => {
                 if let Some(forward) = self.forwards.get_mut(&id) {
@@ -277,6 +280,7 @@ impl Control {
 
     /// A transfer's final reply is in.
     pub(super) fn transfer_done(&mut self, key: Key, code: u16) {
+        self.ahead_transfer_done(code);
         let Some(owed) = self.queue.entry(key) else {
             return;
         };
@@ -370,7 +374,10 @@ impl Control {
             .forwards
             .iter()
             .filter(|(id, forward)| {
-                !forward.is_connected() && self.current != Some(**id) && !self.queue.needs(**id)
+                !forward.is_connected()
+                    && self.current != Some(**id)
+                    && !self.queue.needs(**id)
+                    && !self.is_ahead(**id)
             })
             .map(|(id, _)| *id)
             .collect();

@@ -53,6 +53,7 @@ use std::{
     time::Duration,
 };
 
+use ferryline_grammar::COMMAND_LIMIT;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::session::is_loopback;
@@ -80,12 +81,16 @@ pub struct Options {
     /// The address of the SSH server's host that FTP servers on other hosts can reach, where the SSH
     /// server allows remote forwards there (OpenSSH's `GatewayPorts clientspecified`).
     pub remote_bind: Option<IpAddr>,
+    /// Whether FTP servers are asked for the next passive port before the client asks.
+    pub passive_ahead: bool,
     /// The clients' side.
     pub gateway: Gateway,
     /// The FTP servers that clients may name, where they do ([`ForwardSpec::is_user_routed`]).
     pub allow_hosts: Vec<HostPattern>,
     /// The bounds of each session.
     pub limits: Limits,
+    /// How many bytes a client's line may have.
+    pub command_limit: usize,
     /// How long running transfers may go on after a stop was asked for.
     pub grace: Duration,
     /// Is shown every line of every control connection.
@@ -113,9 +118,11 @@ impl Default for Options {
             data_host: DataHost::default(),
             active: ActiveMode::default(),
             remote_bind: None,
+            passive_ahead: false,
             gateway: Gateway::default(),
             allow_hosts: Vec::new(),
             limits: Limits::default(),
+            command_limit: COMMAND_LIMIT,
             grace: Duration::from_secs(10),
             observer: None,
             record: None,

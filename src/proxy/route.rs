@@ -52,7 +52,10 @@ pub(super) async fn start(
         number,
         peer,
         context,
-        client: Lines::new(read, LineCodec::commands()),
+        client: Lines::new(
+            read,
+            LineCodec::commands_up_to(context.options.command_limit),
+        ),
         write,
     };
     let met = tokio::select! {

@@ -52,7 +52,10 @@ pub(super) async fn start(
         Ok(channel) => {
             let (read, to_client) = stream.into_split();
             Some(Start {
-                client: Lines::new(read, LineCodec::commands()),
+                client: Lines::new(
+                    read,
+                    LineCodec::commands_up_to(context.options.command_limit),
+                ),
                 to_client,
                 channel,
                 server,

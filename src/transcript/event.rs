@@ -56,7 +56,7 @@ impl Event {
     }
 }
 
-/// The facts a session began with: [`Settings`], of whose limits only these two can be chosen.
+/// The facts a session began with: [`Settings`], of whose limits only these four can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The client's end of its control connection.
@@ -73,12 +73,18 @@ pub struct Header {
     pub on_ssh_host: bool,
     /// The SSH host's address for remote forwards to FTP servers on other hosts.
     pub remote_bind: Option<IpAddr>,
+    /// Whether passive ports are asked for ahead of the client.
+    pub passive_ahead: bool,
     /// What the client named its FTP server by, in its user name.
     pub routed: Option<String>,
     /// How long the client may be idle, where that is limited.
     pub idle: Option<Duration>,
     /// How long it may take to log in, where that is limited.
     pub login: Option<Duration>,
+    /// How many requests may be under way at once.
+    pub requests: usize,
+    /// How long a passive data connection is waited for.
+    pub unused_forward: Duration,
     /// What was known of the FTP server.
     pub knowledge: Knowledge,
 }
@@ -94,9 +100,12 @@ impl Header {
             active: settings.active,
             on_ssh_host: settings.server_on_ssh_host,
             remote_bind: settings.remote_bind,
+            passive_ahead: settings.passive_ahead,
             routed: settings.routed.clone(),
             idle: settings.limits.idle,
             login: settings.limits.login,
+            requests: settings.limits.requests,
+            unused_forward: settings.limits.unused_forward,
             knowledge,
         }
     }
@@ -111,10 +120,13 @@ impl Header {
             active: self.active,
             server_on_ssh_host: self.on_ssh_host,
             remote_bind: self.remote_bind,
+            passive_ahead: self.passive_ahead,
             routed: self.routed.clone(),
             limits: Limits {
                 idle: self.idle,
                 login: self.login,
+                requests: self.requests,
+                unused_forward: self.unused_forward,
                 ..Limits::default()
             },
         }
@@ -133,9 +145,12 @@ impl Default for Header {
             active: ActiveMode::Auto,
             on_ssh_host: true,
             remote_bind: None,
+            passive_ahead: false,
             routed: None,
             idle: None,
             login: None,
+            requests: Limits::default().requests,
+            unused_forward: Limits::default().unused_forward,
             knowledge: Knowledge::default(),
         }
     }

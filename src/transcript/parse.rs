@@ -23,7 +23,8 @@ use super::{
     event::{Event, Header, Line},
 };
 use crate::control::{
-    ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Output, Target,
+    ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits, Output,
+    Target,
 };
 
 /// A line that is none of a transcript's.
@@ -235,6 +236,7 @@ fn header(input: &str) -> Parsed<'_, Event> {
     ));
     let yes_no = alt((value(true, tag("yes")), value(false, tag("no"))));
     let fact = |name| (space1, tag(name), char('='));
+    let usual = Limits::default();
     let known = |name| map(opt((space1, tag(name))), |found| found.is_some());
     map(
         (
@@ -246,9 +248,12 @@ fn header(input: &str) -> Parsed<'_, Event> {
             preceded(fact("on-ssh-host"), yes_no),
             opt(preceded(fact("active"), active)),
             opt(preceded(fact("remote-bind"), word::<IpAddr>)),
+            known("passive-ahead"),
             opt(preceded(fact("routed"), escaped_word)),
             opt(preceded(fact("idle"), seconds)),
             opt(preceded(fact("login"), seconds)),
+            opt(preceded(fact("data-wait"), seconds)),
+            opt(preceded(fact("pipelined"), number)),
             (
                 known("no-epsv"),
                 known("no-eprt"),
@@ -266,9 +271,12 @@ fn header(input: &str) -> Parsed<'_, Event> {
             on_ssh_host,
             active,
             remote_bind,
+            passive_ahead,
             routed,
             idle,
             login,
+            unused_forward,
+            requests,
             known,
         )| {
             Event::Header(Header {
@@ -279,9 +287,12 @@ fn header(input: &str) -> Parsed<'_, Event> {
                 active: active.unwrap_or_default(),
                 on_ssh_host,
                 remote_bind,
+                passive_ahead,
                 routed,
                 idle,
                 login,
+                requests: requests.unwrap_or(usual.requests),
+                unused_forward: unused_forward.unwrap_or(usual.unused_forward),
                 knowledge: Knowledge {
                     no_epsv: known.0,
                     no_eprt: known.1,

@@ -8,7 +8,9 @@ use super::{
     escape,
     event::{Event, Header},
 };
-use crate::control::{ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, Output, Target};
+use crate::control::{
+    ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, Limits, Output, Target,
+};
 
 /// The line that says this, without its end; `None` for what is said to the log only.
 pub fn render(at: Option<Duration>, event: &Event) -> Option<String> {
@@ -97,11 +99,16 @@ fn header(header: &Header) -> String {
         active,
         on_ssh_host,
         remote_bind,
+        passive_ahead,
         routed,
         idle,
         login,
+        requests,
+        unused_forward,
         knowledge,
     } = header;
+    let usual = Limits::default();
+    let unusual = Some(unused_forward).filter(|wait| **wait != usual.unused_forward);
     let mut text = format!(
         "! session client={client} local={local} server={} data-host={} on-ssh-host={}",
         escape::word(server.as_bytes()),
@@ -120,13 +127,23 @@ fn header(header: &Header) -> String {
     if let Some(address) = remote_bind {
         text.push_str(&format!(" remote-bind={address}"));
     }
+    if *passive_ahead {
+        text.push_str(" passive-ahead");
+    }
     if let Some(named) = routed {
         text.push_str(&format!(" routed={}", escape::word(named.as_bytes())));
     }
-    for (name, limit) in [("idle", idle), ("login", login)] {
+    for (name, limit) in [
+        ("idle", idle.as_ref()),
+        ("login", login.as_ref()),
+        ("data-wait", unusual),
+    ] {
         if let Some(limit) = limit {
             text.push_str(&format!(" {name}={}", seconds(*limit)));
         }
+    }
+    if *requests != usual.requests {
+        text.push_str(&format!(" pipelined={requests}"));
     }
     for (known, word) in [
         (knowledge.no_epsv, "no-epsv"),

@@ -254,6 +254,9 @@ fn any_event() -> impl Strategy<Value = Event> {
             idle: a.then_some(Duration::from_secs(86_400)),
             login: c.then_some(Duration::from_millis(1500)),
             server: "odd host\\".into(),
+            passive_ahead: b,
+            requests: if b { 3 } else { 64 },
+            unused_forward: Duration::from_secs(if b { 7 } else { 60 }),
             remote_bind: a.then(|| "192.0.2.7".parse().unwrap()),
             routed: c.then(|| "ftp.example:2100".into()),
             knowledge: Knowledge {

@@ -24,6 +24,7 @@ pub(super) fn settings() -> Settings {
         active: ActiveMode::Auto,
         server_on_ssh_host: true,
         remote_bind: None,
+        passive_ahead: false,
         routed: None,
         limits: Limits::default(),
     }

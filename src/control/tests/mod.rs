@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod active;
+mod ahead;
 mod bench;
 mod framing;
 mod invariants;

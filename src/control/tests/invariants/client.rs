@@ -64,6 +64,8 @@ pub(super) struct Client {
     /// How many answers it can do without before it sends on.
     window: usize,
     asked: Vec<Asked>,
+    /// All lines that it has sent.
+    pub(super) sent: Vec<String>,
     /// The final replies that it has seen; the first is the greeting.
     pub(super) finals: Vec<String>,
     /// All lines that it has seen, as they came.
@@ -80,6 +82,7 @@ impl Client {
             script: script.into(),
             window,
             asked: Vec::new(),
+            sent: Vec::new(),
             finals: Vec::new(),
             lines: Vec::new(),
             open: None,
@@ -100,6 +103,7 @@ impl Client {
         let Some(ask) = self.script.pop_front() else {
             self.quit = true;
             self.wire.extend(b"QUIT\r\n");
+            self.sent.push("QUIT".into());
             return true;
         };
         let line = match ask {
@@ -124,6 +128,7 @@ impl Client {
         };
         self.wire.extend(line.bytes());
         self.wire.extend(b"\r\n");
+        self.sent.push(line);
         if ask != Ask::Blank {
             self.asked.push(Asked { ask, tag });
         }

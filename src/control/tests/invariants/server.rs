@@ -23,6 +23,8 @@ pub(super) struct Profile {
     /// It hears ABOR during a transfer.
     hears_abor: bool,
     several_lines: bool,
+    /// Every third request for a passive port comes to nothing.
+    tires: bool,
 }
 
 pub(super) fn profiles() -> impl Strategy<Value = Profile> {
@@ -31,7 +33,7 @@ pub(super) fn profiles() -> impl Strategy<Value = Profile> {
         1 => prop::sample::select(vec![200, 202, 425, 500, 502, 522, 530]).prop_map(Some),
     ];
     let seldom = || prop::bool::weighted(0.2);
-    (refusal, seldom(), seldom(), seldom(), any::<[bool; 3]>()).prop_map(
+    (refusal, seldom(), seldom(), seldom(), any::<[bool; 4]>()).prop_map(
         |(epsv_refusal, pasv_refused, eprt_refused, port_refused, flags)| Profile {
             epsv_refusal,
             pasv_refused,
@@ -40,6 +42,7 @@ pub(super) fn profiles() -> impl Strategy<Value = Profile> {
             eager: flags[0],
             hears_abor: flags[1],
             several_lines: flags[2],
+            tires: flags[3],
         },
     )
 }
@@ -125,6 +128,7 @@ impl Server {
                 self.say("200 active");
             }
             "EPSV" if argument == "ALL" => self.pass("200 EPSV ALL"),
+            "EPSV" | "PASV" if self.is_tired() => self.say("425 no port is free"),
             "EPSV" => match self.profile.epsv_refusal {
                 Some(code) => self.say(&format!("{code} no EPSV")),
                 None => {
@@ -165,6 +169,12 @@ impl Server {
             }
             other => panic!("the server was sent {other:?}"),
         }
+    }
+
+    fn is_tired(&mut self) -> bool {
+        let tired = self.profile.tires && self.next_port % 3 == 2;
+        self.next_port += u16::from(tired);
+        tired
     }
 
     fn listen(&mut self) -> u16 {

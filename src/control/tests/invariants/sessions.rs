@@ -9,7 +9,9 @@ use super::{
     server::{Profile, Server, forward_of, profiles},
     world::{Kind, Stage, Tape, World},
 };
-use crate::control::{DataAtEnd, Ending, ForwardEvent, ForwardId, tests::bench::settings};
+use crate::control::{
+    DataAtEnd, Ending, ForwardEvent, ForwardId, Settings, tests::bench::settings,
+};
 
 struct Session {
     world: World,
@@ -22,9 +24,18 @@ struct Session {
 }
 
 impl Session {
-    fn new(script: Vec<Ask>, window: usize, profile: Profile, tape: Vec<u16>) -> Self {
+    fn new(
+        script: Vec<Ask>,
+        window: usize,
+        profile: Profile,
+        tape: Vec<u16>,
+        passive_ahead: bool,
+    ) -> Self {
         Self {
-            world: World::new(settings()),
+            world: World::new(Settings {
+                passive_ahead,
+                ..settings()
+            }),
             aborts: script.contains(&Ask::Abor) || script.contains(&Ask::ModeB),
             client: Client::new(script, window),
             server: Server::new(profile),
@@ -169,6 +180,37 @@ impl Session {
             withdrawn += usize::from(found != line);
         }
         assert!(withdrawn <= self.world.unconfirmed);
+        self.check_what_the_server_was_sent();
+    }
+
+    /// What ferryline has nothing to do with has come as it was sent. Of requests for data connections
+    /// there are no more than the client's, once more each, and those that were sent ahead.
+    fn check_what_the_server_was_sent(&self) {
+        let sent = String::from_utf8_lossy(&self.world.to_server).into_owned();
+        let sent: Vec<&str> = sent.lines().collect();
+        assert_eq!(
+            passing(&sent),
+            passing(
+                &self
+                    .client
+                    .sent
+                    .iter()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+            ),
+        );
+        let is_passive = |line: &&&str| matches!(**line, "EPSV" | "PASV");
+        let passive = sent.iter().filter(is_passive).count();
+        let asked = |line: &&String| {
+            let verb = line.split(' ').next();
+            verb.is_some_and(|verb| matches!(verb, "EPRT" | "EPSV" | "PASV" | "PORT"))
+        };
+        let asked = self.client.sent.iter().filter(asked).count();
+        let ahead = match self.world.control.settings.passive_ahead {
+            true => self.server.finished.len(),
+            false => 0,
+        };
+        assert!(passive <= 2 * asked + ahead, "{sent:#?}");
     }
 }
 
@@ -178,6 +220,15 @@ impl Drop for Session {
             println!("{:#?}", self.world.log);
         }
     }
+}
+
+/// The lines that always pass.
+fn passing<'a>(lines: &[&'a str]) -> Vec<&'a str> {
+    let passes = |line: &&&str| {
+        let verb = line.split(' ').next().unwrap_or_default();
+        matches!(verb, "FEAT" | "MODE" | "NOOP" | "QUIT" | "REIN" | "STAT") || **line == "EPSV ALL"
+    };
+    lines.iter().filter(passes).copied().collect()
 }
 
 fn some(wire: &mut VecDeque<u8>, tape: &mut Tape) -> Vec<u8> {
@@ -200,8 +251,9 @@ proptest! {
     #[test]
     fn every_command_has_its_one_answer(
         script in scripts(), window in windows(), profile in profiles(), tape in tapes(),
+        ahead in any::<bool>(),
     ) {
-        let mut session = Session::new(script, window, profile, tape);
+        let mut session = Session::new(script, window, profile, tape, ahead);
         session.run();
         session.check();
     }
@@ -209,8 +261,9 @@ proptest! {
     #[test]
     fn every_command_has_its_one_answer_also_when_forwards_fail(
         script in scripts(), window in windows(), profile in profiles(), tape in tapes(),
+        ahead in any::<bool>(),
     ) {
-        let mut session = Session::new(script, window, profile, tape);
+        let mut session = Session::new(script, window, profile, tape, ahead);
         session.trouble = true;
         session.run();
         session.check();
@@ -220,8 +273,9 @@ proptest! {
     #[test]
     fn an_end_at_any_time_leaves_nothing_open(
         script in scripts(), window in windows(), profile in profiles(), tape in tapes(), end in 0..5,
+        ahead in any::<bool>(),
     ) {
-        let mut session = Session::new(script, window, profile, tape);
+        let mut session = Session::new(script, window, profile, tape, ahead);
         session.trouble = true;
         while !session.tape.is_used_up() {
             session.client.step();

@@ -11,6 +11,7 @@ use tokio_util::codec::Decoder;
 
 use crate::control::{
     Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Knowledge, Notice, Output, Settings,
+    request::Request,
 };
 
 pub(super) const SERVER_PORTS: u16 = 20_000;
@@ -426,6 +427,11 @@ impl World {
         );
         let held = queue.held_bytes();
         assert!(held <= limits.held_bytes + 128 * 1024, "{held} bytes held");
+        let ahead = queue
+            .iter()
+            .filter(|owed| matches!(&owed.request, Request::Passive(passive) if passive.ahead));
+        let allowed = usize::from(self.control.settings.passive_ahead);
+        assert!(ahead.count() <= allowed, "{queue:?}");
         assert!(self.control.forwards.len() <= 4 * limits.requests);
     }
 }
