@@ -116,6 +116,7 @@ impl Control {
     fn begin_reply(&mut self, now: Duration, code: ReplyCode) {
         // The reply before it was left open (Q29): what there is of it is all of it.
         self.end_reply(now);
+        self.drop_parting();
         let value = code.value();
         if matches!(value, 230 | 232) {
             self.logged_in();
