@@ -181,9 +181,8 @@ impl Control {
         }
         // Its lines come one by one, and none of a later reply may come between.
         let key = self.queue.push(Request::Unasked, Stage::Incoming);
-        let treat = if code == 229 && std::mem::take(&mut self.late_epsv) {
-            Treat::Withheld
-        } else if self.is_about_ahead(code) {
+        let late = code == 229 && std::mem::take(&mut self.late_epsv);
+        let treat = if late || self.is_about_ahead(code) {
             Treat::Withheld
         } else if self.may_be_about_ahead(code) {
             Treat::Parting
