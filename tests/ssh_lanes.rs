@@ -330,3 +330,66 @@ async fn a_refused_reconnection_is_reported_at_once() {
     );
     assert!(began.elapsed() < Duration::from_secs(5));
 }
+
+/// What a long-lived tunnel must not pay for its clients that broke off: russh keeps memory for each
+/// channel that this side closes first, for as long as its connection lives.
+#[tokio::test]
+async fn a_connection_on_which_many_channels_were_broken_off_is_replaced() {
+    let mut world = World::new().await;
+    world.settings.lanes = 1;
+    let session = world.connect().await;
+    let echo = echo_server().await;
+    until("the lane is open", || session.stats().lanes_open == 1).await;
+    let mut first = session
+        .open_control("127.0.0.1", echo.port(), nobody())
+        .await
+        .unwrap();
+    for _ in 0..BROKEN_OFF {
+        let broken_off = session
+            .open_control("127.0.0.1", echo.port(), nobody())
+            .await
+            .unwrap();
+        broken_off.writer.close().await;
+    }
+    until("a new control connection", || world.server.logins() == 3).await;
+    // What stands on the old one stands on.
+    ping(&mut first).await;
+    assert_eq!(world.server.connections(), 3);
+    drop(first);
+    until("the old one ends", || world.server.connections() == 2).await;
+    for _ in 0..BROKEN_OFF {
+        let lane = within("the lane", session.lane()).await.unwrap();
+        let data = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+        data.writer.close().await;
+    }
+    until("a new lane", || world.server.logins() == 4).await;
+    until("the old one ends", || world.server.connections() == 2).await;
+    all_quiet(&session, &world.server).await;
+}
+
+/// An FTP server hangs up on an end of file, and that costs nothing.
+#[tokio::test]
+async fn a_channel_that_was_left_is_closed_by_the_far_side() {
+    let mut world = World::new().await;
+    world.settings.lanes = 0;
+    let session = world.connect().await;
+    let echo = echo_server().await;
+    for _ in 0..BROKEN_OFF {
+        let left = session
+            .open_control("127.0.0.1", echo.port(), nobody())
+            .await
+            .unwrap();
+        left.writer.leave().await;
+    }
+    all_quiet(&session, &world.server).await;
+    // A log-in would have begun before this answer.
+    let mut another = session
+        .open_control("127.0.0.1", echo.port(), nobody())
+        .await
+        .unwrap();
+    ping(&mut another).await;
+    assert_eq!(world.server.logins(), 1);
+}
+
+/// More than a connection is used for.
+const BROKEN_OFF: usize = 300;

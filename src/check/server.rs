@@ -88,7 +88,7 @@ async fn reach(log: &mut Log<'_>, plan: &Plan, spec: &ForwardSpec, session: &Ses
     match opened.unwrap_or(Err(OpenError::Timeout)) {
         Ok(channel) => {
             // Gone before the next one comes: there are servers that take few from one address.
-            channel.writer.close_and_wait(FAREWELL).await;
+            channel.writer.leave_and_wait(FAREWELL).await;
             let target = format!("{} port {}", spec.host, spec.host_port);
             log.ok(FORWARD, format!("the SSH server connects to {target}"));
             true

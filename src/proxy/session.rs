@@ -466,9 +466,9 @@ impl Session {
         }
         if let Some(writer) = self.to_server.into_sink() {
             if self.closing.is_empty() {
-                writer.close().await;
+                writer.leave().await;
             } else {
-                writer.close_and_wait(FAREWELL).await;
+                writer.leave_and_wait(FAREWELL).await;
             }
         }
         // The channel is not kept for a client that is slow to hang up.

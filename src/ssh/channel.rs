@@ -148,18 +148,28 @@ impl ChannelWriter {
         common.closed_here.cancel();
     }
 
-    /// Closes the channel in both directions, and waits until the SSH server has taken notice; at
-    /// most for `limit`.
-    pub async fn close_and_wait(self, limit: Duration) {
-        let common = &self.common;
-        common.close_first().await;
-        // It answers in order: whatever answers this has seen the close before it. That the far side
-        // closes the channel too is nothing that russh would still tell.
+    /// Takes leave: the far side sees an end of file, on which a server hangs up, and what it still
+    /// sends is dropped. Where it has not closed the channel after 5 s, this side does. Returns when
+    /// the end of file is on its way.
+    ///
+    /// A channel that the far side closes costs no memory for good, one that this side closes does.
+    pub async fn leave(mut self) {
+        if let Ok(Ok(())) = timeout(CLOSE_TIMEOUT, self.finish()).await {
+            self.common.leaving.store(true, Ordering::Release);
+        }
+        self.common.closed_here.cancel();
+    }
+
+    /// As [`leave`](Self::leave), and waits until the SSH server has taken notice; at most for
+    /// `limit`.
+    pub async fn leave_and_wait(self, limit: Duration) {
+        let common = Arc::clone(&self.common);
+        self.leave().await;
+        // It answers in order: whatever answers this has seen the end of file before it.
         tokio::select! {
             _ = timeout(limit, common.connection.handle().send_ping()) => {}
             () = common.connection.lost() => {}
         }
-        common.closed_here.cancel();
     }
 }
 
@@ -242,6 +252,7 @@ pub(super) fn wrap(
         close_sent: AtomicBool::new(false),
         eof_sent: AtomicBool::new(false),
         eof_received: AtomicBool::new(false),
+        leaving: AtomicBool::new(false),
         hold,
         is_last_task: false,
     });
@@ -266,6 +277,8 @@ struct Common {
     close_sent: AtomicBool,
     eof_sent: AtomicBool,
     eof_received: AtomicBool,
+    /// See [`ChannelWriter::leave`].
+    leaving: AtomicBool,
     hold: Hold,
     /// This is what closes the channel in the background. A runtime that shuts down drops it half
     /// done, and it must not start itself anew then.
@@ -281,6 +294,9 @@ impl Common {
     /// Whether the far side is about to close the channel. Where it has finished sending, and
     /// nobody here will, an end of file makes it do so.
     async fn ends_by_itself(&self) -> bool {
+        if self.leaving.load(Ordering::Acquire) {
+            return true;
+        }
         if !self.eof_received.load(Ordering::Acquire) {
             return false;
         }
@@ -348,6 +364,7 @@ impl Drop for Common {
             close_sent: AtomicBool::new(false),
             eof_sent: AtomicBool::new(self.eof_sent.load(Ordering::Acquire)),
             eof_received: AtomicBool::new(self.eof_received.load(Ordering::Acquire)),
+            leaving: AtomicBool::new(self.leaving.load(Ordering::Acquire)),
             hold: std::mem::take(&mut self.hold),
             is_last_task: true,
         };

@@ -42,6 +42,7 @@ pub(super) struct Shared {
     born: Instant,
     moved: AtomicU64,
     closed_first: AtomicUsize,
+    worn_out: CancellationToken,
 }
 
 /// A channel as the event callbacks know it.
@@ -191,6 +192,7 @@ impl Shared {
             born: Instant::now(),
             moved: AtomicU64::new(0),
             closed_first: AtomicUsize::new(0),
+            worn_out: CancellationToken::new(),
         })
     }
 
@@ -244,15 +246,20 @@ impl Shared {
         self.born.elapsed().saturating_sub(moved)
     }
 
-    /// russh 0.65 keeps a few kilobytes for every channel that this side closes first, as long as
-    /// the connection lives: counted, so that a lane can be replaced in time.
+    /// russh 0.65 keeps about 4 KiB (the queue of the channel's messages) for every channel that
+    /// this side closes first, as long as the connection lives: it forgets a channel only when the
+    /// far side's close comes for one that it still thinks open. So they are counted, and the
+    /// connection is replaced in time.
     pub(super) fn count_closed_first(&self) {
-        self.closed_first.fetch_add(1, Ordering::Relaxed);
+        if self.closed_first.fetch_add(1, Ordering::Relaxed) + 1 == WORN_OUT {
+            self.worn_out.cancel();
+        }
     }
 
-    /// How many channels this side closed first.
-    pub(super) fn closed_first(&self) -> usize {
-        self.closed_first.load(Ordering::Relaxed)
+    /// Tells when so many channels were closed from this side that the connection had better be
+    /// replaced.
+    pub(super) fn worn_out(&self) -> &CancellationToken {
+        &self.worn_out
     }
 
     /// A channel is in use from now on; the token tells when the far side has closed it.
@@ -384,6 +391,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A connection is worn out after so many channels that this side closed first: about 1 MiB.
+const WORN_OUT: usize = 250;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The words arrive right behind the number, in the same packet.

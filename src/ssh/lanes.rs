@@ -141,6 +141,13 @@ struct Lane {
     idle_since: Instant,
 }
 
+impl Lane {
+    /// Whether it is to be replaced as soon as it is idle (see `Shared::count_closed_first`).
+    fn is_worn_out(&self) -> bool {
+        self.connection.shared().worn_out().is_cancelled()
+    }
+}
+
 impl Pool {
     pub(super) fn new(dialer: Arc<Dialer>, stop: CancellationToken) -> Arc<Self> {
         let this = Arc::new(Self {
@@ -226,6 +233,11 @@ impl Pool {
             .count()
     }
 
+    /// Whether the server is known to let nobody in a second time.
+    pub(super) fn is_single(&self) -> bool {
+        lock(&self.state).single
+    }
+
     pub(super) fn remote_forwards(&self) -> usize {
         self.forwards.load(Ordering::Acquire)
     }
@@ -256,7 +268,7 @@ impl Pool {
     }
 
     /// The lane where one more transfer hurts least: one whose data flows before one that stands
-    /// still, then the one with the fewest.
+    /// still, then the one with the fewest; none that waits to be replaced while there are others.
     fn share(self: &Arc<Self>, state: &mut State) -> Option<LaneGuard> {
         let lane = state
             .lanes
@@ -264,7 +276,7 @@ impl Pool {
             .filter(|lane| !lane.connection.is_lost())
             .min_by_key(|lane| {
                 let stalled = lane.connection.shared().quiet_for() > STALLED_AFTER;
-                (stalled && lane.leases > 0, lane.leases)
+                (lane.is_worn_out(), stalled && lane.leases > 0, lane.leases)
             })?;
         lane.leases += 1;
         Some(self.guard(Arc::clone(&lane.connection), Some(lane.id)))
@@ -290,7 +302,7 @@ impl Pool {
         if let Some(lane) = state.lanes.get_mut(at) {
             lane.leases = lane.leases.saturating_sub(1);
             lane.idle_since = Instant::now();
-            worn_out = lane.leases == 0 && lane.connection.shared().closed_first() > WORN_OUT;
+            worn_out = lane.leases == 0 && lane.is_worn_out();
         }
         let gone = worn_out.then(|| state.lanes.remove(at));
         drop(state);
@@ -454,6 +466,3 @@ const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 /// After lanes could not be opened, the next attempt is made so much later.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// A lane is replaced after so many channels that this side closed first (see
-/// `Shared::count_closed_first`).
-const WORN_OUT: usize = 2_000;

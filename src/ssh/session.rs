@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::backoff::Backoff;
 use super::channel::{Channel, Counted, Hold};
-use super::connection::Connection;
+use super::connection::{Connection, Shared};
 use super::error::{Error, OpenError};
 use super::establish::{Dialer, Role};
 use super::findings::Findings;
@@ -253,6 +253,12 @@ async fn keep_up(core: Arc<Core>) {
         tokio::select! {
             () = core.stop.cancelled() => break,
             () = shared.lost_token().cancelled() => {}
+            connection = renew(&core, &shared) => {
+                // What stands on the old one keeps it until it ends.
+                tracing::debug!(destination = %core.destination, "further sessions get a new SSH connection");
+                core.control.send_replace(Control::Up(connection));
+                continue;
+            }
         }
         if core.stop.is_cancelled() {
             break;
@@ -271,6 +277,25 @@ async fn keep_up(core: Arc<Core>) {
     // Nobody holds the session any more, or it was closed: let go of what it held.
     core.control.send_replace(Control::Down(None));
     drop(core.pool.drain());
+}
+
+/// A connection in the place of one that is worn out (see `Shared::count_closed_first`), which is
+/// good enough until there is one, and for good where nobody is let in a second time.
+async fn renew(core: &Core, worn: &Shared) -> Arc<Connection> {
+    worn.worn_out().cancelled().await;
+    while !core.pool.is_single() {
+        match core.dialer.dial(Role::Control).await {
+            Ok(connection) => return connection,
+            Err(error) => {
+                tracing::debug!(%error, "no new connection in the place of the old one");
+                if !error.is_transient() {
+                    break;
+                }
+            }
+        }
+        sleep(LAST_PAUSE).await;
+    }
+    std::future::pending().await
 }
 
 /// Tries until it works. Somebody who waits for the connection cuts the pause short; a refusal is
