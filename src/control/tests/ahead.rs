@@ -207,6 +207,17 @@ fn other_commands_go_their_way_before_the_answer_and_after_it() {
 }
 
 #[test]
+fn a_reply_too_many_does_not_give_it_to_the_client() {
+    let mut bench = asked();
+    bench.server("226 done twice", &["C< 226 done twice"]);
+    bench.client("NOOP", &["S> NOOP"]);
+    bench.server("229 (|||40001|)", NAMED);
+    bench.server("200 ok", &["C< 200 ok"]);
+    bench.ready(2, "127.0.0.1:51214", &[]);
+    bench.client("EPSV", REPLY);
+}
+
+#[test]
 fn an_answer_of_ferrylines_own_does_not_wait_for_it() {
     let mut bench = asked();
     bench.client(
