@@ -449,6 +449,14 @@ fn a_farewell_in_answer_is_the_clients() {
 }
 
 #[test]
+fn a_server_that_has_taken_its_leave_is_asked_nothing_more() {
+    let mut bench = Bench::greeted(asking());
+    epsv(&mut bench);
+    bench.server("221 going down soon", &["C< 221 going down soon"]);
+    fetch(&mut bench, &[]);
+}
+
+#[test]
 fn a_421_while_the_port_lies_unused_counts_only_if_the_server_goes() {
     let mut bench = ready();
     bench.server("421 Passive data channel timed out.", &[]);
