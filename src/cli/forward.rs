@@ -36,9 +36,9 @@ pub(super) struct Arguments {
     /// How active data connections (PORT, EPRT) are carried
     #[arg(long, value_enum, value_name = "HOW", default_value_t = ActiveArgument::Auto)]
     active: ActiveArgument,
-    /// Ask the FTP server for the next passive port when a transfer has ended, before the client asks.
-    /// Saves a round trip for clients that send something else first; the port stays open on the FTP
-    /// server until it is used or replaced
+    /// Ask the FTP server for the next passive port when a transfer has ended, before the client asks:
+    /// a round trip less on long links for clients that say something else first. Leaves a port open on
+    /// the FTP server at the end of each session
     #[arg(long)]
     passive_ahead: bool,
     /// Write a transcript of every session into this folder, passwords masked ('ferryline replay'

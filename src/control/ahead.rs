@@ -181,7 +181,8 @@ impl Control {
                     owed.held = true;
                 }
                 if let Some(address) = address {
-                    let until = Some(now + self.settings.limits.unused_forward);
+                    // No listener stands for longer.
+                    let until = Some(since + self.settings.limits.unused_forward);
                     if let Some(forward) = self.forwards.get_mut(&id) {
                         forward.state = ForwardState::Ready { until };
                     }
@@ -270,6 +271,11 @@ impl Control {
     pub(super) fn keep_parting(&mut self, line: Bytes) {
         self.ahead.off = true;
         self.ahead.parting.push(line);
+    }
+
+    /// The server says something more: what was kept was no farewell.
+    pub(super) fn drop_parting(&mut self) {
+        self.ahead.parting = Kept::default();
     }
 
     /// The server has gone: what was kept was its farewell.

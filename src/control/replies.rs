@@ -116,6 +116,7 @@ impl Control {
     fn begin_reply(&mut self, now: Duration, code: ReplyCode) {
         // The reply before it was left open (Q29): what there is of it is all of it.
         self.end_reply(now);
+        self.drop_parting();
         let value = code.value();
         if matches!(value, 230 | 232) {
             self.logged_in();
@@ -180,9 +181,8 @@ impl Control {
         }
         // Its lines come one by one, and none of a later reply may come between.
         let key = self.queue.push(Request::Unasked, Stage::Incoming);
-        let treat = if code == 229 && std::mem::take(&mut self.late_epsv) {
-            Treat::Withheld
-        } else if self.is_about_ahead(code) {
+        let late = code == 229 && std::mem::take(&mut self.late_epsv);
+        let treat = if late || self.is_about_ahead(code) {
             Treat::Withheld
         } else if self.may_be_about_ahead(code) {
             Treat::Parting

@@ -10,6 +10,7 @@ import time
 import traceback
 from pathlib import Path
 
+import ahead
 import doctor
 import faults
 import gateway
@@ -72,7 +73,7 @@ def arguments():
 def every_cell(direct):
     yield from matrix.cells(direct)
     if not direct:
-        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, load, rekey, users, recorded):
+        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, load, rekey, users, ahead, recorded):
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 

@@ -207,6 +207,17 @@ fn other_commands_go_their_way_before_the_answer_and_after_it() {
 }
 
 #[test]
+fn a_reply_too_many_does_not_give_it_to_the_client() {
+    let mut bench = asked();
+    bench.server("226 done twice", &["C< 226 done twice"]);
+    bench.client("NOOP", &["S> NOOP"]);
+    bench.server("229 (|||40001|)", NAMED);
+    bench.server("200 ok", &["C< 200 ok"]);
+    bench.ready(2, "127.0.0.1:51214", &[]);
+    bench.client("EPSV", REPLY);
+}
+
+#[test]
 fn an_answer_of_ferrylines_own_does_not_wait_for_it() {
     let mut bench = asked();
     bench.client(
@@ -438,11 +449,20 @@ fn a_farewell_in_answer_is_the_clients() {
 }
 
 #[test]
+fn a_server_that_has_taken_its_leave_is_asked_nothing_more() {
+    let mut bench = Bench::greeted(asking());
+    epsv(&mut bench);
+    bench.server("221 going down soon", &["C< 221 going down soon"]);
+    fetch(&mut bench, &[]);
+}
+
+#[test]
 fn a_421_while_the_port_lies_unused_counts_only_if_the_server_goes() {
     let mut bench = ready();
     bench.server("421 Passive data channel timed out.", &[]);
     bench.client("NOOP", &["S> NOOP"]);
     bench.server("200 ok", &["C< 200 ok"]);
+    bench.server_ended(Ending::Eof, &["! close 2", "! end"]);
 
     let mut bench = ready();
     bench.wait(10, &["! close 2"]);
@@ -469,11 +489,11 @@ fn a_port_that_lay_unused_is_not_used() {
 }
 
 #[test]
-fn taken_in_time_it_has_the_time_of_any_other() {
+fn the_forward_stands_no_longer_than_any_other() {
     let mut bench = ready();
     bench.wait(9, &[]);
     bench.client("EPSV", REPLY);
-    bench.wait(59, &[]);
+    bench.wait(50, &[]);
     bench.wait(1, &["! close 2"]);
 }
 
