@@ -450,3 +450,34 @@ fn a_runtime_may_end_with_channels_still_open() {
         drop(held);
     }
 }
+
+/// A server that did not hang up when it was told that nothing more comes will not do so when it is
+/// told again.
+#[tokio::test]
+async fn leaving_closes_where_an_end_of_file_was_sent_before() {
+    let world = World::new().await;
+    let session = world.connect().await;
+    let (gone, mut gones) = tokio::sync::mpsc::unbounded_channel();
+    let deaf = serve(move |mut tcp| {
+        let gone = gone.clone();
+        async move {
+            let mut all = Vec::new();
+            tcp.read_to_end(&mut all).await.unwrap();
+            // It says things until nobody is there any more.
+            while tcp.write_all(&[b'x'; 1024]).await.is_ok() {}
+            let _ = gone.send(());
+        }
+    })
+    .await;
+    let mut channel = session
+        .open_control("127.0.0.1", deaf.port(), nobody())
+        .await
+        .unwrap();
+    channel.writer.finish().await.unwrap();
+    drop(channel.reader);
+    channel.writer.leave().await;
+    // Those who are given time have 5 s.
+    let end = tokio::time::timeout(std::time::Duration::from_secs(4), gones.recv()).await;
+    assert!(end.is_ok(), "it was given time once more");
+    all_quiet(&session, &world.server).await;
+}

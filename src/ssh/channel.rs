@@ -149,15 +149,18 @@ impl ChannelWriter {
     }
 
     /// Takes leave: the far side sees an end of file, on which a server hangs up, and what it still
-    /// sends is dropped. Where it has not closed the channel after 5 s, this side does. Returns when
-    /// the end of file is on its way.
+    /// sends is dropped. Where it has not closed the channel after 5 s, this side does; at once, where
+    /// it was sent an end of file before and goes on. Returns when that is on its way.
     ///
     /// A channel that the far side closes costs no memory for good, one that this side closes does.
     pub async fn leave(mut self) {
-        if let Ok(Ok(())) = timeout(CLOSE_TIMEOUT, self.finish()).await {
-            self.common.leaving.store(true, Ordering::Release);
+        let common = Arc::clone(&self.common);
+        if common.eof_sent.load(Ordering::Acquire) && !common.is_orderly() {
+            common.close_first().await;
+        } else if let Ok(Ok(())) = timeout(CLOSE_TIMEOUT, self.finish()).await {
+            common.leaving.store(true, Ordering::Release);
         }
-        self.common.closed_here.cancel();
+        common.closed_here.cancel();
     }
 
     /// As [`leave`](Self::leave), and waits until the SSH server has taken notice; at most for
@@ -165,7 +168,7 @@ impl ChannelWriter {
     pub async fn leave_and_wait(self, limit: Duration) {
         let common = Arc::clone(&self.common);
         self.leave().await;
-        // It answers in order: whatever answers this has seen the end of file before it.
+        // It answers in order: whatever answers this has seen what `leave` sent before it.
         tokio::select! {
             _ = timeout(limit, common.connection.handle().send_ping()) => {}
             () = common.connection.lost() => {}
