@@ -4,8 +4,9 @@
 //! It is asked for when the data connection of an active transfer has come: the answer is here by the
 //! time that the next transfer can begin. It is the session's own, stands on an idle lane that
 //! anybody's transfer may take away, and goes after [`Options::ready_time`](super::Options::ready_time)
-//! unused. Each transfer still has a port of its own, never one that was used before. On a shared control connection there is none: where there are no lanes the SSH server
-//! may well count what it gives, and the control connections of all others are there.
+//! unused. Each transfer still has a port of its own, never one that was used before. On a shared
+//! control connection there is none: where there are no lanes the SSH server may well count what it
+//! gives, and the control connections of all others are there.
 
 use std::{
     net::IpAddr,

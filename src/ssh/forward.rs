@@ -65,8 +65,9 @@ impl RemoteForward {
         self.address
     }
 
-    /// The first connection to it that comes from its [`Origin`]. It takes exactly one: with it the forward is cancelled, and further connections are refused. `None`: the SSH
-    /// connection is lost, or the one has been taken. Cancel-safe.
+    /// The first connection to it that comes from its [`Origin`]. It takes exactly one: with it the
+    /// forward is cancelled, and further connections are refused. `None`: the SSH connection is
+    /// lost, or the one has been taken. Cancel-safe.
     pub async fn next(&mut self) -> Option<Incoming> {
         self.registration.as_ref()?;
         let arrival = (&mut self.arrivals).await;

@@ -207,6 +207,10 @@ impl Drop for SpareLane {
 }
 
 impl Lane {
+    fn is_idle(&self) -> bool {
+        self.leases == 0 && !self.connection.is_lost()
+    }
+
     /// Whether it is to be replaced as soon as it is idle (see `Shared::count_closed_first`).
     fn is_worn_out(&self) -> bool {
         self.connection.shared().worn_out().is_cancelled()
@@ -418,12 +422,6 @@ impl Pool {
             state.opening += 1;
             tokio::spawn(open_lane(Arc::clone(self)));
         }
-    }
-}
-
-impl Lane {
-    fn is_idle(&self) -> bool {
-        self.leases == 0 && !self.connection.is_lost()
     }
 }
 
