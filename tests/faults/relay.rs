@@ -364,7 +364,9 @@ async fn pass(
 /// How much of a chunk may pass now, and what is to be done behind it.
 fn take(side: &Mutex<Side>, len: usize) -> (usize, Option<Order>) {
     let mut side = side.lock().unwrap();
-    let until = side.order.as_ref().map(|order| order.at - side.passed);
+    // The drip of the order before may still have passed bytes since: then it is due now.
+    let order = side.order.as_ref();
+    let until = order.map(|order| order.at.saturating_sub(side.passed));
     let now = match until {
         Some(until) if until < len as u64 => until as usize,
         _ => len,
