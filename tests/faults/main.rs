@@ -1,7 +1,7 @@
 //! No fault, at any moment, makes a truncated file look complete to anybody, or leaves anything
 //! behind: whole sessions through a relay that cuts, stalls, delays and drips at chosen bytes.
 //!
-//! Each test runs a hundred cases and more, some two thousand together. A case that fails is printed with the text that runs it
+//! Each test runs a hundred cases and more, some 2,600 together. A case that fails is printed with the text that runs it
 //! alone:
 //!
 //! ```text
@@ -23,6 +23,7 @@
 #![cfg(feature = "demo")]
 
 mod case;
+mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod ftp_server;
@@ -97,6 +98,32 @@ fn a_lane_falls_silent_under_a_large_transfer() {
     ] {
         sweep::run_one(case.parse().unwrap());
     }
+}
+
+#[test]
+fn the_only_connection_is_cut() {
+    Sweep::of(Aim::Control, &CUTS)
+        .without_lanes()
+        .points(1)
+        .run();
+}
+
+#[test]
+fn delays_drips_and_stalls_of_the_only_connection_harm_nobody() {
+    Sweep::of(Aim::Control, &NUISANCES)
+        .without_lanes()
+        .points(2)
+        .run();
+}
+
+#[test]
+fn clients_that_break_off() {
+    client::run(1);
+}
+
+#[test]
+fn clients_that_break_off_where_all_is_one_connection() {
+    client::run(0);
 }
 
 /// Runs the one case that is asked for, if one is.

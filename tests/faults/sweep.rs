@@ -19,6 +19,7 @@ pub struct Sweep {
     aim: Aim,
     harms: &'static [Harm],
     points: u64,
+    lanes: usize,
     alive_interval: Option<Duration>,
 }
 
@@ -28,6 +29,7 @@ impl Sweep {
             aim,
             harms,
             points: 1,
+            lanes: 1,
             alive_interval: None,
         }
     }
@@ -36,6 +38,12 @@ impl Sweep {
     pub fn points(mut self, points: u64) -> Self {
         let finer = std::env::var("FERRYLINE_FAULTS").map(|times| times.parse::<u64>());
         self.points = points * finer.map_or(1, |times| times.expect("FERRYLINE_FAULTS=N"));
+        self
+    }
+
+    /// Data goes over the control connection.
+    pub fn without_lanes(mut self) -> Self {
+        self.lanes = 0;
         self
     }
 
@@ -55,13 +63,14 @@ impl Sweep {
         let workers = if self.alive_interval.is_some() { 16 } else { 8 };
         thread::scope(|scope| {
             for _ in 0..workers {
-                scope.spawn(|| work(&queue, &tally, self.alive_interval));
+                scope.spawn(|| work(&queue, &tally, self.lanes, self.alive_interval));
             }
         });
         let tally = tally.into_inner().unwrap();
         println!(
-            "{:?}: {count} cases: {} whole, {} failed, {} spared, in {:.1?}",
+            "{:?}, {} lanes: {count} cases: {} whole, {} failed, {} spared, in {:.1?}",
             self.aim,
+            self.lanes,
             tally.whole,
             tally.failed,
             tally.spared,
@@ -80,7 +89,7 @@ impl Sweep {
 
     fn cases(&self) -> Vec<Case> {
         let mut cases = Vec::new();
-        let sizes = measure();
+        let sizes = measure(self.lanes);
         let mut odd = 0;
         for job in [Job::Download, Job::Upload] {
             for size in SIZES {
@@ -119,7 +128,7 @@ pub fn run_one(case: Case) {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).try_init();
     let queue = Mutex::new(vec![case].into_iter());
     let tally = Mutex::default();
-    work(&queue, &tally, alive_interval);
+    work(&queue, &tally, 1, alive_interval);
     println!("{case}: {tally:?}");
     assert!(tally.into_inner().unwrap().wrong.is_empty());
 }
@@ -136,6 +145,7 @@ struct Tally {
 fn work(
     queue: &Mutex<std::vec::IntoIter<Case>>,
     tally: &Mutex<Tally>,
+    lanes: usize,
     alive_interval: Option<Duration>,
 ) {
     let next = || queue.lock().unwrap().next();
@@ -144,7 +154,7 @@ fn work(
         let runtime = runtime();
         let mut last = None;
         let ended = runtime.block_on(async {
-            let mut world = World::new(alive_interval).await;
+            let mut world = World::with_lanes(lanes, alive_interval).await;
             while let Some(this) = case {
                 case = next();
                 last = Some(this);
@@ -170,10 +180,10 @@ fn work(
 /// The lengths of sessions that nothing happens to, in bytes: control and lane, up and down.
 struct Lengths(Vec<(Job, usize, [u64; 5])>);
 
-fn measure() -> Lengths {
+fn measure(lanes: usize) -> Lengths {
     runtime().block_on(async {
         let mut all = Vec::new();
-        let mut world = World::new(None).await;
+        let mut world = World::with_lanes(lanes, None).await;
         let log_in = world.relay.passed(world.lane(), Way::Up);
         for job in [Job::Download, Job::Upload] {
             for size in SIZES {
@@ -224,7 +234,7 @@ impl Lengths {
     }
 }
 
-fn runtime() -> Runtime {
+pub fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 

@@ -16,7 +16,7 @@ use crate::common::{PATIENCE, write_private};
 use crate::ftp_server::FtpServer;
 use crate::relay::Relay;
 
-/// It has one lane, so that after each case there are two SSH connections again, and it is known
+/// It has one lane at most, so that after each case there are two SSH connections again, and it is known
 /// which is which.
 pub struct World {
     pub proxy: std::net::SocketAddr,
@@ -24,6 +24,7 @@ pub struct World {
     pub relay: Relay,
     pub session: Session,
     ssh_server: SshServer,
+    lanes: usize,
     control: u64,
     lane: u64,
     stop: CancellationToken,
@@ -32,8 +33,9 @@ pub struct World {
 }
 
 impl World {
-    /// With signs of life asked for in this interval, if any.
-    pub async fn new(alive_interval: Option<Duration>) -> Self {
+    /// With as many lanes: one, or none, where the control connection is both. With signs of life
+    /// asked for in this interval, if any.
+    pub async fn with_lanes(lanes: usize, alive_interval: Option<Duration>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = KeyPair::generate(None).unwrap();
         let ssh_server = SshServer::start(ssh_server::Options {
@@ -63,7 +65,7 @@ impl World {
         settings.known_hosts = vec![known_hosts];
         settings.strict_host_key_checking = StrictHostKeyChecking::Yes;
         settings.batch_mode = true;
-        settings.lanes = 1;
+        settings.lanes = lanes;
         settings.alive_interval = alive_interval;
         settings.alive_count_max = 2;
         let session = Session::connect(settings, Arc::new(TerminalPrompt)).await;
@@ -89,6 +91,7 @@ impl World {
             relay,
             session,
             ssh_server,
+            lanes,
             control: 0,
             lane: u64::MAX,
             stop,
@@ -109,7 +112,7 @@ impl World {
         self.lane
     }
 
-    /// Waits until nothing is left of any client, and the control connection and one lane stand.
+    /// Waits until nothing is left of any client, and the control connection and its lane stand.
     ///
     /// # Errors
     ///
@@ -118,7 +121,7 @@ impl World {
         let rest = async {
             loop {
                 if self.is_quiet() {
-                    if self.session.stats().lanes_open == 0 {
+                    if self.session.stats().lanes_open < self.lanes {
                         // It opens one for whoever asks.
                         let _ = self.session.lane().await;
                     } else if self.find_links() {
@@ -161,6 +164,12 @@ impl World {
 
     /// Finds out which connection is which: a case costs one of them at most.
     fn find_links(&mut self) -> bool {
+        if self.lanes == 0 {
+            let links = self.relay.live();
+            self.control = links.first().copied().unwrap_or_default();
+            self.lane = self.control;
+            return links.len() == 1;
+        }
         let [first, second] = self.relay.live()[..] else {
             return false;
         };
