@@ -124,8 +124,10 @@ impl Sweep {
 /// Runs one case alone, and shows what `RUST_LOG` asks for.
 pub fn run_one(case: Case) {
     let alive_interval = case.is_silent().then_some(ALIVE_INTERVAL);
-    let filter = tracing_subscriber::EnvFilter::from_default_env();
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).try_init();
+    if std::env::var_os("RUST_LOG").is_some() {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).try_init();
+    }
     let queue = Mutex::new(vec![case].into_iter());
     let tally = Mutex::default();
     work(&queue, &tally, 1, alive_interval);
