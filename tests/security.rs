@@ -22,8 +22,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use common::{
-    Ferry, Gate, PATIENCE, Running, ScriptedClient, ScriptedServer, Shore, answer, host_port,
-    read_to_end,
+    Ferry, Gate, PATIENCE, Running, ScriptedClient, ScriptedServer, Shore, answer, extended_port,
+    host_port, read_to_end,
 };
 
 fn file_server() -> common::Script {
@@ -224,6 +224,31 @@ async fn an_idle_client_is_sent_away_but_not_while_its_file_is_on_the_way() {
     client.expect("226 ").await;
     client.expect("421 ferryline: idle for 1 s; ").await;
     client.expect_end().await;
+    ferry.at_rest().await;
+}
+
+/// Which of two connections is the client's cannot be told where both are of its user, or of another
+/// host: with the wrong one, its upload would be lost, and it would be told that all went well.
+#[tokio::test]
+async fn q83_of_two_connections_to_one_data_port_neither_is_taken() {
+    let server = file_server().start().await;
+    let ferry = Ferry::to(server.address()).await;
+    for command in ["PASV", "EPSV"] {
+        let mut client = ScriptedClient::logged_in(ferry.v4).await;
+        let reply = client.ask(command, "2").await;
+        let data = host_port(&reply)
+            .unwrap_or_else(|| SocketAddr::new(ferry.v4.ip(), extended_port(&reply).unwrap()));
+        // This thread is the only one of the runtime: both are there before either is looked at.
+        let both = [(); 2].map(|()| std::net::TcpStream::connect(data).unwrap());
+        client.ask("STOR f", "425 ferryline: ").await;
+        for mut stream in both {
+            let end = std::io::Read::read(&mut stream, &mut [0]);
+            assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+        }
+        // The session is as good as before.
+        client.passive().await;
+        client.ask("QUIT", "221 ").await;
+    }
     ferry.at_rest().await;
 }
 

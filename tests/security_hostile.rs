@@ -139,7 +139,9 @@ fn short() -> Limits {
 }
 
 /// The hostile clients, as another user than the others where that can be: what is the others' must
-/// be out of their reach. How many sessions they had.
+/// be out of their reach. As the same user they are not: with few ports to choose from, one that comes
+/// back to a data port that has become another client's meanwhile takes the place of that client, and
+/// what it sends becomes the upload. How many sessions they had.
 fn crowd(seed: u64, ways: [SocketAddr; 3], trap: SocketAddr, until: Instant) -> usize {
     let run = |bold| {
         // On this thread, whose user it is.

@@ -1,7 +1,7 @@
 //! A passive data connection: a listener for the client, and behind it a channel to the FTP
 //! server.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
 
 use tokio::net::{TcpListener, TcpStream};
 
@@ -37,10 +37,18 @@ pub(super) async fn run(data: Arc<Data>, reporter: Reporter, targets: Vec<Target
             return;
         }
     }
-    let stream = claim(&data, &listener.listener).await;
+    let claimed = claim(&data, &listener.listener).await;
     // One listener, one connection (Q83).
     drop(listener);
     reporter.tell(ForwardEvent::Claimed);
+    let stream = match claimed {
+        Ok(stream) => stream,
+        Err(reason) => {
+            reporter.warn(&reason);
+            reporter.tell(ForwardEvent::Unreachable(reason));
+            return;
+        }
+    };
     match connect(&data, &targets).await {
         Ok((target, channel)) => {
             reporter.tell(ForwardEvent::Connected { target });
@@ -59,9 +67,12 @@ pub(super) async fn run(data: Arc<Data>, reporter: Reporter, targets: Vec<Target
 /// How long after a connection could not be accepted the next attempt is made.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// The client's connection. A stranger, by address or by user, is refused, and does not use the listener up.
-async fn claim(data: &Data, listener: &TcpListener) -> TcpStream {
-    let owner = data.client_peer.ip().to_canonical();
+/// The client's connection. A stranger, by address or by user, is refused, and does not use the
+/// listener up.
+///
+/// Of two that might both be the client's, neither is taken: with the wrong one, what the client has
+/// uploaded would be lost, and it would not know.
+async fn claim(data: &Data, listener: &TcpListener) -> Result<TcpStream, String> {
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -73,26 +84,53 @@ async fn claim(data: &Data, listener: &TcpListener) -> TcpStream {
                 continue;
             }
         };
-        if peer.ip().to_canonical() != owner {
-            tracing::warn!("a data connection from {peer} refused: the client is {owner}");
-            socket::reset(stream);
+        let Some(stream) = admit(data, stream, peer).await else {
             continue;
-        }
-        let user = owner::of_peer(&stream).await;
-        if !data.owner.shares_with(user) {
-            tracing::warn!(
-                "a data connection from {peer} refused: it is {user}'s, the client's are {}'s",
-                data.owner
-            );
-            socket::reset(stream);
-            continue;
-        }
+        };
         if let Err(error) = socket::data(&stream) {
             tracing::debug!("a data connection from {peer} was gone at once: {error}");
             continue;
         }
-        return stream;
+        while let Some((other, from)) = waiting(listener).await {
+            if let Some(other) = admit(data, other, from).await {
+                socket::reset(stream);
+                socket::reset(other);
+                return Err(format!(
+                    "two connections came to one data port, from {peer} and {from}: both refused"
+                ));
+            }
+        }
+        return Ok(stream);
     }
+}
+
+/// A connection that may be the client's; any other is reset.
+async fn admit(data: &Data, stream: TcpStream, peer: SocketAddr) -> Option<TcpStream> {
+    let owner = data.client_peer.ip().to_canonical();
+    if peer.ip().to_canonical() != owner {
+        tracing::warn!("a data connection from {peer} refused: the client is {owner}");
+        socket::reset(stream);
+        return None;
+    }
+    let user = owner::of_peer(&stream).await;
+    if !data.owner.shares_with(user) {
+        tracing::warn!(
+            "a data connection from {peer} refused: it is {user}'s, the client's are {}'s",
+            data.owner
+        );
+        socket::reset(stream);
+        return None;
+    }
+    Some(stream)
+}
+
+/// A connection that stands in the listener's queue already.
+async fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    poll_fn(|cx| match listener.poll_accept(cx) {
+        Poll::Ready(accepted) => Poll::Ready(accepted.ok()),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// A channel to the first target that can be reached, with its place among them.
