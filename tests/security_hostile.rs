@@ -139,9 +139,12 @@ fn short() -> Limits {
 }
 
 /// The hostile clients, as another user than the others where that can be: what is the others' must
-/// be out of their reach. As the same user they are not: with few ports to choose from, one that comes
-/// back to a data port that has become another client's meanwhile takes the place of that client, and
-/// what it sends becomes the upload. How many sessions they had.
+/// be out of their reach. How many sessions they had.
+///
+/// What no user keeps out of their reach here, where the SSH host is this one, are the FTP server's own
+/// passive ports: with few ports to choose from, one that comes back to an old data port may find the FTP
+/// server's listener there, before the SSH server does, and what it sends becomes the upload. So their
+/// own listeners are on ports that nobody else is given.
 fn crowd(seed: u64, ways: [SocketAddr; 3], trap: SocketAddr, until: Instant) -> usize {
     let run = |bold| {
         // On this thread, whose user it is.
