@@ -135,8 +135,11 @@ impl Control {
         if let Request::Active(active) = &owed.request
             && let Some(id) = active.forward
         {
-            let order = owed.order;
+            let (order, lost) = (owed.order, active.lost);
             self.use_forward(id, order);
+            if let Some(reason) = lost {
+                self.accepted_too_late(order, reason);
+            }
         }
     }
 
@@ -253,6 +256,7 @@ impl Control {
         };
         active.forward = Some(id);
         active.told = None;
+        active.lost = None;
         active.sent_as = Some(form);
         owed.stage = Stage::Waiting;
         let deliver_to = active.deliver_to;

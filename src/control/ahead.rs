@@ -121,6 +121,8 @@ impl Control {
             && !self.farewell
             && !self.epsv_all
             && self.mode == TransferMode::Stream
+            // It has a port for its next transfer already.
+            && self.current.is_none()
             && matches!(self.ahead.port, Port::None);
         if !may {
             return;

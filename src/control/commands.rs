@@ -185,6 +185,7 @@ impl Control {
                 told: None,
                 sent_as: None,
                 refusal: Kept::default(),
+                lost: None,
             })),
             Err(reason) => refuse(501, &reason),
         }
@@ -275,7 +276,7 @@ fn transfer(upload: bool) -> Request {
         forward: None,
         gate: None,
         success_at: None,
-        cut: false,
+        cut: None,
         overdue: None,
         told: false,
     })

@@ -2,8 +2,9 @@
 //!
 //! The FTP server cannot tell. Through an SSH server every end of a data connection is an end of
 //! file, that of a lost SSH connection, too: of an upload that was cut it says 226, and of a download
-//! that it has handed to the SSH server as well. So a success is not passed on, and where the server
-//! says nothing (its end of the way may stand for long) ferryline speaks.
+//! that it has handed to the SSH server as well, whether or not a client was there to take it. So a
+//! success is not passed on, and where the server says nothing (its end of the way may stand for
+//! long) ferryline speaks.
 
 use std::time::Duration;
 
@@ -20,9 +21,19 @@ use super::{
 };
 
 impl Control {
-    /// The data connection over this forward was cut on its way.
+    /// The data connection over this forward was cut on its way through SSH.
     pub(super) fn cut_off(&mut self, now: Duration, id: ForwardId) {
         let until = now + self.settings.limits.missing_reply;
+        self.fell_short(id, CUT, Some(until));
+    }
+
+    /// The client's side of the data connection over this forward broke, or was never there. The
+    /// server sees that, and will say something.
+    pub(super) fn client_side_broke(&mut self, id: ForwardId) {
+        self.fell_short(id, BROKE, None);
+    }
+
+    fn fell_short(&mut self, id: ForwardId, reason: &'static str, overdue: Option<Duration>) {
         let state = self.forwards.get(&id).map(|forward| &forward.state);
         let has_all = matches!(state, Some(ForwardState::Connected { drained: true }));
         let current = self.current == Some(id);
@@ -30,21 +41,45 @@ impl Control {
             // The client has its file; it was its own side of the way that was cut.
             Some(transfer) if !transfer.upload && has_all => {}
             Some(transfer) => {
-                transfer.cut = true;
+                transfer.cut = Some(reason);
                 transfer.forward = Some(id);
-                transfer.overdue = Some(until);
-                self.withdraw_success(id);
+                transfer.overdue = overdue;
+                self.withdraw_success(id, reason);
             }
             // The client has seen its data connection break, and the FTP server may have seen an end
             // of file: a transfer that is asked for now would come to nothing, or to an empty file.
-            None if current => self.nowhere = Some(CUT.to_owned()),
+            None if current => self.nowhere = Some(reason.to_owned()),
             None => {}
+        }
+        for owed in self.queue.iter_mut() {
+            if let Request::Active(active) = &mut owed.request
+                && active.forward == Some(id)
+            {
+                active.lost = Some(reason);
+            }
+        }
+    }
+
+    /// The server has accepted a PORT or EPRT, at this place in the order of what it was sent, whose
+    /// data connection is lost already: what is to use it comes to nothing.
+    pub(super) fn accepted_too_late(&mut self, order: u64, reason: &'static str) {
+        if self.current.is_some() || self.current_order != order {
+            return;
+        }
+        self.nowhere = Some(reason.to_owned());
+        for owed in self.queue.iter_mut() {
+            if let Request::Transfer(transfer) = &mut owed.request
+                && matches!(owed.stage, Stage::Sent)
+                && owed.order > order
+            {
+                transfer.cut.get_or_insert(reason);
+            }
         }
     }
 
     /// The success that the server has told of the transfer over this forward, and that is held back
     /// yet, is none.
-    pub(super) fn withdraw_success(&mut self, id: ForwardId) {
+    pub(super) fn withdraw_success(&mut self, id: ForwardId, reason: &'static str) {
         for owed in self.queue.iter_mut() {
             let Request::Transfer(transfer) = &mut owed.request else {
                 continue;
@@ -53,9 +88,9 @@ impl Control {
                 continue;
             }
             if let Some(at) = transfer.success_at.take() {
-                transfer.cut = true;
+                transfer.cut = Some(reason);
                 owed.out.truncate(at);
-                owed.out.push_back(cut_short());
+                owed.out.push_back(cut_short(reason));
                 if let Route::To { key, treat, .. } = &mut self.route
                     && *key == owed.key
                 {
@@ -82,7 +117,7 @@ impl Control {
             // Whatever is coming in is an answer.
             if matches!(owed.stage, Stage::Sent) && !transfer.told && incoming != Some(owed.key) {
                 transfer.told = true;
-                owed.out.push_back(cut_short());
+                owed.out.push_back(cut_short(transfer.cut.unwrap_or(CUT)));
             }
         }
     }
@@ -98,9 +133,10 @@ pub(super) fn cut_deadline(queue: &Queue) -> Option<Duration> {
 }
 
 /// The final reply of a transfer whose data was cut.
-pub(super) fn cut_short() -> Bytes {
-    answer(426, CUT)
+pub(super) fn cut_short(reason: &str) -> Bytes {
+    answer(426, reason)
 }
 
-const CUT: &str =
+pub(super) const CUT: &str =
     "the data connection was cut on its way through SSH; not all of the data has come";
+const BROKE: &str = "the client's side of the data connection broke; not all of the data has come";

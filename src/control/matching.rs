@@ -72,7 +72,10 @@ impl Queue {
             if place == found {
                 return Some(owed.key);
             }
-            owed.stage = Stage::Answered;
+            // A server may answer while a transfer runs; what became of that is still to come.
+            if !matches!(owed.request, Request::Transfer(_)) {
+                owed.stage = Stage::Answered;
+            }
         }
         None
     }

@@ -69,6 +69,9 @@ pub(super) struct Active {
     pub(super) sent_as: Option<ActiveForm>,
     /// What the server answered to the form before.
     pub(super) refusal: Kept,
+    /// The data connection over the forward came and was lost, for this reason, before the server's
+    /// answer had.
+    pub(super) lost: Option<&'static str>,
 }
 
 /// The ways to name an active data port to a server.
@@ -193,8 +196,8 @@ pub(super) struct Transfer {
     pub(super) gate: Option<Duration>,
     /// It says that all went well, and begins at this place of what is to go out.
     pub(super) success_at: Option<usize>,
-    /// The data was cut: no success is to be told.
-    pub(super) cut: bool,
+    /// The data was cut, for this reason: no success is to be told.
+    pub(super) cut: Option<&'static str>,
     /// It was cut, and the server's word on it is awaited no longer than until then.
     pub(super) overdue: Option<Duration>,
     /// The client has been told by ferryline how it ended; what the server says is dropped.

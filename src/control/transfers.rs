@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{
     answers::answer,
-    cuts::{cut_deadline, cut_short},
+    cuts::{CUT, cut_deadline, cut_short},
     event::{ForwardEvent, ForwardId, Notice, Output},
     machine::Control,
     queue::{Key, Stage},
@@ -179,6 +179,7 @@ impl Control {
                  does not take what it has for the whole file",
             );
         } else if self.forwards.contains_key(&id) {
+            self.client_side_broke(id);
             self.close_forward(id);
             self.gone(now, id);
         }
@@ -187,12 +188,24 @@ impl Control {
     /// The transfer that runs over this forward, or will.
     pub(super) fn transfer_over(&mut self, id: ForwardId) -> Option<&mut Transfer> {
         let next = self.current == Some(id);
+        // The server may begin before it has been heard to accept the line that names the forward.
+        let named = self
+            .queue
+            .iter()
+            .find_map(|owed| match (&owed.request, &owed.stage) {
+                (Request::Active(active), Stage::Sent) if active.forward == Some(id) => {
+                    Some(owed.order)
+                }
+                _ => None,
+            });
+        let uses = |order| next || named.is_some_and(|named| named < order);
         self.queue
             .iter_mut()
             .find_map(|owed| match (&mut owed.request, &owed.stage) {
                 (_, Stage::Unsent(_) | Stage::Waiting) => None,
                 (Request::Transfer(transfer), _)
-                    if transfer.forward == Some(id) || (next && transfer.forward.is_none()) =>
+                    if transfer.forward == Some(id)
+                        || (transfer.forward.is_none() && uses(owed.order)) =>
                 {
                     Some(transfer)
                 }
@@ -243,8 +256,11 @@ impl Control {
             return preliminary;
         }
         transfer.overdue = None;
-        if transfer.cut && code < 300 {
-            owed.out.push_back(cut_short());
+        if let Some(reason) = transfer.cut
+            && code < 300
+            && !aborted
+        {
+            owed.out.push_back(cut_short(reason));
             return Treat::Withheld;
         }
         let begun = transfer.preliminary || transfer.early_success || code < 300;
@@ -289,6 +305,7 @@ impl Control {
         let Request::Transfer(transfer) = &owed.request else {
             return;
         };
+        let begun = transfer.preliminary || transfer.early_success || code < 300;
         let Some(id) = transfer.forward else {
             return;
         };
@@ -299,9 +316,9 @@ impl Control {
             if forward.state == ForwardState::Opening {
                 // Its passive reply is still to be handed to the client.
             } else if forward.is_connected() {
-                // It ends by itself, with its data. After a 5xx (no such file) none has flowed, and
-                // the next transfer may use it.
-                if self.current == Some(id) && code < 500 {
+                // It ends by itself, with its data. After a refusal (no such file, file busy) none
+                // has flowed, and the next transfer may use it.
+                if self.current == Some(id) && begun {
                     self.current = None;
                 }
             } else if (200..500).contains(&code) {
@@ -353,7 +370,7 @@ impl Control {
                 self.notice(Notice::StalledTransfer(id));
             } else {
                 self.notice(Notice::UnconfirmedTransfer(id));
-                self.withdraw_success(id);
+                self.withdraw_success(id, CUT);
             }
             self.release(id);
         }
@@ -402,7 +419,7 @@ impl Control {
         }
         // The SSH server may have made the connection and lost us before it could say so: then the FTP
         // server may have told of a success by now.
-        self.withdraw_success(id);
+        self.withdraw_success(id, CUT);
         self.release(id);
         let transfer = self.queue.iter_mut().find(|owed| {
             matches!(owed.stage, Stage::Sent)

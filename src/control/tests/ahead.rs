@@ -577,3 +577,18 @@ fn the_end_of_a_session_closes_it() {
         ],
     );
 }
+
+/// The server would take the port away that the client has.
+#[test]
+fn a_client_that_has_its_next_port_is_not_asked_for() {
+    let mut bench = Bench::greeted(asking());
+    epsv(&mut bench);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here", &["C< 150 here"]);
+    bench.client("EPSV", &["S> EPSV"]);
+    bench.server("229 (|||40001|)", NAMED);
+    bench.ready(2, "127.0.0.1:51214", REPLY);
+    bench.event(1, ForwardEvent::Drained, &[]);
+    bench.event(1, ForwardEvent::Ended, &[]);
+    bench.server("226 done", &["C< 226 done"]);
+}

@@ -1,0 +1,183 @@
+//! Data connections that are lost when nobody has named them yet, and downloads that reach nobody.
+
+use super::bench::Bench;
+use crate::control::ForwardEvent;
+
+const BROKE: &str = "the client's side of the data connection broke; not all of the data has come";
+const CUT: &str =
+    "the data connection was cut on its way through SSH; not all of the data has come";
+
+fn told(code: u16, reason: &str) -> String {
+    format!("C< {code} ferryline: {reason}")
+}
+
+/// A PORT whose remote forward stands and whose line is on its way to the server.
+fn port_sent() -> Bench {
+    let mut bench = Bench::local();
+    bench.client(
+        "PORT 127,0,0,1,200,13",
+        &["! remote 1 127.0.0.1 to 127.0.0.1:51213"],
+    );
+    bench.ready(1, "127.0.0.1:40000", &["S> PORT 127,0,0,1,156,64"]);
+    bench
+}
+
+#[test]
+fn a_download_whose_client_breaks_off_is_no_success() {
+    for before in [true, false] {
+        let mut bench = Bench::local();
+        bench.passive_connected(1);
+        bench.client("RETR f", &["S> RETR f"]);
+        bench.server("150 here it comes", &["C< 150 here it comes"]);
+        if before {
+            bench.server("226 done", &[]);
+            bench.event(1, ForwardEvent::Broken, &["! close 1", &told(426, BROKE)]);
+        } else {
+            bench.event(1, ForwardEvent::Broken, &["! close 1"]);
+            bench.server("226 done", &[&told(426, BROKE)]);
+        }
+        bench.client("NOOP", &["S> NOOP"]);
+        bench.server("200 ok", &["C< 200 ok"]);
+    }
+}
+
+#[test]
+fn a_client_that_breaks_off_when_it_has_all_has_its_success() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.event(1, ForwardEvent::Drained, &[]);
+    bench.event(1, ForwardEvent::Broken, &["! close 1"]);
+    bench.server("226 done", &["C< 226 done"]);
+}
+
+/// A file that fits the buffers on the way is gone for the server before anybody knows that the
+/// client does not listen.
+#[test]
+fn a_download_to_a_client_that_does_not_listen_is_no_success() {
+    let mut bench = port_sent();
+    bench.server("200 ok", &["C< 200 ok"]);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.event(1, ForwardEvent::Claimed, &[]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server("226 done", &[]);
+    bench.event(1, ForwardEvent::Broken, &["! close 1", &told(426, BROKE)]);
+}
+
+#[test]
+fn q44_of_an_aborted_download_the_servers_word_passes() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.client("ABOR", &["S> ABOR"]);
+    bench.event(1, ForwardEvent::Broken, &["! close 1"]);
+    bench.server("226 closing", &["C< 226 closing"]);
+    bench.server("226 aborted", &["C< 226 aborted"]);
+}
+
+/// The server would find an end of file there, and store an empty file over a good one.
+#[test]
+fn a_data_connection_that_broke_before_its_upload_is_not_used() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.event(1, ForwardEvent::Broken, &["! close 1"]);
+    bench.client("STOR f", &[&told(425, BROKE)]);
+    bench.passive_connected(2);
+    bench.client("STOR f", &["S> STOR f"]);
+}
+
+#[test]
+fn a_remote_forward_that_is_lost_before_its_port_is_accepted_is_not_used() {
+    for event in [ForwardEvent::Cut, ForwardEvent::Ended] {
+        let mut bench = port_sent();
+        bench.event(1, ForwardEvent::Claimed, &[]);
+        let cut = event == ForwardEvent::Cut;
+        bench.event(1, event, &[]);
+        bench.server("200 ok", &["C< 200 ok"]);
+        if cut {
+            bench.client("RETR f", &[&told(425, CUT)]);
+        } else {
+            // A small file is faster than a reply.
+            bench.client("RETR f", &["S> RETR f"]);
+        }
+    }
+}
+
+#[test]
+fn q54_a_transfer_behind_a_port_that_is_cut_before_it_is_accepted_is_no_success() {
+    for sent_before in [true, false] {
+        let mut bench = port_sent();
+        if sent_before {
+            bench.client("STOR f", &["S> STOR f"]);
+        }
+        bench.event(1, ForwardEvent::Claimed, &[]);
+        bench.event(1, ForwardEvent::Connected { target: 0 }, &[]);
+        bench.event(1, ForwardEvent::Cut, &[]);
+        if !sent_before {
+            bench.client("STOR f", &["S> STOR f"]);
+        }
+        bench.server("200 ok", &["C< 200 ok"]);
+        bench.server("150 go on", &["C< 150 go on"]);
+        bench.server("226 done", &[&told(426, CUT)]);
+        bench.client("NOOP", &["S> NOOP"]);
+    }
+}
+
+#[test]
+fn q54_an_upload_that_broke_before_its_port_is_accepted_ends_the_session() {
+    let mut bench = port_sent();
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.event(1, ForwardEvent::Claimed, &[]);
+    bench.event(1, ForwardEvent::Connected { target: 0 }, &[]);
+    bench.event(
+        1,
+        ForwardEvent::Broken,
+        &[
+            "C< 421 ferryline: the data connection of an upload broke; the session ends, so that the FTP server does not take what it has for the whole file",
+            "! close 1",
+            "! end, abort",
+        ],
+    );
+}
+
+/// The data connection stands yet when the server was only busy: its next transfer is watched over,
+/// too.
+#[test]
+fn after_a_refusal_the_data_connection_is_the_next_transfers() {
+    for refusal in ["450 busy", "550 no such file"] {
+        let mut bench = Bench::local();
+        bench.passive_connected(1);
+        bench.client("STOR f", &["S> STOR f"]);
+        bench.server(refusal, &[&format!("C< {refusal}")]);
+        bench.client("STOR f", &["S> STOR f"]);
+        bench.server("150 go on", &["C< 150 go on"]);
+        bench.server("226 done", &[]);
+        bench.event(1, ForwardEvent::Cut, &[&told(426, CUT)]);
+    }
+}
+
+/// Not before: then its 226 would be nobody's, and pass whatever had become of the data.
+#[test]
+fn q71_a_transfer_is_watched_over_also_when_the_next_port_is_asked_for_meanwhile() {
+    for event in [ForwardEvent::Cut, ForwardEvent::Drained] {
+        let mut bench = Bench::local();
+        bench.passive_connected(1);
+        bench.client("RETR f", &["S> RETR f"]);
+        bench.server("150 here it comes", &["C< 150 here it comes"]);
+        bench.client("PASV", &["S> PASV"]);
+        bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
+        bench.ready(
+            2,
+            "127.0.0.1:51214",
+            &["C< 227 Entering Passive Mode (127,0,0,1,200,14)."],
+        );
+        bench.server("226 done", &[]);
+        let told = match event {
+            ForwardEvent::Cut => told(426, CUT),
+            _ => "C< 226 done".into(),
+        };
+        bench.event(1, event, &[&told]);
+    }
+}
