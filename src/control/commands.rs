@@ -110,6 +110,17 @@ impl Control {
             ),
             Verb::Lprt => refuse(502, "LPRT is not carried; use PORT or EPRT"),
             Verb::Lpsv => refuse(502, "LPSV is not carried; use PASV or EPSV"),
+            Verb::Cpsv
+            | Verb::Eprt
+            | Verb::Epsv
+            | Verb::Pasv
+            | Verb::Paw
+            | Verb::Port
+            | Verb::Spsv
+                if self.has_too_many_connections() =>
+            {
+                refuse(425, "too many data connections of this session are open")
+            }
             Verb::Pasv | Verb::Cpsv | Verb::Paw | Verb::Spsv if self.epsv_all => {
                 refuse(501, "EPSV ALL is in force: only EPSV is taken")
             }

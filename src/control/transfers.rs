@@ -27,6 +27,10 @@ pub(super) enum TransferMode {
     Stream,
 }
 
+/// The data connections that a session may have at the same time: one that runs, the next one, and those
+/// before whose clients are slow.
+const MOST_CONNECTIONS: usize = 8;
+
 /// One forward.
 #[derive(Debug)]
 pub(super) struct Forward {
@@ -87,19 +91,21 @@ impl Control {
     }
 
     /// From now on transfers use `id`, the forward of the request at this place in the order of what
-    /// the server was sent; the one before, if it was never used, goes (Q55).
+    /// the server was sent; the one before, if no transfer uses it, goes (Q55, Q85).
     pub(super) fn use_forward(&mut self, id: ForwardId, order: u64) {
         match self.current {
             // A later request has overtaken it.
             Some(_) if self.current_order > order => self.close_unused(id),
             before => {
                 // It may have come and gone already: a small file is faster than a reply.
+                let replaced = before.filter(|before| *before != id);
+                let idle = replaced.filter(|before| self.transfer_over(*before).is_none());
                 self.current = self.forwards.contains_key(&id).then_some(id);
                 self.current_order = order;
                 self.nowhere = None;
-                if let Some(before) = before
-                    && before != id
-                {
+                if let Some(before) = idle {
+                    self.close_forward(before);
+                } else if let Some(before) = replaced {
                     self.close_unused(before);
                 }
             }
@@ -375,6 +381,13 @@ impl Control {
             self.release(id);
         }
         self.expire_cuts(now);
+    }
+
+    /// Whether the session has as many data connections as it may have (Q85): a client and a server that
+    /// both keep them open could otherwise use up all descriptors.
+    pub(super) fn has_too_many_connections(&self) -> bool {
+        let connected = self.forwards.values().filter(|f| f.is_connected());
+        connected.count() >= MOST_CONNECTIONS
     }
 
     /// Closes the forward that the next transfer would have used.

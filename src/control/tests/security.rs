@@ -215,3 +215,46 @@ fn q85_pipelined_commands_are_bounded() {
     bench.server("200 ok", &["C< 200 ok"]);
     assert!(bench.control.wants_client());
 }
+
+/// A client and a server that both keep their ends open do not heap up data connections.
+#[test]
+fn q85_an_idle_data_connection_goes_with_the_next_request() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
+    bench.ready(
+        2,
+        "127.0.0.1:51214",
+        &[
+            "! close 1",
+            "C< 227 Entering Passive Mode (127,0,0,1,200,14).",
+        ],
+    );
+    // One with a transfer stays.
+    bench.connected(2);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.passive_connected(3);
+    assert_eq!(bench.control.forwards.len(), 2);
+}
+
+#[test]
+fn q85_data_connections_are_bounded() {
+    let mut bench = Bench::local();
+    for number in 1..=8 {
+        bench.passive_connected(number);
+        bench.client("RETR f", &["S> RETR f"]);
+    }
+    for command in [
+        "PASV",
+        "EPSV",
+        "PORT 127,0,0,1,200,13",
+        "EPRT |1|127.0.0.1|51213|",
+    ] {
+        // Its answer comes behind those of the transfers.
+        bench.client(command, &[]);
+    }
+    assert_eq!(bench.control.forwards.len(), 8);
+    bench.event(1, crate::control::ForwardEvent::Ended, &[]);
+    bench.client("PASV", &["S> PASV"]);
+}

@@ -468,6 +468,7 @@ fn q54_a_226_that_overtakes_the_word_that_the_listener_is_bound() {
         2,
         "127.0.0.1:51214",
         &[
+            "! close 1",
             "C< 227 Entering Passive Mode (127,0,0,1,200,14).",
             "C< 150 soon",
         ],
