@@ -17,6 +17,8 @@
 //!   and ends ([`ReplyFraming`], [`Place`])
 //! * `passive`: the endpoint in a passive reply ([`parse_passive_reply`]), and its canonical forms
 //!   ([`render_227`], [`render_229`])
+//! * `lax`: what readers that are less strict make of a line ([`lax_code`], [`may_name_endpoint`],
+//!   [`lax_verb`], [`is_disguised`], [`holds_active_request`])
 //! * `mask`: what of a command others may see ([`masked`])
 //! * `lexical`: the nom parsers the others share
 
@@ -26,6 +28,7 @@ mod address;
 mod codec;
 mod command;
 mod framing;
+mod lax;
 mod lexical;
 mod line;
 mod mask;
@@ -38,6 +41,9 @@ pub use address::{ExtendedAddress, ExtendedAddressError, HostPort};
 pub use codec::{COMMAND_LIMIT, Frame, LineCodec, LineError, REPLY_LIMIT};
 pub use command::{Command, EpsvArgument};
 pub use framing::{Place, ReplyFraming};
+pub use lax::{
+    holds_active_request, is_disguised, lax_code, lax_verb, may_name_endpoint, without_telnet,
+};
 pub use line::{Line, LineEnd};
 pub use mask::masked;
 pub use passive::{

@@ -115,6 +115,18 @@ fn skip_digits(input: &[u8]) -> &[u8] {
     digit1::<_, nom::error::Error<_>>(input).map_or(input, |(rest, _)| rest)
 }
 
+/// Whether six numbers stand anywhere in this text, as clients look for them.
+pub(crate) fn has_six_numbers(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Ok((start, _)) = skip_to_digit(rest) {
+        if six_of_any_size(start).is_ok() {
+            return true;
+        }
+        rest = skip_digits(start);
+    }
+    false
+}
+
 fn six_of_any_size(input: &[u8]) -> Parsed<'_, ()> {
     let next = || preceded(comma, number);
     (number, next(), next(), next(), next(), next())

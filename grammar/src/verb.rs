@@ -150,12 +150,21 @@ impl Verb {
         matches!(self, Self::Acct | Self::Adat | Self::Pass)
     }
 
-    /// The verb a keyword spells; case does not matter (RFC 959 §5.3).
+    /// The verb a keyword spells; case does not matter (RFC 959 §5.3). An X in front does not, either: it
+    /// marked experiments once (RFC 775), and some servers take it off every verb.
     pub(crate) fn from_keyword(keyword: &[u8]) -> Self {
+        let plain = match keyword {
+            [b'X' | b'x', rest @ ..] => rest,
+            _ => keyword,
+        };
+        let spelled = |name: &str| {
+            let name = name.as_bytes();
+            keyword.eq_ignore_ascii_case(name) || plain.eq_ignore_ascii_case(name)
+        };
         NAMES
             .iter()
             .chain(OLD_NAMES)
-            .find(|(name, _)| keyword.eq_ignore_ascii_case(name.as_bytes()))
+            .find(|(name, _)| spelled(name))
             .map_or(Self::Other, |(_, verb)| *verb)
     }
 }
@@ -166,14 +175,8 @@ impl fmt::Display for Verb {
     }
 }
 
-/// The experimental spellings of RFC 775, which servers still serve (RFC 1123 §4.1.3.1).
-const OLD_NAMES: &[(&str, Verb)] = &[
-    ("XCUP", Verb::Cdup),
-    ("XCWD", Verb::Cwd),
-    ("XMKD", Verb::Mkd),
-    ("XPWD", Verb::Pwd),
-    ("XRMD", Verb::Rmd),
-];
+/// The one spelling of RFC 775 that is more than an X in front (RFC 1123 §4.1.3.1).
+const OLD_NAMES: &[(&str, Verb)] = &[("XCUP", Verb::Cdup)];
 
 #[cfg(test)]
 mod tests {
@@ -185,6 +188,7 @@ mod tests {
             assert_eq!(verb.name(), *name);
             assert_eq!(Verb::from_keyword(name.as_bytes()), *verb);
             assert_eq!(Verb::from_keyword(name.to_lowercase().as_bytes()), *verb);
+            assert_eq!(Verb::from_keyword(format!("X{name}").as_bytes()), *verb);
         }
         for (name, verb) in OLD_NAMES {
             assert_eq!(Verb::from_keyword(name.as_bytes()), *verb);

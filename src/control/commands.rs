@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferryline_grammar::{
     Command, EpsvArgument, ExtendedAddress, ExtendedAddressError, HostPort, Line, Verb,
+    holds_active_request, is_disguised, lax_verb,
 };
 
 use super::{
@@ -20,6 +21,10 @@ use super::{
 
 impl Control {
     pub(super) fn client_line(&mut self, now: Duration, line: Line) {
+        let Some(command) = Command::parse(line.text()) else {
+            self.queue.push(Request::Silent, Stage::Unsent(line));
+            return;
+        };
         if !std::mem::replace(&mut self.greeted, true)
             && let Some(what) = other_protocol(line.text())
         {
@@ -27,10 +32,6 @@ impl Control {
             self.end(DataAtEnd::Abort);
             return;
         }
-        let Some(command) = Command::parse(line.text()) else {
-            self.queue.push(Request::Silent, Stage::Unsent(line));
-            return;
-        };
         let incoming = match &self.route {
             Route::To { key, .. } => Some(*key),
             Route::None => None,
@@ -38,6 +39,19 @@ impl Control {
         self.late_passive = self.queue.command_came(incoming).or(self.late_passive);
         if hides_command(line.text()) {
             let reply = answer(500, "a bare carriage return hides a second command");
+            self.queue.push_local(reply, now);
+            return;
+        }
+        if is_disguised(&command) {
+            let reply = answer(500, "a verb is made of letters");
+            self.queue.push_local(reply, now);
+            return;
+        }
+        if line.text().len() > LEAST_BUFFER && holds_active_request(line.text()) {
+            let reply = answer(
+                500,
+                "a long line with a PORT or EPRT in it is not passed on",
+            );
             self.queue.push_local(reply, now);
             return;
         }
@@ -268,6 +282,9 @@ impl Control {
     }
 }
 
+/// The smallest buffer for a command that a server is thought to have: a longer line may become two.
+const LEAST_BUFFER: usize = 250;
+
 enum Decision {
     /// Ferryline answers it; the server never sees it.
     Answer(Bytes),
@@ -312,10 +329,9 @@ pub fn other_protocol(text: &[u8]) -> Option<&'static str> {
 /// read behind it must not be a command that ferryline would have rewritten or refused.
 fn hides_command(text: &[u8]) -> bool {
     text.split(|&byte| byte == b'\r').skip(1).any(|rest| {
-        let rest = rest.strip_prefix(b"\0").unwrap_or(rest);
-        Command::parse(rest).is_some_and(|command| {
+        lax_verb(rest).is_some_and(|verb| {
             matches!(
-                command.verb,
+                verb,
                 Verb::Adat
                     | Verb::Auth
                     | Verb::Cpsv

@@ -16,7 +16,8 @@
 //! - `transfers`: which data connection a transfer uses, and when its final reply may pass
 //! - `cuts`: what is said of one whose data was cut on its way
 //! - `queue`: the answers that are owed to the client, and the requests they answer (`request`)
-//! - `matching`, `turns`: which reply answers which request, and when it may go to the client
+//! - `matching`, `turns`: which reply answers which request, and when it may go to the client; `guard`:
+//!   the last look at it
 //! - `quiet`: sessions that nobody uses; `abandoned`: those whose client has ended its side
 //! - `event`, `settings`: what goes in and comes out, in words; `answers`: ferryline's own replies
 
@@ -30,6 +31,7 @@ mod commands;
 mod cuts;
 mod event;
 mod feat;
+mod guard;
 mod machine;
 mod matching;
 mod passive;

@@ -12,7 +12,7 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::Bytes;
 use ferryline_grammar::Line;
 
-use super::{event::ForwardId, request::Request, turns::Guard};
+use super::{event::ForwardId, guard::Guard, request::Request};
 
 /// Names an entry of the queue as long as it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,13 +9,13 @@ use super::{
     answers::answer,
     event::Notice,
     feat::FeatFilter,
+    guard::withheld,
     machine::{Control, verbatim},
     queue::{Key, Stage},
     request::{Kept, Passive, Request},
     settings::ActiveMode,
     tls::insists_on_tls,
     transfers::TransferMode,
-    turns::withheld,
 };
 
 /// Where the lines of the current reply go.

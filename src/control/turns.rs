@@ -3,11 +3,10 @@
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
-use ferryline_grammar::{Place, ReplyFraming};
 
 use super::{
-    answers::answer,
     event::Output,
+    guard::Guard,
     queue::{Owed, Queue, Stage},
     request::Request,
 };
@@ -29,7 +28,7 @@ impl Queue {
                 Turn::At(at) if at <= now => {}
                 _ => break,
             }
-            self.guard.hand_out(owed, outputs);
+            hand_out(&mut self.guard, owed, outputs);
             if matches!(owed.stage, Stage::Answered) {
                 self.entries.remove(index);
             } else {
@@ -85,7 +84,7 @@ impl Queue {
                 }
                 _ => {}
             }
-            self.guard.hand_out(&mut owed, outputs);
+            hand_out(&mut self.guard, &mut owed, outputs);
         }
     }
 
@@ -159,43 +158,7 @@ impl Walk {
 /// answer that overtakes it would be taken for it.
 const SURELY_COMES: u32 = 12;
 
-/// Sees the replies as the client does. Where a server leaves replies open, ferryline may take for
-/// the middle of one what begins one for the client: no passive reply but ferryline's own passes so.
-#[derive(Debug, Default)]
-pub(super) struct Guard {
-    framing: ReplyFraming,
-}
-
-impl Guard {
-    fn hand_out(&mut self, owed: &mut Owed, outputs: &mut VecDeque<Output>) {
-        for line in owed.out.drain(..) {
-            let line = match self.begins(&line) {
-                Some(code @ 227..=229) if !is_own(&owed.request, &line) => {
-                    // One line in place of what may be many.
-                    self.framing = ReplyFraming::default();
-                    withheld(code)
-                }
-                _ => line,
-            };
-            outputs.push_back(Output::ToClient(line));
-        }
-    }
-
-    /// The code of the reply that begins with this line, for a client that frames strictly.
-    fn begins(&mut self, line: &Bytes) -> Option<u16> {
-        let text = line.strip_suffix(b"\n").unwrap_or(line);
-        match self.framing.place(text.strip_suffix(b"\r").unwrap_or(text)) {
-            Place::Only(code) | Place::First(code) => Some(code.value()),
-            _ => None,
-        }
-    }
-}
-
-fn is_own(request: &Request, line: &Bytes) -> bool {
-    matches!(request, Request::Passive(passive) if passive.answer.as_ref() == Some(line))
-}
-
-/// What a client gets in place of a passive reply that answers nothing.
-pub(super) fn withheld(code: u16) -> Bytes {
-    answer(code, "a passive reply that nobody asked for, withheld")
+fn hand_out(guard: &mut Guard, owed: &mut Owed, outputs: &mut VecDeque<Output>) {
+    let lines = owed.out.drain(..);
+    outputs.extend(lines.map(|line| Output::ToClient(guard.pass(&owed.request, line))));
 }

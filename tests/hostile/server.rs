@@ -44,6 +44,11 @@ const REPLIES: &[&str] = &[
     "229 (|2|fe80::1|51213|)\r\n",
     "229 x\r\n",
     "228 (4,4,127,0,0,1,2,200,13)\r\n",
+    // Only lax clients see where these lead.
+    "227.Entering (10,0,0,9,200,13)\r\n",
+    "200 ok (10,0,0,9,200,13)\r\n",
+    "226-ok (10,0,0,9,200,13)\r\n226 ok\r\n",
+    "257-x\r\n250 y\r\n229 x (|||22|)\r\n226 (10,0,0,9,200,13)\r\n257 z\r\n",
     // Lines that are more than one for some, or none.
     "200 a\r227 (10,0,0,9,200,13)\r\n",
     "200 a\nb\r\n",
@@ -59,6 +64,7 @@ const REPLIES: &[&str] = &[
 const OTHERS: &[&[u8]] = &[
     b"\xff\xfd\x01\xff\xfb\x03200 telnet\r\n",
     b"200 n\0l\r\n",
+    b"2\xffZ27 (10,0,0,9,200,13)\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
     b"200 no end of line",
 ];

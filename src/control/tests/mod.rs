@@ -6,6 +6,7 @@ mod ahead;
 mod bench;
 mod cuts;
 mod framing;
+mod guard;
 mod invariants;
 mod order;
 mod passive;

@@ -324,14 +324,18 @@ fn q79_names_that_look_like_replies() {
     bench.server("227 (1,2,3,4,100,1)", &["! local 1 localhost:25601"]);
     bench.ready(1, "127.0.0.1:51213", &[OK]);
     bench.client("STAT -l", &["S> STAT -l"]);
-    for line in [
-        "213-status of /",
-        "227 Entering Passive Mode (10,0,0,1,100,1)",
-        "229 x (|||40000|)",
-        "227-x",
-        "213 end",
+    // As a server should write such a line (RFC 959 §4.2): a client that ends a reply at any code
+    // would take it for the next one.
+    for (line, seen) in [
+        ("213-status of /", "213-status of /"),
+        ("227 x (10,0,0,1,100,1)", " 227 x (10,0,0,1,100,1)"),
+        ("229 x (|||40000|)", " 229 x (|||40000|)"),
+        ("227-x", " 227-x"),
+        (" 227 x (10,0,0,1,100,1)", " 227 x (10,0,0,1,100,1)"),
+        ("550 miles.txt", "550 miles.txt"),
+        ("213 end", "213 end"),
     ] {
-        bench.server(line, &[&format!("C< {line}")]);
+        bench.server(line, &[&format!("C< {seen}")]);
     }
     bench.client("CWD 227 (1,2,3,4,5,6)", &["S> CWD 227 (1,2,3,4,5,6)"]);
     bench.server(

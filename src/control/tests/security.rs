@@ -258,3 +258,65 @@ fn q85_data_connections_are_bounded() {
     bench.event(1, crate::control::ForwardEvent::Ended, &[]);
     bench.client("PASV", &["S> PASV"]);
 }
+
+/// A server that drops Telnet, strips what is not printable, or takes an X off, reads a PORT there.
+#[test]
+fn q77_a_port_in_disguise_is_not_passed_on() {
+    let mut bench = Bench::local();
+    let verb = "C< 500 ferryline: a verb is made of letters";
+    for line in [
+        &b"\x01PORT 10,0,0,9,4,1"[..],
+        b"PO\xffZRT 10,0,0,9,4,1",
+        b"PORT\x7f 10,0,0,9,4,1",
+        b"EP\x1fRT |1|10.0.0.9|1025|",
+        b"\xc3\xa9PASV",
+    ] {
+        let line = ferryline_grammar::Line::new(line);
+        bench.client_frame(ferryline_grammar::Frame::Line(line), &[verb]);
+    }
+    let foreign =
+        "C< 501 ferryline: 10.0.0.9 is not the address of this control connection (127.0.0.1)";
+    bench.client("XPORT 10,0,0,9,4,1", &[foreign]);
+    bench.client("xeprt |1|10.0.0.9|1025|", &[foreign]);
+    let inside = "is refused: this connection is already inside SSH";
+    bench.client("XAUTH TLS", &[&format!("C< 502 ferryline: AUTH {inside}")]);
+    // What is well-formed passes as it was typed.
+    bench.client("XPWD", &["S> XPWD"]);
+    bench.client("xCRC f", &["S> xCRC f"]);
+}
+
+#[test]
+fn q82_a_bare_cr_hides_no_verb_in_disguise() {
+    let mut bench = Bench::local();
+    let hidden = "C< 500 ferryline: a bare carriage return hides a second command";
+    for behind in [
+        "XPORT 10,0,0,9,4,1",
+        "\u{1}PORT 10,0,0,9,4,1",
+        "\0 PASV",
+        "xauth TLS",
+    ] {
+        bench.client(&format!("NOOP\r{behind}"), &[hidden]);
+    }
+    bench.client("STOR a\rb", &["S> STOR a\rb"]);
+}
+
+/// CVE-2008-4247: a server takes a line that does not fit its buffer for two.
+#[test]
+fn q63_q82_a_long_line_holds_no_second_command() {
+    let refused = "C< 500 ferryline: a long line with a PORT or EPRT in it is not passed on";
+    for buffer in [256, 511, 512, 1024, 2048, 4096] {
+        let mut bench = Bench::local();
+        for behind in [
+            "PORT 10,0,0,9,4,1",
+            "port 10,0,0,9,4,1",
+            "XPORT 10,0,0,9,4,1",
+            "EPRT |1|10.0.0.9|1025|",
+            "LPRT 4,4,10,0,0,9,2,4,1",
+        ] {
+            let line = format!("{:a<buffer$}{behind}", "NOOP ");
+            bench.client(&line, &[refused]);
+        }
+        let line = format!("STOR {}/SEAPORT 1,2,3.csv", "d/".repeat(buffer / 2));
+        bench.client(&line, &[&format!("S> {line}")]);
+    }
+}

@@ -19,6 +19,10 @@ fn q80_a_browser_is_not_an_ftp_client() {
         };
         bench.client(line, &["! end, abort"]);
         bench.client("PORT 127,0,0,1,200,13", &[]);
+        // A blank line is no first line.
+        let mut bench = Bench::new(settings());
+        bench.client("", &["S> "]);
+        bench.client(line, &["! end, abort"]);
     }
 }
 

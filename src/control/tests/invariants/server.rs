@@ -163,7 +163,7 @@ impl Server {
             "RETR" | "STOR" => self.begin(argument, tape),
             "STAT" => {
                 self.pass(&format!("211-status {argument}"));
-                self.pass(&format!(" 227 x ({SERVER_ADDRESS},80,80)"));
+                self.pass(&format!(" 227 x ({SERVER_ADDRESS})"));
                 self.pass("550 in the middle");
                 self.pass(&format!("211 end {argument}"));
             }

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use bytes::BytesMut;
-use ferryline_grammar::{LineCodec, Place, ReplyFraming};
+use ferryline_grammar::{LineCodec, ReplyCode, lax_code, may_name_endpoint};
 use tokio_util::codec::Decoder;
 
 use crate::control::{
@@ -94,8 +94,6 @@ pub(super) struct World {
     client: Decoding,
     server: Decoding,
     next_port: u16,
-    /// How the client sees what it is sent.
-    seen: ReplyFraming,
 }
 
 struct Decoding {
@@ -124,7 +122,6 @@ impl World {
                 buffer: BytesMut::new(),
             },
             next_port: 0,
-            seen: ReplyFraming::default(),
         }
     }
 
@@ -373,18 +370,17 @@ impl World {
         }
     }
 
-    /// No passive reply names anything but a local forward that stands. Inside another reply a name
-    /// may look like one (Q47).
+    /// No passive reply names anything but a local forward that stands, however laxly it is read, and no
+    /// other success names the FTP server's address.
     fn check_to_client(&mut self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
-        let place = self.seen.place(text.trim_end().as_bytes());
-        if matches!(place, Place::Middle(_)) {
-            return;
-        }
-        let passive = ["227", "228", "229"]
-            .iter()
-            .any(|code| text.starts_with(code));
-        if !passive || text.contains("ferryline") {
+        let code = lax_code(bytes).map_or(0, ReplyCode::value);
+        let good = (200..400).contains(&code) && code != 257;
+        assert!(
+            !good || !text.contains(SERVER_ADDRESS) || !may_name_endpoint(bytes),
+            "{text:?} names the FTP server"
+        );
+        if !matches!(code, 227..=229) || text.contains("ferryline") {
             return;
         }
         let port = port_of(&text);

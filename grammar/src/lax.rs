@@ -1,0 +1,202 @@
+//! What readers that are laxer than the RFCs make of a line.
+//!
+//! A line means to ferryline what RFC 959 says; some clients and servers see more in it. What they would
+//! take for an address must not pass under another name (Q79, Q82).
+
+use std::borrow::Cow;
+
+use nom::Parser;
+
+use crate::{
+    address::host_port,
+    command::{Command, junk},
+    lexical::{blanks, is_blank},
+    passive::has_six_numbers,
+    reply::ReplyCode,
+    telnet::IAC,
+    verb::Verb,
+};
+
+/// The line as BSD's programs read it: an IAC and the byte behind it are not there.
+pub fn without_telnet(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&IAC) {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = text.iter();
+    let mut kept = Vec::with_capacity(text.len());
+    while let Some(&byte) = bytes.next() {
+        if byte == IAC {
+            bytes.next();
+        } else {
+            kept.push(byte);
+        }
+    }
+    Cow::Owned(kept)
+}
+
+/// The code that a client reads which looks at three digits and not at what follows them.
+pub fn lax_code(text: &[u8]) -> Option<ReplyCode> {
+    ReplyCode::from_digits(without_telnet(text).get(..3)?)
+}
+
+/// Whether a client that looks for no certain code would find a data connection's address in this line
+/// of a reply: six numbers (wget, lftp and FileZilla take them from any 2xx), or the port of an EPSV.
+pub fn may_name_endpoint(text: &[u8]) -> bool {
+    let plain = without_telnet(text);
+    [text, &plain]
+        .iter()
+        .any(|text| has_six_numbers(text) || has_extended_port(text))
+}
+
+/// The command that a server sees which drops Telnet and strips what is not printable from the start of
+/// a line (Java's `trim` does); `None` for a blank line.
+pub fn lax_verb(text: &[u8]) -> Option<Verb> {
+    let plain = without_telnet(text);
+    let start = plain
+        .iter()
+        .position(|byte| byte.is_ascii_graphic())
+        .unwrap_or(plain.len());
+    Command::parse(plain.get(start..)?).map(|command| command.verb)
+}
+
+/// Whether the verb of this line holds what no verb is made of: a server that drops such bytes reads
+/// another verb than the one that is seen.
+pub fn is_disguised(command: &Command<'_>) -> bool {
+    !command.keyword.iter().all(u8::is_ascii_graphic)
+}
+
+/// Whether a PORT, EPRT or LPRT with an address stands in the midst of this line. A server that cuts
+/// what does not fit its buffer begins a new command there (CVE-2008-4247; 512 bytes are common).
+pub fn holds_active_request(text: &[u8]) -> bool {
+    let behind = junk(text) + 1;
+    text.windows(5)
+        .enumerate()
+        .skip(behind)
+        .any(|(at, window)| {
+            let [verb @ .., space] = window else {
+                return false;
+            };
+            is_blank(*space) && names_address(verb, text.get(at + 5..).unwrap_or_default())
+        })
+}
+
+fn names_address(verb: &[u8], argument: &[u8]) -> bool {
+    let argument = blanks.parse(argument).map_or(argument, |(rest, _)| rest);
+    if verb.eq_ignore_ascii_case(b"PORT") {
+        return host_port(argument).is_ok();
+    }
+    if verb.eq_ignore_ascii_case(b"LPRT") {
+        return has_six_numbers(argument);
+    }
+    verb.eq_ignore_ascii_case(b"EPRT")
+        && matches!(argument, [open, b'1' | b'2', close, ..] if open == close && open.is_ascii_punctuation())
+}
+
+/// `(ddd5`, `(d1d`, `|||5` and `!!!5`, whatever stands round them.
+fn has_extended_port(text: &[u8]) -> bool {
+    text.windows(4)
+        .enumerate()
+        .any(|(at, window)| match window {
+            [b'|', b'|', b'|', digit] | [b'!', b'!', b'!', digit] => digit.is_ascii_digit(),
+            [b'(', one, two, three] if one.is_ascii_punctuation() => {
+                let filled_in = two.is_ascii_digit() && three == one;
+                let blank = two.is_ascii_punctuation()
+                    && three.is_ascii_punctuation()
+                    && text.get(at + 4).is_some_and(u8::is_ascii_digit);
+                filled_in || blank
+            }
+            _ => false,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn q79_codes_as_lax_clients_read_them() {
+        for (text, code) in [
+            (&b"227 x"[..], Some(227)),
+            (b"227.Entering", Some(227)),
+            (b"227", Some(227)),
+            (b"2\xffZ27 x", Some(227)),
+            (b"\xff\xf1227-", Some(227)),
+            (b" 227 x", None),
+            (b"22", None),
+            (b"x227 ", None),
+            (b"\xff", None),
+        ] {
+            let found = lax_code(text).map(ReplyCode::value);
+            assert_eq!(found, code, "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn q79_addresses_as_lax_clients_find_them() {
+        for text in [
+            &b"200 ok (10,0,0,9,200,13)"[..],
+            b"200 =10 , 0,0,9, 200,13",
+            b"250 300,0,0,9,200,13",
+            b"10,0\xffZ,0,9,200,13",
+            b"229 (|||22|)",
+            b"200 |||22|",
+            b"200 !!!22!",
+            b"200 (|!|22|",
+            b"200 (|1|10.0.0.9|22|)",
+        ] {
+            assert!(may_name_endpoint(text), "{}", text.escape_ascii());
+        }
+        for text in [
+            &b"220 ready"[..],
+            b"213 20261121120000",
+            b"226 1,024,000 bytes in 3,2 s",
+            b"257 \"/a (copy 2)\" is it",
+            b"230 (!) read this",
+            b"150 Opening (127.0.0.1,37445) (0 bytes)",
+            b"",
+        ] {
+            assert!(!may_name_endpoint(text), "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn q82_an_active_request_in_the_midst_of_a_line() {
+        for (text, holds) in [
+            (&b"NOOP aaaaPORT 10,0,0,9,4,1"[..], true),
+            (b"NOOP port  10,0,0,9,4,1", true),
+            (b"NOOP xEPRT |1|10.0.0.9|1025|", true),
+            (b"STOR a LPRT 4,4,10,0,0,9,2,4,1", true),
+            (b"XPORT 10,0,0,9,4,1", true),
+            (b"PORT 10,0,0,9,4,1", false),
+            (b"  EPRT |1|10.0.0.9|1025|", false),
+            (b"STOR EXPORT 2026.csv", false),
+            (b"STOR EXPORT 1,2,3.csv", false),
+            (b"STOR PORT", false),
+            (b"STOR report |1|", false),
+            (b"", false),
+        ] {
+            assert_eq!(holds_active_request(text), holds, "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn q82_verbs_in_disguise() {
+        for text in [
+            &b"\x01PORT 10,0,0,9,4,1"[..],
+            b"PO\xffZRT 10,0,0,9,4,1",
+            b"\xff\xffPORT x",
+            b"\0\x1f PORT x",
+            b"\xc2\xa0PORT x",
+            b"XPORT x",
+        ] {
+            assert_eq!(lax_verb(text), Some(Verb::Port), "{}", text.escape_ascii());
+        }
+        assert_eq!(lax_verb(b"\x01 \xff"), None);
+        for text in [&b"PO\xffZRT 1"[..], b"\x01PORT 1", b"PORT\x7f"] {
+            assert!(is_disguised(&Command::parse(text).unwrap()));
+        }
+        for text in [&b" PORT 1"[..], b"\xffABOR", b"STOR \xff\x01", b"P@SW"] {
+            assert!(!is_disguised(&Command::parse(text).unwrap()));
+        }
+    }
+}

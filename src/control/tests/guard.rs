@@ -1,0 +1,164 @@
+//! Replies in which only lax clients see an address, and what they get in its place.
+
+use super::bench::{Bench, frame};
+use crate::control::{Ending, Output, Settings};
+use ferryline_grammar::{lax_code, may_name_endpoint};
+
+const WITHHELD: &str = "ferryline: an address that nobody asked for, withheld";
+const NOBODY: &str = "ferryline: a passive reply that nobody asked for, withheld";
+
+/// Each line of the server's, and what the client gets for it.
+#[track_caller]
+fn seen(bench: &mut Bench, lines: &[(&str, &str)]) {
+    for (line, seen) in lines {
+        bench.server(line, &[&format!("C< {seen}")]);
+    }
+}
+
+/// BSD's clients look at three digits and not at what follows; and they drop an IAC with the byte
+/// behind it.
+#[test]
+fn q79_a_code_that_runs_into_its_text() {
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    seen(
+        &mut bench,
+        &[
+            ("227.Entering (10,0,0,9,200,13)", &format!("227 {NOBODY}")),
+            ("229=(|||22|)", &format!("229 {NOBODY}")),
+        ],
+    );
+    let line = ferryline_grammar::Line::new(&b"2\xffZ27 (10,0,0,9,200,13)"[..]);
+    bench
+        .control
+        .server(bench.now, ferryline_grammar::Frame::Line(line));
+    match bench.control.poll_output() {
+        Some(Output::ToClient(line)) => assert_eq!(line, format!("227 {NOBODY}\r\n")),
+        other => panic!("{other:?}"),
+    }
+    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+}
+
+/// wget, lftp and FileZilla take the address from whatever 2xx answers PASV.
+#[test]
+fn q79_another_code_in_answer_to_pasv() {
+    for (line, seen) in [
+        ("200 ok (10,0,0,9,200,13)", format!("200 {WITHHELD}")),
+        ("250 ok (10,0,0,9,200,13)", format!("250 {WITHHELD}")),
+        ("257 ok (10,0,0,9,200,13)", format!("257 {WITHHELD}")),
+        ("350 ok 10, 0,0,9,200,13", format!("350 {WITHHELD}")),
+        ("200 Type set to I", "200 Type set to I".into()),
+        ("425 not (10,0,0,9,200,13)", String::new()),
+    ] {
+        let mut bench = Bench::local();
+        bench.client("PASV", &["S> PASV"]);
+        if seen.is_empty() {
+            bench.server(line, &["S> EPSV"]);
+        } else {
+            bench.server(line, &[&format!("C< {seen}")]);
+        }
+    }
+}
+
+#[test]
+fn q79_a_reply_of_several_lines_in_answer_to_pasv() {
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    seen(
+        &mut bench,
+        &[
+            ("200-ok (10,0,0,9,200,13)", &format!("200-{WITHHELD}")),
+            (" =10,0,0,9,200,13", &format!(" {WITHHELD}")),
+            ("227 (10,0,0,9,200,13)", " 227 (10,0,0,9,200,13)"),
+            ("200 done (|||22|)", &format!("200 {WITHHELD}")),
+        ],
+    );
+}
+
+/// curl and wget end a reply at any code: the next line is the answer to their next command.
+#[test]
+fn q79_an_answer_in_the_midst_of_another() {
+    let mut bench = Bench::local();
+    bench.client("PWD", &["S> PWD"]);
+    seen(
+        &mut bench,
+        &[
+            ("257-x", "257-x"),
+            ("250 y", "250 y"),
+            ("229 Extended (|||22|)", " 229 Extended (|||22|)"),
+            ("226 (10,0,0,9,200,13)", &format!(" {WITHHELD}")),
+            ("257 z", "257 z"),
+        ],
+    );
+    // From here on any answer may be another one to such a client.
+    bench.client("SIZE f", &["S> SIZE f"]);
+    bench.server("213 (10,0,0,9,200,13)", &[&format!("C< 213 {WITHHELD}")]);
+    bench.client("PWD", &["S> PWD"]);
+    bench.server("257 \"/1,2,3,4,5,6\"", &[&format!("C< 257 {WITHHELD}")]);
+}
+
+#[test]
+fn q79_one_reply_too_many_holds_no_address() {
+    let mut bench = Bench::local();
+    bench.client("TYPE I", &["S> TYPE I"]);
+    seen(
+        &mut bench,
+        &[
+            ("200 ok", "200 ok"),
+            ("226 x (10,0,0,9,200,13)", &format!("226 {WITHHELD}")),
+        ],
+    );
+    bench.client("SIZE f", &["S> SIZE f"]);
+    bench.server("213 10,0,0,9,200,13", &[&format!("C< 213 {WITHHELD}")]);
+}
+
+/// Where all is in order, names pass as they are.
+#[test]
+fn q47_names_made_of_numbers_pass() {
+    let mut bench = Bench::local();
+    bench.client("PWD", &["S> PWD"]);
+    let line = "257 \"/1,2,3,4,5,6\" is the directory";
+    bench.server(line, &[&format!("C< {line}")]);
+    bench.client("STAT -l", &["S> STAT -l"]);
+    for line in ["213-status", "-rw-r--r-- 1,2,3,4,5,6.csv", "213 end"] {
+        bench.server(line, &[&format!("C< {line}")]);
+    }
+    bench.client("RETR 1,2,3,4,5,6", &["S> RETR 1,2,3,4,5,6"]);
+    let line = "550 1,2,3,4,5,6: no such file";
+    bench.server(line, &[&format!("C< {line}")]);
+}
+
+/// A farewell that waits for the server to go passes the guard, too.
+#[test]
+fn q79_a_farewell_holds_no_address() {
+    let mut bench = Bench::greeted(Settings {
+        passive_ahead: true,
+        ..super::bench::settings()
+    });
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here", &["C< 150 here"]);
+    bench.event(1, crate::control::ForwardEvent::Drained, &[]);
+    bench.event(1, crate::control::ForwardEvent::Ended, &[]);
+    bench.server("226 done", &["C< 226 done", "S> PASV"]);
+    bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
+    for line in ["421-bye", "229 (|||22|)", "421 now"] {
+        bench.control.server(bench.now, frame(line));
+    }
+    bench.control.server_ended(bench.now, Ending::Eof);
+    let mut said = Vec::new();
+    while let Some(output) = bench.control.poll_output() {
+        if let Output::ToClient(line) = output {
+            assert!(!matches!(
+                lax_code(&line).map(|c| c.value()),
+                Some(227..=229)
+            ));
+            assert!(
+                !may_name_endpoint(&line) || line.starts_with(b" "),
+                "{line:?}"
+            );
+            said.push(line);
+        }
+    }
+    assert_eq!(said.len(), 3, "{said:?}");
+}
