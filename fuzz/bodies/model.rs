@@ -9,8 +9,8 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use ferryline::control::{DataAtEnd, ForwardId, Output, Target};
 use ferryline_grammar::{
-    Command, ExtendedAddress, Frame, HostPort, Line, LineCodec, Place, ReplyFraming, Verb,
-    render_227, render_229,
+    Command, ExtendedAddress, Frame, HostPort, Line, LineCodec, Verb, lax_code, lax_verb,
+    may_name_endpoint, render_227, render_229,
 };
 use tokio_util::codec::Decoder;
 
@@ -40,7 +40,6 @@ pub struct Model {
     said: usize,
     client_reads: Reader,
     server_reads: Reader,
-    framing: ReplyFraming,
     /// The client's end of file was passed on.
     finished_server: bool,
 }
@@ -98,7 +97,6 @@ impl Model {
             said: 0,
             client_reads: Reader::new(LineCodec::replies()),
             server_reads: Reader::new(LineCodec::commands()),
-            framing: ReplyFraming::default(),
             finished_server: false,
         }
     }
@@ -252,27 +250,29 @@ impl Model {
     fn told_client(&mut self, bytes: &Bytes) {
         self.said += bytes.len();
         let own = bytes.len() >= 4 && bytes[4..].starts_with(b"ferryline: ")
+            || bytes.starts_with(b" ferryline: an address")
             || is_refusal(bytes)
             || [&b" EPRT\r\n"[..], b" EPSV\r\n"].contains(&&bytes[..]);
         let text = bytes.strip_suffix(b"\r\n");
         let told = text.is_some_and(|text| self.tellable.contains(text));
+        // What looks like a passive reply in the midst of another gets a blank in front.
+        let padded = bytes.starts_with(b" 22") && self.server_lines.contains(&bytes[1..]);
         assert!(
-            own || told || self.server_lines.contains(bytes),
+            own || told || padded || self.server_lines.contains(bytes),
             "neither the server's nor ferryline's: {}",
             bytes.escape_ascii()
         );
         for line in self.client_reads.lines(bytes) {
-            let place = self.framing.place(&line);
-            let (Place::Only(code) | Place::First(code) | Place::Last(code)) = place else {
-                continue;
-            };
-            if matches!(code.value(), 227..=229) {
+            // As lax clients read it, wherever it stands.
+            let code = lax_code(&line).map_or(0, |code| code.value());
+            let names = matches!(code, 200..=256 | 258..=399) && may_name_endpoint(&line);
+            if matches!(code, 227..=229) || names {
                 assert!(
                     self.tellable.contains(&line)
                         || line
                             .get(4..)
                             .is_some_and(|text| text.starts_with(b"ferryline: ")),
-                    "a passive reply that names no forward: {}",
+                    "a success that names no forward: {}",
                     line.escape_ascii()
                 );
             }
@@ -302,9 +302,7 @@ impl Model {
         );
         for line in self.server_reads.lines(bytes) {
             for part in line.split(|byte| *byte == b'\r') {
-                let part = part.strip_prefix(b"\0").unwrap_or(part);
-                let verb = Command::parse(part).map(|command| command.verb);
-                match verb {
+                match lax_verb(part) {
                     Some(Verb::Port | Verb::Eprt) => assert!(
                         self.tellable.contains(&line),
                         "names no forward: {}",

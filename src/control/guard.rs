@@ -32,7 +32,9 @@ impl Guard {
         self.out_of_step |= puts_out_of_step(request, place, code, text);
         match (code.map(ReplyCode::value), place) {
             // What a server should do with such a line there (RFC 959 §4.2).
-            (Some(227..=229), Place::Middle(_)) => [b" ", &*line].concat().into(),
+            (Some(code @ 227..=229), Place::Middle(_)) if line != withheld(code) => {
+                [b" ", &*line].concat().into()
+            }
             (Some(code @ 227..=229), _) => {
                 // One line in place of what may be many.
                 self.framing = ReplyFraming::default();
