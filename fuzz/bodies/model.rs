@@ -252,6 +252,8 @@ impl Model {
         let own = bytes.len() >= 4 && bytes[4..].starts_with(b"ferryline: ")
             || bytes.starts_with(b" ferryline: an address")
             || is_refusal(bytes)
+            // Ends a line that the server did not.
+            || bytes == &b"\r\n"[..]
             || [&b" EPRT\r\n"[..], b" EPSV\r\n"].contains(&&bytes[..]);
         let text = bytes.strip_suffix(b"\r\n");
         let told = text.is_some_and(|text| self.tellable.contains(text));

@@ -59,10 +59,11 @@ pub fn lax_verb(text: &[u8]) -> Option<Verb> {
     Command::parse(plain.get(start..)?).map(|command| command.verb)
 }
 
-/// Whether the verb of this line holds what no verb is made of: a server that drops such bytes reads
-/// another verb than the one that is seen.
-pub fn is_disguised(command: &Command<'_>) -> bool {
-    !command.keyword.iter().all(u8::is_ascii_graphic)
+/// Whether the verb of this command line, which was read as `command`, holds what no verb is made of, or
+/// is another one for a server that drops such bytes.
+pub fn is_disguised(text: &[u8], command: &Command<'_>) -> bool {
+    let other = |verb| verb != Verb::Other && verb != command.verb;
+    !command.keyword.iter().all(u8::is_ascii_graphic) || lax_verb(text).is_some_and(other)
 }
 
 /// Whether a PORT, EPRT or LPRT with an address stands in the midst of this line. A server that cuts
@@ -192,11 +193,23 @@ mod tests {
             assert_eq!(lax_verb(text), Some(Verb::Port), "{}", text.escape_ascii());
         }
         assert_eq!(lax_verb(b"\x01 \xff"), None);
-        for text in [&b"PO\xffZRT 1"[..], b"\x01PORT 1", b"PORT\x7f"] {
-            assert!(is_disguised(&Command::parse(text).unwrap()));
+        let disguised = |text| is_disguised(text, &Command::parse(text).unwrap());
+        for text in [
+            &b"PO\xffZRT 1"[..],
+            b"\x01PORT 1",
+            b"PORT\x7f",
+            b"\xffMEPRT |1|",
+        ] {
+            assert!(disguised(text), "{}", text.escape_ascii());
         }
-        for text in [&b" PORT 1"[..], b"\xffABOR", b"STOR \xff\x01", b"P@SW"] {
-            assert!(!is_disguised(&Command::parse(text).unwrap()));
+        for text in [
+            &b" PORT 1"[..],
+            b"\xffABOR",
+            b"STOR \xff\x01",
+            b"P@SW",
+            b"MFMT x",
+        ] {
+            assert!(!disguised(text), "{}", text.escape_ascii());
         }
     }
 }

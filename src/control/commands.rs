@@ -42,7 +42,7 @@ impl Control {
             self.queue.push_local(reply, now);
             return;
         }
-        if is_disguised(&command) {
+        if is_disguised(line.text(), &command) {
             let reply = answer(500, "a verb is made of letters");
             self.queue.push_local(reply, now);
             return;

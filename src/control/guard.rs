@@ -17,13 +17,21 @@ pub(super) struct Guard {
     framing: ReplyFraming,
     /// A lax client may have counted more replies than ferryline has: any may be its answer to PASV.
     out_of_step: bool,
+    /// The last line had no end: the server went in the midst of it.
+    unfinished: bool,
 }
 
 impl Guard {
+    /// What must go before the next line, so that it is one.
+    pub(super) fn missing_end(&mut self) -> Option<Bytes> {
+        std::mem::take(&mut self.unfinished).then_some(Bytes::from_static(b"\r\n"))
+    }
+
     /// The line as it may go to the client.
     pub(super) fn pass(&mut self, request: &Request, line: Bytes) -> Bytes {
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
+        self.unfinished = !line.ends_with(b"\n");
         let place = self.framing.place(text);
         if is_own(request, &line) {
             return line;

@@ -159,6 +159,11 @@ impl Walk {
 const SURELY_COMES: u32 = 12;
 
 fn hand_out(guard: &mut Guard, owed: &mut Owed, outputs: &mut VecDeque<Output>) {
-    let lines = owed.out.drain(..);
-    outputs.extend(lines.map(|line| Output::ToClient(guard.pass(&owed.request, line))));
+    for line in owed.out.drain(..) {
+        if let Some(end) = guard.missing_end() {
+            outputs.push_back(Output::ToClient(end));
+        }
+        let line = guard.pass(&owed.request, line);
+        outputs.push_back(Output::ToClient(line));
+    }
 }

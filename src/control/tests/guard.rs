@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, frame};
 use crate::control::{Ending, Output, Settings};
-use ferryline_grammar::{lax_code, may_name_endpoint};
+use ferryline_grammar::{Frame, Line, LineEnd, lax_code, may_name_endpoint};
 
 const WITHHELD: &str = "ferryline: an address that nobody asked for, withheld";
 const NOBODY: &str = "ferryline: a passive reply that nobody asked for, withheld";
@@ -28,10 +28,8 @@ fn q79_a_code_that_runs_into_its_text() {
             ("229=(|||22|)", &format!("229 {NOBODY}")),
         ],
     );
-    let line = ferryline_grammar::Line::new(&b"2\xffZ27 (10,0,0,9,200,13)"[..]);
-    bench
-        .control
-        .server(bench.now, ferryline_grammar::Frame::Line(line));
+    let line = Line::new(&b"2\xffZ27 (10,0,0,9,200,13)"[..]);
+    bench.control.server(bench.now, Frame::Line(line));
     match bench.control.poll_output() {
         Some(Output::ToClient(line)) => assert_eq!(line, format!("227 {NOBODY}\r\n")),
         other => panic!("{other:?}"),
@@ -161,4 +159,34 @@ fn q79_a_farewell_holds_no_address() {
         }
     }
     assert_eq!(said.len(), 3, "{said:?}");
+}
+
+/// The server goes in the midst of a line, and ferryline has something to say yet.
+#[test]
+fn an_answer_begins_a_line_of_its_own() {
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    bench.client("NOOP", &["S> NOOP"]);
+    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+    let cut = Line::with_end("200 o", LineEnd::None);
+    bench.control.server(bench.now, Frame::Line(cut));
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
+    bench.ready(
+        1,
+        "127.0.0.1:51213",
+        &[
+            "C< 227 Entering Passive Mode (127,0,0,1,200,13).",
+            "C< 200 o",
+        ],
+    );
+    bench.ready(
+        2,
+        "127.0.0.1:51214",
+        &[
+            "! close 1",
+            "C< ",
+            "C< 227 Entering Passive Mode (127,0,0,1,200,14).",
+        ],
+    );
 }

@@ -268,6 +268,7 @@ fn q77_a_port_in_disguise_is_not_passed_on() {
         &b"\x01PORT 10,0,0,9,4,1"[..],
         b"PO\xffZRT 10,0,0,9,4,1",
         b"PORT\x7f 10,0,0,9,4,1",
+        b"\xffMPORT 10,0,0,9,4,1",
         b"EP\x1fRT |1|10.0.0.9|1025|",
         b"\xc3\xa9PASV",
     ] {
