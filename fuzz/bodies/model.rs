@@ -258,7 +258,10 @@ impl Model {
         let text = bytes.strip_suffix(b"\r\n");
         let told = text.is_some_and(|text| self.tellable.contains(text));
         // What looks like a passive reply in the midst of another gets a blank in front.
-        let padded = bytes.starts_with(b" 22") && self.server_lines.contains(&bytes[1..]);
+        let padded = bytes.strip_prefix(b" ").is_some_and(|line| {
+            lax_code(line).is_some_and(|code| matches!(code.value(), 227..=229))
+                && self.server_lines.contains(line)
+        });
         assert!(
             own || told || padded || self.server_lines.contains(bytes),
             "neither the server's nor ferryline's: {}",
