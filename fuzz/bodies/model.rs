@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use ferryline::control::{DataAtEnd, ForwardId, Output, Target};
 use ferryline_grammar::{
     Command, ExtendedAddress, Frame, HostPort, Line, LineCodec, Verb, lax_code, lax_verb,
-    may_name_endpoint, render_227, render_229,
+    render_227, render_229,
 };
 use tokio_util::codec::Decoder;
 
@@ -270,14 +270,13 @@ impl Model {
         for line in self.client_reads.lines(bytes) {
             // As lax clients read it, wherever it stands.
             let code = lax_code(&line).map_or(0, |code| code.value());
-            let names = matches!(code, 200..=256 | 258..=399) && may_name_endpoint(&line);
-            if matches!(code, 227..=229) || names {
+            if matches!(code, 227..=229) {
                 assert!(
                     self.tellable.contains(&line)
                         || line
                             .get(4..)
                             .is_some_and(|text| text.starts_with(b"ferryline: ")),
-                    "a success that names no forward: {}",
+                    "a passive reply that names no forward: {}",
                     line.escape_ascii()
                 );
             }

@@ -9,14 +9,16 @@
 use bytes::Bytes;
 use ferryline_grammar::{Place, ReplyCode, ReplyFraming, lax_code, may_name_endpoint};
 
-use super::{answers::answer, request::Request};
+use super::{answers::answer, queue::Key, request::Request};
 
 /// Sees the replies as clients do.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     framing: ReplyFraming,
-    /// A lax client may have counted more replies than ferryline has: any may be its answer to PASV.
+    /// The client may have counted other replies than ferryline has: any may be its answer to PASV.
     out_of_step: bool,
+    /// The transfer that a 1xx was the answer to last.
+    begun: Option<Key>,
     /// The last line had no end: the server went in the midst of it.
     unfinished: bool,
 }
@@ -27,43 +29,77 @@ impl Guard {
         std::mem::take(&mut self.unfinished).then_some(Bytes::from_static(b"\r\n"))
     }
 
-    /// The line as it may go to the client.
-    pub(super) fn pass(&mut self, request: &Request, line: Bytes) -> Bytes {
+    /// What comes next may answer a later request than the one that the client takes it to answer.
+    pub(super) fn out_of_order(&mut self) {
+        self.out_of_step = true;
+    }
+
+    /// The line as it may go to the client. `key`: of the request that it answers.
+    pub(super) fn pass(&mut self, request: &Request, key: Option<Key>, line: Bytes) -> Bytes {
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         self.unfinished = !line.ends_with(b"\n");
         let place = self.framing.place(text);
-        if is_own(request, &line) {
+        let code = lax_code(text);
+        if is_own(request, code, &line) {
+            // The server has left a reply open in front of it (Q29).
+            self.out_of_step |= matches!(place, Place::Middle(_));
             return line;
         }
-        let code = lax_code(text);
-        self.out_of_step |= puts_out_of_step(request, place, code, text);
-        match (code.map(ReplyCode::value), place) {
+        self.out_of_step |= self.puts_out_of_step(request, key, place, code, text);
+        let code = code.map(ReplyCode::value);
+        let minds = may_name_endpoint(text) && self.minds(request, code);
+        match (code, place) {
+            (Some(227..=229), Place::Middle(_)) if minds => without_text(code, place),
             // What a server should do with such a line there (RFC 959 §4.2).
-            (Some(code @ 227..=229), Place::Middle(_)) if line != withheld(code) => {
-                [b" ", &*line].concat().into()
-            }
+            (Some(227..=229), Place::Middle(_)) => [b" ", &*line].concat().into(),
             (Some(code @ 227..=229), _) => {
                 // One line in place of what may be many.
                 self.framing = ReplyFraming::default();
                 withheld(code)
             }
-            (code, place) if may_name_endpoint(text) && self.minds(request, code) => {
-                without_text(code, place)
-            }
+            _ if minds => without_text(code, place),
             _ => line,
         }
     }
 
-    /// Whether an address matters in a line with this code.
+    /// Whether the client may take this line, which holds an address, for an answer to its PASV. Else it
+    /// is a name that is made of numbers, or what a server says of its own connections.
     fn minds(&self, request: &Request, code: Option<u16>) -> bool {
-        let good = code.is_some_and(|code| (200..400).contains(&code));
-        let may_answer_pasv =
-            self.out_of_step || matches!(request, Request::Passive(_) | Request::Unasked);
-        match code {
-            // A name, which may be made of numbers.
-            Some(257) | None => may_answer_pasv,
-            _ => good,
+        let good = code.is_none_or(|code| (200..400).contains(&code));
+        good && (self.out_of_step || matches!(request, Request::Passive(_) | Request::Unasked))
+    }
+
+    /// Whether this line is a reply of its own, or a final one, for some clients and not for others; or
+    /// for all, and nobody has asked for it.
+    fn puts_out_of_step(
+        &mut self,
+        request: &Request,
+        key: Option<Key>,
+        place: Place,
+        code: Option<ReplyCode>,
+        text: &[u8],
+    ) -> bool {
+        let Some(code) = code else {
+            return false;
+        };
+        match place {
+            // A passive reply's gets a blank in front.
+            Place::Middle(_) => text.get(3) != Some(&b'-') && !is_passive(code.value()),
+            Place::Stray => true,
+            Place::Last(_) => false,
+            Place::First(_) | Place::Only(_) => match (request, code.value()) {
+                (Request::Unasked, value) => value >= 200,
+                // It has had ferryline's.
+                (Request::Greeting { withheld }, _) => *withheld,
+                (Request::Transfer(_), 100..200) => {
+                    let before = std::mem::replace(&mut self.begun, key);
+                    before == key
+                }
+                // Of a transfer it is not the last word (Q42); of ABOR nobody knows (Q44).
+                (Request::Transfer(_), 200 | 202) | (Request::Abort, _) | (_, 100..200) => true,
+                _ => false,
+            },
         }
     }
 }
@@ -73,24 +109,16 @@ pub(super) fn withheld(code: u16) -> Bytes {
     answer(code, "a passive reply that nobody asked for, withheld")
 }
 
-fn is_own(request: &Request, line: &Bytes) -> bool {
-    matches!(request, Request::Passive(passive) if passive.answer.as_ref() == Some(line))
+/// Whether it is a passive reply of ferryline's own, or stands in place of one.
+fn is_own(request: &Request, code: Option<ReplyCode>, line: &Bytes) -> bool {
+    let answers =
+        matches!(request, Request::Passive(passive) if passive.answer.as_ref() == Some(line));
+    let code = code.map(ReplyCode::value);
+    answers || code.is_some_and(|code| is_passive(code) && *line == withheld(code))
 }
 
-/// Whether some clients take this line for a reply of its own, and others do not; or all do, and nobody
-/// has asked for it.
-fn puts_out_of_step(request: &Request, place: Place, code: Option<ReplyCode>, text: &[u8]) -> bool {
-    let Some(code) = code else {
-        return false;
-    };
-    match place {
-        // A passive reply's gets a blank in front.
-        Place::Middle(_) => text.get(3) != Some(&b'-') && !matches!(code.value(), 227..=229),
-        Place::Stray => true,
-        Place::First(_) | Place::Last(_) | Place::Only(_) => {
-            matches!(request, Request::Unasked) && code.class() > 1
-        }
-    }
+fn is_passive(code: u16) -> bool {
+    matches!(code, 227..=229)
 }
 
 /// A line of the same place and code that says nothing else.

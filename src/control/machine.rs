@@ -228,7 +228,7 @@ impl Control {
         self.server = Side::Ended(ending);
         for line in self.parting() {
             self.farewell = true;
-            let line = self.queue.guard.pass(&Request::Unasked, line);
+            let line = self.queue.guard.pass(&Request::Unasked, None, line);
             self.outputs.push_back(Output::ToClient(line));
         }
         match ending {

@@ -50,7 +50,10 @@ impl Queue {
                 Fit::Answers => return Some(owed.key),
                 Fit::Extra => return None,
                 Fit::Later => {}
-                Fit::PassedOver => owed.stage = Stage::Answered,
+                Fit::PassedOver => {
+                    owed.stage = Stage::Answered;
+                    self.guard.out_of_order();
+                }
             }
         }
         None
@@ -76,6 +79,7 @@ impl Queue {
             if !matches!(owed.request, Request::Transfer(_)) {
                 owed.stage = Stage::Answered;
             }
+            self.guard.out_of_order();
         }
         None
     }

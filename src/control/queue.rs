@@ -220,6 +220,7 @@ impl Queue {
                         passive = Some(p.extended);
                     }
                     owed.stage = Stage::Answered;
+                    self.guard.out_of_order();
                 }
             }
         }
@@ -263,6 +264,7 @@ impl Queue {
                 && owed.order < order
             {
                 owed.stage = Stage::Answered;
+                self.guard.out_of_order();
             }
         }
     }

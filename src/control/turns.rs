@@ -28,6 +28,9 @@ impl Queue {
                 Turn::At(at) if at <= now => {}
                 _ => break,
             }
+            if walk.behind && !owed.out.is_empty() {
+                self.guard.out_of_order();
+            }
             hand_out(&mut self.guard, owed, outputs);
             if matches!(owed.stage, Stage::Answered) {
                 self.entries.remove(index);
@@ -163,7 +166,7 @@ fn hand_out(guard: &mut Guard, owed: &mut Owed, outputs: &mut VecDeque<Output>) 
         if let Some(end) = guard.missing_end() {
             outputs.push_back(Output::ToClient(end));
         }
-        let line = guard.pass(&owed.request, line);
+        let line = guard.pass(&owed.request, Some(owed.key), line);
         outputs.push_back(Output::ToClient(line));
     }
 }

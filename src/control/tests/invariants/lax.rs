@@ -1,0 +1,110 @@
+//! A client that takes its replies one after the other, and is lax about what is one: it must not be led
+//! to the FTP server's own address.
+
+use std::collections::VecDeque;
+
+use ferryline_grammar::{Command, EpsvArgument, Verb, may_name_endpoint, without_telnet};
+
+/// Parts of every address that the server names.
+const SERVERS: [&str; 2] = [super::world::SERVER_ADDRESS, "20008"];
+
+#[derive(Debug)]
+pub(super) struct LaxClient {
+    /// A reply of several lines ends at any code, not only at its own.
+    any_code_ends: bool,
+    /// A 1xx is an answer, unless it answers a transfer.
+    takes_preliminary: bool,
+    /// What it waits for an answer to; nothing is its greeting.
+    owed: VecDeque<Option<Verb>>,
+    /// Replies that came before it had asked for anything.
+    early: VecDeque<Reply>,
+    open: Option<Reply>,
+}
+
+#[derive(Debug)]
+struct Reply {
+    code: Vec<u8>,
+    /// It holds an address of the server's.
+    bad: Option<String>,
+}
+
+impl LaxClient {
+    /// All there are; `greeted`: they have had their greeting.
+    pub(super) fn kinds(greeted: bool) -> Vec<Self> {
+        let kinds = [(false, false), (true, false), (false, true), (true, true)];
+        let kinds = kinds.map(|(any_code_ends, takes_preliminary)| Self {
+            any_code_ends,
+            takes_preliminary,
+            owed: if greeted {
+                VecDeque::new()
+            } else {
+                [None].into()
+            },
+            early: VecDeque::new(),
+            open: None,
+        });
+        kinds.into()
+    }
+
+    pub(super) fn sends(&mut self, line: &[u8]) {
+        if let Some(command) = Command::parse(line) {
+            let all = EpsvArgument::parse(command.argument) == EpsvArgument::All;
+            let verb = match command.verb {
+                Verb::Epsv if all => Verb::Other,
+                verb => verb,
+            };
+            self.owed.push_back(Some(verb));
+            self.match_up();
+        }
+    }
+
+    pub(super) fn reads(&mut self, line: &[u8]) {
+        let line = without_telnet(line.trim_ascii_end());
+        let code: Vec<u8> = line.iter().copied().take(3).collect();
+        let coded = code.len() == 3 && code.iter().all(u8::is_ascii_digit);
+        let ends = coded && matches!(line.get(3), None | Some(b' '));
+        let text = String::from_utf8_lossy(&line).into_owned();
+        let bad = may_name_endpoint(&line) && SERVERS.iter().any(|part| text.contains(part));
+        let bad = bad.then_some(text);
+        match &mut self.open {
+            Some(open) => {
+                open.bad = open.bad.take().or(bad);
+                if ends && (self.any_code_ends || open.code == code) {
+                    open.code = code;
+                    self.early.extend(self.open.take());
+                }
+            }
+            None if coded && line.get(3) == Some(&b'-') => self.open = Some(Reply { code, bad }),
+            // Whatever follows the code.
+            None if coded => self.early.push_back(Reply { code, bad }),
+            None => {}
+        }
+        self.match_up();
+    }
+
+    fn match_up(&mut self) {
+        while let (Some(asked), Some(reply)) = (self.owed.front(), self.early.front()) {
+            let transfer = matches!(
+                asked,
+                None | Some(Verb::Appe | Verb::List | Verb::Mlsd | Verb::Nlst)
+                    | Some(Verb::Retr | Verb::Stor | Verb::Stou)
+            );
+            let preliminary = reply.code.starts_with(b"1");
+            if preliminary && (transfer || !self.takes_preliminary) {
+                self.early.pop_front();
+                continue;
+            }
+            let passive = matches!(
+                asked,
+                Some(Verb::Cpsv | Verb::Epsv | Verb::Pasv | Verb::Paw | Verb::Spsv)
+            );
+            let good = matches!(reply.code.first(), Some(b'2' | b'3'));
+            assert!(
+                !(passive && good && reply.bad.is_some()),
+                "a lax client takes {reply:?} for the answer to {asked:?}: {self:?}"
+            );
+            self.owed.pop_front();
+            self.early.pop_front();
+        }
+    }
+}
