@@ -10,14 +10,24 @@ use std::{
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
 };
+use tokio::net::TcpStream;
 
 use super::{
     Owner,
     table::{self, LISTEN, Socket},
 };
 
-pub(super) async fn of_peer(peer: SocketAddr, local: SocketAddr) -> Owner {
-    owner(lookup(peer, Some(local)).await)
+pub(super) async fn of_peer(stream: &TcpStream, peer: SocketAddr, local: SocketAddr) -> Owner {
+    let found = match lookup(peer, Some(local)).await {
+        // Redirected on its way here (netfilter's REDIRECT and DNAT), the peer's own socket goes to
+        // where it wanted to go.
+        Ok(None) => match original_destination(stream, local) {
+            Some(wanted) if wanted != local => lookup(peer, Some(wanted)).await,
+            _ => Ok(None),
+        },
+        found => found,
+    };
+    owner(found)
 }
 
 pub(super) async fn of_listener(at: SocketAddr) -> Owner {
@@ -55,6 +65,17 @@ async fn lookup(at: SocketAddr, to: Option<SocketAddr>) -> Result<Option<Socket>
         }
         Err(_) => Err(Owner::Unknown),
     }
+}
+
+/// Where the peer of an accepted connection has connected to, as the kernel's tracking of connections
+/// has it; `None` where they are not tracked.
+fn original_destination(stream: &TcpStream, local: SocketAddr) -> Option<SocketAddr> {
+    let socket = socket2::SockRef::from(stream);
+    let wanted = match local {
+        SocketAddr::V4(_) => socket.original_dst_v4(),
+        SocketAddr::V6(_) => socket.original_dst_v6(),
+    };
+    wanted.ok()?.as_socket()
 }
 
 /// Out of something that another user may have used up.
@@ -237,7 +258,7 @@ mod tests {
         // A listener is none of its connections, nor is there one for an address of nobody's.
         assert_eq!(ask(at, Some(nobody)).unwrap(), None);
         assert_eq!(read_table(at, Some(nobody)).unwrap(), None);
-        assert_eq!(of_peer(nobody, at).await, Owner::Unknown);
+        assert_eq!(owner(lookup(nobody, Some(at)).await), Owner::Unknown);
     }
 
     #[tokio::test]
