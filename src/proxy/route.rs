@@ -136,7 +136,7 @@ impl Greeter<'_> {
                 && let Some(what) = other_protocol(line.text())
             {
                 let notice = crate::control::Notice::NotFtp(what);
-                tracing::warn!("#{} {notice}", self.number);
+                self.context.warnings.notice(self.number, &notice);
                 return Err(Goodbye::Silent);
             }
             let Some(command) = Command::parse(line.text()) else {
@@ -182,11 +182,10 @@ impl Greeter<'_> {
         };
         // Before anything is sent anywhere.
         if !allow::is_allowed(&self.context.options.allow_hosts, &server.host) {
-            tracing::warn!(
+            self.context.warnings.not_allowed.warn(format_args!(
                 "#{} {} asked for {server}, which no --allow-host allows",
-                self.number,
-                self.peer
-            );
+                self.number, self.peer
+            ));
             let text = format!("{} is not an FTP server that is allowed here", server.host);
             return Ok(Answer::Say(answer(530, &text)));
         }

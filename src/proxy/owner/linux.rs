@@ -16,6 +16,7 @@ use super::{
     Owner,
     table::{self, LISTEN, Socket},
 };
+use crate::log_limit::LogLimit;
 
 pub(super) async fn of_peer(stream: &TcpStream, peer: SocketAddr, local: SocketAddr) -> Owner {
     let found = match lookup(peer, Some(local)).await {
@@ -49,7 +50,7 @@ async fn lookup(at: SocketAddr, to: Option<SocketAddr>) -> Result<Option<Socket>
     match ask(at, to) {
         Ok(Some(socket)) => return Ok(Some(socket)),
         Err(error) if is_want(&error) => {
-            tracing::warn!("cannot find out whose {at} is: {error}");
+            WANT.warn(format_args!("cannot find out whose {at} is: {error}"));
             return Err(Owner::Unknown);
         }
         // Not there, or a kernel without this interface: they cannot be told apart.
@@ -60,12 +61,14 @@ async fn lookup(at: SocketAddr, to: Option<SocketAddr>) -> Result<Option<Socket>
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(Owner::Untold),
         Ok(Err(error)) => {
-            tracing::warn!("cannot find out whose {at} is: {error}");
+            WANT.warn(format_args!("cannot find out whose {at} is: {error}"));
             Err(Owner::Unknown)
         }
         Err(_) => Err(Owner::Unknown),
     }
 }
+
+static WANT: LogLimit = LogLimit::new();
 
 /// Where the peer of an accepted connection has connected to, as the kernel's tracking of connections
 /// has it; `None` where they are not tracked.
