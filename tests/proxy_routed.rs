@@ -12,7 +12,10 @@
 
 mod common;
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use ferryline::{
     control::DataHost,
@@ -268,6 +271,38 @@ fn privileged_listener() -> Option<(std::net::TcpListener, u16)> {
         None => eprintln!("no port below 1024 to be had: only the replies are looked at"),
     }
     found
+}
+
+/// The time for logging in is one, before the FTP server is known and behind it.
+#[tokio::test]
+async fn who_does_not_log_in_is_sent_away_with_or_without_a_server() {
+    let server = ScriptedServer::new().start().await;
+    let limit = Duration::from_secs(3);
+    let ferry = to_any_of(&["127.0.0.1"])
+        .options(|options| options.login_time = Some(limit))
+        .start()
+        .await;
+    let began = Instant::now();
+    let mut nameless = welcomed(&ferry).await;
+    let mut named = welcomed(&ferry).await;
+    // Time is what this is about.
+    tokio::time::sleep(limit * 2 / 3).await;
+    nameless.nothing_came();
+    named
+        .ask(&format!("USER me@{}", server.address()), "331 ")
+        .await;
+    nameless
+        .expect_exactly("421 ferryline: nobody has logged in within 3 seconds")
+        .await;
+    nameless.expect_end().await;
+    named
+        .expect("421 ferryline: not logged in within 3 s; ")
+        .await;
+    named.expect_end().await;
+    let took = began.elapsed();
+    assert!((limit..limit * 3 / 2).contains(&took), "{took:?}");
+    ferry.at_rest().await;
+    ferry.stop().await;
 }
 
 #[tokio::test]

@@ -446,6 +446,27 @@ async fn running_out_of_file_descriptors_is_a_421_and_passes() {
     assert_eq!(ferry.ended().await.code, Some(0));
 }
 
+/// The limit of descriptors that a login shell has is not the last word: the hard one is.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_soft_limit_of_file_descriptors_is_raised_to_the_hard_one() {
+    let shore = Shore::new().await;
+    let server = file_server().start().await;
+    let forward = format!("0:localhost:{}", server.address().port());
+    let arguments = shore.arguments(&["--lanes", "4", "-L", &forward]);
+    let mut ferry = Running::limited_softly(shore.home(), 64, &arguments);
+    let address = address(&mut ferry).await;
+    // Each holds at least one; a hard limit that is enough for so many is assumed.
+    let mut clients = Vec::new();
+    for _ in 0..70 {
+        clients.push(ScriptedClient::logged_in(address).await);
+    }
+    ferry.signal("TERM").await;
+    let ended = ferry.ended().await;
+    assert_eq!(ended.code, Some(0));
+    assert!(!ended.stderr.contains("file descriptors"), "{ended:?}");
+}
+
 /// The same without a limit that is known beforehand: connections that say nothing take descriptors
 /// until there are none, and it goes on when they go.
 #[cfg(target_os = "linux")]

@@ -17,6 +17,7 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    time::Instant,
 };
 
 use super::{
@@ -47,6 +48,7 @@ pub(super) async fn start(
     number: u64,
     context: &Context,
 ) -> Option<Start> {
+    let began = Instant::now();
     let (read, write) = stream.into_split();
     let mut greeter = Greeter {
         number,
@@ -75,6 +77,7 @@ pub(super) async fn start(
             to_client: write,
             channel: met.channel,
             server: met.server,
+            began,
             routed: Some(met.named),
         }),
         Err(Goodbye::Silent) => None,

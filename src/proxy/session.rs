@@ -273,7 +273,7 @@ impl Session {
             record,
             context,
             data,
-            began: Instant::now(),
+            began: start.began,
             client: start.client,
             server: Lines::new(channel.reader, LineCodec::replies()),
             to_client: Outbox::new(start.to_client),
