@@ -20,6 +20,7 @@
 //! - [`demo`]: an embedded SSH server and FTP server, for `ferryline demo` and the hermetic tests
 //! - [`ftp_client`]: a small FTP client, with which `check`, the demo and the tests drive the proxy
 //! - [`paint`]: colours on a terminal
+//! - `log_limit`: warnings that strangers can cause as often as they like
 //! - `ferryline_grammar` (in `grammar/`): what FTP says: line codec, commands, replies, addresses
 
 pub mod check;
@@ -28,6 +29,7 @@ pub mod control;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod ftp_client;
+mod log_limit;
 pub mod paint;
 pub mod proxy;
 pub mod ssh;

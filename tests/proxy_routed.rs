@@ -12,7 +12,10 @@
 
 mod common;
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use ferryline::{
     control::DataHost,
@@ -228,6 +231,78 @@ async fn a_host_that_is_not_allowed_is_refused_before_anything_is_sent_there() {
     }
     ferry.stop().await;
     narrow.stop().await;
+}
+
+/// A client that names a mail server's port would have ferryline speak to it in the client's words.
+#[tokio::test]
+async fn a_port_below_1024_is_refused_but_for_21_and_that_of_the_forward() {
+    let other = privileged_listener();
+    let ferry = to_any_of(&["127.0.0.1"]).start().await;
+    let mut client = welcomed(&ferry).await;
+    let taken = other.as_ref().map(|(_, port)| *port);
+    for port in [25, 22, 1023].into_iter().chain(taken) {
+        let refusal = client
+            .ask(&format!("USER me@127.0.0.1:{port}"), "530 ferryline: ")
+            .await;
+        let says =
+            format!("port {port} is not allowed here: of those below 1024 only 21 and 1 are");
+        assert!(refusal.ends_with(&says), "{refusal}");
+    }
+    // All was answered, so a connection would be here.
+    if let Some((listener, port)) = other {
+        let came = listener.accept();
+        assert!(came.is_err(), "port {port} was connected to");
+    }
+    for port in [1, 1024, 21] {
+        let reply = client.ask(&format!("USER me@127.0.0.1:{port}"), "").await;
+        assert!(!reply.contains("not allowed"), "{reply}");
+    }
+    ferry.stop().await;
+}
+
+/// On a port below 1024; `None` where that takes a privilege that is not there.
+fn privileged_listener() -> Option<(std::net::TcpListener, u16)> {
+    let found = (600..1024).rev().find_map(|port| {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).ok()?;
+        Some((listener, port))
+    });
+    match &found {
+        Some((listener, _)) => listener.set_nonblocking(true).unwrap(),
+        None => eprintln!("no port below 1024 to be had: only the replies are looked at"),
+    }
+    found
+}
+
+/// The time for logging in is one, before the FTP server is known and behind it.
+#[tokio::test]
+async fn who_does_not_log_in_is_sent_away_with_or_without_a_server() {
+    let server = ScriptedServer::new().start().await;
+    let limit = Duration::from_secs(3);
+    let ferry = to_any_of(&["127.0.0.1"])
+        .options(|options| options.login_time = Some(limit))
+        .start()
+        .await;
+    let began = Instant::now();
+    let mut nameless = welcomed(&ferry).await;
+    let mut named = welcomed(&ferry).await;
+    // Time is what this is about.
+    tokio::time::sleep(limit * 2 / 3).await;
+    nameless.nothing_came();
+    named
+        .ask(&format!("USER me@{}", server.address()), "331 ")
+        .await;
+    nameless
+        .expect_exactly("421 ferryline: nobody has logged in within 3 seconds")
+        .await;
+    nameless.expect_end().await;
+    named
+        .expect("421 ferryline: not logged in within 3 s; ")
+        .await;
+    named.expect_end().await;
+    let took = began.elapsed();
+    assert!((limit..limit * 3 / 2).contains(&took), "{took:?}");
+    ferry.at_rest().await;
+    ferry.stop().await;
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use common::{
     Ferry, Gate, PATIENCE, Running, ScriptedClient, ScriptedServer, Shore, answer, extended_port,
-    host_port, read_to_end,
+    host_port, own_address, read_to_end,
 };
 
 fn file_server() -> common::Script {
@@ -446,6 +446,27 @@ async fn running_out_of_file_descriptors_is_a_421_and_passes() {
     assert_eq!(ferry.ended().await.code, Some(0));
 }
 
+/// The limit of descriptors that a login shell has is not the last word: the hard one is.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_soft_limit_of_file_descriptors_is_raised_to_the_hard_one() {
+    let shore = Shore::new().await;
+    let server = file_server().start().await;
+    let forward = format!("0:localhost:{}", server.address().port());
+    let arguments = shore.arguments(&["--lanes", "4", "-L", &forward]);
+    let mut ferry = Running::limited_softly(shore.home(), 64, &arguments);
+    let address = address(&mut ferry).await;
+    // Each holds at least one; a hard limit that is enough for so many is assumed.
+    let mut clients = Vec::new();
+    for _ in 0..70 {
+        clients.push(ScriptedClient::logged_in(address).await);
+    }
+    ferry.signal("TERM").await;
+    let ended = ferry.ended().await;
+    assert_eq!(ended.code, Some(0));
+    assert!(!ended.stderr.contains("file descriptors"), "{ended:?}");
+}
+
 /// The same without a limit that is known beforehand: connections that say nothing take descriptors
 /// until there are none, and it goes on when they go.
 #[cfg(target_os = "linux")]
@@ -486,6 +507,46 @@ async fn a_flood_of_connections_is_survived() {
     assert_eq!(read_to_end(data).await.unwrap(), b"the file");
     ferry.signal("TERM").await;
     assert_eq!(ferry.ended().await.code, Some(0));
+}
+
+/// What strangers do, at a forward or at a data port, is in the log, and not once for each time.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_thousand_strangers_are_a_few_lines_of_the_log() {
+    let shore = Shore::new().await;
+    let server = file_server().start().await;
+    let forward = format!("0:localhost:{}", server.address().port());
+    let mut ferry = shore.start(&["-g", "--allow-from", "198.51.100.0/24", "-L", &forward]);
+    let port = address(&mut ferry).await.port();
+    let mut client = ScriptedClient::logged_in(SocketAddr::from(([127, 0, 0, 1], port))).await;
+    let data = host_port(&client.ask("PASV", "227 ").await).unwrap();
+    let mut targets = vec![("a data connection from ", [127, 0, 0, 2].into(), data)];
+    match own_address() {
+        Some(own) => targets.push((" turned away: ", own, SocketAddr::new(own, port))),
+        None => eprintln!("no address but loopback: who is turned away is not tested"),
+    }
+    for (_, from, to) in &targets {
+        for _ in 0..1000 {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(SocketAddr::new(*from, 0)).unwrap();
+            if let Ok(mut stream) = socket.connect(*to).await {
+                // Its log is read at its end only: where that grows, it stands still.
+                let end = timeout(PATIENCE, stream.read(&mut [0])).await;
+                assert!(matches!(end.unwrap(), Ok(0) | Err(_)));
+            }
+        }
+    }
+    let data = client.connect_data(data).await;
+    client.ask("RETR f", "150 ").await;
+    assert_eq!(read_to_end(data).await.unwrap(), b"the file");
+    ferry.signal("TERM").await;
+    let log = ferry.ended().await.stderr;
+    for (what, ..) in targets {
+        let lines = log.lines().filter(|line| line.contains(what)).count();
+        // One; one more for each minute that this takes on a busy machine.
+        assert!((1..=3).contains(&lines), "{lines} of {what:?}");
+    }
+    assert!(log.lines().count() < 20, "{log}");
 }
 
 /// Where a running `forward` listens.

@@ -162,6 +162,30 @@ async fn q83_another_users_listener_is_given_no_data() {
     }
 }
 
+/// The client's sockets may all be closed before anybody could ask whose they are: it is no stranger for
+/// being fast. (Closed sockets are nobody's where they are root's, or on kernels before 6.16.)
+#[tokio::test]
+async fn an_active_upload_that_is_over_at_once_is_taken() {
+    let server = file_server().start().await;
+    let ferry = Ferry::to(server.address()).await;
+    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    for _ in 0..20 {
+        let listener = StdListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let port = format!("PORT {}", six_numbers(address));
+        client.ask(&port, "200 ").await;
+        let sends = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            drop(listener);
+            stream.write_all(b"my own").unwrap();
+        });
+        client.ask("STOR f", "150 ").await;
+        client.expect("226 ").await;
+        assert_eq!(server.upload().await.unwrap(), b"my own");
+        sends.join().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn only_user_serves_nobody_else() {
     let server = file_server().start().await;

@@ -3,10 +3,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::{
@@ -18,6 +15,7 @@ use super::{
     Options,
     owner::{self, Owner},
 };
+use crate::log_limit::LogLimit;
 
 /// How many clients may be told at the same time that they are not served; more are hung up on.
 const REFUSALS: usize = 32;
@@ -29,8 +27,7 @@ pub(super) struct Admission {
     only_users: Option<Vec<u32>>,
     taken: Mutex<Taken>,
     refusals: Semaphore,
-    /// The log says already that clients are turned away.
-    noted: AtomicBool,
+    noted: LogLimit,
 }
 
 #[derive(Default)]
@@ -59,7 +56,7 @@ impl Admission {
             only_users: options.only_users.clone(),
             taken: Mutex::default(),
             refusals: Semaphore::new(REFUSALS),
-            noted: AtomicBool::new(false),
+            noted: LogLimit::new(),
         })
     }
 
@@ -76,7 +73,6 @@ impl Admission {
             return Err(format!("this forward is not for {owner} (--only-user)"));
         }
         let seat = self.take(peer.ip().to_canonical())?;
-        self.noted.store(false, Ordering::Relaxed);
         Ok(Admitted { owner, _seat: seat })
     }
 
@@ -85,13 +81,10 @@ impl Admission {
         self.refusals.try_acquire().ok()
     }
 
-    /// Notes a refusal in the log: the first of a row as a warning.
+    /// Notes a refusal in the log.
     pub(super) fn note(&self, peer: SocketAddr, reason: &str) {
-        if self.noted.swap(true, Ordering::Relaxed) {
-            tracing::debug!("a client from {peer} refused: {reason}");
-        } else {
-            tracing::warn!("a client from {peer} refused: {reason}");
-        }
+        self.noted
+            .warn(format_args!("a client from {peer} refused: {reason}"));
     }
 
     fn take(self: &Arc<Self>, client: IpAddr) -> Result<Seat, String> {

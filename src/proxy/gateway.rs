@@ -24,7 +24,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Whether a client may come: from this host, or from one that is allowed.
+    /// Whether a client may come: by this host's loopback, or from an address that is allowed. Another
+    /// address of this host is like any other.
     pub(super) fn admits(&self, local: SocketAddr, peer: SocketAddr) -> bool {
         is_loopback(local)
             || is_loopback(peer)
@@ -160,7 +161,13 @@ mod tests {
         ] {
             assert!(gateway.admits(reached, at(peer)), "{peer}");
         }
-        for peer in ["10.2.0.1:5", "[2001:db8::1]:5", "[::ffff:10.2.0.1]:5"] {
+        // The last is this host, by the address that it has for others.
+        for peer in [
+            "10.2.0.1:5",
+            "[2001:db8::1]:5",
+            "[::ffff:10.2.0.1]:5",
+            "10.0.0.1:5",
+        ] {
             assert!(!gateway.admits(reached, at(peer)), "{peer}");
         }
         let closed = Gateway::default();

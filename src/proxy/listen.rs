@@ -154,7 +154,10 @@ async fn accept_from(listener: &TcpListener, context: &Arc<Context>) {
             }
             Err(error) => {
                 // Out of file descriptors, most likely: others must end first.
-                tracing::warn!("cannot accept a client: {error}");
+                let warnings = &context.warnings;
+                warnings
+                    .unaccepted
+                    .warn(format_args!("cannot accept a client: {error}"));
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(1));
             }
@@ -169,7 +172,8 @@ fn admits(stream: &TcpStream, peer: SocketAddr, context: &Context) -> bool {
         .local_addr()
         .is_ok_and(|local| context.options.gateway.admits(local, peer));
     if !admitted {
-        tracing::warn!("{peer} turned away: its address is in no --allow-from");
+        let warning = format_args!("{peer} turned away: its address is in no --allow-from");
+        context.warnings.turned_away.warn(warning);
     }
     admitted
 }

@@ -79,7 +79,9 @@ async fn claim(data: &Data, listener: &TcpListener) -> Result<TcpStream, String>
             Err(error) => {
                 // Out of file descriptors, most likely: others must end first. The session closes
                 // this forward when its time is up.
-                tracing::warn!("cannot accept a data connection: {error}");
+                data.warnings
+                    .unaccepted_data
+                    .warn(format_args!("cannot accept a data connection: {error}"));
                 tokio::time::sleep(ACCEPT_AGAIN).await;
                 continue;
             }
@@ -108,16 +110,18 @@ async fn claim(data: &Data, listener: &TcpListener) -> Result<TcpStream, String>
 async fn admit(data: &Data, stream: TcpStream, peer: SocketAddr) -> Option<TcpStream> {
     let owner = data.client_peer.ip().to_canonical();
     if peer.ip().to_canonical() != owner {
-        tracing::warn!("a data connection from {peer} refused: the client is {owner}");
+        data.warnings.stranger.warn(format_args!(
+            "a data connection from {peer} refused: the client is {owner}"
+        ));
         socket::reset(stream);
         return None;
     }
     let user = owner::of_peer(&stream).await;
     if !data.owner.shares_with(user) {
-        tracing::warn!(
+        data.warnings.stranger.warn(format_args!(
             "a data connection from {peer} refused: it is {user}'s, the client's are {}'s",
             data.owner
-        );
+        ));
         socket::reset(stream);
         return None;
     }

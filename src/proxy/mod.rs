@@ -19,6 +19,7 @@
 //! - `owner`: whose the other end of a connection is
 //! - `record`: a session's transcript, where one was asked for
 //! - `observe`: who may watch the control connections, [`Observer`]
+//! - `warnings`: what clients and strangers can have said in the log
 
 mod admission;
 mod allow;
@@ -42,6 +43,7 @@ mod spare;
 mod spec;
 mod splice;
 mod start;
+mod warnings;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -57,7 +59,7 @@ use ferryline_grammar::COMMAND_LIMIT;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::session::is_loopback;
-use self::{admission::Admission, servers::Servers};
+use self::{admission::Admission, servers::Servers, warnings::Warnings};
 pub use self::{
     allow::{AllowError, Cidr, HostPattern},
     data_ports::{DataPorts, DataPortsError},
@@ -169,6 +171,7 @@ impl Proxy {
         let abort = CancellationToken::new();
         let sessions = Arc::new(AtomicU64::new(0));
         let admission = Admission::new(&options);
+        let warnings = Arc::new(Warnings::default());
         for bound in self.forwards {
             let context = Arc::new(Context {
                 ssh: ssh.clone(),
@@ -180,6 +183,7 @@ impl Proxy {
                 sessions: Arc::clone(&sessions),
                 servers: Servers::default(),
                 admission: Arc::clone(&admission),
+                warnings: Arc::clone(&warnings),
             });
             options.gateway.warn(&bound.spec, &bound.addresses());
             if let Some(bind) = options.remote_bind {
@@ -223,6 +227,7 @@ struct Context {
     /// What is known of the FTP servers.
     servers: Servers,
     admission: Arc<Admission>,
+    warnings: Arc<Warnings>,
 }
 
 impl Context {

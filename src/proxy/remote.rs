@@ -86,12 +86,11 @@ pub(super) async fn reach_client(data: &Data, deliver_to: SocketAddr) -> Result<
     let stream = stream
         .and_then(|stream| socket::data(&stream).map(|()| stream))
         .map_err(|error| format!("the client's data port {deliver_to}: {error}"))?;
-    // Not accepted yet, or closed again: then it is the listener's, as it was just before.
-    let user = match owner::of_peer(&stream).await {
-        Owner::Unknown => listening,
-        known => known,
+    let (peer, still_listening) = match data.owner {
+        Owner::Untold => (Owner::Untold, Owner::Untold),
+        _ => accepted_by(&stream, deliver_to).await,
     };
-    if !data.owner.shares_with(user) {
+    if let Some(user) = stranger(data.owner, peer, listening, still_listening) {
         socket::reset(stream);
         return Err(format!(
             "the client's data port {deliver_to} is {user}'s, the client is {}",
@@ -99,6 +98,35 @@ pub(super) async fn reach_client(data: &Data, deliver_to: SocketAddr) -> Result<
         ));
     }
     Ok(stream)
+}
+
+/// Whose the other end of a connection to a listener is; and where that is not known, who listens there
+/// now.
+async fn accepted_by(stream: &TcpStream, listener: SocketAddr) -> (Owner, Owner) {
+    let peer = owner::of_peer(stream).await;
+    if peer != Owner::Unknown {
+        return (peer, Owner::Unknown);
+    }
+    match owner::of_listener(listener).await {
+        // It waits in nobody's queue, so if nobody is there even now, it was taken and closed again.
+        Owner::Unknown => (owner::of_peer(stream).await, Owner::Unknown),
+        listening => (peer, listening),
+    }
+}
+
+/// Who would have the session's data, where that is not its owner. `peer` is who has accepted the
+/// connection; of one that nobody has yet, whoever listened `before` it was made and whoever does
+/// `behind` it have to be the owner: in between, the port may have gone from the client to another user.
+///
+/// Where there is neither peer nor listener the data connection is over already. An upload of a few bytes
+/// can be that fast, and nothing can be given to a thief who is.
+fn stranger(session: Owner, peer: Owner, before: Owner, behind: Owner) -> Option<Owner> {
+    let users = match (peer, behind) {
+        (Owner::Unknown, Owner::Unknown) => [before; 2],
+        (Owner::Unknown, behind) => [before, behind],
+        (known, _) => [known; 2],
+    };
+    users.into_iter().find(|user| !session.shares_with(*user))
 }
 
 /// Who may come to a remote forward on this address: the FTP server. Where it is known by a name only,
@@ -113,6 +141,36 @@ fn origin(server: &str, bind: IpAddr) -> Origin {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn q83_a_listener_is_the_clients_before_and_after_or_its_connection_is() {
+        use Owner::{Unknown, Untold, User};
+        let (own, other, root) = (User(1000), User(1001), User(0));
+        for (session, peer, before, behind, expected) in [
+            // Who has accepted it counts.
+            (own, own, own, Unknown, None),
+            (own, own, Unknown, Unknown, None),
+            (own, root, own, Unknown, None),
+            (own, other, own, Unknown, Some(other)),
+            (own, other, own, own, Some(other)),
+            (own, Untold, own, Unknown, Some(Untold)),
+            // Nobody has, yet.
+            (own, Unknown, own, own, None),
+            (own, Unknown, root, own, None),
+            (own, Unknown, own, other, Some(other)),
+            (own, Unknown, other, own, Some(other)),
+            (own, Unknown, Unknown, own, Some(Unknown)),
+            // It is over.
+            (own, Unknown, own, Unknown, None),
+            (own, Unknown, other, Unknown, Some(other)),
+            (own, Unknown, Unknown, Unknown, Some(Unknown)),
+            (Unknown, Unknown, Unknown, Unknown, Some(Unknown)),
+            (Untold, Untold, Untold, Untold, None),
+        ] {
+            let found = stranger(session, peer, before, behind);
+            assert_eq!(found, expected, "{session}: {peer}, {before}, {behind}");
+        }
+    }
 
     #[test]
     fn a_remote_forward_is_for_the_ftp_server() {

@@ -17,6 +17,7 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    time::Instant,
 };
 
 use super::{
@@ -47,6 +48,7 @@ pub(super) async fn start(
     number: u64,
     context: &Context,
 ) -> Option<Start> {
+    let began = Instant::now();
     let (read, write) = stream.into_split();
     let mut greeter = Greeter {
         number,
@@ -75,6 +77,7 @@ pub(super) async fn start(
             to_client: write,
             channel: met.channel,
             server: met.server,
+            began,
             routed: Some(met.named),
         }),
         Err(Goodbye::Silent) => None,
@@ -136,7 +139,7 @@ impl Greeter<'_> {
                 && let Some(what) = other_protocol(line.text())
             {
                 let notice = crate::control::Notice::NotFtp(what);
-                tracing::warn!("#{} {notice}", self.number);
+                self.context.warnings.notice(self.number, &notice);
                 return Err(Goodbye::Silent);
             }
             let Some(command) = Command::parse(line.text()) else {
@@ -182,12 +185,19 @@ impl Greeter<'_> {
         };
         // Before anything is sent anywhere.
         if !allow::is_allowed(&self.context.options.allow_hosts, &server.host) {
-            tracing::warn!(
+            self.context.warnings.not_allowed.warn(format_args!(
                 "#{} {} asked for {server}, which no --allow-host allows",
-                self.number,
-                self.peer
-            );
+                self.number, self.peer
+            ));
             let text = format!("{} is not an FTP server that is allowed here", server.host);
+            return Ok(Answer::Say(answer(530, &text)));
+        }
+        if !is_ftp_port(server.port, spec.host_port) {
+            self.context.warnings.not_allowed.warn(format_args!(
+                "#{} {} asked for {server}, which is no port for FTP",
+                self.number, self.peer
+            ));
+            let text = ports_refused(server.port, spec.host_port);
             return Ok(Answer::Say(answer(530, &text)));
         }
         tracing::info!("#{} {} → {server}", self.number, self.peer);
@@ -281,6 +291,24 @@ fn goodbye(ending: Ending) -> Goodbye {
         Ending::Nul => Goodbye::Say(answer(500, "a NUL in a command line; the session ends")),
     }
 }
+
+/// Whether a client may name this port. Below 1024 other protocols have their servers, and some of them
+/// (SMTP, POP3) would take what the client says for theirs.
+fn is_ftp_port(port: u16, usual: u16) -> bool {
+    port >= FIRST_UNPRIVILEGED || port == FTP || port == usual
+}
+
+fn ports_refused(port: u16, usual: u16) -> String {
+    let which = if usual == FTP || usual >= FIRST_UNPRIVILEGED {
+        format!("only {FTP} is")
+    } else {
+        format!("only {FTP} and {usual} are")
+    };
+    format!("port {port} is not allowed here: of those below {FIRST_UNPRIVILEGED} {which}")
+}
+
+const FTP: u16 = 21;
+const FIRST_UNPRIVILEGED: u16 = 1024;
 
 /// `host`, `host:port`, `[IPv6]` or `[IPv6]:port`. The host comes out as it is matched and asked for:
 /// names in lower case without the root's dot, addresses in their one canonical form.

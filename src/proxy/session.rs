@@ -36,6 +36,7 @@ use super::{
     spare::Spare,
     splice::{Outcome, Watch},
     start::{FAREWELL, Start, linger, start},
+    warnings::Warnings,
 };
 use crate::{
     control::{
@@ -70,6 +71,7 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, conte
             .is_some()
             .then(|| context.options.allow_hosts.clone()),
         owner,
+        warnings: Arc::clone(&context.warnings),
         spare: Spare::new(context.options.ready_time),
     });
     Session::new(number, start, data, Arc::clone(&context))
@@ -89,6 +91,7 @@ pub(super) struct Data {
     pub(super) only_hosts: Option<Vec<HostPattern>>,
     /// The client's user, where the kernel tells.
     pub(super) owner: Owner,
+    pub(super) warnings: Arc<Warnings>,
     /// The remote forward for the next active transfer.
     pub(super) spare: Spare,
 }
@@ -270,7 +273,7 @@ impl Session {
             record,
             context,
             data,
-            began: Instant::now(),
+            began: start.began,
             client: start.client,
             server: Lines::new(channel.reader, LineCodec::replies()),
             to_client: Outbox::new(start.to_client),
@@ -450,7 +453,7 @@ impl Session {
                 Output::Learned(knowledge) => {
                     self.context.servers.learn(&self.data.server, knowledge);
                 }
-                Output::Notice(notice) => tracing::warn!("#{} {notice}", self.number),
+                Output::Notice(notice) => self.context.warnings.notice(self.number, &notice),
                 Output::OpenLocal { id, targets } => {
                     let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
                     self.spawn(id, Handle::default(), local::run(data, reporter, targets));

@@ -9,6 +9,7 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    time::Instant,
 };
 
 use super::{Context, lines::Lines, route};
@@ -23,6 +24,8 @@ pub(super) struct Start {
     pub(super) to_client: OwnedWriteHalf,
     pub(super) channel: Channel,
     pub(super) server: Target,
+    /// Since when the client has been spoken to: its time for logging in runs.
+    pub(super) began: Instant,
     /// What the client named the server by, where it did.
     pub(super) routed: Option<String>,
 }
@@ -59,6 +62,7 @@ pub(super) async fn start(
                 to_client,
                 channel,
                 server,
+                began: Instant::now(),
                 routed: None,
             })
         }

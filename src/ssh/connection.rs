@@ -22,6 +22,7 @@ use super::channel::{self, Channel, Hold, Tap};
 use super::error::{LostReason, OpenError, escaped};
 use super::events::Events;
 use super::forward::{Arrival, Expected};
+use crate::log_limit::LogLimit;
 
 /// One authenticated SSH connection. It ends in order when the last holder drops it.
 pub(super) struct Connection {
@@ -43,6 +44,15 @@ pub(super) struct Shared {
     moved: AtomicU64,
     closed_first: AtomicUsize,
     worn_out: CancellationToken,
+    warnings: Arc<Warnings>,
+}
+
+/// What the users of the SSH host can have said in the log. One for all connections of a session: there
+/// may be many, one after another.
+#[derive(Default)]
+pub(super) struct Warnings {
+    spoilt: LogLimit,
+    stranger: LogLimit,
 }
 
 /// A channel as the event callbacks know it.
@@ -179,7 +189,7 @@ impl Drop for Connection {
 
 impl Shared {
     /// For a connection whose socket ends when `cut` is cancelled.
-    pub(super) fn new(cut: CancellationToken) -> Arc<Self> {
+    pub(super) fn new(cut: CancellationToken, warnings: Arc<Warnings>) -> Arc<Self> {
         Arc::new(Self {
             lost: CancellationToken::new(),
             lost_reason: OnceLock::new(),
@@ -193,6 +203,7 @@ impl Shared {
             moved: AtomicU64::new(0),
             closed_first: AtomicUsize::new(0),
             worn_out: CancellationToken::new(),
+            warnings,
         })
     }
 
@@ -350,16 +361,18 @@ impl Shared {
             tracing::debug!(%address, port, "a connection to no remote forward of ours: refused");
             return;
         };
+        let from = arrival.originator();
         if let Some(spoilt) = &expected.spare {
-            tracing::warn!(
-                from = %arrival.originator(),
-                "somebody connected to a remote forward that nobody was told of: refused"
-            );
+            self.warnings.spoilt.warn(format_args!(
+                "somebody ({from}) connected to a remote forward that nobody was told of: refused"
+            ));
             spoilt.cancel();
             return;
         }
-        if !expected.origin.admits(arrival.originator().ip()) {
-            tracing::warn!(from = %arrival.originator(), "a stranger connected to a remote forward: refused");
+        if !expected.origin.admits(from.ip()) {
+            self.warnings.stranger.warn(format_args!(
+                "a stranger ({from}) connected to a remote forward: refused"
+            ));
             return;
         }
         if let Some(expected) = forwards.remove(&(address, port)) {

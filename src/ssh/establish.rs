@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::algorithms::{self, AlgorithmKind};
 use super::auth::{self, Login};
 use super::config::config;
-use super::connection::{Connection, Shared, lock};
+use super::connection::{Connection, Shared, Warnings, lock};
 use super::error::{Error, escaped};
 use super::events::Events;
 use super::findings::Findings;
@@ -41,6 +41,7 @@ pub(super) struct Dialer {
     findings: Findings,
     /// The round trip to the server, as the control connection found it.
     round_trip: Mutex<Option<Duration>>,
+    warnings: Arc<Warnings>,
 }
 
 /// What the first connection found out.
@@ -58,6 +59,7 @@ impl Dialer {
             known: OnceLock::new(),
             findings,
             round_trip: Mutex::default(),
+            warnings: Arc::default(),
         }
     }
 
@@ -87,7 +89,7 @@ impl Dialer {
             patience: Arc::clone(&patience),
             pinned: known.map(|k| k.host_key.clone()),
         };
-        let shared = Shared::new(cut);
+        let shared = Shared::new(cut, Arc::clone(&self.warnings));
         let trust = Arc::new(OnceLock::new());
         let judge = Arc::new(judge);
         let round_trip = *lock(&self.round_trip);

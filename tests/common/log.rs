@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 use super::record::Record;
 
@@ -12,6 +13,7 @@ use super::record::Record;
 pub struct Log {
     lines: Arc<Record<String>>,
     _guard: DefaultGuard,
+    _second: Dispatch,
 }
 
 impl Log {
@@ -29,6 +31,9 @@ impl Log {
         Self {
             lines,
             _guard: tracing::subscriber::set_default(subscriber),
+            // As long as there is only one, a line that a test beside it comes to first is switched off
+            // for all threads, because that test's thread has none.
+            _second: Dispatch::new(NoSubscriber::default()),
         }
     }
 

@@ -100,7 +100,18 @@ impl Running {
     /// Started with so many file descriptors at most.
     #[cfg(unix)]
     pub fn limited(home: &Path, descriptors: u32, arguments: &[String]) -> Self {
-        let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+        Self::under(home, &format!("-n {descriptors}"), arguments)
+    }
+
+    /// Started with so many file descriptors, of which it may raise the number.
+    #[cfg(unix)]
+    pub fn limited_softly(home: &Path, descriptors: u32, arguments: &[String]) -> Self {
+        Self::under(home, &format!("-S -n {descriptors}"), arguments)
+    }
+
+    #[cfg(unix)]
+    fn under(home: &Path, limit: &str, arguments: &[String]) -> Self {
+        let script = format!("ulimit {limit} && exec \"$0\" \"$@\"");
         let plain = program(home, &[]);
         let mut command = Command::new("sh");
         command

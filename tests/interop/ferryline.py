@@ -17,7 +17,7 @@ READY = re.compile(r"^(?:ftp|tcp)://(?P<host>\[[^]]*\]|[^:/]+):(?P<port>\d+) →
 
 @dataclass
 class Tunnel:
-    """What a ferryline needs to know: its program, the SSH server, the identity, the known hosts, where it records."""
+    """What a ferryline needs to know: its program, the SSH server, the identity, the known hosts, where it records and runs."""
 
     program: Path
     address: str
@@ -26,9 +26,12 @@ class Tunnel:
     known_hosts: Path
     scratch: Path
     record: Path
+    # Where ferryline itself runs; None for the root namespace.
+    namespace: str | None = None
 
     def argv(self, forward, *options):
         return [
+            *entering(self.namespace),
             *(self.program, "forward", "--record", self.record, *options),
             # ssh, which is asked for its configuration, finds the caller's home without HOME.
             *("-F", "none", "-p", self.port, "-i", self.identity),

@@ -19,6 +19,7 @@ import load
 import logins
 import lost
 import matrix
+import port_21
 import recorded
 import rekey
 import ssh_ways
@@ -73,7 +74,7 @@ def arguments():
 def every_cell(direct):
     yield from matrix.cells(direct)
     if not direct:
-        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, load, rekey, users, ahead, recorded):
+        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, load, rekey, users, port_21, ahead, recorded):
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 

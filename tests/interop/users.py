@@ -3,6 +3,7 @@
 import sys
 
 from ferryline import Ferryline
+from netns import entering
 from process import run
 from rawftp import RawFtp, drain
 from servers import Vsftpd
@@ -19,10 +20,10 @@ except OSError as error:
 """
 
 
-def knock(port):
+def knock(port, namespace=None):
     """What `nobody` gets who connects to this port."""
     become = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
-    done = run([*become, sys.executable, "-c", KNOCK, port])
+    done = run([*entering(namespace), *become, sys.executable, "-c", KNOCK, port])
     if done.code != 0:
         raise Failed("another user could not be played", done.text)
     return done.out.decode().strip()

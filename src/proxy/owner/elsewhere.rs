@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use tokio::net::TcpStream;
+
 use super::Owner;
 
-pub(super) async fn of_peer(_peer: SocketAddr, _local: SocketAddr) -> Owner {
+pub(super) async fn of_peer(_stream: &TcpStream, _peer: SocketAddr, _local: SocketAddr) -> Owner {
     Owner::Untold
 }
 

@@ -10,14 +10,25 @@ use std::{
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
 };
+use tokio::net::TcpStream;
 
 use super::{
     Owner,
     table::{self, LISTEN, Socket},
 };
+use crate::log_limit::LogLimit;
 
-pub(super) async fn of_peer(peer: SocketAddr, local: SocketAddr) -> Owner {
-    owner(lookup(peer, Some(local)).await)
+pub(super) async fn of_peer(stream: &TcpStream, peer: SocketAddr, local: SocketAddr) -> Owner {
+    let found = match lookup(peer, Some(local)).await {
+        // Redirected on its way here (netfilter's REDIRECT and DNAT), the peer's own socket goes to
+        // where it wanted to go.
+        Ok(None) => match original_destination(stream, local) {
+            Some(wanted) if wanted != local => lookup(peer, Some(wanted)).await,
+            _ => Ok(None),
+        },
+        found => found,
+    };
+    owner(found)
 }
 
 pub(super) async fn of_listener(at: SocketAddr) -> Owner {
@@ -39,7 +50,7 @@ async fn lookup(at: SocketAddr, to: Option<SocketAddr>) -> Result<Option<Socket>
     match ask(at, to) {
         Ok(Some(socket)) => return Ok(Some(socket)),
         Err(error) if is_want(&error) => {
-            tracing::warn!("cannot find out whose {at} is: {error}");
+            WANT.warn(format_args!("cannot find out whose {at} is: {error}"));
             return Err(Owner::Unknown);
         }
         // Not there, or a kernel without this interface: they cannot be told apart.
@@ -50,11 +61,24 @@ async fn lookup(at: SocketAddr, to: Option<SocketAddr>) -> Result<Option<Socket>
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(Owner::Untold),
         Ok(Err(error)) => {
-            tracing::warn!("cannot find out whose {at} is: {error}");
+            WANT.warn(format_args!("cannot find out whose {at} is: {error}"));
             Err(Owner::Unknown)
         }
         Err(_) => Err(Owner::Unknown),
     }
+}
+
+static WANT: LogLimit = LogLimit::new();
+
+/// Where the peer of an accepted connection has connected to, as the kernel's tracking of connections
+/// has it; `None` where they are not tracked.
+fn original_destination(stream: &TcpStream, local: SocketAddr) -> Option<SocketAddr> {
+    let socket = socket2::SockRef::from(stream);
+    let wanted = match local {
+        SocketAddr::V4(_) => socket.original_dst_v4(),
+        SocketAddr::V6(_) => socket.original_dst_v6(),
+    };
+    wanted.ok()?.as_socket()
 }
 
 /// Out of something that another user may have used up.
@@ -237,7 +261,7 @@ mod tests {
         // A listener is none of its connections, nor is there one for an address of nobody's.
         assert_eq!(ask(at, Some(nobody)).unwrap(), None);
         assert_eq!(read_table(at, Some(nobody)).unwrap(), None);
-        assert_eq!(of_peer(nobody, at).await, Owner::Unknown);
+        assert_eq!(owner(lookup(nobody, Some(at)).await), Owner::Unknown);
     }
 
     #[tokio::test]

@@ -61,7 +61,7 @@ impl fmt::Display for Owner {
 /// The owner of the socket at the other end of a connection that was accepted.
 pub(super) async fn of_peer(stream: &TcpStream) -> Owner {
     match ends(stream) {
-        Some((peer, local)) => system::of_peer(peer, local).await,
+        Some((peer, local)) => system::of_peer(stream, peer, local).await,
         None => Owner::Untold,
     }
 }
