@@ -355,9 +355,12 @@ async fn a_search_for_servers_ends_soon() {
 #[tokio::test]
 async fn who_does_not_speak_ftp_is_left_alone() {
     let ferry = to_any_of(&["127.0.0.1"]).start().await;
-    let mut client = welcomed(&ferry).await;
-    client.send("POST / HTTP/1.1").await;
-    let _ = client.rest().await;
+    for request in ["POST / HTTP/1.1", "\r\nPOST / HTTP/1.1"] {
+        let mut client = welcomed(&ferry).await;
+        client.send(request).await;
+        // A reset, or nothing.
+        assert!(client.rest().await.unwrap_or_default().is_empty());
+    }
     let mut client = welcomed(&ferry).await;
     client.send_raw(vec![b'x'; 20_000]).await;
     client.expect("500 ferryline: ").await;

@@ -135,6 +135,9 @@ impl Greeter<'_> {
                     continue;
                 }
             };
+            let Some(command) = Command::parse(line.text()) else {
+                continue;
+            };
             if std::mem::take(&mut first)
                 && let Some(what) = other_protocol(line.text())
             {
@@ -142,9 +145,6 @@ impl Greeter<'_> {
                 self.context.warnings.notice(self.number, &notice);
                 return Err(Goodbye::Silent);
             }
-            let Some(command) = Command::parse(line.text()) else {
-                continue;
-            };
             let reply = if command.verb == Verb::User {
                 match self.user(command.argument).await? {
                     Answer::Met(met) => {
