@@ -413,15 +413,24 @@ impl Session {
         if !matches!(to_server, Ok(Ok(()))) {
             tracing::debug!("#{} not all was written to the server", self.number);
         }
-        if let Some(writer) = self.to_server.into_sink() {
+        // Whatever is being written yet ends here: it would keep the end of file back.
+        drop(self.to_server);
+        let way = self.server.into_source();
+        let leaving = async {
             if self.closing.is_empty() {
-                writer.leave().await;
+                way.leave().await;
             } else {
-                writer.leave_and_wait(FAREWELL).await;
+                way.leave_and_wait(NOTICE).await;
             }
+        };
+        let given_up = async {
+            self.context.abort.cancelled().await;
+            tokio::time::sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            () = leaving => {}
+            () = given_up => {}
         }
-        // The channel is not kept for a client that is slow to hang up.
-        drop(self.server);
         // An end of file on a data connection says that the file is complete, and through sshd no
         // other end can be told: by now the server has lost its control connection.
         for forward in &self.closing {
@@ -474,6 +483,10 @@ impl Session {
         show(&self.context, self.number, direction, bytes);
     }
 }
+
+/// How long the SSH server may take to notice that a control connection has ended. The path to it may
+/// stand still for as long as its signs of life are waited for, while that of the data does not.
+const NOTICE: Duration = Duration::from_secs(60);
 
 /// Whether the FTP server is addressed as the SSH server's own host.
 pub(crate) fn is_loopback(host: &str) -> bool {

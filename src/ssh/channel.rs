@@ -98,6 +98,19 @@ impl ChannelReader {
         }
     }
 
+    /// Takes leave as [`ChannelWriter::leave`], also where that half was dropped in the middle of a write.
+    pub async fn leave(self) {
+        // Nobody reads any more, and the session loop must not wait for that.
+        self.tap.shut();
+        self.common.leave(CLOSE_TIMEOUT).await;
+    }
+
+    /// As [`leave`](Self::leave), and waits as [`ChannelWriter::leave_and_wait`].
+    pub async fn leave_and_wait(self, limit: Duration) {
+        self.tap.shut();
+        self.common.leave_and_wait(limit).await;
+    }
+
     fn end(&mut self, reason: LostReason) -> Received {
         let eof = self.common.eof_received.load(Ordering::Acquire);
         let ended = match reason {

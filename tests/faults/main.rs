@@ -128,6 +128,11 @@ fn clients_that_break_off_where_all_is_one_connection() {
 }
 
 #[test]
+fn control_stalls_when_an_upload_is_broken_off() {
+    sweep::runtime().block_on(held::control_stalls_when_an_upload_is_broken_off());
+}
+
+#[test]
 fn a_lane_stalls_and_is_lost_when_both_have_ended_their_side() {
     sweep::runtime().block_on(held::a_lane_stalls_and_is_lost_when_both_have_ended_their_side());
 }
