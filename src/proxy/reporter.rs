@@ -13,7 +13,10 @@ use super::{
     local::describe,
     splice::{Moved, Outcome, Watch},
 };
-use crate::control::{ForwardEvent, ForwardId};
+use crate::{
+    control::{ForwardEvent, ForwardId},
+    ssh::{Channel, ChannelReader, Incoming, Received},
+};
 
 /// Tells the session what becomes of a forward, and the log.
 pub(super) struct Reporter {
@@ -88,7 +91,7 @@ impl Reporter {
     }
 
     /// The client's side broke, or cannot be reached.
-    pub(super) async fn broken(self, text: &str, way_to_server: impl Send) {
+    pub(super) async fn broken(self, text: &str, way_to_server: impl WayToServer) {
         self.warn(text);
         self.tell(ForwardEvent::Broken);
         self.hold(way_to_server).await;
@@ -96,8 +99,11 @@ impl Reporter {
 
     /// To close the way to the server would tell the server that the file is complete: it is held
     /// until the session has this forward closed, or is over itself.
-    async fn hold(&self, way_to_server: impl Send) {
-        self.events.closed().await;
+    async fn hold(&self, mut way_to_server: impl WayToServer) {
+        tokio::select! {
+            () = self.events.closed() => {}
+            () = way_to_server.discard() => {}
+        }
         drop(way_to_server);
     }
 
@@ -139,5 +145,32 @@ impl Watch for Reporter {
             events.closed().await;
             still_data
         }
+    }
+}
+
+/// What keeps the server's data connection from ending, as long as it lives.
+pub(super) trait WayToServer: Send {
+    /// Throws away whatever comes, and never comes back: an SSH channel that is not read stops all
+    /// others of its connection, and among them the control connection that is to end first.
+    fn discard(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+impl WayToServer for ChannelReader {
+    async fn discard(&mut self) {
+        while !matches!(self.read().await, Received::Closed | Received::Lost(_)) {}
+        std::future::pending().await
+    }
+}
+
+impl WayToServer for Channel {
+    async fn discard(&mut self) {
+        self.reader.discard().await;
+    }
+}
+
+/// Before it is accepted nothing comes.
+impl WayToServer for Incoming {
+    async fn discard(&mut self) {
+        std::future::pending().await
     }
 }
