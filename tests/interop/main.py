@@ -22,6 +22,7 @@ import matrix
 import recorded
 import rekey
 import ssh_ways
+import timeouts
 import users
 from report import Report, save_evidence
 from stage import Failed, Stage
@@ -73,7 +74,7 @@ def arguments():
 def every_cell(direct):
     yield from matrix.cells(direct)
     if not direct:
-        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, load, rekey, users, ahead, recorded):
+        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, load, rekey, users, ahead, recorded):
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 
