@@ -17,8 +17,8 @@ use std::io;
 use std::time::Duration;
 
 use common::{
-    Answer, Ferry, PATIENCE, ScriptedClient, ScriptedServer, answer, noise, read_to_end, reset,
-    upload,
+    Answer, Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, noise, read_to_end,
+    reset, upload,
 };
 use ferryline::proxy::Direction;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -113,6 +113,38 @@ async fn an_upload_that_pauses_where_the_server_has_ended_its_side_ends_with_its
         );
         ferry.at_rest().await;
     }
+}
+
+/// It is the server that pauses, and there it is the server's time limits that count.
+#[tokio::test]
+async fn an_upload_is_whole_where_the_server_has_ended_its_side_and_is_slow_to_take_it() {
+    let goes_on = Gate::new();
+    let script = answer()
+        .send("150 go on\r\n")
+        .half_finish_data()
+        .wait(&goes_on)
+        .receive_data()
+        .send("226 stored\r\n");
+    let server = storing(script).await;
+    let ferry = impatient_to(&server).await;
+    let (mut client, mut data) = uploading(&ferry).await;
+    assert_eq!(data.read(&mut [0]).await.unwrap(), 0);
+    // More than all buffers on the way.
+    let file = noise(64 * 1024 * 1024);
+    let sending = async {
+        data.write_all(&file).await.unwrap();
+        data.shutdown().await.unwrap();
+    };
+    let pause = async {
+        // Long enough for the buffers to be full, and for the limit to pass then.
+        sleep(SHORT * 20).await;
+        client.nothing_came();
+        goes_on.open();
+    };
+    tokio::join!(sending, pause);
+    client.expect_exactly("226 stored").await;
+    assert!(server.upload().await.unwrap() == file);
+    ferry.at_rest_but_for_control(1).await;
 }
 
 /// Nothing was sent yet, and nothing is whole.

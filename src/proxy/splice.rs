@@ -33,7 +33,7 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -233,7 +233,7 @@ async fn last_word(
             Some(Err(Broken::Client(_))) if now.is_download() => return Ok(None),
             None if now.is_download() => return Ok(None),
             Some(Err(broken)) => return Err(broken),
-            None if now == before => return Err(Broken::Silent),
+            None if now == before && counts.client_is_awaited() => return Err(Broken::Silent),
             None => {}
         }
     }
@@ -278,9 +278,15 @@ async fn stands_still(orphaned: impl Future<Output = Duration>, counts: &Counts)
 struct Counts {
     to_client: AtomicU64,
     to_server: AtomicU64,
+    /// What the client has sent last has not been handed on yet: it is not its turn.
+    handing_on: AtomicBool,
 }
 
 impl Counts {
+    fn client_is_awaited(&self) -> bool {
+        !self.handing_on.load(Ordering::Relaxed)
+    }
+
     fn moved(&self) -> Moved {
         Moved {
             to_client: self.to_client.load(Ordering::Relaxed),
@@ -366,7 +372,9 @@ async fn to_server(
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(CHUNK);
+        counts.handing_on.store(false, Ordering::Relaxed);
         let count = read.read_buf(&mut buffer).await.map_err(Broken::Client)?;
+        counts.handing_on.store(true, Ordering::Relaxed);
         if count == 0 {
             return match writer.finish().await {
                 Ok(()) => Ok(writer),
