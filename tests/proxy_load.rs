@@ -16,14 +16,16 @@ mod common;
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferryline::demo::ftp_client::{FtpClient, Mode};
 use ferryline::demo::ftp_server::FtpServer;
 use ferryline::proxy::Direction;
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use common::{Ferry, noise, read_to_end};
+use common::{Ferry, ScriptedClient, ScriptedServer, answer, noise, read_to_end, reset};
 
 const CLIENTS: usize = 50;
 const SIZE: usize = 5 * 1024 * 1024;
@@ -39,6 +41,35 @@ async fn fifty_clients_and_one_that_has_stopped_reading() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_clients_share_a_few_lanes_but_not_that_of_one_that_has_stopped_reading() {
     load(8).await;
+}
+
+/// Where all is one SSH connection everybody waits for a client that does not read on. Once it has gone,
+/// nobody does: its control connection, which ends first, could not end otherwise.
+#[tokio::test]
+async fn a_client_that_has_gone_from_a_stalled_download_stalls_nobody() {
+    let script = answer()
+        .send("150 here\r\n")
+        .partial_data(noise(STALLED_SIZE));
+    let server = ScriptedServer::new().on("RETR", script).start().await;
+    let ferry = Ferry::plan(server.address()).lanes(0).start().await;
+    let mut other = ScriptedClient::logged_in(ferry.v4).await;
+    let mut goes = ScriptedClient::logged_in(ferry.v4).await;
+    let _unread = goes.passive().await;
+    goes.ask("RETR f", "150 ").await;
+    // Until the connection stands still.
+    loop {
+        other.send("NOOP").await;
+        if timeout(Duration::from_secs(1), other.expect("200 "))
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    reset(goes.into_socket());
+    // In a fraction of the time for which the end of a control connection is waited for.
+    other.expect("200 ").await;
+    ferry.at_rest_but_for_control(1).await;
 }
 
 async fn load(lanes: usize) {

@@ -104,6 +104,10 @@ pub struct Faults {
     pub unasked: bool,
     /// Takes so long for each log-in and each channel.
     pub delay: Duration,
+    /// Once this is cancelled, ends the channels that were opened while it stood as sshd's
+    /// `ChannelTimeout` does: with an end of file and a close, and an end of file for the target, whatever
+    /// is still on its way.
+    pub time_out: CancellationToken,
 }
 
 /// A running server. Dropping it ends it.

@@ -35,6 +35,7 @@ mod owner;
 mod plain;
 mod record;
 mod remote;
+mod reporter;
 mod route;
 mod servers;
 mod session;
@@ -112,6 +113,9 @@ pub struct Options {
     pub login_time: Option<Duration>,
     /// How long a remote forward is kept ready for a session's next active transfer; zero: none is.
     pub ready_time: Duration,
+    /// How long a client may keep a data connection open, and send nothing on it, once the FTP server
+    /// has ended its own side.
+    pub last_word: Duration,
 }
 
 impl Default for Options {
@@ -134,6 +138,7 @@ impl Default for Options {
             idle: Some(Duration::from_secs(24 * 60 * 60)),
             login_time: Some(Duration::from_secs(5 * 60)),
             ready_time: Duration::from_secs(5),
+            last_word: Duration::from_secs(60),
         }
     }
 }

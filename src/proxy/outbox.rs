@@ -144,12 +144,4 @@ impl<S: Sink> Outbox<S> {
         }
         self.queue.pop_front()
     }
-
-    /// The sink, unless a write is under way.
-    pub(super) fn into_sink(self) -> Option<S> {
-        match self.state {
-            State::Idle(sink) => Some(sink),
-            State::Writing(_) | State::Taken => None,
-        }
-    }
 }

@@ -11,6 +11,10 @@ struct Unwatched;
 impl splice::Watch for Unwatched {
     fn drained(&self) {}
     fn progress(&self) {}
+    /// As with `ssh -L`, a connection of which one half has ended stands until the other has, too.
+    fn last_word(&self) -> Option<Duration> {
+        None
+    }
     fn cut(&self) -> impl Future<Output = ()> + Send + 'static {
         std::future::pending()
     }

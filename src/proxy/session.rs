@@ -3,10 +3,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,20 +18,20 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(super) use super::reporter::Reporter;
 use super::{
     Context,
     allow::{HostPattern, is_allowed},
     gateway::Gateway,
     joined,
     lines::Lines,
-    local::{self, describe},
+    local,
     observe::{Direction, show},
     outbox::Outbox,
     owner::Owner,
     record::Record,
     remote, socket,
     spare::Spare,
-    splice::{Outcome, Watch},
     start::{FAREWELL, Start, linger, start},
     warnings::Warnings,
 };
@@ -104,95 +101,6 @@ impl Data {
             return true;
         };
         host == self.server.host || is_allowed(allowed, host)
-    }
-}
-
-/// Tells the session what becomes of a forward, and the log.
-pub(super) struct Reporter {
-    session: u64,
-    id: ForwardId,
-    events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
-    drained: AtomicBool,
-    cut: CancellationToken,
-    still_data: Duration,
-}
-
-impl Reporter {
-    /// A session that has ended does not want to know any more.
-    pub(super) fn tell(&self, event: ForwardEvent) {
-        let _ = self.events.send((self.id, event));
-    }
-
-    pub(super) fn warn(&self, text: &str) {
-        tracing::warn!("#{} data connection {}: {text}", self.session, self.id);
-    }
-
-    /// The data connection has ended so: tells the session, and the log.
-    pub(super) async fn finish(self, outcome: Outcome) {
-        let text = describe(&outcome);
-        match outcome {
-            Outcome::Complete(_) => {
-                tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
-                self.tell(ForwardEvent::Ended);
-            }
-            Outcome::Forsaken(_) | Outcome::ServerClosed(_) => {
-                self.warn(&text);
-                self.tell(ForwardEvent::Ended);
-            }
-            // The client had all of it before, and was sending nothing.
-            Outcome::ServerLost(moved, _)
-                if self.drained.load(Ordering::Relaxed) && moved.to_server == 0 =>
-            {
-                tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
-                self.tell(ForwardEvent::Ended);
-            }
-            Outcome::ServerLost(..) => {
-                self.warn(&text);
-                self.tell(ForwardEvent::Cut);
-            }
-            Outcome::ClientLost(_, _, way_to_server) => self.broken(&text, way_to_server).await,
-            Outcome::Cut(_, way_to_server) => {
-                tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
-                self.hold(way_to_server).await;
-            }
-        }
-    }
-
-    /// The client's side broke, or cannot be reached.
-    pub(super) async fn broken(self, text: &str, way_to_server: impl Send) {
-        self.warn(text);
-        self.tell(ForwardEvent::Broken);
-        self.hold(way_to_server).await;
-    }
-
-    /// To close the way to the server would tell the server that the file is complete: it is held
-    /// until the session has this forward closed, or is over itself.
-    async fn hold(&self, way_to_server: impl Send) {
-        self.events.closed().await;
-        drop(way_to_server);
-    }
-}
-
-impl Watch for Reporter {
-    fn drained(&self) {
-        self.drained.store(true, Ordering::Relaxed);
-        self.tell(ForwardEvent::Drained);
-    }
-
-    fn progress(&self) {
-        self.tell(ForwardEvent::Progress);
-    }
-
-    fn cut(&self) -> impl Future<Output = ()> + Send + 'static {
-        self.cut.clone().cancelled_owned()
-    }
-
-    fn orphaned(&self) -> impl Future<Output = Duration> + Send + 'static {
-        let (events, still_data) = (self.events.clone(), self.still_data);
-        async move {
-            events.closed().await;
-            still_data
-        }
     }
 }
 
@@ -508,15 +416,24 @@ impl Session {
         if !matches!(to_server, Ok(Ok(()))) {
             tracing::debug!("#{} not all was written to the server", self.number);
         }
-        if let Some(writer) = self.to_server.into_sink() {
+        // Whatever is being written yet ends here: it would keep the end of file back.
+        drop(self.to_server);
+        let way = self.server.into_source();
+        let leaving = async {
             if self.closing.is_empty() {
-                writer.leave().await;
+                way.leave().await;
             } else {
-                writer.leave_and_wait(FAREWELL).await;
+                way.leave_and_wait(NOTICE).await;
             }
+        };
+        let given_up = async {
+            self.context.abort.cancelled().await;
+            tokio::time::sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            () = leaving => {}
+            () = given_up => {}
         }
-        // The channel is not kept for a client that is slow to hang up.
-        drop(self.server);
         // An end of file on a data connection says that the file is complete, and through sshd no
         // other end can be told: by now the server has lost its control connection.
         for forward in &self.closing {
@@ -528,14 +445,9 @@ impl Session {
     }
 
     fn reporter(&self, id: ForwardId) -> Reporter {
-        Reporter {
-            session: self.number,
-            id,
-            events: self.event_sender.clone(),
-            drained: AtomicBool::new(false),
-            cut: self.cut.clone(),
-            still_data: self.context.options.limits.still_data,
-        }
+        let events = self.event_sender.clone();
+        let options = &self.context.options;
+        Reporter::new(self.number, id, events, self.cut.clone(), options)
     }
 
     /// Starts a forward's task; closing it, or the end of everything, drops it where it stands,
@@ -574,6 +486,10 @@ impl Session {
         show(&self.context, self.number, direction, bytes);
     }
 }
+
+/// How long the SSH server may take to notice that a control connection has ended. The path to it may
+/// stand still for as long as its signs of life are waited for, while that of the data does not.
+const NOTICE: Duration = Duration::from_secs(60);
 
 /// Whether the FTP server is addressed as the SSH server's own host.
 pub(crate) fn is_loopback(host: &str) -> bool {

@@ -4,6 +4,11 @@
 //! every other end of either side resets the client's socket, or closes the channel. The two
 //! directions do not wait for each other, and each keeps its half-close.
 //!
+//! The far side's end of file says nothing of what it has received: it may come before the client has
+//! sent anything, from an FTP server that ends its own direction first or from an SSH server that times
+//! the channel out. So what the client has sent counts as arrived only when the channel is closed behind
+//! its own end of file.
+//!
 //! # Time
 //!
 //! Nothing here limits how long a data connection stands still while its session lives: a paused
@@ -28,7 +33,7 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -48,12 +53,8 @@ use crate::ssh::{Channel, ChannelReader, ChannelWriter, LostReason, Received};
 /// What is read from the client at once.
 const CHUNK: usize = 256 * 1024;
 
-/// After both the file and its end have been handed to the client, how long its own end of file is
-/// waited for.
-const LAST_WORD: Duration = Duration::from_secs(60);
-
-/// After both ends of file, how long the far side may take to close its end. Both have come, so it
-/// has nothing to wait for.
+/// After an upload's end of file and then the far side's own, how long it may take to close the
+/// channel. It has nothing to wait for; but some may wait for our closing it.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// How a data connection ended.
@@ -61,8 +62,8 @@ const CLOSING: Duration = Duration::from_secs(2);
 pub(super) enum Outcome {
     /// In order, on both sides.
     Complete(Moved),
-    /// The client's socket broke. The channel stands, without an end of file, as long as this half
-    /// of it lives.
+    /// The client's socket broke, or nothing came from it any more. The channel stands, without an end
+    /// of file, as long as this half of it lives.
     ClientLost(Moved, io::Error, ChannelReader),
     /// The session had it cut: the client's socket was reset, unless it had all of its file. The
     /// channel stands, as above.
@@ -77,10 +78,12 @@ pub(super) enum Outcome {
     ServerClosed(Moved),
 }
 
-/// Bytes handed on.
+/// How much has moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Moved {
+    /// Bytes handed to the client.
     pub(super) to_client: u64,
+    /// Bytes taken from the client.
     pub(super) to_server: u64,
 }
 
@@ -90,6 +93,9 @@ pub(super) trait Watch {
     fn drained(&self);
     /// Bytes were handed on. At most once a second for each direction.
     fn progress(&self);
+    /// How long the client's own end of file is waited for while nothing comes from it, after the
+    /// server's; `None`: for ever.
+    fn last_word(&self) -> Option<Duration>;
     /// Comes back when the client's side is to be cut.
     fn cut(&self) -> impl Future<Output = ()> + Send + 'static;
     /// Comes back when the session is over, with how long the data connection may then stand still.
@@ -110,39 +116,10 @@ pub(super) async fn run(
     let counts = Counts::default();
 
     let (cut, orphaned) = (watch.cut(), watch.orphaned());
-    let mut early_eof = false;
     let ends = {
         let down = to_client(first, &mut reader, &mut write, &counts.to_client, watch);
-        let up = to_server(&mut read, writer, &counts.to_server, watch);
-        tokio::pin!(down, up);
-        let whole = async {
-            tokio::select! {
-            down = &mut down => match down {
-                Ok(()) => {
-                    early_eof = true;
-                    last_word(up, &counts.to_server).await
-                }
-                Err(broken) => Err(broken),
-            },
-            up = &mut up => match up {
-                Ok(writer) => match down.await {
-                    Ok(()) => Ok(Some(writer)),
-                    // Some close it without an end of file of their own once they have had ours.
-                    Err(Broken::Server(LostReason::Closed)) if counts.is_upload() => {
-                        Ok(Some(writer))
-                    }
-                    Err(broken) => Err(broken),
-                },
-                Err(Broken::Client(error)) => Err(Broken::Client(error)),
-                // What the server sent before may still be on its way to the client.
-                Err(broken) => match down.await {
-                    Ok(()) if counts.moved().to_client > 0 => Ok(None),
-                    Ok(()) => Err(broken),
-                    Err(broken) => Err(broken),
-                },
-            },
-            }
-        };
+        let up = to_server(&mut read, writer, &counts, watch);
+        let whole = both(down, up, &counts, watch.last_word());
         tokio::select! {
             biased;
             () = cut => Err(Broken::Cut),
@@ -150,14 +127,17 @@ pub(super) async fn run(
             ends = whole => ends,
         }
     };
-    // An end of file that came before ours was sent says nothing of what became of the upload.
     let ends = match ends {
-        Ok(Some(writer)) if early_eof && counts.is_upload() => match closing(&mut reader).await {
-            Some(LostReason::Connection(reason)) => {
-                Err(Broken::Server(LostReason::Connection(reason)))
+        // It may have had no way to learn that the channel is gone.
+        Err(Broken::Silent) => Err(match reader.read_now().await {
+            Some(Received::Closed) => Broken::Refused,
+            Some(Received::Lost(reason)) => refused(reason),
+            Some(Received::Data(_) | Received::Eof) | None => {
+                let text =
+                    "it sends nothing, and no end of file, where the server has ended its own side";
+                Broken::Client(io::Error::new(io::ErrorKind::TimedOut, text))
             }
-            Some(LostReason::Closed | LostReason::Local) | None => Ok(Some(writer)),
-        },
+        }),
         other => other,
     };
     let moved = counts.moved();
@@ -176,14 +156,14 @@ pub(super) async fn run(
         }
         Err(broken) => {
             // Where the client has had its file and the end of it, that must not be cut; where it
-            // has had nothing, it was in the middle of sending.
-            if moved.to_client == 0 {
+            // has sent some and had nothing, it was in the middle of sending.
+            if moved.is_upload() {
                 socket::abortive(&stream);
             }
             drop(stream);
             match broken {
                 Broken::Client(error) => Outcome::ClientLost(moved, error, reader),
-                Broken::Cut | Broken::Refused => Outcome::ServerClosed(moved),
+                Broken::Cut | Broken::Refused | Broken::Silent => Outcome::ServerClosed(moved),
                 Broken::Forsaken => Outcome::Forsaken(moved),
                 Broken::Server(reason) => Outcome::ServerLost(moved, reason),
             }
@@ -191,23 +171,93 @@ pub(super) async fn run(
     }
 }
 
-/// The file and its end have been handed to the client: waits for the client's own end of file, as
-/// long as it sends or [`LAST_WORD`] has not passed.
+/// Both directions, each to its end. What comes back of the channel is to be closed in order.
+async fn both(
+    down: impl Future<Output = Result<(), Broken>>,
+    up: impl Future<Output = Result<ChannelWriter, Broken>>,
+    counts: &Counts,
+    limit: Option<Duration>,
+) -> Result<Option<ChannelWriter>, Broken> {
+    tokio::pin!(down, up);
+    let (writer, early) = tokio::select! {
+        down = &mut down => {
+            down?;
+            match last_word(up, counts, limit).await? {
+                Some(writer) => (writer, true),
+                None => return Ok(None),
+            }
+        }
+        up = &mut up => match up {
+            Ok(writer) => match down.await {
+                Ok(()) => (writer, false),
+                // Some close it without an end of file of their own once they have had ours.
+                Err(Broken::Server(LostReason::Closed)) if counts.moved().is_upload() => {
+                    (writer, false)
+                }
+                Err(broken) => return Err(broken),
+            },
+            Err(Broken::Client(error)) => return Err(Broken::Client(error)),
+            // What the server sent before may still be on its way to the client.
+            Err(broken) => {
+                down.await?;
+                return match counts.moved().to_client {
+                    0 => Err(broken),
+                    _ => Ok(None),
+                };
+            }
+        },
+    };
+    if counts.moved().is_upload() {
+        arrived(&writer, early).await?;
+    }
+    Ok(Some(writer))
+}
+
+/// The far side has ended its direction, and that was handed to the client: waits for the client's own
+/// end of file, as long as it sends or `limit` has not passed.
 async fn last_word(
     mut up: Pin<&mut impl Future<Output = Result<ChannelWriter, Broken>>>,
-    sent: &AtomicU64,
+    counts: &Counts,
+    limit: Option<Duration>,
 ) -> Result<Option<ChannelWriter>, Broken> {
     loop {
-        let before = sent.load(Ordering::Relaxed);
-        match tokio::time::timeout(LAST_WORD, &mut up).await {
-            Ok(Ok(writer)) => return Ok(Some(writer)),
-            // It has its file, however it closes.
-            Ok(Err(Broken::Client(_))) if sent.load(Ordering::Relaxed) == 0 => return Ok(None),
-            Ok(Err(_)) if before == 0 && sent.load(Ordering::Relaxed) == 0 => return Ok(None),
-            Ok(Err(broken)) => return Err(broken),
-            Err(_) if sent.load(Ordering::Relaxed) == before => return Ok(None),
-            Err(_) => {}
+        let before = counts.moved();
+        let word = match limit {
+            Some(limit) => tokio::time::timeout(limit, &mut up).await.ok(),
+            None => Some(up.as_mut().await),
+        };
+        let now = counts.moved();
+        match word {
+            Some(Ok(writer)) => return Ok(Some(writer)),
+            // It has its file, however it closes, and whether it does.
+            Some(Err(Broken::Client(_))) if now.is_download() => return Ok(None),
+            None if now.is_download() => return Ok(None),
+            Some(Err(broken)) => return Err(broken),
+            None if now == before && counts.client_is_awaited() => return Err(Broken::Silent),
+            None => {}
         }
+    }
+}
+
+/// An upload has been sent, and both ends of file: waits until the far side has all of it. Only that it
+/// closes the channel says so: much may still be queued here, and the connection be lost before it goes.
+/// One that waits for us to close the channel is believed when it has been handed everything, but for
+/// where its own end of file came `early` and so proves nothing.
+async fn arrived(writer: &ChannelWriter, early: bool) -> Result<(), Broken> {
+    let handed_over = async {
+        if early {
+            return std::future::pending().await;
+        }
+        tokio::time::sleep(CLOSING).await;
+        writer.taken().await;
+    };
+    tokio::select! {
+        biased;
+        reason = writer.ended() => match reason {
+            LostReason::Closed | LostReason::Local => Ok(()),
+            lost @ LostReason::Connection(_) => Err(Broken::Server(lost)),
+        },
+        () = handed_over => Ok(()),
     }
 }
 
@@ -224,32 +274,17 @@ async fn stands_still(orphaned: impl Future<Output = Duration>, counts: &Counts)
     }
 }
 
-/// Waits until the far side has closed the channel, or it is lost; but no longer than that would
-/// take, if the far side is to do it at all.
-async fn closing(reader: &mut ChannelReader) -> Option<LostReason> {
-    let closed = async {
-        loop {
-            match reader.read().await {
-                Received::Data(_) | Received::Eof => {}
-                Received::Closed => return LostReason::Closed,
-                Received::Lost(reason) => return reason,
-            }
-        }
-    };
-    tokio::time::timeout(CLOSING, closed).await.ok()
-}
-
 #[derive(Default)]
 struct Counts {
     to_client: AtomicU64,
     to_server: AtomicU64,
+    /// What the client has sent last has not been handed on yet: it is not its turn.
+    handing_on: AtomicBool,
 }
 
 impl Counts {
-    /// Bytes went to the server, and none to the client.
-    fn is_upload(&self) -> bool {
-        let moved = self.moved();
-        moved.to_server > 0 && moved.to_client == 0
+    fn client_is_awaited(&self) -> bool {
+        !self.handing_on.load(Ordering::Relaxed)
     }
 
     fn moved(&self) -> Moved {
@@ -257,6 +292,18 @@ impl Counts {
             to_client: self.to_client.load(Ordering::Relaxed),
             to_server: self.to_server.load(Ordering::Relaxed),
         }
+    }
+}
+
+impl Moved {
+    /// The client has had some and sent nothing. (Where neither sent anything nobody can tell.)
+    fn is_download(self) -> bool {
+        self.to_client > 0 && self.to_server == 0
+    }
+
+    /// The client has sent some and had nothing.
+    fn is_upload(self) -> bool {
+        self.to_server > 0 && self.to_client == 0
     }
 }
 
@@ -270,6 +317,8 @@ enum Broken {
     /// The channel was closed in order while the client was still sending.
     Refused,
     Server(LostReason),
+    /// The server has ended its direction, and nothing comes from the client any more.
+    Silent,
 }
 
 async fn to_client(
@@ -316,26 +365,33 @@ async fn to_client(
 async fn to_server(
     read: &mut ReadHalf<'_>,
     mut writer: ChannelWriter,
-    moved: &AtomicU64,
+    counts: &Counts,
     watch: &impl Watch,
 ) -> Result<ChannelWriter, Broken> {
     let mut told = Instant::now();
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(CHUNK);
+        counts.handing_on.store(false, Ordering::Relaxed);
         let count = read.read_buf(&mut buffer).await.map_err(Broken::Client)?;
+        counts.handing_on.store(true, Ordering::Relaxed);
         if count == 0 {
             return match writer.finish().await {
-                // The far side has closed already: it wants no end of file any more.
-                Ok(()) | Err(LostReason::Closed | LostReason::Local) => Ok(writer),
-                Err(other) => Err(Broken::Server(other)),
+                Ok(()) => Ok(writer),
+                // The far side has closed already: it wants no end of file any more. Of an upload, what
+                // it was sent may not have arrived.
+                Err(LostReason::Closed | LostReason::Local) if !counts.moved().is_upload() => {
+                    Ok(writer)
+                }
+                Err(reason) => Err(refused(reason)),
             };
         }
+        // Before it is handed on: what is lost with the channel was sent all the same.
+        counts.to_server.fetch_add(count as u64, Ordering::Relaxed);
         writer
             .write(buffer.split().freeze())
             .await
             .map_err(refused)?;
-        moved.fetch_add(count as u64, Ordering::Relaxed);
         tell(watch, &mut told);
     }
 }

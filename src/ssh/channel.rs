@@ -89,6 +89,28 @@ impl ChannelReader {
         }
     }
 
+    /// What came next, where that is known already.
+    pub async fn read_now(&mut self) -> Option<Received> {
+        tokio::select! {
+            biased;
+            received = self.read() => Some(received),
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    /// Takes leave as [`ChannelWriter::leave`], also where that half was dropped in the middle of a write.
+    pub async fn leave(self) {
+        // Nobody reads any more, and the session loop must not wait for that.
+        self.tap.shut();
+        self.common.leave(CLOSE_TIMEOUT).await;
+    }
+
+    /// As [`leave`](Self::leave), and waits as [`ChannelWriter::leave_and_wait`].
+    pub async fn leave_and_wait(self, limit: Duration) {
+        self.tap.shut();
+        self.common.leave_and_wait(limit).await;
+    }
+
     fn end(&mut self, reason: LostReason) -> Received {
         let eof = self.common.eof_received.load(Ordering::Acquire);
         let ended = match reason {
@@ -126,16 +148,7 @@ impl ChannelWriter {
     ///
     /// The channel or its connection has ended.
     pub async fn finish(&mut self) -> Result<(), LostReason> {
-        let common = &self.common;
-        let half = common.half.as_ref().ok_or(LostReason::Local)?;
-        if common.eof_sent.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        tokio::select! {
-            biased;
-            reason = common.ended() => Err(reason),
-            sent = half.eof() => sent.map_err(|_| common.why_ended()),
-        }
+        self.common.finish().await
     }
 
     /// Closes the channel in both directions: at once, or, where both have seen their end of file,
@@ -143,7 +156,7 @@ impl ChannelWriter {
     pub async fn close(self) {
         let common = &self.common;
         if !common.is_orderly() {
-            common.close_first().await;
+            common.close_first(CLOSE_TIMEOUT).await;
         }
         common.closed_here.cancel();
     }
@@ -153,26 +166,26 @@ impl ChannelWriter {
     /// it was sent an end of file before and goes on. Returns when that is on its way.
     ///
     /// A channel that the far side closes costs no memory for good, one that this side closes does.
-    pub async fn leave(mut self) {
-        let common = Arc::clone(&self.common);
-        if common.eof_sent.load(Ordering::Acquire) && !common.is_orderly() {
-            common.close_first().await;
-        } else if let Ok(Ok(())) = timeout(CLOSE_TIMEOUT, self.finish()).await {
-            common.leaving.store(true, Ordering::Release);
-        }
-        common.closed_here.cancel();
+    pub async fn leave(self) {
+        self.common.leave(CLOSE_TIMEOUT).await;
     }
 
     /// As [`leave`](Self::leave), and waits until the SSH server has taken notice; at most for
     /// `limit`.
     pub async fn leave_and_wait(self, limit: Duration) {
-        let common = Arc::clone(&self.common);
-        self.leave().await;
-        // It answers in order: whatever answers this has seen what `leave` sent before it.
-        tokio::select! {
-            _ = timeout(limit, common.connection.handle().send_ping()) => {}
-            () = common.connection.lost() => {}
-        }
+        self.common.leave_and_wait(limit).await;
+    }
+
+    /// Waits until the far side has closed the channel, which it does when it has had our end of file
+    /// and has handed on all that came before; or until nothing can tell any more. What it still sends
+    /// must be read meanwhile.
+    pub async fn ended(&self) -> LostReason {
+        self.common.ended().await
+    }
+
+    /// Waits until the SSH server has taken all that was sent before, or the connection is lost.
+    pub async fn taken(&self) {
+        self.common.taken().await;
     }
 }
 
@@ -294,6 +307,49 @@ impl Common {
         self.eof_sent.load(Ordering::Acquire) && self.eof_received.load(Ordering::Acquire)
     }
 
+    /// See [`ChannelWriter::finish`].
+    async fn finish(&self) -> Result<(), LostReason> {
+        let half = self.half.as_ref().ok_or(LostReason::Local)?;
+        if self.eof_sent.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            reason = self.ended() => Err(reason),
+            sent = half.eof() => sent.map_err(|_| self.why_ended()),
+        }
+    }
+
+    /// See [`ChannelWriter::leave`]. The loop of a connection that is stalled may take no messages: it
+    /// is waited for so long.
+    async fn leave(&self, limit: Duration) {
+        if self.eof_sent.load(Ordering::Acquire) && !self.is_orderly() {
+            self.close_first(limit).await;
+        } else if let Ok(Ok(())) = timeout(limit, self.finish()).await {
+            self.leaving.store(true, Ordering::Release);
+        }
+        self.closed_here.cancel();
+    }
+
+    async fn leave_and_wait(&self, limit: Duration) {
+        let noticed = async {
+            self.leave(limit).await;
+            self.taken().await;
+        };
+        tokio::select! {
+            _ = timeout(limit, noticed) => {}
+            () = self.connection.lost() => {}
+        }
+    }
+
+    async fn taken(&self) {
+        // It answers in order: whatever answers this has seen what was sent before it.
+        tokio::select! {
+            _ = self.connection.handle().send_ping() => {}
+            () = self.connection.lost() => {}
+        }
+    }
+
     /// Whether the far side is about to close the channel. Where it has finished sending, and
     /// nobody here will, an end of file makes it do so.
     async fn ends_by_itself(&self) -> bool {
@@ -333,7 +389,7 @@ impl Common {
     }
 
     /// Sends `SSH_MSG_CHANNEL_CLOSE`, unless that is done or no use.
-    async fn close_first(&self) {
+    async fn close_first(&self, limit: Duration) {
         let useless = self.far_closed.is_cancelled() || self.connection.is_lost();
         if useless || self.close_sent.swap(true, Ordering::AcqRel) {
             return;
@@ -341,7 +397,7 @@ impl Common {
         if let Some(half) = &self.half {
             self.connection.shared().count_closed_first();
             // The loop of a connection that is stalled takes no messages; it is cut elsewhere.
-            let _ = timeout(CLOSE_TIMEOUT, half.close()).await;
+            let _ = timeout(limit, half.close()).await;
         }
     }
 }
@@ -379,7 +435,7 @@ impl Drop for Common {
                     () = tokio::time::sleep(ORDERLY_TIMEOUT) => {}
                 }
             }
-            rest.close_first().await;
+            rest.close_first(CLOSE_TIMEOUT).await;
         });
     }
 }

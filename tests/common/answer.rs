@@ -11,9 +11,11 @@ pub(super) enum Step {
     Close,
     Connect,
     FinishData,
+    HalfFinishData,
     Listen,
     OpenData,
     ReceiveData,
+    ReceivePart(usize),
     ResetControl,
     ResetData,
     Send(Vec<u8>),
@@ -77,6 +79,11 @@ impl Answer {
         self.then(Step::FinishData)
     }
 
+    /// Ends this direction of the data connection; the other can still be received.
+    pub fn half_finish_data(self) -> Self {
+        self.then(Step::HalfFinishData)
+    }
+
     /// Ends the data connection as one that failed (RST).
     pub fn reset_data(self) -> Self {
         self.then(Step::ResetData)
@@ -85,6 +92,11 @@ impl Answer {
     /// Receives a file up to its end and keeps it for `ScriptedServer::upload`.
     pub fn receive_data(self) -> Self {
         self.then(Step::ReceiveData)
+    }
+
+    /// Receives so many bytes of a file, which are not kept.
+    pub fn receive_part(self, len: usize) -> Self {
+        self.then(Step::ReceivePart(len))
     }
 
     /// Closes the control connection.

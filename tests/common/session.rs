@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -125,6 +125,7 @@ impl Session {
                 self.data().await?.shutdown().await?;
                 self.data = Data::None;
             }
+            Step::HalfFinishData => self.data().await?.shutdown().await?,
             Step::Listen => {
                 self.data = Data::Listening(TcpListener::bind((self.local.ip(), 0)).await?);
             }
@@ -135,6 +136,9 @@ impl Session {
                     self.uploads.lock().unwrap().push_back(received);
                     self.transcript.event("an upload has ended");
                 }
+            }
+            Step::ReceivePart(len) => {
+                self.data().await?.read_exact(&mut vec![0; len]).await?;
             }
             Step::ResetControl => {
                 if let Some(control) = self.control.take() {

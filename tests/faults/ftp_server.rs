@@ -35,7 +35,8 @@ pub enum StoredEnd {
     Eof,
 }
 
-/// `RETR N` sends `noise(N)`; `STOR NAME` stores.
+/// `RETR N` sends `noise(N)`; `STOR NAME` stores, and `APPE NAME` does when it has ended its own direction
+/// of the data connection.
 pub struct FtpServer {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -139,7 +140,7 @@ async fn serve(control: TcpStream, shared: &Shared) -> io::Result<()> {
                 data = at.map_or(Data::None, Data::At);
                 say(&mut write, "200 there").await?;
             }
-            "RETR" | "STOR" => {
+            "RETR" | "STOR" | "APPE" => {
                 say(&mut write, "150 now").await?;
                 let connection = open(std::mem::replace(&mut data, Data::None), &mut lines).await?;
                 let reply = match connection {
@@ -148,7 +149,10 @@ async fn serve(control: TcpStream, shared: &Shared) -> io::Result<()> {
                         let file = shared.file(rest.parse().unwrap());
                         send(stream, &file, &mut lines).await?
                     }
-                    Some(stream) => {
+                    Some(mut stream) => {
+                        if verb == "APPE" {
+                            stream.shutdown().await?;
+                        }
                         let stored = receive(stream, &mut lines).await;
                         let end = stored.end;
                         shared

@@ -27,6 +27,7 @@ mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod ftp_server;
+mod held;
 mod relay;
 mod sweep;
 mod trial;
@@ -124,6 +125,16 @@ fn clients_that_break_off() {
 #[test]
 fn clients_that_break_off_where_all_is_one_connection() {
     client::run(0);
+}
+
+#[test]
+fn control_stalls_when_an_upload_is_broken_off() {
+    sweep::runtime().block_on(held::control_stalls_when_an_upload_is_broken_off());
+}
+
+#[test]
+fn a_lane_stalls_and_is_lost_when_both_have_ended_their_side() {
+    sweep::runtime().block_on(held::a_lane_stalls_and_is_lost_when_both_have_ended_their_side());
 }
 
 /// Runs the one case that is asked for, if one is.

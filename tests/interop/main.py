@@ -23,6 +23,7 @@ import port_21
 import recorded
 import rekey
 import ssh_ways
+import timeouts
 import users
 from report import Report, save_evidence
 from stage import Failed, Stage
@@ -74,7 +75,7 @@ def arguments():
 def every_cell(direct):
     yield from matrix.cells(direct)
     if not direct:
-        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, load, rekey, users, port_21, ahead, recorded):
+        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, load, rekey, users, port_21, ahead, recorded):
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use russh::keys::PublicKey;
@@ -195,7 +195,7 @@ impl Handler for Client {
                 Ok(tcp) => {
                     let counted = Counted::new(&counter);
                     reply.accept().await;
-                    pump_channel(channel, tcp).await;
+                    pump_channel(channel, tcp, faults.time_out).await;
                     drop(counted);
                 }
                 Err(failure) => reply.reject(failure).await,
@@ -237,12 +237,7 @@ impl Handler for Client {
             tokio::spawn(intrude(session.handle(), bound, shared));
         }
         let counters = &self.shared.counters;
-        let forwarding = forward(
-            listener,
-            key,
-            session.handle(),
-            Arc::clone(&counters.channels),
-        );
+        let forwarding = forward(listener, key, session.handle(), Arc::clone(&self.shared));
         let counted = Counted::new(&counters.forwards);
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
@@ -280,18 +275,19 @@ async fn forward(
     listener: TcpListener,
     (address, port): (String, u32),
     handle: Handle,
-    counter: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
 ) {
     while let Ok((tcp, from)) = listener.accept().await {
         let (handle, address) = (handle.clone(), address.clone());
-        let counted = Counted::new(&counter);
+        let counted = Counted::new(&shared.counters.channels);
+        let time_out = lock(&shared.faults).time_out.clone();
         tokio::spawn(async move {
             let (ip, from_port) = (from.ip().to_string(), u32::from(from.port()));
             let opened = handle
                 .channel_open_forwarded_tcpip(address, port, ip, from_port)
                 .await;
             if let Ok(channel) = opened {
-                pump_channel(channel, tcp).await;
+                pump_channel(channel, tcp, time_out).await;
             }
             drop(counted);
         });

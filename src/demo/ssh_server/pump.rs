@@ -44,23 +44,33 @@ pub(super) async fn pump_socket(
     }
 }
 
-/// Moves bytes both ways until both have ended, each end of file on its own.
-pub(super) async fn pump_channel(channel: Channel<Msg>, tcp: TcpStream) {
+/// Moves bytes both ways until both have ended, each end of file on its own; or until `time_out`.
+pub(super) async fn pump_channel(
+    channel: Channel<Msg>,
+    tcp: TcpStream,
+    time_out: CancellationToken,
+) {
     let _ = tcp.set_nodelay(true);
     let (from_tcp, to_tcp) = tcp.into_split();
     let (from_client, to_client) = channel.split();
     let closed = CancellationToken::new();
     // Two tasks: written and read in one, a full window would keep its own end from being read.
-    let up = tokio::spawn(channel_to_tcp(from_client, to_tcp, closed.clone()));
-    tokio::select! {
-        () = tcp_to_channel(from_tcp, &to_client) => {}
-        () = closed.cancelled() => {
-            let _ = to_client.close().await;
-            return;
+    let mut up = tokio::spawn(channel_to_tcp(from_client, to_tcp, closed.clone()));
+    let down = async {
+        tokio::select! {
+            () = tcp_to_channel(from_tcp, &to_client) => (&mut up).await.unwrap_or(false),
+            () = closed.cancelled() => true,
         }
-    }
-    if let Ok(true) = up.await {
-        let _ = to_client.close().await;
+    };
+    tokio::select! {
+        close = down => if close {
+            let _ = to_client.close().await;
+        },
+        () = time_out.cancelled() => {
+            up.abort();
+            let _ = to_client.eof().await;
+            let _ = to_client.close().await;
+        }
     }
 }
 

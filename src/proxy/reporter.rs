@@ -1,0 +1,176 @@
+//! What a data connection tells its session.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Options,
+    local::describe,
+    splice::{Moved, Outcome, Watch},
+};
+use crate::{
+    control::{ForwardEvent, ForwardId},
+    ssh::{Channel, ChannelReader, Incoming, Received},
+};
+
+/// Tells the session what becomes of a forward, and the log.
+pub(super) struct Reporter {
+    session: u64,
+    id: ForwardId,
+    events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
+    drained: AtomicBool,
+    cut: CancellationToken,
+    still_data: Duration,
+    last_word: Duration,
+}
+
+impl Reporter {
+    /// For a forward of this session. `cut` is for all of them.
+    pub(super) fn new(
+        session: u64,
+        id: ForwardId,
+        events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
+        cut: CancellationToken,
+        options: &Options,
+    ) -> Self {
+        Self {
+            session,
+            id,
+            events,
+            drained: AtomicBool::new(false),
+            cut,
+            still_data: options.limits.still_data,
+            last_word: options.last_word,
+        }
+    }
+
+    /// A session that has ended does not want to know any more.
+    pub(super) fn tell(&self, event: ForwardEvent) {
+        let _ = self.events.send((self.id, event));
+    }
+
+    pub(super) fn warn(&self, text: &str) {
+        tracing::warn!("#{} data connection {}: {text}", self.session, self.id);
+    }
+
+    /// The data connection has ended so: tells the session, and the log.
+    ///
+    /// Only the session knows which way the file went. A download that was handed over is whole
+    /// however the data connection ended then, and an upload is not, although the server may have
+    /// ended its own direction long before.
+    pub(super) async fn finish(self, outcome: Outcome) {
+        let text = describe(&outcome);
+        match outcome {
+            Outcome::Complete(_) => {
+                self.note(&text);
+                self.tell(ForwardEvent::Ended);
+            }
+            Outcome::Forsaken(_) => {
+                self.warn(&text);
+                self.tell(ForwardEvent::Ended);
+            }
+            Outcome::ServerClosed(moved) | Outcome::ServerLost(moved, _) => {
+                self.complain(&text, moved);
+                self.tell(ForwardEvent::Cut);
+            }
+            Outcome::ClientLost(moved, _, way_to_server) => {
+                self.complain(&text, moved);
+                self.tell(ForwardEvent::Broken);
+                self.hold(way_to_server).await;
+            }
+            Outcome::Cut(_, way_to_server) => {
+                self.note(&text);
+                self.hold(way_to_server).await;
+            }
+        }
+    }
+
+    /// The client's side broke, or cannot be reached.
+    pub(super) async fn broken(self, text: &str, way_to_server: impl WayToServer) {
+        self.warn(text);
+        self.tell(ForwardEvent::Broken);
+        self.hold(way_to_server).await;
+    }
+
+    /// To close the way to the server would tell the server that the file is complete: it is held
+    /// until the session has this forward closed, or is over itself.
+    async fn hold(&self, mut way_to_server: impl WayToServer) {
+        tokio::select! {
+            () = self.events.closed() => {}
+            () = way_to_server.discard() => {}
+        }
+        drop(way_to_server);
+    }
+
+    /// Most likely the client had all of it before, and was sending nothing.
+    fn complain(&self, text: &str, moved: Moved) {
+        if self.drained.load(Ordering::Relaxed) && moved.to_server == 0 {
+            self.note(text);
+        } else {
+            self.warn(text);
+        }
+    }
+
+    fn note(&self, text: &str) {
+        tracing::debug!("#{} data connection {}: {text}", self.session, self.id);
+    }
+}
+
+impl Watch for Reporter {
+    fn drained(&self) {
+        self.drained.store(true, Ordering::Relaxed);
+        self.tell(ForwardEvent::Drained);
+    }
+
+    fn progress(&self) {
+        self.tell(ForwardEvent::Progress);
+    }
+
+    fn last_word(&self) -> Option<Duration> {
+        Some(self.last_word)
+    }
+
+    fn cut(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.cut.clone().cancelled_owned()
+    }
+
+    fn orphaned(&self) -> impl Future<Output = Duration> + Send + 'static {
+        let (events, still_data) = (self.events.clone(), self.still_data);
+        async move {
+            events.closed().await;
+            still_data
+        }
+    }
+}
+
+/// What keeps the server's data connection from ending, as long as it lives.
+pub(super) trait WayToServer: Send {
+    /// Throws away whatever comes, and never comes back: an SSH channel that is not read stops all
+    /// others of its connection, and among them the control connection that is to end first.
+    fn discard(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+impl WayToServer for ChannelReader {
+    async fn discard(&mut self) {
+        while !matches!(self.read().await, Received::Closed | Received::Lost(_)) {}
+        std::future::pending().await
+    }
+}
+
+impl WayToServer for Channel {
+    async fn discard(&mut self) {
+        self.reader.discard().await;
+    }
+}
+
+/// Before it is accepted nothing comes.
+impl WayToServer for Incoming {
+    async fn discard(&mut self) {
+        std::future::pending().await
+    }
+}

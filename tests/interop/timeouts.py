@@ -1,0 +1,61 @@
+"""sshd ends channels on which no data moves (ChannelTimeout): a paused upload is then no success for its client."""
+
+import socket
+import time
+
+from ferryline import Ferryline
+from rawftp import RawFtp
+from servers import Vsftpd
+from stage import Failed
+
+PIECE = b"x" * 100_000
+LIMIT = 1
+
+
+def paused_upload(stage):
+    """In active mode, so that only the data connection's channel is timed out and the control connection stands."""
+    port = 2206
+    sshd = stage.sshd("sshd-timeouts", [f"ChannelTimeout forwarded-tcpip={LIMIT}s"], port)
+    server = stage.server(Vsftpd)
+    ferryline = Ferryline(stage.tunnel(port), stage.logs / "ferryline-timeouts.log", port=server.port)
+    name, folder = stage.upload_folder("timed-out")
+    said = []
+    try:
+        for go_on in (True, False):
+            for beginning in (b"", PIECE):
+                with RawFtp("127.0.0.1", ferryline.port()) as client:
+                    said.append(upload(client.login(), f"{name}/f", folder / "f", beginning, go_on))
+    finally:
+        ferryline.stop()
+        sshd.stop()
+    return "; ".join(said)
+
+
+def upload(client, path, stored, beginning, go_on):
+    """An upload that pauses for longer than sshd allows, and goes on or ends; what the client was told."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        high, low = divmod(listener.getsockname()[1], 256)
+        client.expect(200, f"PORT 127,0,0,1,{high},{low}")
+        client.expect(150, f"STOR {path}")
+        listener.settimeout(10)
+        data, _ = listener.accept()
+    with data:
+        data.sendall(beginning)
+        time.sleep(LIMIT * 3)
+        size = stored.stat().st_size
+        try:
+            if go_on:
+                data.sendall(PIECE)
+            data.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        code, lines = client.reply()
+    whole = len(beginning) + (len(PIECE) if go_on else 0)
+    # What is empty is stored whole.
+    if code < 300 and whole > 0:
+        raise Failed(f"the client was told {lines} of {whole} bytes, the server has {stored.stat().st_size} (and had {size})")
+    client.expect(200, "NOOP")
+    return f"{code} where {size} of {whole} B were stored"
+
+
+CELLS = {"lost/timed-out-upload": paused_upload}
