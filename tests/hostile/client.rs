@@ -255,10 +255,10 @@ impl Replies {
     }
 }
 
-/// A client that takes an address from any success, wherever it stands, must not be led away either.
+/// A client that looks at three digits only, wherever they stand, must not be led away either.
 fn check_laxly(line: &str) {
-    let good = matches!(line.get(..1), Some("2" | "3")) && line.get(..3) != Some("257");
-    let named = host_port(line).filter(|_| good);
+    let passive = matches!(line.get(..3), Some("227" | "228" | "229"));
+    let named = host_port(line).filter(|_| passive);
     let away = named.is_some_and(|named| named.ip() != IpAddr::from([127, 0, 0, 1]));
     assert!(!away, "{line}");
 }
