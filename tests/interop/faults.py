@@ -3,7 +3,8 @@
 import socket
 
 from ferryline import Ferryline
-from netns import has_ipv6
+from further_servers import InetutilsFtpd, NetkitFtpd
+from netns import has_ipv6, inside
 from rawftp import RawFtp, drain
 from servers import Vsftpd
 from stage import Failed
@@ -166,6 +167,34 @@ def bounce(stage):
     return "501 four times, nothing reached the server"
 
 
+def disguised(stage):
+    """Lines that BSD's servers read another command from than is seen: none of it reaches one."""
+    asked = []
+    for kind in (InetutilsFtpd, NetkitFtpd):
+        server = stage.server(kind)
+        long = [f"NOOP {'a' * (buffer - len('NOOP '))}PORT 127,0,0,1,200,1" for buffer in range(508, 514)]
+        hidden = [b"PO\xffZRT 127,0,0,1,200,1", b"\xffMPORT 127,0,0,1,200,1", *(line.encode() for line in long)]
+        with RawFtp(server.host, server.port, connect=lambda *to: inside(stage.network.site, lambda: socket.create_connection(*to))) as client:
+            client.login()
+            asked.append(f"{kind.name} took {sum(takes_port(client, line) for line in hidden)} of {len(hidden)} for a PORT")
+        with RawFtp("127.0.0.1", stage.ferryline(server).port()) as client:
+            client.login()
+            for line in hidden:
+                client.control.sendall(line + b"\r\n")
+                client.expect(500)
+                client.expect(257, "PWD")
+    return ", ".join(asked) + "; through ferryline none"
+
+
+def takes_port(client, line):
+    """Whether a server takes a line, or a part of it, for a PORT. It may have more than one answer to it."""
+    client.control.sendall(line + b"\r\nPWD\r\n")
+    texts = []
+    while not texts or not texts[-1].startswith("257"):
+        texts += client.reply()[1]
+    return any("PORT command successful" in text for text in texts)
+
+
 def tls_refused(stage):
     """AUTH would hide the control connection: it is refused, and FEAT does not offer it."""
     with RawFtp("127.0.0.1", stage.ferryline(stage.server(Vsftpd)).port()) as client:
@@ -188,6 +217,7 @@ CELLS = {
     "refused/remote-forward-PORT": remote_forward_refused("PORT"),
     "refused/remote-forward-EPRT": remote_forward_refused("EPRT"),
     "refused/bounce": bounce,
+    "refused/disguised": disguised,
     "refused/tls": tls_refused,
     "pipelined": pipelined,
 }

@@ -8,8 +8,8 @@ from servers import PASSWORD, USER
 class RawFtp:
     """A control connection. `reply` reads one reply, however many lines it has."""
 
-    def __init__(self, host, port, timeout=30):
-        self.control = socket.create_connection((host, port), timeout)
+    def __init__(self, host, port, timeout=30, connect=socket.create_connection):
+        self.control = connect((host, port), timeout)
         self._lines = self.control.makefile("rb")
 
     def __enter__(self):
