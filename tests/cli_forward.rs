@@ -104,8 +104,8 @@ async fn several_forwards_have_a_line_each_in_their_order() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn sigterm_and_sigint_stop_it_with_exit_code_0() {
-    for signal in ["TERM", "INT"] {
+async fn sigterm_sigint_and_sighup_stop_it_with_exit_code_0() {
+    for signal in ["TERM", "INT", "HUP"] {
         let shore = Shore::new().await;
         let server = ScriptedServer::new().start().await;
         let target = format!("localhost:{}", server.address().port());

@@ -4,8 +4,9 @@ use std::io;
 
 use tokio_util::sync::CancellationToken;
 
-/// Cancelled by SIGINT (Ctrl-C) or SIGTERM, from the moment this returns. A Ctrl-C after that ends
-/// the program at once, which resets what still runs.
+/// Cancelled by SIGINT (Ctrl-C), SIGTERM, or SIGHUP (its terminal is closed; not where that was to be
+/// ignored, as under nohup), from the moment this returns. A Ctrl-C after that ends the program at
+/// once, which resets what still runs; an FTP server may take half an upload for a whole one then.
 ///
 /// # Errors
 ///
@@ -28,6 +29,8 @@ pub(super) fn stop() -> io::Result<CancellationToken> {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    /// Where it is not ignored.
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
@@ -38,6 +41,10 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: match ignores_hang_up() {
+                false => Some(signal(SignalKind::hangup())?),
+                true => None,
+            },
         })
     }
 
@@ -45,12 +52,37 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = hung_up(self.hang_up.as_mut()) => {}
         }
     }
 
     async fn interrupt(&mut self) {
         let _ = self.interrupt.recv().await;
     }
+}
+
+#[cfg(unix)]
+async fn hung_up(signal: Option<&mut tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether this program was started so that it survives its terminal, as nohup does; as far as the
+/// system tells (Linux: proc(5)).
+#[cfg(unix)]
+fn ignores_hang_up() -> bool {
+    const SIGHUP: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // A handler would undo it: where nothing is known, all stays as it is.
+    ignored.is_none_or(|mask| mask & SIGHUP != 0)
 }
 
 #[cfg(windows)]

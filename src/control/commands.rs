@@ -231,6 +231,7 @@ impl Control {
 
     fn send(&mut self, now: Duration, key: super::queue::Key) {
         let in_the_way = self.ahead_in_the_way();
+        let renewed = self.queue.awaits_connection_before(key);
         let Some(owed) = self.queue.entry(key) else {
             return;
         };
@@ -242,7 +243,7 @@ impl Control {
         };
         let nowhere = match &self.nowhere {
             None if in_the_way => Some("no data connection: send PASV, EPSV, PORT or EPRT first"),
-            reason => reason.as_deref(),
+            reason => reason.as_deref().filter(|_| !renewed),
         };
         if matches!(owed.request, Request::Transfer(_))
             && let Some(reason) = nowhere

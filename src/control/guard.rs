@@ -17,6 +17,8 @@ pub(super) struct Guard {
     framing: ReplyFraming,
     /// The client may have counted other replies than ferryline has: any may be its answer to PASV.
     out_of_step: bool,
+    /// The request that the reply of several lines answers which the client is reading.
+    open: Option<Key>,
     /// The transfer that a 1xx was the answer to last.
     begun: Option<Key>,
     /// The last line had no end: the server went in the midst of it.
@@ -40,10 +42,17 @@ impl Guard {
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         self.unfinished = !line.ends_with(b"\n");
         let place = self.framing.place(text);
+        match place {
+            Place::First(_) => self.open = key,
+            // The server has left that one open, and goes on with another (Q29).
+            Place::Last(_) | Place::Middle(_) => self.out_of_step |= self.open != key,
+            Place::Only(_) | Place::Stray => {}
+        }
         let code = lax_code(text);
         if is_own(request, code, &line) {
-            // The server has left a reply open in front of it (Q29).
-            self.out_of_step |= matches!(place, Place::Middle(_));
+            // The server has left a reply open in front of it, or was not asked.
+            self.out_of_step |=
+                matches!(place, Place::Middle(_)) || matches!(request, Request::Unasked);
             return line;
         }
         self.out_of_step |= self.puts_out_of_step(request, key, place, code, text);

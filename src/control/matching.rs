@@ -76,8 +76,14 @@ impl Queue {
                 return Some(owed.key);
             }
             // A server may answer while a transfer runs; what became of that is still to come.
-            if !matches!(owed.request, Request::Transfer(_)) {
-                owed.stage = Stage::Answered;
+            match &owed.request {
+                // The client has gone on; a refusal that comes yet is nobody's.
+                Request::Transfer(transfer) if transfer.told => {
+                    owed.stage = Stage::Answered;
+                    self.late_refusals = self.late_refusals.saturating_add(1);
+                }
+                Request::Transfer(_) => {}
+                _ => owed.stage = Stage::Answered,
             }
             self.guard.out_of_order();
         }

@@ -58,6 +58,8 @@ pub(super) struct Queue {
     /// When the last of them came.
     pub(super) heard: Duration,
     pub(super) guard: Guard,
+    /// Transfers that ferryline has answered, and of which the server may say something yet.
+    pub(super) late_refusals: u8,
 }
 
 impl Queue {
@@ -71,6 +73,7 @@ impl Queue {
             commands: 0,
             heard: Duration::ZERO,
             guard: Guard::default(),
+            late_refusals: 0,
         };
         let greeting = Request::Greeting {
             withheld: withhold_greeting,
@@ -183,6 +186,25 @@ impl Queue {
             }
         }
         None
+    }
+
+    /// Whether this reply that answers nothing is the late refusal of a transfer.
+    pub(super) fn is_late_refusal(&mut self, code: u16) -> bool {
+        let refusal = matches!(code, 422..=499 | 550..=599) && self.late_refusals > 0;
+        self.late_refusals -= u8::from(refusal);
+        refusal
+    }
+
+    /// Whether a data connection has been asked for ahead of this request, and the answer is awaited.
+    pub(super) fn awaits_connection_before(&self, key: Key) -> bool {
+        let before = self.entries.iter().take_while(|owed| owed.key != key);
+        before
+            .filter(|owed| matches!(owed.stage, Stage::Sent))
+            .any(|owed| match &owed.request {
+                Request::Active(_) => true,
+                Request::Passive(passive) => !passive.ahead,
+                _ => false,
+            })
     }
 
     /// Whether anything waits to be sent.

@@ -182,7 +182,7 @@ impl Control {
         // Its lines come one by one, and none of a later reply may come between.
         let key = self.queue.push(Request::Unasked, Stage::Incoming);
         let late = code == 229 && std::mem::take(&mut self.late_epsv);
-        let treat = if late || self.is_about_ahead(code) {
+        let treat = if late || self.is_about_ahead(code) || self.queue.is_late_refusal(code) {
             Treat::Withheld
         } else if self.may_be_about_ahead(code) {
             Treat::Parting

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{
     answers::answer,
-    cuts::{CUT, cut_deadline, cut_short},
+    cuts::{ABORTED, CUT, ENDED, cut_deadline, cut_short},
     event::{ForwardEvent, ForwardId, Notice, Output},
     machine::Control,
     queue::{Key, Stage},
@@ -99,7 +99,10 @@ impl Control {
             before => {
                 // It may have come and gone already: a small file is faster than a reply.
                 let replaced = before.filter(|before| *before != id);
-                let idle = replaced.filter(|before| self.transfer_over(*before).is_none());
+                // In the kept modes its client may be reading yet, and no end of file says when it
+                // has all.
+                let stream = self.mode == TransferMode::Stream;
+                let idle = replaced.filter(|before| !self.is_taken(*before, order) && stream);
                 self.current = self.forwards.contains_key(&id).then_some(id);
                 self.current_order = order;
                 self.nowhere = None;
@@ -108,6 +111,7 @@ impl Control {
                 } else if let Some(before) = replaced {
                     self.close_unused(before);
                 }
+                self.close_forsaken();
             }
         }
     }
@@ -243,11 +247,12 @@ impl Control {
             transfer.forward = forward;
         }
         if transfer.told {
-            return if code < 200 {
-                Treat::Dropped
-            } else {
-                Treat::Withheld
-            };
+            // The server is at it all the same, and may answer other commands meanwhile.
+            if code < 200 {
+                transfer.preliminary = true;
+                return Treat::Dropped;
+            }
+            return Treat::Withheld;
         }
         if code < 200 {
             let begun = !std::mem::replace(&mut transfer.preliminary, true);
@@ -383,11 +388,50 @@ impl Control {
         self.expire_cuts(now);
     }
 
+    /// Whether a transfer that was sent before the request at this place uses this forward, the current
+    /// one. From now on it is known to.
+    fn is_taken(&mut self, id: ForwardId, order: u64) -> bool {
+        let between = self.current_order..order;
+        let mut taken = false;
+        for owed in self.queue.iter_mut() {
+            let awaited = owed.held || matches!(owed.stage, Stage::Sent);
+            if let Request::Transfer(transfer) = &mut owed.request
+                && awaited
+            {
+                if between.contains(&owed.order) {
+                    transfer.forward.get_or_insert(id);
+                }
+                taken |= transfer.forward == Some(id);
+            }
+        }
+        taken
+    }
+
     /// Whether the session has as many data connections as it may have (Q85): a client and a server that
     /// both keep them open could otherwise use up all descriptors.
     pub(super) fn has_too_many_connections(&self) -> bool {
-        let connected = self.forwards.values().filter(|f| f.is_connected());
-        connected.count() >= MOST_CONNECTIONS
+        let running = |f: &&Forward| matches!(f.state, ForwardState::Connected { drained: false });
+        self.forwards.values().filter(running).count() >= MOST_CONNECTIONS
+    }
+
+    /// Of those whose clients have had their files and do not hang up, the oldest goes when they are
+    /// too many.
+    fn close_forsaken(&mut self) {
+        let drained: Vec<ForwardId> = self
+            .forwards
+            .iter()
+            .filter(|(id, f)| {
+                matches!(f.state, ForwardState::Connected { drained: true })
+                    && self.current != Some(**id)
+                    && !self.queue.needs(**id)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        if drained.len() >= MOST_CONNECTIONS
+            && let Some(oldest) = drained.first()
+        {
+            self.close_forward(*oldest);
+        }
     }
 
     /// Closes the forward that the next transfer would have used.
@@ -482,6 +526,13 @@ impl Control {
         {
             forward.state = ForwardState::Connected { drained: true };
         }
+        // No server ends its direction in good faith for a command that it has not been sent.
+        if self.mode == TransferMode::Stream
+            && self.current == Some(id)
+            && self.transfer_over(id).is_none()
+        {
+            self.nowhere = Some(ENDED.to_owned());
+        }
         // An upload is over when its own direction has ended, too.
         if self.transfer_over(id).is_none_or(|t| !t.upload) || self.mode == TransferMode::Kept {
             self.release(id);
@@ -512,6 +563,10 @@ impl Control {
             })
             .collect();
         for id in gated {
+            // Nobody has seen the end of it yet.
+            if self.transfer_over(id).is_some_and(|t| t.upload) {
+                self.withdraw_success(id, ABORTED);
+            }
             self.release(id);
         }
     }

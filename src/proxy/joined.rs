@@ -40,9 +40,9 @@ pub(super) async fn run(
         () = join.cancelled() => None,
     };
     match first {
-        // The FTP server has closed it: the transfer comes to nothing, as the server says itself.
+        // It comes to nothing: a refusal of the server's passes, a success would be none.
         Some(Received::Closed | Received::Lost(LostReason::Closed | LostReason::Local)) => {
-            reporter.tell(ForwardEvent::Ended);
+            reporter.tell(ForwardEvent::Cut);
             return;
         }
         Some(Received::Lost(reason)) => {

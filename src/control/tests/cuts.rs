@@ -181,3 +181,142 @@ fn q71_a_transfer_is_watched_over_also_when_the_next_port_is_asked_for_meanwhile
         bench.event(1, event, &[&told]);
     }
 }
+
+/// Of a server's direction that ends before it was asked for anything no file can have come.
+#[test]
+fn a_data_connection_that_ended_before_its_transfer_is_not_used() {
+    for command in ["RETR f", "STOR f"] {
+        let mut bench = Bench::local();
+        bench.passive_connected(1);
+        bench.event(1, ForwardEvent::Drained, &[]);
+        let refusal = "the data connection has ended before its transfer began";
+        bench.client(command, &[&told(425, refusal)]);
+        bench.client("PASV", &["S> PASV"]);
+        bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
+        bench.ready(
+            2,
+            "127.0.0.1:51214",
+            &[
+                "! close 1",
+                "C< 227 Entering Passive Mode (127,0,0,1,200,14).",
+            ],
+        );
+        bench.client(command, &[&format!("S> {command}")]);
+    }
+}
+
+/// What is pipelined behind a PORT is for the PORT's data connection, not for the lost one before.
+#[test]
+fn q54_a_transfer_behind_a_new_port_goes_its_way() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.event(1, ForwardEvent::Broken, &["! close 1"]);
+    bench.client(
+        "PORT 127,0,0,1,200,13",
+        &["! remote 2 127.0.0.1 to 127.0.0.1:51213"],
+    );
+    bench.client("RETR f", &[]);
+    bench.ready(
+        2,
+        "127.0.0.1:40000",
+        &["S> PORT 127,0,0,1,156,64", "S> RETR f"],
+    );
+}
+
+#[test]
+fn q44_an_aborted_upload_whose_end_was_not_seen_is_no_success() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.server("150 go on", &["C< 150 go on"]);
+    bench.server("226 stored", &[]);
+    let aborted = "aborted, before it was seen that all of the data had arrived";
+    bench.client("ABOR", &["S> ABOR", &told(426, aborted)]);
+    bench.server("225 nothing to abort", &["C< 225 nothing to abort"]);
+}
+
+/// A server may answer PASV before it says anything of the transfer before.
+#[test]
+fn a_transfer_keeps_its_data_connection_when_the_next_is_named() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.passive_connected(2);
+    bench.event(
+        1,
+        ForwardEvent::Broken,
+        &[
+            "C< 421 ferryline: the data connection of an upload broke; the session ends, so that the FTP server does not take what it has for the whole file",
+            "! close 1",
+            "! close 2",
+            "! end, abort",
+        ],
+    );
+}
+
+/// Its data connection is kept, and may be read yet.
+#[test]
+fn q73_a_kept_data_connection_is_not_cut_by_the_next_request() {
+    let mut bench = Bench::local();
+    bench.client("MODE B", &["S> MODE B"]);
+    bench.server("200 ok", &["C< 200 ok"]);
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here", &["C< 150 here"]);
+    bench.server("226 done", &["! drain 1"]);
+    bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
+    bench.passive_connected(2);
+}
+
+#[test]
+fn q85_finished_downloads_whose_clients_do_not_hang_up_stop_nobody() {
+    let mut bench = Bench::local();
+    for number in 1..=20 {
+        bench.client("PASV", &["S> PASV"]);
+        let open = format!("! local {number} localhost:40000");
+        bench.server("227 =10,0,0,9,156,64", &[&open]);
+        let close = format!("! close {}", number.max(9) - 8);
+        let answer = "C< 227 Entering Passive Mode (127,0,0,1,200,13).";
+        let expected = [close.as_str(), answer];
+        let expected = &expected[usize::from(number < 9)..];
+        bench.ready(number, "127.0.0.1:51213", expected);
+        bench.connected(number);
+        bench.client("RETR f", &["S> RETR f"]);
+        bench.server("150 here", &["C< 150 here"]);
+        bench.event(number, ForwardEvent::Drained, &[]);
+        bench.server("226 done", &["C< 226 done"]);
+    }
+}
+
+/// pyftpdlib says 150 before it has a data connection, and goes on to take commands.
+#[test]
+fn q24_what_the_server_says_of_a_transfer_that_was_answered_swallows_nothing_else() {
+    let reason = "no way";
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+    bench.ready(
+        1,
+        "127.0.0.1:51213",
+        &["C< 227 Entering Passive Mode (127,0,0,1,200,13)."],
+    );
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.event(1, ForwardEvent::Claimed, &[]);
+    bench.event(
+        1,
+        ForwardEvent::Unreachable(reason.into()),
+        &[&told(425, reason)],
+    );
+    bench.server("150 soon", &[]);
+    bench.client("TYPE I", &["S> TYPE I"]);
+    bench.server("200 ok", &["C< 200 ok"]);
+    bench.passive_connected(2);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here", &["C< 150 here"]);
+    bench.event(2, ForwardEvent::Drained, &[]);
+    bench.server("226 done", &["C< 226 done"]);
+    // Its own word on the first one, late.
+    bench.server("425 nobody came", &[]);
+    bench.client("NOOP", &["S> NOOP"]);
+    bench.server("200 ok", &["C< 200 ok"]);
+}
