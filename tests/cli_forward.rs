@@ -20,7 +20,9 @@ use ferryline::demo::ftp_server::FtpServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use common::{Gate, ScriptedClient, ScriptedServer, Shore, answer, noise, read_to_end, run};
+use common::{
+    Gate, Running, ScriptedClient, ScriptedServer, Shore, answer, noise, read_to_end, run,
+};
 
 /// The line is `KIND://ADDRESS → user@host:port → host:port` and nothing else; the address.
 fn address(line: &str, kind: &str, shore: &Shore, target: &str) -> SocketAddr {
@@ -109,7 +111,8 @@ async fn sigterm_sigint_and_sighup_stop_it_with_exit_code_0() {
         let shore = Shore::new().await;
         let server = ScriptedServer::new().start().await;
         let target = format!("localhost:{}", server.address().port());
-        let mut ferry = shore.start(&["-L", &format!("0:{target}")]);
+        let arguments = shore.arguments(&["-L", &format!("0:{target}")]);
+        let mut ferry = Running::with_hang_up(shore.home(), false, &arguments);
         let address = address(&ferry.line().await, "ftp://", &shore, &target);
         let mut client = ScriptedClient::logged_in(address).await;
         ferry.signal(signal).await;
@@ -120,6 +123,19 @@ async fn sigterm_sigint_and_sighup_stop_it_with_exit_code_0() {
         assert_eq!(ended.code, Some(0), "SIG{signal}: {ended:?}");
         assert_eq!(ended.stderr, "", "SIG{signal}");
     }
+}
+
+/// As nohup starts it. A handler would undo that.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn where_sighup_is_ignored_it_stays_so() {
+    let shore = Shore::new().await;
+    let server = ScriptedServer::new().start().await;
+    let target = format!("localhost:{}", server.address().port());
+    let arguments = shore.arguments(&["-L", &format!("0:{target}")]);
+    let mut ferry = Running::with_hang_up(shore.home(), true, &arguments);
+    address(&ferry.line().await, "ftp://", &shore, &target);
+    assert!(ferry.ignores_hang_up());
 }
 
 #[cfg(unix)]
@@ -166,7 +182,7 @@ async fn it_can_be_stopped_while_it_still_connects() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let destination = format!("ssh://tester@{}", silent.local_addr().unwrap());
     let arguments = ["forward", "-L", "0:localhost:21", &destination];
-    let ferry = common::Running::start(shore.home(), &arguments);
+    let ferry = Running::start(shore.home(), &arguments);
     // It has come to the SSH server, which never says a word.
     let _connected = silent.accept().await.unwrap();
     ferry.signal("TERM").await;

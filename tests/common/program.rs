@@ -109,13 +109,30 @@ impl Running {
         Self::under(home, &format!("-S -n {descriptors}"), arguments)
     }
 
+    /// Started so that it ignores SIGHUP, or does not, whatever the tests themselves were started so.
+    #[cfg(unix)]
+    pub fn with_hang_up(home: &Path, ignored: bool, arguments: &[String]) -> Self {
+        let what = if ignored { "ignore" } else { "default" };
+        Self::by(
+            home,
+            &format!("exec env --{what}-signal=HUP \"$0\" \"$@\""),
+            arguments,
+        )
+    }
+
     #[cfg(unix)]
     fn under(home: &Path, limit: &str, arguments: &[String]) -> Self {
         let script = format!("ulimit {limit} && exec \"$0\" \"$@\"");
+        Self::by(home, &script, arguments)
+    }
+
+    /// Started by a shell's script that has its path and its arguments.
+    #[cfg(unix)]
+    fn by(home: &Path, script: &str, arguments: &[String]) -> Self {
         let plain = program(home, &[]);
         let mut command = Command::new("sh");
         command
-            .args(["-c", &script])
+            .args(["-c", script])
             .arg(plain.as_std().get_program())
             .args(arguments)
             .env_clear()
@@ -154,6 +171,16 @@ impl Running {
             .status()
             .await;
         assert!(sent.unwrap().success());
+    }
+
+    /// Whether the kernel keeps SIGHUP from it (proc(5)).
+    #[cfg(target_os = "linux")]
+    pub fn ignores_hang_up(&self) -> bool {
+        let id = self.child.id().expect("it still runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let mut lines = status.lines();
+        let ignored = lines.find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+        u64::from_str_radix(ignored.trim(), 16).unwrap() & 1 == 1
     }
 
     /// Its resident memory, in bytes.
