@@ -257,6 +257,25 @@ async fn dropped_channels_and_abandoned_openings_leave_nothing_behind() {
     all_quiet(&session, &world.server).await;
 }
 
+/// Its lane's end tells a client sooner that SSH is lost than the control connection's own: a client that
+/// comes back at once is among the first to see that.
+#[tokio::test]
+async fn a_channel_that_is_asked_for_while_the_connection_is_lost_is_asked_for_again() {
+    let world = World::new().await;
+    let session = world.connect().await;
+    let echo = echo_server().await;
+    let answers_after = |delay| world.server.update(|faults| faults.delay = delay);
+    answers_after(std::time::Duration::from_secs(3600));
+    let open = session.open_control("127.0.0.1", echo.port(), nobody());
+    let lose = async {
+        until("asked for", || session.stats().control_channels == 1).await;
+        answers_after(std::time::Duration::ZERO);
+        world.server.kill();
+    };
+    let (opened, ()) = within("a channel", async { tokio::join!(open, lose) }).await;
+    ping(&mut opened.unwrap()).await;
+}
+
 #[tokio::test]
 async fn closing_closes_at_once() {
     let world = World::new().await;

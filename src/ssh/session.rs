@@ -89,8 +89,8 @@ impl Session {
     }
 
     /// Opens a channel for an FTP control connection to `host` and `port` as seen from the SSH
-    /// server (RFC 4254 section 7.2), over the shared control connection. Where that was lost, waits
-    /// up to 10 s for it to come back.
+    /// server (RFC 4254 section 7.2), over the shared control connection. Where that was lost, or is lost
+    /// before it has answered, waits up to 10 s for it to come back.
     ///
     /// # Errors
     ///
@@ -101,12 +101,19 @@ impl Session {
         port: u16,
         originator: SocketAddr,
     ) -> Result<Channel, OpenError> {
-        let connection = self.core.control().await.map_err(|_| OpenError::Lost)?;
-        let hold = Hold {
-            lease: None,
-            counted: Some(Counted::new(&self.core.control_channels)),
-        };
-        connection.open(host, port, originator, hold).await
+        let began = Instant::now();
+        loop {
+            let connection = self.core.control().await.map_err(|_| OpenError::Lost)?;
+            let hold = Hold {
+                lease: None,
+                counted: Some(Counted::new(&self.core.control_channels)),
+            };
+            match connection.open(host, port, originator, hold).await {
+                Err(OpenError::Lost)
+                    if connection.is_lost() && began.elapsed() < CONTROL_PATIENCE => {}
+                opened => return opened,
+            }
+        }
     }
 
     /// A lane for one data connection. Where no lane can be had this is the control connection;
