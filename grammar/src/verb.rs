@@ -157,14 +157,12 @@ impl Verb {
             [b'X' | b'x', rest @ ..] => rest,
             _ => keyword,
         };
-        let spelled = |name: &str| {
-            let name = name.as_bytes();
-            keyword.eq_ignore_ascii_case(name) || plain.eq_ignore_ascii_case(name)
-        };
-        NAMES
-            .iter()
-            .chain(OLD_NAMES)
-            .find(|(name, _)| spelled(name))
+        let named = |name: &str| plain.eq_ignore_ascii_case(name.as_bytes());
+        let old = |name: &str| keyword.eq_ignore_ascii_case(name.as_bytes());
+        let mut names = NAMES.iter().filter(|(name, _)| named(name));
+        names
+            .next()
+            .or_else(|| OLD_NAMES.iter().find(|(name, _)| old(name)))
             .map_or(Self::Other, |(_, verb)| *verb)
     }
 }
@@ -198,7 +196,9 @@ mod tests {
 
     #[test]
     fn other_verbs_are_other() {
-        for keyword in ["", "PAS", "PASVX", "MFMT", "other", "P SW", "GET"] {
+        for keyword in [
+            "", "PAS", "PASVX", "MFMT", "other", "P SW", "GET", "XXPWD", "XXCUP",
+        ] {
             assert_eq!(
                 Verb::from_keyword(keyword.as_bytes()),
                 Verb::Other,
