@@ -175,6 +175,34 @@ async fn a_transfer_that_runs_may_finish_before_it_stops() {
     assert_eq!(ferry.ended().await.code, Some(0));
 }
 
+/// A closed terminal, or a `tee` that the same Ctrl-C has ended: nothing may end because it cannot be said.
+#[cfg(unix)]
+#[tokio::test]
+async fn it_goes_on_and_stops_in_order_where_nobody_reads_its_log() {
+    let shore = Shore::new().await;
+    let server = ScriptedServer::new()
+        .on("STOR", answer().send("150 go on\r\n").receive_data())
+        .start()
+        .await;
+    let target = format!("localhost:{}", server.address().port());
+    let mut ferry = shore.start(&["-v", "-L", &format!("0:{target}")]);
+    let address = address(&ferry.line().await, "ftp://", &shore, &target);
+    ferry.lose_stderr();
+    // It warns of the loss, connects again, and says so.
+    let mut client = ScriptedClient::logged_in(address).await;
+    shore.ssh_server.kill();
+    client.expect("421 ferryline: ").await;
+    let mut client = ScriptedClient::logged_in(address).await;
+    let mut data = client.passive().await;
+    client.ask("STOR f", "150 ").await;
+    data.write_all(b"half a file").await.unwrap();
+    ferry.signal("TERM").await;
+    // It warns when the time for transfers is over.
+    client.expect("421 ferryline: ").await;
+    drop((client, data));
+    assert_eq!(ferry.ended().await.code, Some(0));
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn it_can_be_stopped_while_it_still_connects() {

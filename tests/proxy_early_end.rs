@@ -238,6 +238,30 @@ async fn a_plain_forward_whose_far_side_has_ended_stands_as_long_as_its_client_l
     ferry.at_rest().await;
 }
 
+#[tokio::test]
+async fn a_plain_forward_whose_far_side_is_gone_ends_although_its_client_stays() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ferry = Ferry::plan(listener.local_addr().unwrap())
+        .plain()
+        .start()
+        .await;
+    for answered in [true, false] {
+        let time_out = time_out_of_next(&ferry);
+        let mut near = TcpStream::connect(ferry.v4).await.unwrap();
+        let (mut far, _) = listener.accept().await.unwrap();
+        near.write_all(b"asked").await.unwrap();
+        far.read_exact(&mut [0; 5]).await.unwrap();
+        if answered {
+            far.write_all(b"answered").await.unwrap();
+            near.read_exact(&mut [0; 8]).await.unwrap();
+        }
+        // An end of file and a close, at once.
+        time_out.cancel();
+        ferry.at_rest().await;
+        drop(near);
+    }
+}
+
 /// In place of a minute.
 const SHORT: Duration = Duration::from_millis(200);
 

@@ -273,6 +273,25 @@ fn privileged_listener() -> Option<(std::net::TcpListener, u16)> {
     found
 }
 
+/// The FTP server is asked for at once, however long the client took to name it.
+#[tokio::test]
+async fn what_a_client_took_to_name_its_server_is_not_idleness() {
+    let server = ScriptedServer::new().start().await;
+    let idle = Duration::from_secs(2);
+    let ferry = to_any_of(&["127.0.0.1"])
+        .options(|options| options.idle = Some(idle))
+        .start()
+        .await;
+    let mut client = welcomed(&ferry).await;
+    // Time is what this is about.
+    tokio::time::sleep(idle * 3 / 2).await;
+    let named = format!("USER me@{}", server.address());
+    client.ask(&named, "331 ").await;
+    client.ask("PASS secret", "230 ").await;
+    client.expect("421 ferryline: idle for 2 s; ").await;
+    client.expect_end().await;
+}
+
 /// The time for logging in is one, before the FTP server is known and behind it.
 #[tokio::test]
 async fn who_does_not_log_in_is_sent_away_with_or_without_a_server() {

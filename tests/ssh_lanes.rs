@@ -308,6 +308,27 @@ async fn many_clients_at_once() {
     all_quiet(&session, &world.server).await;
 }
 
+/// Else it would be logged in to as fast as it can hang up.
+#[tokio::test]
+async fn a_server_that_lets_in_and_hangs_up_is_not_knocked_at_all_the_time() {
+    let mut world = World::new().await;
+    world.settings.lanes = 0;
+    let session = world.connect().await;
+    let server = &world.server;
+    let before = server.logins();
+    let hanging_up = async {
+        loop {
+            until("it is connected", || session.is_up()).await;
+            server.kill();
+            until("it is lost", || !session.is_up()).await;
+        }
+    };
+    // The pauses are 0.25 to 0.5 s, 0.5 to 1 s, 1 to 2 s, 2 to 4 s.
+    let _: Result<(), _> = tokio::time::timeout(Duration::from_secs(3), hanging_up).await;
+    let logins = server.logins() - before;
+    assert!((1..=4).contains(&logins), "{logins}");
+}
+
 #[tokio::test]
 async fn a_refused_reconnection_is_reported_at_once() {
     let world = World::with(|o| o.faults.max_logins = Some(1)).await;

@@ -15,6 +15,7 @@ mod signals;
 mod ssh_config;
 mod ssh_options;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -116,14 +117,19 @@ pub fn run(cli: Cli) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Failed(reason)) => {
-            eprintln!("ferryline: {reason}");
+            tell(&reason);
             ExitCode::from(1)
         }
         Err(Failure::Usage(reason)) => {
-            eprintln!("ferryline: {reason}");
+            tell(&reason);
             ExitCode::from(2)
         }
     }
+}
+
+/// Says something on standard error; where nobody reads that any more, nothing ends because of it.
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "ferryline: {text}");
 }
 
 /// Sends the log to standard error. `RUST_LOG`, where it is set, decides what is said.
@@ -139,6 +145,8 @@ fn start_log(verbosity: Verbosity) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would panic where standard error is gone, as with a closed terminal.
+        .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(verbosity.verbose > 2);
     // A second start (in a test) keeps the first log.

@@ -1,6 +1,10 @@
 //! `ferryline replay`: recorded sessions as tests.
 
-use std::{fs, io::IsTerminal, path::PathBuf};
+use std::{
+    fmt, fs,
+    io::{IsTerminal, Write},
+    path::PathBuf,
+};
 
 use clap::Args;
 
@@ -33,8 +37,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let replayed = replay(&lines);
         if arguments.show {
             let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            println!("# {name}");
-            print!("{}", show(&replayed.events, colour));
+            say(format_args!("# {name}"));
+            say(format_args!(
+                "{}",
+                show(&replayed.events, colour).trim_end_matches('\n')
+            ));
         }
         if replayed.differences.is_empty() {
             continue;
@@ -42,7 +49,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         if arguments.accept {
             fs::write(file, rewrite(&text, &replayed))
                 .map_err(|error| Failure::Failed(format!("cannot write {name}: {error}")))?;
-            println!("{name}: {} lines accepted", replayed.differences.len());
+            say(format_args!(
+                "{name}: {} lines accepted",
+                replayed.differences.len()
+            ));
         } else {
             different += 1;
             tell(&name.to_string(), &replayed);
@@ -50,7 +60,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     match different {
         0 => {
-            println!("{} sessions replayed without a difference", files.len());
+            say(format_args!(
+                "{} sessions replayed without a difference",
+                files.len()
+            ));
             Ok(())
         }
         _ => Err(Failure::Failed(format!(
@@ -62,16 +75,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn tell(name: &str, replayed: &Replayed) {
     for difference in &replayed.differences {
-        println!("{name}:{}:", difference.line);
-        println!(
+        let (expected, found) = (&difference.expected, &difference.found);
+        say(format_args!("{name}:{}:", difference.line));
+        say(format_args!(
             "  expected  {}",
-            difference.expected.as_deref().unwrap_or("nothing")
-        );
-        println!(
+            expected.as_deref().unwrap_or("nothing")
+        ));
+        say(format_args!(
             "  found     {}",
-            difference.found.as_deref().unwrap_or("nothing")
-        );
+            found.as_deref().unwrap_or("nothing")
+        ));
     }
+}
+
+/// A line on standard output. Where a pager has closed that, the exit code still says how it went.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {

@@ -19,7 +19,7 @@ pub(super) fn stop() -> io::Result<CancellationToken> {
         signals.any().await;
         asked.cancel();
         signals.interrupt().await;
-        eprintln!("ferryline: ended at once on a second Ctrl-C");
+        super::tell("ended at once on a second Ctrl-C");
         std::process::exit(1);
     });
     Ok(stop)

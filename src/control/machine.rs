@@ -114,6 +114,7 @@ impl Control {
     pub fn new(settings: Settings, knowledge: Knowledge) -> Self {
         Self {
             queue: Queue::new(settings.routed.is_some()),
+            quiet: Quiet::new(settings.routed.is_some()),
             settings,
             knowledge,
             framing: ReplyFraming::default(),
@@ -132,7 +133,6 @@ impl Control {
             other_host_noted: false,
             farewell: false,
             outputs: VecDeque::new(),
-            quiet: Quiet::default(),
             stirred: Duration::ZERO,
             finish_server: FinishServer::No,
             client_left: false,

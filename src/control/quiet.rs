@@ -5,24 +5,35 @@ use std::time::Duration;
 use super::machine::Control;
 
 /// What tells a session that is used from one that is not.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Quiet {
-    /// When the client was last heard, or a transfer of its had just ended.
-    since: Duration,
+    /// When the client was last heard, or a transfer of its had just ended; `None`: it has been heard
+    /// before the session began, and that is still to come.
+    since: Option<Duration>,
     transferring: bool,
     logged_in: bool,
 }
 
 impl Quiet {
+    /// For a session that begins with its client's first word, or with a command that the client has
+    /// given before, as late as it may have been.
+    pub(super) fn new(heard_before: bool) -> Self {
+        Self {
+            since: (!heard_before).then_some(Duration::ZERO),
+            transferring: false,
+            logged_in: false,
+        }
+    }
+
     pub(super) fn since(&self) -> Duration {
-        self.since
+        self.since.unwrap_or_default()
     }
 }
 
 impl Control {
     /// The client said something, or data moved.
     pub(super) fn heard_client(&mut self, now: Duration) {
-        self.quiet.since = now;
+        self.quiet.since = Some(now);
     }
 
     /// A reply shows that the client is logged in: 230 and 232 say so, and servers that ask for no
@@ -35,7 +46,7 @@ impl Control {
     pub(super) fn note_transfers(&mut self, now: Duration) {
         let running = self.queue.transfer_running();
         if std::mem::replace(&mut self.quiet.transferring, running) || running {
-            self.quiet.since = now;
+            self.quiet.since = Some(now);
         }
     }
 
@@ -64,6 +75,7 @@ impl Control {
 
     fn idle_deadline(&self) -> Option<Duration> {
         let idle = self.settings.limits.idle?;
-        (!self.quiet.transferring).then(|| self.quiet.since.saturating_add(idle))
+        let since = self.quiet.since?;
+        (!self.quiet.transferring).then(|| since.saturating_add(idle))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -27,7 +28,20 @@ pub(super) struct Admission {
     only_users: Option<Vec<u32>>,
     taken: Mutex<Taken>,
     refusals: Semaphore,
-    noted: LogLimit,
+    not_this_user: LogLimit,
+    all_taken: LogLimit,
+    own_taken: LogLimit,
+}
+
+/// Why a client is not served.
+#[derive(Debug)]
+pub(super) enum NotServed {
+    /// Its user is none of `--only-user`.
+    User(Owner),
+    /// So many are served already, `--max-sessions`.
+    All(usize),
+    /// So many from its address are served already, `--max-per-client`.
+    Own(IpAddr, usize),
 }
 
 #[derive(Default)]
@@ -56,7 +70,9 @@ impl Admission {
             only_users: options.only_users.clone(),
             taken: Mutex::default(),
             refusals: Semaphore::new(REFUSALS),
-            noted: LogLimit::new(),
+            not_this_user: LogLimit::new(),
+            all_taken: LogLimit::new(),
+            own_taken: LogLimit::new(),
         })
     }
 
@@ -65,12 +81,12 @@ impl Admission {
         self: &Arc<Self>,
         stream: &TcpStream,
         peer: SocketAddr,
-    ) -> Result<Admitted, String> {
+    ) -> Result<Admitted, NotServed> {
         let owner = owner::of_peer(stream).await;
         if let Some(users) = &self.only_users
             && !matches!(owner, Owner::User(user) if users.contains(&user))
         {
-            return Err(format!("this forward is not for {owner} (--only-user)"));
+            return Err(NotServed::User(owner));
         }
         let seat = self.take(peer.ip().to_canonical())?;
         Ok(Admitted { owner, _seat: seat })
@@ -82,24 +98,23 @@ impl Admission {
     }
 
     /// Notes a refusal in the log.
-    pub(super) fn note(&self, peer: SocketAddr, reason: &str) {
-        self.noted
-            .warn(format_args!("a client from {peer} refused: {reason}"));
+    pub(super) fn note(&self, peer: SocketAddr, reason: &NotServed) {
+        let limit = match reason {
+            NotServed::User(_) => &self.not_this_user,
+            NotServed::All(_) => &self.all_taken,
+            NotServed::Own(..) => &self.own_taken,
+        };
+        limit.warn(format_args!("a client from {peer} refused: {reason}"));
     }
 
-    fn take(self: &Arc<Self>, client: IpAddr) -> Result<Seat, String> {
+    fn take(self: &Arc<Self>, client: IpAddr) -> Result<Seat, NotServed> {
         let mut taken = self.taken();
         if taken.all >= self.sessions {
-            return Err(format!(
-                "too many clients, {} are served already (--max-sessions)",
-                self.sessions
-            ));
+            return Err(NotServed::All(self.sessions));
         }
         let own = taken.by_client.entry(client).or_default();
         if self.per_client > 0 && *own >= self.per_client {
-            return Err(format!(
-                "too many connections from {client}, {own} are served already (--max-per-client)"
-            ));
+            return Err(NotServed::Own(client, *own));
         }
         *own += 1;
         taken.all += 1;
@@ -111,6 +126,22 @@ impl Admission {
 
     fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for NotServed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(owner) => write!(f, "this forward is not for {owner} (--only-user)"),
+            Self::All(served) => write!(
+                f,
+                "too many clients, {served} are served already (--max-sessions)"
+            ),
+            Self::Own(client, served) => write!(
+                f,
+                "too many connections from {client}, {served} are served already (--max-per-client)"
+            ),
+        }
     }
 }
 
@@ -142,10 +173,10 @@ mod tests {
         let two = IpAddr::from([127, 0, 0, 2]);
         let first = admission.take(one).ok().unwrap();
         let second = admission.take(one).ok().unwrap();
-        let full = admission.take(one).err().unwrap();
+        let full = admission.take(one).err().unwrap().to_string();
         assert!(full.ends_with("(--max-per-client)"), "{full}");
         let third = admission.take(two).ok().unwrap();
-        let full = admission.take(two).err().unwrap();
+        let full = admission.take(two).err().unwrap().to_string();
         assert!(full.ends_with("(--max-sessions)"), "{full}");
         drop((first, third));
         let third = admission.take(one).ok().unwrap();

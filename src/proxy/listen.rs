@@ -58,8 +58,7 @@ fn remedy(error: &io::Error) -> String {
             "the port is in use by another program; stop that program or choose another port".into()
         }
         io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need a privilege; choose a port from 1024 on, or see 'port 21 without \
-             root' in the README"
+            "ports below 1024 need a privilege; choose a port from 1024 on, or see 'Port 21' in the README"
                 .into()
         }
         io::ErrorKind::AddrNotAvailable => "the address is not one of this host".into(),
@@ -191,7 +190,7 @@ fn serve(stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) {
                 admission.note(peer, &reason);
                 match (kind, admission.refusal()) {
                     (ForwardKind::Ftp, Some(_told)) => {
-                        let word = crate::control::refusal(&reason);
+                        let word = crate::control::refusal(&reason.to_string());
                         let (mut read, mut write) = stream.into_split();
                         start::say_last(&mut read, &mut write, &word).await;
                     }

@@ -118,7 +118,7 @@ async fn admit(data: &Data, stream: TcpStream, peer: SocketAddr) -> Option<TcpSt
     }
     let user = owner::of_peer(&stream).await;
     if !data.owner.shares_with(user) {
-        data.warnings.stranger.warn(format_args!(
+        data.warnings.other_user.warn(format_args!(
             "a data connection from {peer} refused: it is {user}'s, the client's are {}'s",
             data.owner
         ));

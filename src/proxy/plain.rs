@@ -11,7 +11,8 @@ struct Unwatched;
 impl splice::Watch for Unwatched {
     fn drained(&self) {}
     fn progress(&self) {}
-    /// As with `ssh -L`, a connection of which one half has ended stands until the other has, too.
+    /// As with `ssh -L`, a connection of which one half has ended stands until the other has, too, or the
+    /// far side is gone for good.
     fn last_word(&self) -> Option<Duration> {
         None
     }

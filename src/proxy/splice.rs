@@ -94,7 +94,7 @@ pub(super) trait Watch {
     /// Bytes were handed on. At most once a second for each direction.
     fn progress(&self);
     /// How long the client's own end of file is waited for while nothing comes from it, after the
-    /// server's; `None`: for ever.
+    /// server's; `None`: as long as the channel stands.
     fn last_word(&self) -> Option<Duration>;
     /// Comes back when the client's side is to be cut.
     fn cut(&self) -> impl Future<Output = ()> + Send + 'static;
@@ -116,10 +116,14 @@ pub(super) async fn run(
     let counts = Counts::default();
 
     let (cut, orphaned) = (watch.cut(), watch.orphaned());
+    let last_word = match watch.last_word() {
+        Some(limit) => LastWord::Within(limit),
+        None => LastWord::UntilClosed(reader.ended()),
+    };
     let ends = {
         let down = to_client(first, &mut reader, &mut write, &counts.to_client, watch);
         let up = to_server(&mut read, writer, &counts, watch);
-        let whole = both(down, up, &counts, watch.last_word());
+        let whole = both(down, up, &counts, last_word);
         tokio::select! {
             biased;
             () = cut => Err(Broken::Cut),
@@ -176,13 +180,17 @@ async fn both(
     down: impl Future<Output = Result<(), Broken>>,
     up: impl Future<Output = Result<ChannelWriter, Broken>>,
     counts: &Counts,
-    limit: Option<Duration>,
+    limit: LastWord<impl Future<Output = LostReason>>,
 ) -> Result<Option<ChannelWriter>, Broken> {
     tokio::pin!(down, up);
     let (writer, early) = tokio::select! {
         down = &mut down => {
             down?;
-            match last_word(up, counts, limit).await? {
+            let word = match limit {
+                LastWord::Within(limit) => last_word(up, counts, limit).await?,
+                LastWord::UntilClosed(closed) => word_until(up, counts, closed).await?,
+            };
+            match word {
                 Some(writer) => (writer, true),
                 None => return Ok(None),
             }
@@ -218,14 +226,11 @@ async fn both(
 async fn last_word(
     mut up: Pin<&mut impl Future<Output = Result<ChannelWriter, Broken>>>,
     counts: &Counts,
-    limit: Option<Duration>,
+    limit: Duration,
 ) -> Result<Option<ChannelWriter>, Broken> {
     loop {
         let before = counts.moved();
-        let word = match limit {
-            Some(limit) => tokio::time::timeout(limit, &mut up).await.ok(),
-            None => Some(up.as_mut().await),
-        };
+        let word = tokio::time::timeout(limit, &mut up).await.ok();
         let now = counts.moved();
         match word {
             Some(Ok(writer)) => return Ok(Some(writer)),
@@ -236,6 +241,24 @@ async fn last_word(
             None if now == before && counts.client_is_awaited() => return Err(Broken::Silent),
             None => {}
         }
+    }
+}
+
+/// As above, but for as long as the far side may still take something.
+async fn word_until(
+    up: Pin<&mut impl Future<Output = Result<ChannelWriter, Broken>>>,
+    counts: &Counts,
+    closed: impl Future<Output = LostReason>,
+) -> Result<Option<ChannelWriter>, Broken> {
+    let word = tokio::select! {
+        biased;
+        word = up => word,
+        reason = closed => Err(refused(reason)),
+    };
+    match word {
+        Ok(writer) => Ok(Some(writer)),
+        Err(_) if counts.moved().is_download() => Ok(None),
+        Err(broken) => Err(broken),
     }
 }
 
@@ -272,6 +295,14 @@ async fn stands_still(orphaned: impl Future<Output = Duration>, counts: &Counts)
             (before, since) = (now, Instant::now());
         }
     }
+}
+
+/// How long the client's end of file is waited for after the server's.
+enum LastWord<F> {
+    /// While nothing comes from it.
+    Within(Duration),
+    /// Until the channel is closed.
+    UntilClosed(F),
 }
 
 #[derive(Default)]

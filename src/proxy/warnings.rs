@@ -11,8 +11,10 @@ pub(super) struct Warnings {
     pub(super) unaccepted: LogLimit,
     /// A data connection that could not be accepted.
     pub(super) unaccepted_data: LogLimit,
-    /// A data connection that is not the client's.
+    /// A data connection from another address than the client's.
     pub(super) stranger: LogLimit,
+    /// A data connection of another local user's.
+    pub(super) other_user: LogLimit,
     /// An FTP server that may not be named.
     pub(super) not_allowed: LogLimit,
     not_ftp: LogLimit,

@@ -89,6 +89,12 @@ impl ChannelReader {
         }
     }
 
+    /// As [`ChannelWriter::ended`], for whoever has no half at hand; keeps the channel as one.
+    pub fn ended(&self) -> impl Future<Output = LostReason> + Send + 'static {
+        let common = Arc::clone(&self.common);
+        async move { common.ended().await }
+    }
+
     /// What came next, where that is known already.
     pub async fn read_now(&mut self) -> Option<Received> {
         tokio::select! {

@@ -89,8 +89,8 @@ impl Session {
     }
 
     /// Opens a channel for an FTP control connection to `host` and `port` as seen from the SSH
-    /// server (RFC 4254 section 7.2), over the shared control connection. Where that was lost, or is lost
-    /// before it has answered, waits up to 10 s for it to come back.
+    /// server (RFC 4254 section 7.2), over the shared control connection. Waits up to 10 s for that where
+    /// it was lost, and asks again where it is lost within 10 s of the call, before it has answered.
     ///
     /// # Errors
     ///
@@ -264,6 +264,8 @@ impl Core {
 
 /// Keeps the control connection up until the session ends.
 async fn keep_up(core: Arc<Core>) {
+    let mut pauses = Backoff::new(FIRST_PAUSE, SHORT_LIVED_PAUSE);
+    let mut connected = Instant::now();
     loop {
         let shared = match &*core.control.borrow() {
             Control::Up(connection) => Arc::clone(connection.shared()),
@@ -276,6 +278,7 @@ async fn keep_up(core: Arc<Core>) {
                 // What stands on the old one keeps it until it ends.
                 tracing::debug!(destination = %core.destination, "further sessions get a new SSH connection");
                 core.control.send_replace(Control::Up(connection));
+                connected = Instant::now();
                 continue;
             }
         }
@@ -285,10 +288,20 @@ async fn keep_up(core: Arc<Core>) {
         let reason = shared.lost_reason();
         tracing::warn!(destination = %core.destination, "{reason}; connecting again");
         core.control.send_replace(Control::Down(None));
+        let again = async {
+            // A server that lets us in and hangs up is not to be knocked at as fast as it can do so.
+            if connected.elapsed() < LAST_PAUSE {
+                sleep(pauses.next_pause()).await;
+            } else {
+                pauses = Backoff::new(FIRST_PAUSE, SHORT_LIVED_PAUSE);
+            }
+            reconnect(&core).await
+        };
         let connection = tokio::select! {
             () = core.stop.cancelled() => break,
-            connection = reconnect(&core) => connection,
+            connection = again => connection,
         };
+        connected = Instant::now();
         tracing::info!(destination = %core.destination, "connected again");
         core.control.send_replace(Control::Up(connection));
         core.pool.try_again();
@@ -351,3 +364,5 @@ async fn reconnect(core: &Core) -> Arc<Connection> {
 const CONTROL_PATIENCE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest pause after connections that did not last: short enough for whoever waits meanwhile.
+const SHORT_LIVED_PAUSE: Duration = Duration::from_secs(8);

@@ -162,6 +162,11 @@ impl Running {
         line.trim_end_matches(['\r', '\n']).to_owned()
     }
 
+    /// Nobody reads its standard error any more.
+    pub fn lose_stderr(&mut self) {
+        drop(self.child.stderr.take());
+    }
+
     /// Sends it a signal, by its name without SIG.
     #[cfg(unix)]
     pub async fn signal(&self, name: &str) {
@@ -196,10 +201,12 @@ impl Running {
     /// Waits for its end.
     pub async fn ended(mut self) -> Ended {
         let mut stderr = String::new();
-        let mut pipe = self.child.stderr.take().unwrap();
+        let pipe = self.child.stderr.take();
         let end = async {
             self.stdout.read_to_string(&mut self.said).await.unwrap();
-            pipe.read_to_string(&mut stderr).await.unwrap();
+            if let Some(mut pipe) = pipe {
+                pipe.read_to_string(&mut stderr).await.unwrap();
+            }
             self.child.wait().await.unwrap()
         };
         let status = timeout(PATIENCE, end).await.expect("it did not end");
