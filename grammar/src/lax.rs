@@ -11,7 +11,7 @@ use crate::{
     address::host_port,
     command::{Command, junk},
     lexical::{blanks, is_blank},
-    passive::has_six_numbers,
+    passive::{has_six_numbers, skip_digits},
     reply::ReplyCode,
     telnet::IAC,
     verb::Verb,
@@ -93,21 +93,29 @@ fn names_address(verb: &[u8], argument: &[u8]) -> bool {
         && matches!(argument, [open, b'1' | b'2', close, ..] if open == close && open.is_ascii_punctuation())
 }
 
-/// `(ddd5`, `(d1d`, `|||5` and `!!!5`, whatever stands round them.
+/// `(ddd5d`, `(d1d`, `|||5|` and `!!!5!`, whatever stands round them; a closing parenthesis ends them, too.
+/// Names that begin with `!!!` are common, so no client is thought to do without an end.
 fn has_extended_port(text: &[u8]) -> bool {
-    text.windows(4)
-        .enumerate()
-        .any(|(at, window)| match window {
-            [b'|', b'|', b'|', digit] | [b'!', b'!', b'!', digit] => digit.is_ascii_digit(),
+    text.windows(4).enumerate().any(|(at, window)| {
+        let port_at = |start: usize| text.get(at + start..).unwrap_or_default();
+        match window {
+            [b'|', b'|', b'|', _] => is_ended_port(port_at(3), b'|'),
+            [b'!', b'!', b'!', _] => is_ended_port(port_at(3), b'!'),
             [b'(', one, two, three] if one.is_ascii_punctuation() => {
                 let filled_in = two.is_ascii_digit() && three == one;
-                let blank = two.is_ascii_punctuation()
-                    && three.is_ascii_punctuation()
-                    && text.get(at + 4).is_some_and(u8::is_ascii_digit);
-                filled_in || blank
+                let blank = two.is_ascii_punctuation() && three.is_ascii_punctuation();
+                filled_in || blank && is_ended_port(port_at(4), *three)
             }
             _ => false,
-        })
+        }
+    })
+}
+
+fn is_ended_port(text: &[u8], delimiter: u8) -> bool {
+    let rest = skip_digits(text);
+    let after = blanks.parse(rest).map_or(rest, |(after, _)| after);
+    let ended = |end: &u8| *end == delimiter || *end == b')';
+    rest.len() < text.len() && after.first().is_some_and(ended)
 }
 
 #[cfg(test)]
@@ -143,6 +151,8 @@ mod tests {
             b"200 |||22|",
             b"200 !!!22!",
             b"200 (|!|22|",
+            b"200 (|||22)",
+            b"200 !!!22 !",
             b"200 (|1|10.0.0.9|22|)",
         ] {
             assert!(may_name_endpoint(text), "{}", text.escape_ascii());
@@ -153,6 +163,9 @@ mod tests {
             b"226 1,024,000 bytes in 3,2 s",
             b"257 \"/a (copy 2)\" is it",
             b"230 (!) read this",
+            b"257 \"/!!!1 Inbox\" is it",
+            b" type=file; !!!2004.mp3",
+            b"250 a|||5 b",
             b"150 Opening (127.0.0.1,37445) (0 bytes)",
             b"",
         ] {

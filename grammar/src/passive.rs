@@ -111,7 +111,7 @@ fn skip_to_digit(input: &[u8]) -> Parsed<'_, &[u8]> {
     terminated(take_till(is_digit), peek(digit1)).parse(input)
 }
 
-fn skip_digits(input: &[u8]) -> &[u8] {
+pub(crate) fn skip_digits(input: &[u8]) -> &[u8] {
     digit1::<_, nom::error::Error<_>>(input).map_or(input, |(rest, _)| rest)
 }
 

@@ -308,6 +308,7 @@ fn transfer(upload: bool) -> Request {
         cut: None,
         overdue: None,
         told: false,
+        passed_by: false,
     })
 }
 

@@ -67,10 +67,12 @@ impl Control {
             return;
         }
         self.nowhere = Some(reason.to_owned());
+        let renewed = self.queue.renewed_behind(order);
         for owed in self.queue.iter_mut() {
             if let Request::Transfer(transfer) = &mut owed.request
                 && matches!(owed.stage, Stage::Sent)
                 && owed.order > order
+                && owed.order < renewed
             {
                 transfer.cut.get_or_insert(reason);
             }

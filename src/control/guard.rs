@@ -7,7 +7,9 @@
 //! tunnel (Q79).
 
 use bytes::Bytes;
-use ferryline_grammar::{Place, ReplyCode, ReplyFraming, lax_code, may_name_endpoint};
+use ferryline_grammar::{
+    Place, ReplyCode, ReplyFraming, lax_code, may_name_endpoint, without_telnet,
+};
 
 use super::{answers::answer, queue::Key, request::Request};
 
@@ -59,6 +61,11 @@ impl Guard {
         let code = code.map(ReplyCode::value);
         let minds = may_name_endpoint(text) && self.minds(request, code);
         match (code, place) {
+            // For most it is no reply at all: it is made none for the others, too.
+            (Some(227..=229), Place::Stray) if is_longer_number(text) => match minds {
+                true => without_text(None, place),
+                false => [b" ", &*line].concat().into(),
+            },
             (Some(227..=229), Place::Middle(_)) if minds => without_text(code, place),
             // What a server should do with such a line there (RFC 959 §4.2).
             (Some(227..=229), Place::Middle(_)) => [b" ", &*line].concat().into(),
@@ -116,6 +123,12 @@ impl Guard {
 /// What a client gets in place of a passive reply that answers nothing.
 pub(super) fn withheld(code: u16) -> Bytes {
     answer(code, "a passive reply that nobody asked for, withheld")
+}
+
+/// Whether another digit follows what may be a code: few take it for one.
+fn is_longer_number(text: &[u8]) -> bool {
+    let text = without_telnet(text);
+    text.get(3).is_some_and(u8::is_ascii_digit)
 }
 
 /// Whether it is a passive reply of ferryline's own, or stands in place of one.

@@ -27,29 +27,25 @@ impl Queue {
             return self.settle_on(&waiting, found);
         }
         if (100..200).contains(&code) {
-            let found = waiting
-                .iter()
-                .position(|&index| {
-                    self.is(index, |r| {
-                        matches!(r, Request::Transfer(t) if !t.preliminary)
-                            || matches!(r, Request::Greeting { .. })
-                    })
-                })
-                .unwrap_or(0);
-            return waiting
-                .get(found)
-                .and_then(|&index| self.entries.get(index))
-                .map(|owed| owed.key);
+            return self.beginning(&waiting);
         }
+        let mut running = None;
         for (place, &index) in waiting.iter().enumerate() {
             let last = place + 1 == waiting.len();
             let Some(owed) = self.entries.get_mut(index) else {
                 continue;
             };
             match fit(&owed.request, code, last) {
-                Fit::Answers => return Some(owed.key),
+                Fit::Answers => {
+                    let key = owed.key;
+                    let granted = code < 300 && matches!(owed.request, Request::Active(_));
+                    if let Some(running) = running.filter(|_| granted) {
+                        self.pass_by(running);
+                    }
+                    return Some(key);
+                }
                 Fit::Extra => return None,
-                Fit::Later => {}
+                Fit::Later => running = Some(index),
                 Fit::PassedOver => {
                     owed.stage = Stage::Answered;
                     self.guard.out_of_order();
@@ -57,6 +53,39 @@ impl Queue {
             }
         }
         None
+    }
+
+    /// What a 1xx is the answer to: the first transfer that has had none. (Servers may say several of one,
+    /// or of anything.)
+    fn beginning(&mut self, waiting: &[usize]) -> Option<Key> {
+        let begins = |passed_by: bool| {
+            waiting.iter().position(|&index| {
+                self.is(index, |r| match r {
+                    Request::Transfer(t) => !t.preliminary && (passed_by || !t.passed_by),
+                    Request::Greeting { .. } => true,
+                    _ => false,
+                })
+            })
+        };
+        let found = begins(false).or_else(|| begins(true)).unwrap_or(0);
+        for &index in waiting.iter().take(found) {
+            if let Some(owed) = self.entries.get_mut(index)
+                && matches!(&owed.request, Request::Transfer(t) if t.passed_by)
+            {
+                owed.stage = Stage::Answered;
+                self.guard.out_of_order();
+            }
+        }
+        let index = *waiting.get(found)?;
+        self.entries.get(index).map(|owed| owed.key)
+    }
+
+    fn pass_by(&mut self, index: usize) {
+        if let Some(owed) = self.entries.get_mut(index)
+            && let Request::Transfer(transfer) = &mut owed.request
+        {
+            transfer.passed_by = true;
+        }
     }
 
     fn is(&self, index: usize, what: impl Fn(&Request) -> bool) -> bool {
@@ -76,13 +105,13 @@ impl Queue {
                 return Some(owed.key);
             }
             // A server may answer while a transfer runs; what became of that is still to come.
-            match &owed.request {
+            match &mut owed.request {
                 // The client has gone on; a refusal that comes yet is nobody's.
                 Request::Transfer(transfer) if transfer.told => {
                     owed.stage = Stage::Answered;
                     self.late_refusals = self.late_refusals.saturating_add(1);
                 }
-                Request::Transfer(_) => {}
+                Request::Transfer(transfer) => transfer.passed_by = true,
                 _ => owed.stage = Stage::Answered,
             }
             self.guard.out_of_order();

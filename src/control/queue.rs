@@ -47,6 +47,18 @@ pub(super) enum Stage {
     Waiting,
 }
 
+impl Owed {
+    /// Whether it has asked the server for a data connection and the client does not know of it yet.
+    fn renews_connection(&self) -> bool {
+        let sent = matches!(self.stage, Stage::Sent);
+        match &self.request {
+            Request::Active(_) => sent,
+            Request::Passive(passive) => !passive.ahead && (sent || self.held),
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) entries: VecDeque<Owed>,
@@ -197,14 +209,18 @@ impl Queue {
 
     /// Whether a data connection has been asked for ahead of this request, and the answer is awaited.
     pub(super) fn awaits_connection_before(&self, key: Key) -> bool {
-        let before = self.entries.iter().take_while(|owed| owed.key != key);
-        before
-            .filter(|owed| matches!(owed.stage, Stage::Sent))
-            .any(|owed| match &owed.request {
-                Request::Active(_) => true,
-                Request::Passive(passive) => !passive.ahead,
-                _ => false,
-            })
+        let mut before = self.entries.iter().take_while(|owed| owed.key != key);
+        before.any(Owed::renews_connection)
+    }
+
+    /// The place in the order of what was sent of the first request for another data connection behind
+    /// this place that is not answered yet: what is sent behind it uses that one.
+    pub(super) fn renewed_behind(&self, order: u64) -> u64 {
+        let renewals = self.entries.iter().filter(|owed| owed.renews_connection());
+        let orders = renewals
+            .map(|owed| owed.order)
+            .filter(|renewed| *renewed > order);
+        orders.min().unwrap_or(u64::MAX)
     }
 
     /// Whether anything waits to be sent.

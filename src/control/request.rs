@@ -202,6 +202,9 @@ pub(super) struct Transfer {
     pub(super) overdue: Option<Duration>,
     /// The client has been told by ferryline how it ended; what the server says is dropped.
     pub(super) told: bool,
+    /// Without a word on its end the server has granted the next data connection: when it begins the
+    /// next transfer, too, no word will come.
+    pub(super) passed_by: bool,
 }
 
 #[cfg(test)]

@@ -208,7 +208,8 @@ impl Control {
                 }
                 _ => None,
             });
-        let uses = |order| next || named.is_some_and(|named| named < order);
+        let renewed = self.queue.renewed_behind(self.current_order);
+        let uses = |order| next && order < renewed || named.is_some_and(|named| named < order);
         self.queue
             .iter_mut()
             .find_map(|owed| match (&mut owed.request, &owed.stage) {

@@ -223,6 +223,106 @@ fn q54_a_transfer_behind_a_new_port_goes_its_way() {
     );
 }
 
+/// A refused transfer's data connection is not that of what is pipelined behind the next PORT.
+#[test]
+fn q54_an_old_data_connection_that_breaks_is_none_of_a_pipelined_transfers() {
+    for command in ["STOR g", "RETR g"] {
+        let mut bench = Bench::local();
+        bench.passive_connected(1);
+        bench.client("RETR f", &["S> RETR f"]);
+        bench.server("450 busy", &["C< 450 busy"]);
+        bench.client(
+            "PORT 127,0,0,1,200,13",
+            &["! remote 2 127.0.0.1 to 127.0.0.1:51213"],
+        );
+        bench.client(command, &[]);
+        let sent = format!("S> {command}");
+        bench.ready(2, "127.0.0.1:40000", &["S> PORT 127,0,0,1,156,64", &sent]);
+        bench.event(1, ForwardEvent::Broken, &["! close 1"]);
+        bench.server("200 ok", &["C< 200 ok"]);
+        bench.connected(2);
+        bench.server("150 here it comes", &["C< 150 here it comes"]);
+        bench.event(2, ForwardEvent::Drained, &[]);
+        bench.event(2, ForwardEvent::Ended, &[]);
+        bench.server("226 done", &["C< 226 done"]);
+    }
+}
+
+/// Of several that are pipelined, too, each transfer has the data connection of its own PORT.
+#[test]
+fn q54_a_port_that_is_accepted_too_late_spoils_its_own_transfer_only() {
+    let mut bench = port_sent();
+    bench.client("LIST", &["S> LIST"]);
+    bench.client(
+        "PORT 127,0,0,1,200,14",
+        &["! remote 2 127.0.0.1 to 127.0.0.1:51214"],
+    );
+    bench.ready(2, "127.0.0.1:40001", &["S> PORT 127,0,0,1,156,65"]);
+    bench.client("RETR g", &["S> RETR g"]);
+    bench.connected(1);
+    bench.event(1, ForwardEvent::Broken, &["! close 1"]);
+    bench.server("200 ok", &["C< 200 ok"]);
+    bench.server("150 a list", &["C< 150 a list"]);
+    bench.server("226 listed", &[&told(426, BROKE)]);
+    bench.server("200 ok", &["C< 200 ok"]);
+    bench.connected(2);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.event(2, ForwardEvent::Drained, &[]);
+    bench.server("226 done", &["C< 226 done"]);
+}
+
+/// The server has given the next data connection, and the local one is still being made.
+#[test]
+fn a_transfer_behind_a_passive_request_waits_for_no_ones_word_on_the_one_before() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.event(1, ForwardEvent::Broken, &["! close 1"]);
+    bench.client("PASV", &["S> PASV"]);
+    bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
+    bench.client("RETR f", &["S> RETR f"]);
+    let own = "C< 227 Entering Passive Mode (127,0,0,1,200,14).";
+    bench.ready(2, "127.0.0.1:51214", &[own]);
+}
+
+/// Some say nothing at all of a transfer whose data connection was reset, or one 200 of it and of ABOR
+/// (Q44): the client has waited, and goes on with the next.
+#[test]
+fn q23_a_transfer_that_is_never_answered_leaves_the_next_alone() {
+    for (passive, abort) in [(true, false), (true, true), (false, false)] {
+        let mut bench = Bench::local();
+        bench.passive_connected(1);
+        bench.client("RETR f", &["S> RETR f"]);
+        bench.server("150 here it comes", &["C< 150 here it comes"]);
+        bench.event(1, ForwardEvent::Broken, &["! close 1"]);
+        if abort {
+            bench.client("ABOR", &["S> ABOR"]);
+            bench.server("200 ok", &["C< 200 ok"]);
+        }
+        if passive {
+            bench.passive_connected(2);
+        } else {
+            bench.client(
+                "PORT 127,0,0,1,200,13",
+                &["! remote 2 127.0.0.1 to 127.0.0.1:51213"],
+            );
+            bench.ready(2, "127.0.0.1:40000", &["S> PORT 127,0,0,1,156,64"]);
+            bench.server("200 ok", &["C< 200 ok"]);
+            bench.connected(2);
+        }
+        bench.client("RETR g", &["S> RETR g"]);
+        bench.server("150 here it comes", &["C< 150 here it comes"]);
+        bench.server("226 done", &[]);
+        bench.event(2, ForwardEvent::Drained, &["C< 226 done"]);
+        // Nothing is waited for any more.
+        bench.client("FEAT", &["S> FEAT"]);
+        bench.server("502 no", &["C< 502 no"]);
+        bench.client(
+            "PORT 10,0,0,9,4,1",
+            &["C< 501 ferryline: 10.0.0.9 is not the address of this control connection (127.0.0.1)"],
+        );
+    }
+}
+
 #[test]
 fn q44_an_aborted_upload_whose_end_was_not_seen_is_no_success() {
     let mut bench = Bench::local();

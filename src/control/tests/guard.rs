@@ -1,7 +1,7 @@
 //! Replies in which only lax clients see an address, and what they get in its place.
 
 use super::bench::{Bench, frame};
-use crate::control::{Ending, Output, Settings};
+use crate::control::{Ending, ForwardEvent, Output, Settings};
 use ferryline_grammar::{Frame, Line, LineEnd, lax_code, may_name_endpoint};
 
 const WITHHELD: &str = "ferryline: an address that nobody asked for, withheld";
@@ -35,6 +35,41 @@ fn q79_a_code_that_runs_into_its_text() {
         other => panic!("{other:?}"),
     }
     bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+}
+
+/// Most clients ignore such a line, so what takes its place must be nothing to them either.
+#[test]
+fn q36_a_number_that_begins_as_a_code_is_none() {
+    let mut bench = Bench::local();
+    bench.client("NOOP", &["S> NOOP"]);
+    let with_address = "2279 at 10,0,0,9,200,13";
+    seen(
+        &mut bench,
+        &[
+            ("2274 users since Monday", " 2274 users since Monday"),
+            (with_address, &format!(" {WITHHELD}")),
+            ("200 ok", "200 ok"),
+        ],
+    );
+}
+
+/// An answered NOOP in mid-transfer may put a client out of step, but a name is a name.
+#[test]
+fn q79_names_that_begin_with_exclamation_marks_pass() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.client("NOOP", &["S> NOOP"]);
+    bench.server("200 ok", &["C< 200 ok"]);
+    bench.event(1, ForwardEvent::Drained, &[]);
+    bench.server("226 done", &["C< 226 done"]);
+    bench.client("PWD", &["S> PWD"]);
+    let path = "257 \"/!!!1 Inbox\" is the current directory";
+    let address = "257 \"/\" (!!!22!)";
+    seen(&mut bench, &[(path, path)]);
+    bench.client("PWD", &["S> PWD"]);
+    seen(&mut bench, &[(address, &format!("257 {WITHHELD}"))]);
 }
 
 /// wget, lftp and FileZilla take the address from whatever 2xx answers PASV.
@@ -166,8 +201,8 @@ fn q79_a_farewell_holds_no_address() {
     bench.passive_connected(1);
     bench.client("RETR f", &["S> RETR f"]);
     bench.server("150 here", &["C< 150 here"]);
-    bench.event(1, crate::control::ForwardEvent::Drained, &[]);
-    bench.event(1, crate::control::ForwardEvent::Ended, &[]);
+    bench.event(1, ForwardEvent::Drained, &[]);
+    bench.event(1, ForwardEvent::Ended, &[]);
     bench.server("226 done", &["C< 226 done", "S> PASV"]);
     bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
     for line in ["421-bye", "229 (|||22|)", "421 now"] {
