@@ -121,7 +121,7 @@ pub(super) async fn run(
         None => LastWord::UntilClosed(reader.ended()),
     };
     let ends = {
-        let down = to_client(first, &mut reader, &mut write, &counts.to_client, watch);
+        let down = to_client(first, &mut reader, &mut write, &counts, watch);
         let up = to_server(&mut read, writer, &counts, watch);
         let whole = both(down, up, &counts, last_word);
         tokio::select! {
@@ -278,7 +278,7 @@ async fn arrived(writer: &ChannelWriter, early: bool) -> Result<(), Broken> {
         biased;
         reason = writer.ended() => match reason {
             LostReason::Closed | LostReason::Local => Ok(()),
-            lost @ LostReason::Connection(_) => Err(Broken::Server(lost)),
+            lost @ (LostReason::Connection(_) | LostReason::GivenUp) => Err(Broken::Server(lost)),
         },
         () = handed_over => Ok(()),
     }
@@ -356,7 +356,7 @@ async fn to_client(
     mut first: Option<Received>,
     reader: &mut ChannelReader,
     write: &mut WriteHalf<'_>,
-    moved: &AtomicU64,
+    counts: &Counts,
     watch: &impl Watch,
 ) -> Result<(), Broken> {
     let mut told = Instant::now();
@@ -375,11 +375,15 @@ async fn to_client(
                         return Err(Broken::Client(io::ErrorKind::WriteZero.into()));
                     }
                     rest.advance(count);
-                    moved.fetch_add(count as u64, Ordering::Relaxed);
+                    counts.to_client.fetch_add(count as u64, Ordering::Relaxed);
                     tell(watch, &mut told);
                 }
             }
             Received::Eof => {
+                // With what a client has sent its server may have broken off, and closed for that.
+                if counts.moved().to_server == 0 && reader.was_given_up().await {
+                    return Err(Broken::Server(LostReason::GivenUp));
+                }
                 write.shutdown().await.map_err(Broken::Client)?;
                 // The client has the whole of it: nothing that ends this connection from here on
                 // may cut what is still on its way.

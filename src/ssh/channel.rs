@@ -95,6 +95,17 @@ impl ChannelReader {
         async move { common.ended().await }
     }
 
+    /// After [`Received::Eof`]: whether it was the SSH server that gave the channel up, as OpenSSH's
+    /// `ChannelTimeout` does, and not the far side that has finished. OpenSSH closes a channel when both
+    /// directions have ended, and this one had no end of file from here. Of other servers nothing can be
+    /// told: they may close as soon as their own side has ended.
+    pub async fn was_given_up(&mut self) -> bool {
+        let common = &self.common;
+        common.connection.shared().is_openssh()
+            && !common.eof_sent.load(Ordering::Acquire)
+            && self.read_now().await == Some(Received::Closed)
+    }
+
     /// What came next, where that is known already.
     pub async fn read_now(&mut self) -> Option<Received> {
         tokio::select! {

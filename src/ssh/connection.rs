@@ -45,6 +45,8 @@ pub(super) struct Shared {
     closed_first: AtomicUsize,
     worn_out: CancellationToken,
     warnings: Arc<Warnings>,
+    /// The server's identification, once it has come.
+    version: Arc<OnceLock<String>>,
 }
 
 /// What the users of the SSH host can have said in the log. One for all connections of a session: there
@@ -189,7 +191,11 @@ impl Drop for Connection {
 
 impl Shared {
     /// For a connection whose socket ends when `cut` is cancelled.
-    pub(super) fn new(cut: CancellationToken, warnings: Arc<Warnings>) -> Arc<Self> {
+    pub(super) fn new(
+        cut: CancellationToken,
+        warnings: Arc<Warnings>,
+        version: Arc<OnceLock<String>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             lost: CancellationToken::new(),
             lost_reason: OnceLock::new(),
@@ -204,12 +210,19 @@ impl Shared {
             closed_first: AtomicUsize::new(0),
             worn_out: CancellationToken::new(),
             warnings,
+            version,
         })
     }
 
     /// The host key that this connection was shown, and accepted.
     pub(super) fn host_key(&self) -> &OnceLock<PublicKey> {
         &self.host_key
+    }
+
+    /// Whether the server is OpenSSH's, or one that is built from it.
+    pub(super) fn is_openssh(&self) -> bool {
+        let version = self.version.get();
+        version.is_some_and(|version| version.contains("-OpenSSH_"))
     }
 
     pub(super) fn lost_token(&self) -> &CancellationToken {

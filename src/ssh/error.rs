@@ -275,6 +275,9 @@ pub enum LostReason {
     /// The SSH connection was lost.
     #[error("the SSH connection was lost: {0}")]
     Connection(String),
+    /// The SSH server closed the channel in order, although neither side had done with it.
+    #[error("the SSH server gave the channel up; is there a time limit there (ChannelTimeout)?")]
+    GivenUp,
     /// This side closed it.
     #[error("the channel was closed by ferryline")]
     Local,

@@ -79,8 +79,9 @@ impl Dialer {
         let Reached { stream, command } = self.route.reach(settings, role).await?;
         let socket = transport::over(stream, &cut);
         let transport = socket.get_ref();
+        let version = transport.version();
         self.findings
-            .connected(transport.peer(), transport.version());
+            .connected(transport.peer(), Arc::clone(&version));
         let patience = Arc::new(Patience::new(settings.connect_timeout));
         let known = self.known.get();
         let judge = Judge {
@@ -89,7 +90,7 @@ impl Dialer {
             patience: Arc::clone(&patience),
             pinned: known.map(|k| k.host_key.clone()),
         };
-        let shared = Shared::new(cut, Arc::clone(&self.warnings));
+        let shared = Shared::new(cut, Arc::clone(&self.warnings), version);
         let trust = Arc::new(OnceLock::new());
         let judge = Arc::new(judge);
         let round_trip = *lock(&self.round_trip);

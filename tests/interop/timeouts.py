@@ -1,10 +1,10 @@
-"""sshd ends channels on which no data moves (ChannelTimeout): a paused upload is then no success for its client."""
+"""sshd ends channels on which no data moves (ChannelTimeout): a paused transfer is then no success for its client."""
 
 import socket
 import time
 
 from ferryline import Ferryline
-from rawftp import RawFtp
+from rawftp import RawFtp, drain
 from servers import Vsftpd
 from stage import Failed
 
@@ -33,13 +33,7 @@ def paused_upload(stage):
 
 def upload(client, path, stored, beginning, go_on):
     """An upload that pauses for longer than sshd allows, and goes on or ends; what the client was told."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        high, low = divmod(listener.getsockname()[1], 256)
-        client.expect(200, f"PORT 127,0,0,1,{high},{low}")
-        client.expect(150, f"STOR {path}")
-        listener.settimeout(10)
-        data, _ = listener.accept()
-    with data:
+    with begin(client, f"STOR {path}") as data:
         data.sendall(beginning)
         time.sleep(LIMIT * 3)
         size = stored.stat().st_size
@@ -58,4 +52,53 @@ def upload(client, path, stored, beginning, go_on):
     return f"{code} where {size} of {whole} B were stored"
 
 
-CELLS = {"lost/timed-out-upload": paused_upload}
+def begin(client, command):
+    """Has a transfer begin in active mode; its data connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        high, low = divmod(listener.getsockname()[1], 256)
+        client.expect(200, f"PORT 127,0,0,1,{high},{low}")
+        client.expect(150, command)
+        listener.settimeout(10)
+        data, _ = listener.accept()
+    return data
+
+
+def paused_download(stage):
+    """As above, with what the FTP server sends."""
+    port = 2207
+    sshd = stage.sshd("sshd-timeouts-down", [f"ChannelTimeout forwarded-tcpip={LIMIT}s"], port)
+    server = stage.server(Vsftpd)
+    ferryline = Ferryline(stage.tunnel(port), stage.logs / "ferryline-timeouts-down.log", port=server.port)
+    name, folder = stage.upload_folder("timed-out-down")
+    size = 64 << 20
+    (folder / "f").write_bytes(bytes(size))
+    said = []
+    try:
+        for begun in (0, 1 << 20):
+            with RawFtp("127.0.0.1", ferryline.port()) as client:
+                said.append(download(client.login(), f"{name}/f", size, begun))
+    finally:
+        ferryline.stop()
+        sshd.stop()
+    return "; ".join(said)
+
+
+def download(client, path, size, begun):
+    """A download that pauses for longer than sshd allows; what the client got, and was told."""
+    data = begin(client, f"RETR {path}")
+    with data:
+        drain(data, begun)
+        time.sleep(LIMIT * 3)
+        ended = "an end of file"
+        try:
+            drain(data)
+        except ConnectionResetError:
+            ended = "a reset"
+    code, lines = client.reply()
+    if code < 300 or ended != "a reset":
+        raise Failed(f"of {size} B came not all, with {ended}, and the client was told {lines}")
+    client.expect(200, "NOOP")
+    return f"{code} and {ended}"
+
+
+CELLS = {"lost/timed-out-upload": paused_upload, "lost/timed-out-download": paused_download}
