@@ -13,12 +13,13 @@ mod ssh_support;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferryline::ssh::{Error, OpenError, Received};
+use ferryline::ssh::{Error, LostReason, OpenError, Received, StrictHostKeyChecking};
 use ssh_support::{
     Script, World, all_quiet, echo_server, nobody, pattern, ping, read_to_eof, serve, source,
     until, within,
 };
 use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
 
 const MIB: usize = 1024 * 1024;
 
@@ -306,6 +307,70 @@ async fn many_clients_at_once() {
     }
     within("all transfers", transfers.join_all()).await;
     all_quiet(&session, &world.server).await;
+}
+
+/// russh looks for no signs of life while a write of its waits: an upload in full swing would hang for as
+/// long as the system's TCP does not give up.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_way_that_falls_silent_in_mid_upload_is_a_lost_connection() {
+    let mut world = World::new().await;
+    let silent = CancellationToken::new();
+    let near = relay(world.server.address(), silent.clone()).await;
+    world.settings.port = near.port();
+    world.settings.strict_host_key_checking = StrictHostKeyChecking::AcceptNew;
+    world.settings.lanes = 0;
+    world.settings.alive_interval = Some(Duration::from_secs(1));
+    world.settings.alive_count_max = 1;
+    let session = world.connect().await;
+    let sink = serve(|mut socket| async move {
+        let _ = tokio::io::copy(&mut socket, &mut tokio::io::sink()).await;
+    })
+    .await;
+    let lane = session.lane().await.unwrap();
+    // Together their windows are more than the sockets on the way hold.
+    let mut channels = Vec::new();
+    for _ in 0..32 {
+        let opened = lane.open("127.0.0.1", sink.port(), nobody()).await;
+        channels.push(opened.unwrap());
+    }
+    let mut uploads = tokio::task::JoinSet::new();
+    for mut channel in channels {
+        let silent = silent.clone();
+        uploads.spawn(async move {
+            let block = Bytes::from(vec![7; MIB]);
+            for sent in 0.. {
+                if let Err(lost) = channel.writer.write(block.clone()).await {
+                    return lost;
+                }
+                if sent == 8 {
+                    silent.cancel();
+                }
+            }
+            unreachable!()
+        });
+    }
+    let lost = within("the loss", uploads.join_next())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(matches!(lost, LostReason::Connection(_)), "{lost:?}");
+}
+
+/// A relay that carries nothing any more once `silent` is cancelled, and ends nothing either.
+#[cfg(target_os = "linux")]
+async fn relay(to: std::net::SocketAddr, silent: CancellationToken) -> std::net::SocketAddr {
+    serve(move |mut near| {
+        let silent = silent.clone();
+        async move {
+            let mut far = tokio::net::TcpStream::connect(to).await.unwrap();
+            tokio::select! {
+                () = silent.cancelled() => std::future::pending().await,
+                _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+            }
+        }
+    })
+    .await
 }
 
 /// Else it would be logged in to as fast as it can hang up.

@@ -146,6 +146,8 @@ pub(super) async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, C
             reasons.push(format!("{target}: not a host that is allowed here"));
             continue;
         }
+        // Not asked for again where its lane is lost: the SSH server may have made the connection, and the
+        // FTP server takes one only.
         match lane.open(&target.host, target.port, data.client_peer).await {
             Ok(channel) => return Ok((index, channel)),
             Err(error) => {

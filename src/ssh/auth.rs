@@ -24,6 +24,12 @@ pub(super) struct Login {
 }
 
 impl Login {
+    /// Whether it can be tried as often as one likes: a wrong password counts against its user.
+    pub(super) fn is_by_keys(&self) -> bool {
+        let by_key = |step: &Step| matches!(step, Step::Key(_) | Step::None);
+        self.steps.iter().all(by_key)
+    }
+
     /// The steps in words, without their secrets.
     pub(super) fn describe(&self) -> Vec<String> {
         let described = self.steps.iter().map(|step| match step {

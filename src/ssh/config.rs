@@ -56,7 +56,8 @@ pub(super) async fn config(
         window_size: match role {
             Role::Control => CONTROL_WINDOW,
             Role::Data => data_window(round_trip),
-        },
+        }
+        .max(least_window(settings)),
         maximum_packet_size: MAX_PACKET,
         keepalive_interval: settings.alive_interval,
         keepalive_max: settings.alive_count_max,
@@ -78,23 +79,40 @@ fn data_window(round_trip: Option<Duration>) -> u32 {
         .min(LARGEST_DATA_WINDOW)
 }
 
+/// When this side asks for new keys. russh 0.65 loses the connection where more than two windows of data,
+/// all channels together, are on their way to it then: with several downloads on one connection that is
+/// the rule. Where the server asks, nothing of its is on the way. So, as with ssh, bytes count towards it
+/// only beyond what an OpenSSH server lets pass (2³² blocks, 64 GiB with AES), and time does not, unless
+/// somebody wants it (`RekeyLimit`). Nonces are good for longer than that.
 fn limits(settings: &Settings) -> Limits {
-    let default = Limits::default();
-    let bytes = |most: usize| match settings.rekey_limit {
+    let most = usize::try_from(MOST_REKEY).unwrap_or(usize::MAX);
+    let bytes = match settings.rekey_limit {
         Some(limit) => usize::try_from(limit)
             .unwrap_or(most)
             .clamp(LEAST_REKEY, most),
         None => most,
     };
     Limits {
-        rekey_write_limit: bytes(default.rekey_write_limit),
-        rekey_read_limit: bytes(default.rekey_read_limit),
-        rekey_time_limit: settings.rekey_interval.unwrap_or(default.rekey_time_limit),
+        rekey_write_limit: bytes,
+        rekey_read_limit: bytes,
+        rekey_time_limit: settings.rekey_interval.unwrap_or(NO_REKEY),
+    }
+}
+
+/// Where this side asks for new keys all the same: what two TCP buffers hold may be on its way.
+fn least_window(settings: &Settings) -> u32 {
+    match (settings.rekey_limit, settings.rekey_interval) {
+        (None, None) => 0,
+        _ => REKEY_WINDOW,
     }
 }
 
 /// A smaller limit would leave no room for data between two key exchanges; OpenSSH's is 16 bytes.
 const LEAST_REKEY: usize = 16 * 1024;
+const MOST_REKEY: u64 = 128 << 30;
+/// A century.
+const NO_REKEY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+const REKEY_WINDOW: u32 = 16 * 1024 * 1024;
 const CONTROL_WINDOW: u32 = 2 * 1024 * 1024;
 /// Bytes a second; half of it is what the window shall not stand in the way of.
 const DOWNLOAD_RATE: f64 = 1024.0 * 1024.0 * 1024.0;
@@ -117,5 +135,19 @@ mod tests {
             assert_eq!(window >> 20, mebibytes, "{milliseconds} ms");
         }
         assert_eq!(data_window(None) >> 20, 27);
+    }
+
+    #[test]
+    fn new_keys_are_the_servers_to_ask_for_unless_somebody_wants_them_sooner() {
+        let mut settings = Settings::new("host", 22, "user");
+        let by_default = limits(&settings);
+        // What OpenSSH's server asks after, at the latest.
+        assert!(by_default.rekey_read_limit > 64 << 30);
+        assert!(by_default.rekey_write_limit > 64 << 30);
+        assert!(by_default.rekey_time_limit > Duration::from_secs(10 * 365 * 24 * 60 * 60));
+        assert_eq!(least_window(&settings), 0);
+        settings.rekey_limit = Some(4 << 30);
+        assert_eq!(limits(&settings).rekey_read_limit, 4 << 30);
+        assert_eq!(least_window(&settings), REKEY_WINDOW);
     }
 }

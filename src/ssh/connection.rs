@@ -261,7 +261,12 @@ impl Shared {
     /// Data has moved just now.
     pub(super) fn touch(&self) {
         let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.moved.store(now, Ordering::Relaxed);
+        self.moved.store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// Whether data has ever moved.
+    pub(super) fn was_used(&self) -> bool {
+        self.moved.load(Ordering::Relaxed) > 0
     }
 
     /// How long ago data moved last.

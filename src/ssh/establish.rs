@@ -63,6 +63,13 @@ impl Dialer {
         }
     }
 
+    /// Whether a log-in that was refused may be tried again some time.
+    pub(super) fn may_try_again(&self) -> bool {
+        self.known
+            .get()
+            .is_some_and(|known| known.login.is_by_keys())
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -76,14 +83,15 @@ impl Dialer {
         let settings = &self.settings;
         let cut = CancellationToken::new();
         let failed = cut.clone().drop_guard();
-        let Reached { stream, command } = self.route.reach(settings, role).await?;
-        let socket = transport::over(stream, &cut);
+        let known = self.known.get();
+        let first = known.is_none();
+        let Reached { stream, command } = self.route.reach(settings, role, first).await?;
+        let socket = transport::over(stream, &cut, settings.patience());
         let transport = socket.get_ref();
         let version = transport.version();
         self.findings
             .connected(transport.peer(), Arc::clone(&version));
         let patience = Arc::new(Patience::new(settings.connect_timeout));
-        let known = self.known.get();
         let judge = Judge {
             settings: Arc::clone(settings),
             prompt: Arc::clone(&self.prompt),

@@ -133,6 +133,10 @@ struct State {
     waiting: usize,
     /// The server lets nobody in a second time.
     single: bool,
+    /// From this moment on it may.
+    single_until: Option<Instant>,
+    /// That it does not has been told.
+    told: bool,
     /// No new log-in before this moment.
     not_before: Option<Instant>,
 }
@@ -217,6 +221,19 @@ impl Lane {
     }
 }
 
+impl State {
+    fn is_single(&mut self) -> bool {
+        if self
+            .single_until
+            .is_some_and(|until| Instant::now() >= until)
+        {
+            self.single_until = None;
+            self.single = false;
+        }
+        self.single
+    }
+}
+
 impl Pool {
     pub(super) fn new(dialer: Arc<Dialer>, stop: CancellationToken) -> Arc<Self> {
         let this = Arc::new(Self {
@@ -240,6 +257,7 @@ impl Pool {
     pub(super) fn try_again(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         state.single = false;
+        state.told = false;
         state.not_before = None;
         self.top_up(&mut state);
     }
@@ -257,7 +275,10 @@ impl Pool {
                 if let Some(guard) = self.take_idle(&mut state) {
                     return Some(guard);
                 }
-                if self.dialer.settings().lanes == 0 || state.single || self.stop.is_cancelled() {
+                if self.dialer.settings().lanes == 0
+                    || state.is_single()
+                    || self.stop.is_cancelled()
+                {
                     return self.share(&mut state);
                 }
                 self.top_up(&mut state);
@@ -330,7 +351,7 @@ impl Pool {
 
     /// Whether the server is known to let nobody in a second time.
     pub(super) fn is_single(&self) -> bool {
-        lock(&self.state).single
+        lock(&self.state).is_single()
     }
 
     pub(super) fn remote_forwards(&self) -> usize {
@@ -412,7 +433,7 @@ impl Pool {
     fn top_up(self: &Arc<Self>, state: &mut State) {
         let max = self.dialer.settings().lanes;
         let too_early = state.not_before.is_some_and(|at| Instant::now() < at);
-        if state.single || too_early || self.stop.is_cancelled() {
+        if state.is_single() || too_early || self.stop.is_cancelled() {
             return;
         }
         let idle = state.lanes.iter().filter(|lane| lane.leases == 0).count();
@@ -466,15 +487,20 @@ async fn open_lane(pool: Arc<Pool>) {
                 spare: None,
             });
             state.not_before = None;
+            state.told = false;
         }
         Some(Err(error)) if error.is_transient() => {
             pool.dialer.findings().lane_failed(error.to_string());
             tracing::warn!(%error, "cannot open a data lane; data shares what there is");
-            state.not_before = Some(Instant::now() + RETRY_AFTER);
+            let pause = match error {
+                Error::Timeout { .. } => RETRY_AFTER_TIMEOUT,
+                _ => RETRY_AFTER,
+            };
+            state.not_before = Some(Instant::now() + pause);
         }
         Some(Err(error)) => {
             pool.dialer.findings().lane_failed(error.to_string());
-            if !state.single {
+            if !std::mem::replace(&mut state.told, true) {
                 tracing::warn!(
                     %error,
                     "a further SSH log-in is not possible: data shares the first connection, where a stalled transfer stalls all"
@@ -482,6 +508,9 @@ async fn open_lane(pool: Arc<Pool>) {
             }
             // Lanes that got in before are as good as ever.
             state.single = true;
+            // An agent may be locked for a while.
+            let again = Instant::now() + SINGLE_FOR;
+            state.single_until = pool.dialer.may_try_again().then_some(again);
         }
     }
     drop(state);
@@ -496,6 +525,8 @@ async fn dial_patiently(pool: &Pool) -> Result<Arc<Connection>, Error> {
         let dialed = pool.dialer.dial(Role::Data).await;
         drop(permit);
         match dialed {
+            // Who was waited for once is not waited for again and again.
+            Err(error @ Error::Timeout { .. }) => return Err(error),
             Err(error) if error.is_transient() && backoff.taken() < RETRIES => {
                 tracing::debug!(%error, "a data lane did not open; trying again");
                 sleep(backoff.next_pause()).await;
@@ -565,3 +596,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 /// After lanes could not be opened, the next attempt is made so much later.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Transfers wait while one is made, so not every few seconds where it may take as long as it can.
+const RETRY_AFTER_TIMEOUT: Duration = Duration::from_secs(60);
+/// After a log-in by key was refused, or the agent did not sign.
+const SINGLE_FOR: Duration = Duration::from_secs(5 * 60);

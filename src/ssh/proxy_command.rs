@@ -20,14 +20,19 @@ use super::transport::Duplex;
 /// Starts a command line the way ssh does: by the user's shell, in whose place it then runs. What it
 /// says on standard error goes to the log. It ends with the stream, at the latest a second later.
 ///
-/// It stays in the foreground, where it can ask for a password on the terminal; so Ctrl-C ends it
-/// together with ferryline.
+/// In the `foreground` it can ask for a password on the terminal; so Ctrl-C ends it together with
+/// ferryline. Elsewhere it cannot (the kernel stops it, and it ends with its stream), nor change how the
+/// terminal works.
 ///
 /// # Errors
 ///
 /// There is no shell, or no process could be made.
-pub(super) fn start(line: &str) -> io::Result<(Box<dyn Duplex>, ProxyCommand)> {
-    let mut child = shell(line)
+pub(super) fn start(line: &str, foreground: bool) -> io::Result<(Box<dyn Duplex>, ProxyCommand)> {
+    let mut command = shell(line);
+    if !foreground {
+        keep_from_asking(&mut command);
+    }
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -92,6 +97,16 @@ fn shell(line: &str) -> Command {
     let mut command = Command::new(shell.unwrap_or_else(|| "/bin/sh".into()));
     command.arg("-c").arg(format!("exec {line}"));
     command
+}
+
+#[cfg(unix)]
+fn keep_from_asking(command: &mut Command) {
+    command.process_group(0).env("SSH_ASKPASS_REQUIRE", "never");
+}
+
+#[cfg(not(unix))]
+fn keep_from_asking(command: &mut Command) {
+    command.env("SSH_ASKPASS_REQUIRE", "never");
 }
 
 #[cfg(not(unix))]
@@ -191,7 +206,7 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_go_through_and_the_command_ends_with_the_stream() {
-        let (mut stream, mut command) = start("cat").unwrap();
+        let (mut stream, mut command) = start("cat", true).unwrap();
         stream.write_all(b"there and back").await.unwrap();
         let mut back = [0; 14];
         stream.read_exact(&mut back).await.unwrap();
@@ -203,7 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_ignores_the_end_of_its_pipes_is_killed() {
-        let (stream, mut command) = start("sleep 600").unwrap();
+        let (stream, mut command) = start("sleep 600", false).unwrap();
         drop(stream);
         let status = *command.status.wait_for(Option::is_some).await.unwrap();
         assert!(!status.unwrap().success());
@@ -211,7 +226,7 @@ mod tests {
 
     #[tokio::test]
     async fn how_it_ended_and_what_it_said_is_told() {
-        let (mut stream, mut command) = start("sh -c 'echo no route >&2; exit 3'").unwrap();
+        let (mut stream, mut command) = start("sh -c 'echo no route >&2; exit 3'", true).unwrap();
         assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
         let why = command.why_ended().await.unwrap();
         assert_eq!(why, "ended (exit status: 3): no route");

@@ -290,10 +290,10 @@ async fn keep_up(core: Arc<Core>) {
         core.control.send_replace(Control::Down(None));
         let again = async {
             // A server that lets us in and hangs up is not to be knocked at as fast as it can do so.
-            if connected.elapsed() < LAST_PAUSE {
-                sleep(pauses.next_pause()).await;
-            } else {
+            if shared.was_used() || connected.elapsed() >= LAST_PAUSE {
                 pauses = Backoff::new(FIRST_PAUSE, SHORT_LIVED_PAUSE);
+            } else {
+                sleep(pauses.next_pause()).await;
             }
             reconnect(&core).await
         };
@@ -364,5 +364,5 @@ async fn reconnect(core: &Core) -> Arc<Connection> {
 const CONTROL_PATIENCE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
-/// The longest pause after connections that did not last: short enough for whoever waits meanwhile.
+/// The longest pause after connections that were of no use: short enough for whoever waits meanwhile.
 const SHORT_LIVED_PAUSE: Duration = Duration::from_secs(8);

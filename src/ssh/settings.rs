@@ -63,10 +63,10 @@ pub struct Settings {
     pub pubkey_algorithms: Option<AlgorithmList>,
     /// Ask for compression (`Compression`).
     pub compression: bool,
-    /// Exchange new keys after so many bytes in one direction (`RekeyLimit`); `None` is the default,
-    /// 1 GiB, which is also the most.
+    /// Exchange new keys after so many bytes in one direction (`RekeyLimit`), at most 128 GiB; `None`
+    /// leaves it to the server, up to that.
     pub rekey_limit: Option<u64>,
-    /// Exchange new keys after so long (the second word of `RekeyLimit`); `None` is one hour.
+    /// Exchange new keys after so long (the second word of `RekeyLimit`); `None` leaves it to the server.
     pub rekey_interval: Option<Duration>,
     /// Limit for the way there, key exchange and log-in each, without the time a person takes to
     /// answer a prompt (`ConnectTimeout`).
@@ -81,6 +81,13 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How long a server may give no sign of life, where it has to.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let times = u32::try_from(self.alive_count_max).unwrap_or(u32::MAX);
+        let interval = self.alive_interval?;
+        Some(interval.saturating_mul(times.saturating_add(1)))
+    }
+
     /// Settings with ssh's defaults where it has any, no keys, no agent and no known hosts.
     pub fn new(host: impl Into<String>, port: u16, user: impl Into<String>) -> Self {
         Self {

@@ -16,17 +16,30 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::greeting::Greeting;
 
-/// Makes a transport of a stream. Cancelling `cut` makes every later read and write of it fail.
-pub(super) fn over(stream: Stream, cut: &CancellationToken) -> BufReader<Transport> {
-    if let Stream::Tcp(tcp) = &stream {
-        tune(tcp);
-    }
+/// Makes a transport of a stream. Cancelling `cut` makes every later read and write of it fail. So does,
+/// in the end, a peer that takes nothing for `patience`: russh looks for no signs of life while it writes.
+pub(super) fn over(
+    stream: Stream,
+    cut: &CancellationToken,
+    patience: Option<Duration>,
+) -> BufReader<Transport> {
+    let patience = match &stream {
+        // The kernel knows what arrives; that a socket takes no more for a while says little.
+        Stream::Tcp(tcp) => {
+            tune(tcp, patience);
+            None
+        }
+        Stream::Other(_) => patience.map(|patience| patience.saturating_mul(PIPE_PATIENCE)),
+    };
     let transport = Transport {
         stream,
+        patience,
+        stuck: None,
         greeting: Greeting::default(),
         cut_read: Box::pin(cut.clone().cancelled_owned()),
         cut_write: Box::pin(cut.clone().cancelled_owned()),
@@ -50,6 +63,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 /// The stream, without its read buffer.
 pub(super) struct Transport {
     stream: Stream,
+    /// How long a write may wait.
+    patience: Option<Duration>,
+    /// Since a write waits: how much longer it may.
+    stuck: Option<Pin<Box<Sleep>>>,
     greeting: Greeting,
     cut_read: Pin<Box<WaitForCancellationFutureOwned>>,
     cut_write: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -61,6 +78,24 @@ impl Transport {
             Stream::Tcp(tcp) => Pin::new(tcp),
             Stream::Other(other) => Pin::new(&mut **other),
         }
+    }
+
+    fn unless_stuck(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let Some(patience) = self.patience.filter(|_| written.is_pending()) else {
+            self.stuck = None;
+            return written;
+        };
+        let stuck = self
+            .stuck
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        stuck
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// The address at the other end of a socket.
@@ -113,7 +148,8 @@ impl AsyncWrite for Transport {
         if this.cut_write.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(cut_off()));
         }
-        this.stream().poll_write(cx, buf)
+        let written = this.stream().poll_write(cx, buf);
+        this.unless_stuck(cx, written)
     }
 
     fn poll_write_vectored(
@@ -125,7 +161,8 @@ impl AsyncWrite for Transport {
         if this.cut_write.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(cut_off()));
         }
-        this.stream().poll_write_vectored(cx, bufs)
+        let written = this.stream().poll_write_vectored(cx, bufs);
+        this.unless_stuck(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -144,7 +181,7 @@ impl AsyncWrite for Transport {
     }
 }
 
-fn tune(tcp: &TcpStream) {
+fn tune(tcp: &TcpStream, patience: Option<Duration>) {
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY on the SSH socket");
     }
@@ -152,6 +189,7 @@ fn tune(tcp: &TcpStream) {
     if let Err(error) = SockRef::from(tcp).set_tcp_keepalive(&keepalive) {
         tracing::debug!(%error, "cannot set SO_KEEPALIVE on the SSH socket");
     }
+    give_up_after(tcp, patience);
 }
 
 /// The kernel falls back to delayed acknowledgements by itself, so this is done after each short
@@ -161,6 +199,18 @@ fn tune(tcp: &TcpStream) {
 fn acknowledge_at_once(tcp: &TcpStream) {
     let _ = SockRef::from(tcp).set_tcp_quickack(true);
 }
+
+/// Data that nobody acknowledges ends the connection after so long (`TCP_USER_TIMEOUT`).
+#[cfg(target_os = "linux")]
+fn give_up_after(tcp: &TcpStream, patience: Option<Duration>) {
+    if let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(patience) {
+        tracing::debug!(%error, "cannot set TCP_USER_TIMEOUT on the SSH socket");
+    }
+}
+
+/// Elsewhere the system's own limit has to do.
+#[cfg(not(target_os = "linux"))]
+fn give_up_after(_: &TcpStream, _: Option<Duration>) {}
 
 /// Elsewhere there is no such option.
 #[cfg(not(target_os = "linux"))]
@@ -173,6 +223,25 @@ fn cut_off() -> io::Error {
     )
 }
 
+/// What carries a pipe's bytes on has buffers of its own, and may be slow.
+const PIPE_PATIENCE: u32 = 3;
 const READ_BUFFER: usize = 256 * 1024;
 const SHORT_READ: usize = 16 * 1024;
 const KEEPALIVE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pipe_that_takes_nothing_any_more_is_given_up() {
+        let (near, _far) = tokio::io::duplex(1024);
+        let cut = CancellationToken::new();
+        let patience = Some(Duration::from_millis(10));
+        let mut transport = over(Stream::Other(Box::new(near)), &cut, patience);
+        let error = transport.write_all(&[0; 4096]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}

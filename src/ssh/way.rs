@@ -57,11 +57,17 @@ impl Route {
     }
 
     /// Goes the way to the server of `settings`.
-    pub(super) async fn reach(&self, settings: &Settings, role: Role) -> Result<Reached, Error> {
+    /// Only the `first` time somebody may be asked.
+    pub(super) async fn reach(
+        &self,
+        settings: &Settings,
+        role: Role,
+        first: bool,
+    ) -> Result<Reached, Error> {
         let (stream, command) = match self {
             Self::Command(line) => {
                 let (stream, command) =
-                    proxy_command::start(line).map_err(|error| Error::ProxyCommand {
+                    proxy_command::start(line, first).map_err(|error| Error::ProxyCommand {
                         host: settings.host.clone(),
                         program: proxy_command::program(line),
                         reason: format!("cannot be started: {error}"),

@@ -3,6 +3,7 @@
 import ftplib
 import hashlib
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 from ferryline import Ferryline
 from servers import PASSWORD, USER, Vsftpd
@@ -31,6 +32,46 @@ def every_megabyte(stage):
 def past_the_default_limits(stage):
     """More than 1 GiB each way over one lane, with the limits that everybody has."""
     return both_ways(stage, None, PAST_THE_DEFAULT, "rekey-default")
+
+
+def shared_connection(stage):
+    """Several downloads on one connection, past 1 GiB: whoever asks for new keys must get what is on its way."""
+    return in_parallel(stage, 8, ())
+
+
+def shared_connection_often(stage):
+    return in_parallel(stage, 2, ("-o", "RekeyLimit=30M"))
+
+
+def in_parallel(stage, times, options):
+    """Six clients that fetch 64 MiB so many times."""
+    server = stage.server(Vsftpd)
+    name = "rekey-shared-" + str(times)
+    log = stage.logs / f"ferryline-{name}.log"
+    ferryline = Ferryline(stage.tunnel(), log, port=server.port, options=("--lanes", "0", *options))
+    folder, path = stage.upload_folder(name)
+    block = random.Random(2048).randbytes(64 * MIB)
+    (path / "file.bin").write_bytes(block)
+    wanted = hashlib.blake2b(block).digest()
+
+    def fetch(_):
+        with ftplib.FTP(timeout=60) as client:
+            client.connect("127.0.0.1", ferryline.port())
+            client.login(USER, PASSWORD)
+            for _ in range(times):
+                received = hashlib.blake2b()
+                client.retrbinary(f"RETR {folder}/file.bin", received.update, MIB)
+                if received.digest() != wanted:
+                    raise Failed("what came is not what was there")
+            client.quit()
+
+    try:
+        with ThreadPoolExecutor(6) as clients:
+            list(clients.map(fetch, range(6)))
+        return f"{6 * times * 64} MiB by six clients"
+    finally:
+        ferryline.stop()
+        (path / "file.bin").unlink(missing_ok=True)
 
 
 def both_ways(stage, port, size, name):
@@ -79,4 +120,6 @@ class Generated:
 CELLS = {
     "rekey/every-megabyte": every_megabyte,
     "rekey/past-the-default-limits": past_the_default_limits,
+    "rekey/shared-connection": shared_connection,
+    "rekey/shared-connection-often": shared_connection_often,
 }
