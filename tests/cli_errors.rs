@@ -202,7 +202,7 @@ async fn a_changed_host_key_names_the_file_and_the_line() {
     let name = format!("[{}]:{}", address.ip(), address.port());
     let content = format!("# comment\nother.example {0}\n{name} {0}\n", other.public);
     fs::write(&shore.known_hosts, content).unwrap();
-    for policy in ["yes", "ask", "accept-new"] {
+    for policy in ["yes", "ask", "accept-new", "no"] {
         let option = format!("StrictHostKeyChecking={policy}");
         let ended = shore.run(&["-o", &option, "-L", "0:localhost:21"]).await;
         let line = ended.one_line(1);

@@ -339,15 +339,16 @@ async fn a_way_that_falls_silent_in_mid_upload_is_a_lost_connection() {
         let silent = silent.clone();
         uploads.spawn(async move {
             let block = Bytes::from(vec![7; MIB]);
-            for sent in 0.. {
+            let mut sent = 0;
+            loop {
                 if let Err(lost) = channel.writer.write(block.clone()).await {
                     return lost;
                 }
+                sent += 1;
                 if sent == 8 {
                     silent.cancel();
                 }
             }
-            unreachable!()
         });
     }
     let lost = within("the loss", uploads.join_next())

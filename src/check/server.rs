@@ -29,7 +29,7 @@ pub(super) fn not_reached(spec: &ForwardSpec, tell: Tell<'_>) -> ForwardReport {
         ok: false,
         steps: log.into_steps(),
         modes: Vec::new(),
-        summary: "the SSH server was not reached: see the steps above".to_owned(),
+        summary: "no SSH connection: see the steps above".to_owned(),
     }
 }
 

@@ -184,6 +184,8 @@ pub enum Notice {
     CarriedAsPassive(String),
     /// The client's first line is another protocol's.
     NotFtp(&'static str),
+    /// What answers in the FTP server's place speaks another protocol: its first words, escaped.
+    NotFtpServer(String),
     /// A passive reply named another address than the control connection's host.
     OtherDataHost {
         /// What the reply named.
@@ -215,6 +217,10 @@ impl fmt::Display for Notice {
                 f,
                 "the client speaks {what}, not FTP; its session is ended (a browser or another \
                  program was pointed at this port)"
+            ),
+            Self::NotFtpServer(said) => write!(
+                f,
+                "what answers is not an FTP server, it says '{said}': check host and port of -L"
             ),
             Self::OtherDataHost { named, used } => write!(
                 f,

@@ -81,10 +81,9 @@ impl Control {
             }
             Place::Stray if self.queue.greeting_owed() && is_other_protocol(line.text()) => {
                 let said: Vec<u8> = line.text().iter().copied().take(SHOWN).collect();
-                let text = format!(
-                    "the FTP server is none, it says '{}': check host and port of -L",
-                    said.trim_ascii().escape_ascii()
-                );
+                let notice = Notice::NotFtpServer(said.trim_ascii().escape_ascii().to_string());
+                let text = notice.to_string();
+                self.notice(notice);
                 self.end_with(421, &text);
             }
             Place::Stray => {

@@ -84,7 +84,7 @@ impl Reporter {
                 self.hold(way_to_server).await;
             }
             Outcome::Cut(_, way_to_server) => {
-                self.note(&text);
+                tracing::info!("#{} data connection {}: {text}", self.session, self.id);
                 self.hold(way_to_server).await;
             }
         }

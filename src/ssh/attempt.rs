@@ -29,7 +29,6 @@ pub(super) struct Attempt<'a> {
     prompt: &'a Arc<dyn Prompt>,
     patience: &'a Patience,
     shared: &'a Shared,
-    passwords: bool,
     methods: MethodSet,
     steps: Vec<Step>,
     tried: Vec<String>,
@@ -66,13 +65,11 @@ enum Progress {
 }
 
 impl<'a> Attempt<'a> {
-    /// `passwords`: whether this server may be given any.
     pub(super) fn new(
         handle: &'a mut Handle<Events>,
         settings: &'a Settings,
         prompt: &'a Arc<dyn Prompt>,
         patience: &'a Patience,
-        passwords: bool,
         shared: &'a Shared,
     ) -> Self {
         Self {
@@ -81,7 +78,6 @@ impl<'a> Attempt<'a> {
             prompt,
             patience,
             shared,
-            passwords,
             methods: MethodSet::empty(),
             steps: Vec::new(),
             tried: Vec::new(),
@@ -121,7 +117,7 @@ impl<'a> Attempt<'a> {
             }
             let progress = match method {
                 MethodKind::PublicKey => self.keys().await?,
-                _ if !self.passwords || self.settings.batch_mode => Progress::Refused,
+                _ if self.settings.batch_mode => Progress::Refused,
                 MethodKind::KeyboardInteractive => self.interactive().await?,
                 MethodKind::Password => self.password().await?,
                 _ => Progress::Refused,
@@ -454,8 +450,6 @@ impl<'a> Attempt<'a> {
         } else if asks && !may_ask {
             "name a key it knows with -i; the options forbid passwords (PasswordAuthentication, \
              KbdInteractiveAuthentication, PreferredAuthentications)"
-        } else if asks && !self.passwords {
-            "its host key is not the known one, so it is given no password: mend known_hosts"
         } else if self.hints.unanswered {
             "there is no terminal to ask on: name a key it knows with -i, or set SSH_ASKPASS and \
              SSH_ASKPASS_REQUIRE=force"

@@ -84,10 +84,9 @@ pub(super) async fn first(
     settings: &Settings,
     prompt: &Arc<dyn Prompt>,
     patience: &Patience,
-    passwords: bool,
     shared: &Shared,
 ) -> Result<Login, Error> {
-    let attempt = Attempt::new(handle, settings, prompt, patience, passwords, shared);
+    let attempt = Attempt::new(handle, settings, prompt, patience, shared);
     let steps = attempt.run().await?;
     Ok(Login { steps })
 }

@@ -16,7 +16,7 @@ use super::error::{Error, escaped};
 use super::events::Events;
 use super::findings::Findings;
 use super::greeting::other_protocol;
-use super::host_keys::{Judge, Trust};
+use super::host_keys::Judge;
 use super::prompt::{Patience, Prompt};
 use super::proxy_command::ProxyCommand;
 use super::settings::Settings;
@@ -99,14 +99,12 @@ impl Dialer {
             pinned: known.map(|k| k.host_key.clone()),
         };
         let shared = Shared::new(cut, Arc::clone(&self.warnings), version);
-        let trust = Arc::new(OnceLock::new());
         let judge = Arc::new(judge);
         let round_trip = *lock(&self.round_trip);
         let config = Arc::new(config(settings, role, round_trip, &judge).await);
         let events = Events {
             shared: Arc::clone(&shared),
             judge,
-            trust: Arc::clone(&trust),
             refused: Arc::default(),
             findings: self.findings.clone(),
         };
@@ -118,10 +116,7 @@ impl Dialer {
                     Some(refused) => refused,
                     None => self.handshake_error(&error.0),
                 })?;
-            let passwords = trust.get() == Some(&Trust::Full);
-            let login = self
-                .log_in(&mut handle, &patience, passwords, &shared)
-                .await?;
+            let login = self.log_in(&mut handle, &patience, &shared).await?;
             Ok((handle, login))
         };
         let (handle, login) = match patience.bound(opening).await {
@@ -152,7 +147,6 @@ impl Dialer {
         &self,
         handle: &mut Handle<Events>,
         patience: &Patience,
-        passwords: bool,
         shared: &Shared,
     ) -> Result<Option<Login>, Error> {
         match self.known.get() {
@@ -162,7 +156,7 @@ impl Dialer {
             }
             None => {
                 let settings = &self.settings;
-                auth::first(handle, settings, &self.prompt, patience, passwords, shared)
+                auth::first(handle, settings, &self.prompt, patience, shared)
                     .await
                     .map(Some)
             }

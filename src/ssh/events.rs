@@ -1,6 +1,6 @@
 //! What the SSH server sends, as russh reports it.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
@@ -10,7 +10,7 @@ use super::connection::{Shared, lock};
 use super::error::{Error, escaped};
 use super::findings::Findings;
 use super::forward::Arrival;
-use super::host_keys::{Judge, Trust};
+use super::host_keys::Judge;
 
 /// The error type of the events; russh wants one of our own.
 #[derive(Debug)]
@@ -27,8 +27,6 @@ impl From<russh::Error> for EventError {
 pub(super) struct Events {
     pub(super) shared: Arc<Shared>,
     pub(super) judge: Arc<Judge>,
-    /// How far the accepted host key is trusted.
-    pub(super) trust: Arc<OnceLock<Trust>>,
     /// Why the host key was refused.
     pub(super) refused: Arc<Mutex<Option<Error>>>,
     pub(super) findings: Findings,
@@ -54,8 +52,7 @@ impl Handler for Events {
         })
         .await;
         match decided {
-            Ok(Ok(trust)) => {
-                let _ = self.trust.set(trust);
+            Ok(Ok(())) => {
                 let _ = self.shared.host_key().set(key);
                 Ok(true)
             }

@@ -20,16 +20,6 @@ pub(super) struct Judge {
     pub(super) pinned: Option<PublicKey>,
 }
 
-/// How far an accepted key is trusted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Trust {
-    /// It is the host's key.
-    Full,
-    /// It is not the known one and was accepted all the same (`StrictHostKeyChecking no`): no
-    /// password is given to this server.
-    NoPasswords,
-}
-
 impl Judge {
     /// Accepts or refuses the key, storing it where the policy says so. A certificate whose
     /// authority is known stands for the key in it; any other is disregarded, as ssh does it, and
@@ -38,7 +28,7 @@ impl Judge {
         &self,
         key: &PublicKey,
         certificate: Option<&Certificate>,
-    ) -> Result<Trust, Error> {
+    ) -> Result<(), Error> {
         let name = self.name();
         let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
         if self.pinned.as_ref().is_some_and(|p| !same(p, key)) {
@@ -50,7 +40,7 @@ impl Judge {
             None => self.verdict(key),
         };
         match verdict {
-            Verdict::Known => Ok(Trust::Full),
+            Verdict::Known => Ok(()),
             Verdict::Revoked(at) => Err(Error::HostKeyRevoked {
                 name,
                 fingerprint,
@@ -58,23 +48,18 @@ impl Judge {
                 line: at.line,
             }),
             // Certified when it was first seen, and since then the same.
-            Verdict::Changed(_) if self.pinned.is_some() => Ok(Trust::Full),
-            Verdict::Changed(at) => {
-                let error = Error::HostKeyChanged {
-                    name,
-                    kind: key.algorithm().to_string(),
-                    fingerprint,
-                    file: at.file,
-                    line: at.line,
-                };
-                if policy != StrictHostKeyChecking::No {
-                    return Err(error);
-                }
-                tracing::warn!("{error} (accepted because of StrictHostKeyChecking=no)");
-                Ok(Trust::NoPasswords)
-            }
+            Verdict::Changed(_) if self.pinned.is_some() => Ok(()),
+            // Whatever the policy: ssh forwards nothing then either, and all that passes here is for
+            // forwards, FTP passwords first.
+            Verdict::Changed(at) => Err(Error::HostKeyChanged {
+                name,
+                kind: key.algorithm().to_string(),
+                fingerprint,
+                file: at.file,
+                line: at.line,
+            }),
             // Accepted once in this session, whether or not it could be stored.
-            Verdict::Unknown if self.pinned.is_some() => Ok(Trust::Full),
+            Verdict::Unknown if self.pinned.is_some() => Ok(()),
             Verdict::Unknown => {
                 let accepted = match policy {
                     StrictHostKeyChecking::AcceptNew | StrictHostKeyChecking::No => true,
@@ -90,7 +75,7 @@ impl Judge {
                     });
                 }
                 self.remember(&name, key, &fingerprint);
-                Ok(Trust::Full)
+                Ok(())
             }
         }
     }
@@ -376,7 +361,7 @@ mod tests {
     fn known_unknown_and_changed() {
         use StrictHostKeyChecking::{AcceptNew, Yes};
         let c = case(&format!("other {B}\nhost {A}\n"), Yes);
-        assert_eq!(c.judge.decide(&key(A), None).unwrap(), Trust::Full);
+        c.judge.decide(&key(A), None).unwrap();
         let error = c.judge.decide(&key(B), None).unwrap_err();
         let expected = format!("{}:2", c.file.display());
         assert!(error.to_string().contains(&expected), "{error}");
@@ -416,14 +401,18 @@ mod tests {
     }
 
     #[test]
-    fn no_accepts_a_changed_key_but_gives_it_no_password() {
-        let c = case(&format!("host {A}\n"), StrictHostKeyChecking::No);
-        assert_eq!(c.judge.decide(&key(B), None).unwrap(), Trust::NoPasswords);
-        assert_eq!(
-            fs::read_to_string(&c.file).unwrap(),
-            format!("host {A}\n"),
-            "a changed key is not stored"
-        );
+    fn a_changed_key_is_refused_by_any_policy_and_not_stored() {
+        for policy in [
+            StrictHostKeyChecking::AcceptNew,
+            StrictHostKeyChecking::Ask,
+            StrictHostKeyChecking::No,
+            StrictHostKeyChecking::Yes,
+        ] {
+            let c = case(&format!("host {A}\n"), policy);
+            let refused = c.judge.decide(&key(B), None).unwrap_err();
+            assert!(matches!(refused, Error::HostKeyChanged { line: 1, .. }));
+            assert_eq!(fs::read_to_string(&c.file).unwrap(), format!("host {A}\n"));
+        }
     }
 
     #[test]

@@ -342,7 +342,12 @@ async fn reconnect(core: &Core) -> Arc<Connection> {
         };
         let pause = backoff.next_pause();
         if error.is_transient() {
-            tracing::debug!(%error, ?pause, "not connected again yet");
+            // Once, for the reason; what comes after is the same as a rule.
+            if backoff.taken() == 1 {
+                tracing::warn!(%error, "not connected again yet");
+            } else {
+                tracing::debug!(%error, ?pause, "not connected again yet");
+            }
             core.control.send_replace(Control::Down(Some(error)));
             sleep(FIRST_PAUSE).await;
             let left = pause.saturating_sub(FIRST_PAUSE);

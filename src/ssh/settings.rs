@@ -178,8 +178,7 @@ pub enum StrictHostKeyChecking {
     AcceptNew,
     /// A person is asked about a new key, a changed one is refused.
     Ask,
-    /// A new key is stored and accepted; a changed one is accepted with a warning, but no password
-    /// is then given to the server.
+    /// As `AcceptNew`. (ssh accepts a changed key then, but forwards nothing.)
     No,
     /// Only known keys.
     Yes,

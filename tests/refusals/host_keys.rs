@@ -71,25 +71,6 @@ pub(super) fn rows() -> Vec<Row> {
             &["revoked"],
             async { certified("127.0.0.1", u64::MAX, true).await },
         ),
-        row(
-            "changed host key, accepted: gets no password",
-            party,
-            "mend known_hosts",
-            &["log-in refused"],
-            async {
-                let shore = Shore::with(|o| o.password = Some("right".into())).await;
-                let other = KeyPair::generate(None).unwrap().public;
-                fs::write(
-                    shore.file("known_hosts"),
-                    format!("{} {other}\n", shore.name()),
-                )
-                .unwrap();
-                shore.asking("right");
-                shore.wrong_key();
-                let said = shore.refusal(&["-o", "StrictHostKeyChecking=no"]).await;
-                said.lines().last().unwrap().to_owned()
-            },
-        ),
     ]
 }
 

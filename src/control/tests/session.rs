@@ -1,7 +1,7 @@
 //! Beginnings and ends.
 
-use super::bench::{Bench, settings};
-use crate::control::{Ending, ForwardEvent};
+use super::bench::{Bench, frame, settings};
+use crate::control::{Ending, ForwardEvent, Notice, Output};
 
 #[test]
 fn q80_a_browser_is_not_an_ftp_client() {
@@ -281,10 +281,18 @@ fn a_server_of_another_protocol_is_named_at_once() {
     ] {
         let mut bench = Bench::new(settings());
         let told = format!(
-            "C< 421 ferryline: the FTP server is none, it says '{shown}': check host and port of -L"
+            "C< 421 ferryline: what answers is not an FTP server, it says '{shown}': check host and port of -L"
         );
         bench.server(said, &[&told, "! end, abort"]);
     }
+    // curl shows nobody what a 421 says: the log has it, too, while there is a session.
+    let mut bench = Bench::new(settings());
+    bench.control.server(bench.now, frame("SSH-2.0-x"));
+    let first = bench.control.poll_output();
+    assert!(
+        matches!(&first, Some(Output::Notice(Notice::NotFtpServer(said))) if said == "SSH-2.0-x"),
+        "{first:?}"
+    );
     // What looks like it in the middle of a session is a line as any other.
     let mut bench = Bench::local();
     bench.server("SSH-2.0-OpenSSH_9.2", &["C< SSH-2.0-OpenSSH_9.2"]);
