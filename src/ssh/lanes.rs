@@ -8,6 +8,8 @@
 //! An idle lane may carry a spare forward (see `spare`). It is as idle as any other: whoever needs it
 //! takes it at once, and the spare is thrown away.
 
+mod opening;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,11 +20,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
 use super::channel::{Channel, Counted, Hold};
 use super::connection::{Connection, lock};
-use super::error::{Error, ForwardError, OpenError};
-use super::establish::{Dialer, Role};
+use super::error::{ForwardError, OpenError};
+use super::establish::Dialer;
 use super::forward::{self, Origin, RemoteForward};
 
 /// A lane for one data connection, in use until this and every channel opened on it are dropped.
@@ -441,7 +442,7 @@ impl Pool {
         let room = max.saturating_sub(state.lanes.len() + state.opening);
         for _ in 0..wanted.min(room) {
             state.opening += 1;
-            tokio::spawn(open_lane(Arc::clone(self)));
+            tokio::spawn(opening::open_lane(Arc::clone(self)));
         }
     }
 }
@@ -461,92 +462,6 @@ impl Drop for Waiting<'_> {
         let mut state = lock(&self.0.state);
         state.waiting = state.waiting.saturating_sub(1);
     }
-}
-
-/// Opens one lane and puts it into the pool. It runs on its own, so that a transfer which gives up
-/// leaves a lane behind for the next one.
-async fn open_lane(pool: Arc<Pool>) {
-    let opened = tokio::select! {
-        biased;
-        () = pool.stop.cancelled() => None,
-        opened = dial_patiently(&pool) => Some(opened),
-    };
-    let mut state = lock(&pool.state);
-    state.opening = state.opening.saturating_sub(1);
-    match opened {
-        None => {}
-        Some(Ok(connection)) => {
-            let id = state.next_id;
-            state.next_id += 1;
-            tokio::spawn(watch_lane(Arc::clone(&pool), id, Arc::clone(&connection)));
-            state.lanes.push(Lane {
-                id,
-                connection,
-                leases: 0,
-                idle_since: Instant::now(),
-                spare: None,
-            });
-            state.not_before = None;
-            state.told = false;
-        }
-        Some(Err(error)) if error.is_transient() => {
-            pool.dialer.findings().lane_failed(error.to_string());
-            tracing::warn!(%error, "cannot open a data lane; data shares what there is");
-            let pause = match error {
-                Error::Timeout { .. } => RETRY_AFTER_TIMEOUT,
-                _ => RETRY_AFTER,
-            };
-            state.not_before = Some(Instant::now() + pause);
-        }
-        Some(Err(error)) => {
-            pool.dialer.findings().lane_failed(error.to_string());
-            if !std::mem::replace(&mut state.told, true) {
-                tracing::warn!(
-                    %error,
-                    "a further SSH log-in is not possible: data shares the first connection, where a stalled transfer stalls all"
-                );
-            }
-            // Lanes that got in before are as good as ever.
-            state.single = true;
-            // An agent may be locked for a while.
-            let again = Instant::now() + SINGLE_FOR;
-            state.single_until = pool.dialer.may_try_again().then_some(again);
-        }
-    }
-    drop(state);
-    pool.changed.send_replace(());
-}
-
-/// sshd drops some of many log-ins at once (MaxStartups), so a failure is tried again.
-async fn dial_patiently(pool: &Pool) -> Result<Arc<Connection>, Error> {
-    let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
-    loop {
-        let permit = pool.logins.acquire().await;
-        let dialed = pool.dialer.dial(Role::Data).await;
-        drop(permit);
-        match dialed {
-            // Who was waited for once is not waited for again and again.
-            Err(error @ Error::Timeout { .. }) => return Err(error),
-            Err(error) if error.is_transient() && backoff.taken() < RETRIES => {
-                tracing::debug!(%error, "a data lane did not open; trying again");
-                sleep(backoff.next_pause()).await;
-            }
-            done => return done,
-        }
-    }
-}
-
-/// Takes a lane out of the pool when its connection is lost.
-async fn watch_lane(pool: Arc<Pool>, id: u64, connection: Arc<Connection>) {
-    let shared = Arc::clone(connection.shared());
-    // Only the lane itself shall keep the connection alive.
-    drop(connection);
-    tokio::select! {
-        () = shared.lost_token().cancelled() => {}
-        () = pool.stop.cancelled() => return,
-    }
-    lock(&pool.state).lanes.retain(|lane| lane.id != id);
-    pool.changed.send_replace(());
 }
 
 /// Closes lanes that nobody has used for a while.
@@ -591,12 +506,3 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(10);
 /// A busy lane counts as stalled when nothing has moved for so long: well below `SHARE_AFTER`, so that
 /// who has waited that long does not end up with one.
 const STALLED_AFTER: Duration = Duration::from_millis(500);
-const RETRIES: usize = 4;
-const FIRST_RETRY: Duration = Duration::from_millis(200);
-const LAST_RETRY: Duration = Duration::from_secs(2);
-/// After lanes could not be opened, the next attempt is made so much later.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// Transfers wait while one is made, so not every few seconds where it may take as long as it can.
-const RETRY_AFTER_TIMEOUT: Duration = Duration::from_secs(60);
-/// After a log-in by key was refused, or the agent did not sign.
-const SINGLE_FOR: Duration = Duration::from_secs(5 * 60);
