@@ -2,6 +2,7 @@
 
 import socket
 import time
+from contextlib import contextmanager
 
 from ferryline import Ferryline
 from rawftp import RawFtp, drain
@@ -12,22 +13,29 @@ PIECE = b"x" * 100_000
 LIMIT = 1
 
 
-def paused_upload(stage):
-    """In active mode, so that only the data connection's channel is timed out and the control connection stands."""
+@contextmanager
+def timing_out(stage, name):
+    """A ferryline whose sshd times data connections out, and the folder of its FTP server: its path and itself.
+
+    In active mode only: the control connection has a channel of another kind, and stands."""
     port = 2206
-    sshd = stage.sshd("sshd-timeouts", [f"ChannelTimeout forwarded-tcpip={LIMIT}s"], port)
+    sshd = stage.sshd(f"sshd-{name}", [f"ChannelTimeout forwarded-tcpip={LIMIT}s"], port)
     server = stage.server(Vsftpd)
-    ferryline = Ferryline(stage.tunnel(port), stage.logs / "ferryline-timeouts.log", port=server.port)
-    name, folder = stage.upload_folder("timed-out")
-    said = []
+    ferryline = Ferryline(stage.tunnel(port), stage.logs / f"ferryline-{name}.log", port=server.port)
     try:
+        yield ferryline, *stage.upload_folder(name)
+    finally:
+        ferryline.stop()
+        sshd.stop()
+
+
+def paused_upload(stage):
+    said = []
+    with timing_out(stage, "timed-out-upload") as (ferryline, name, folder):
         for go_on in (True, False):
             for beginning in (b"", PIECE):
                 with RawFtp("127.0.0.1", ferryline.port()) as client:
                     said.append(upload(client.login(), f"{name}/f", folder / "f", beginning, go_on))
-    finally:
-        ferryline.stop()
-        sshd.stop()
     return "; ".join(said)
 
 
@@ -64,22 +72,13 @@ def begin(client, command):
 
 
 def paused_download(stage):
-    """As above, with what the FTP server sends."""
-    port = 2207
-    sshd = stage.sshd("sshd-timeouts-down", [f"ChannelTimeout forwarded-tcpip={LIMIT}s"], port)
-    server = stage.server(Vsftpd)
-    ferryline = Ferryline(stage.tunnel(port), stage.logs / "ferryline-timeouts-down.log", port=server.port)
-    name, folder = stage.upload_folder("timed-out-down")
     size = 64 << 20
-    (folder / "f").write_bytes(bytes(size))
     said = []
-    try:
+    with timing_out(stage, "timed-out-download") as (ferryline, name, folder):
+        (folder / "f").write_bytes(bytes(size))
         for begun in (0, 1 << 20):
             with RawFtp("127.0.0.1", ferryline.port()) as client:
                 said.append(download(client.login(), f"{name}/f", size, begun))
-    finally:
-        ferryline.stop()
-        sshd.stop()
     return "; ".join(said)
 
 
