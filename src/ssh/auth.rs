@@ -238,3 +238,21 @@ pub(super) fn names(methods: &MethodSet) -> String {
 
 /// So many times a server may ask for one thing more.
 pub(super) const MAX_STEPS: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_typed_is_not_tried_again_and_again() {
+        let by_keys = |steps: Vec<Step>| Login { steps }.is_by_keys();
+        assert!(by_keys(vec![Step::None]));
+        for typed in [
+            Step::Interactive("x".into()),
+            Step::Password("x".into()),
+            Step::Unrepeatable,
+        ] {
+            assert!(!by_keys(vec![Step::None, typed]));
+        }
+    }
+}

@@ -63,11 +63,10 @@ impl Dialer {
         }
     }
 
-    /// Whether a log-in that was refused may be tried again some time.
+    /// Whether a log-in that was refused, there or on the way there, may be tried again some time.
     pub(super) fn may_try_again(&self) -> bool {
-        self.known
-            .get()
-            .is_some_and(|known| known.login.is_by_keys())
+        let known = self.known.get();
+        known.is_some_and(|known| known.login.is_by_keys()) && self.route.may_try_again()
     }
 
     pub(super) fn settings(&self) -> &Settings {

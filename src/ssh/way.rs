@@ -56,8 +56,15 @@ impl Route {
         }
     }
 
-    /// Goes the way to the server of `settings`.
-    /// Only the `first` time somebody may be asked.
+    /// See [`Dialer::may_try_again`].
+    pub(super) fn may_try_again(&self) -> bool {
+        match self {
+            Self::Command(_) | Self::Direct => true,
+            Self::Jump(dialer) => dialer.may_try_again(),
+        }
+    }
+
+    /// Goes the way to the server of `settings`. Only the `first` time somebody may be asked.
     pub(super) async fn reach(
         &self,
         settings: &Settings,
