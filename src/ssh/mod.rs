@@ -28,7 +28,7 @@
 //! | `findings` | [`Findings`]: what the first connection found out, for `ferryline check` |
 //! | `greeting` | telling other protocols from SSH |
 //! | `way`, `connect`, `proxy_command` | the way there: jump hosts, TCP, commands |
-//! | `transport` | what an SSH connection runs over |
+//! | `transport`, `retransmission` | what an SSH connection runs over |
 //! | `channel`, `forward` | what data flows through: channels, remote forwards |
 //! | `spare` | a remote forward asked for ahead |
 
@@ -59,6 +59,8 @@ mod known_hosts;
 mod lanes;
 mod prompt;
 mod proxy_command;
+#[cfg(target_os = "linux")]
+mod retransmission;
 mod session;
 mod settings;
 mod spare;

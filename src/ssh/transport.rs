@@ -205,6 +205,10 @@ fn acknowledge_at_once(tcp: &TcpStream) {
 fn give_up_after(tcp: &TcpStream, patience: Option<Duration>) {
     if let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(patience) {
         tracing::debug!(%error, "cannot set TCP_USER_TIMEOUT on the SSH socket");
+        return;
+    }
+    if patience.is_some() {
+        super::retransmission::bound(tcp);
     }
 }
 
