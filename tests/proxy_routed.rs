@@ -29,6 +29,7 @@ use tokio::net::TcpListener;
 
 use common::{
     Ferry, Plan, ScriptedClient, ScriptedServer, Shore, answer, nobody, noise, read_to_end, run,
+    skipped,
 };
 
 /// A forward that leads to these servers, port 1 where the client names none.
@@ -268,7 +269,7 @@ fn privileged_listener() -> Option<(std::net::TcpListener, u16)> {
     });
     match &found {
         Some((listener, _)) => listener.set_nonblocking(true).unwrap(),
-        None => eprintln!("no port below 1024 to be had: only the replies are looked at"),
+        None => skipped("no port below 1024 to be had: only the replies are looked at"),
     }
     found
 }

@@ -10,15 +10,18 @@
 
 mod ssh_support;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ferryline::demo::ssh_server::{Options, SshServer};
 use ferryline::ssh::{Error, LostReason, OpenError, Received, StrictHostKeyChecking};
 use ssh_support::{
     Script, World, all_quiet, echo_server, nobody, pattern, ping, read_to_eof, serve, source,
     until, within,
 };
 use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 const MIB: usize = 1024 * 1024;
@@ -134,9 +137,7 @@ async fn where_only_one_log_in_is_allowed_all_share_it() {
         .remote_forward("127.0.0.1".parse().unwrap())
         .await
         .unwrap();
-    let _tcp = tokio::net::TcpStream::connect(forward.address())
-        .await
-        .unwrap();
+    let _tcp = TcpStream::connect(forward.address()).await.unwrap();
     assert!(within("the connection", forward.next()).await.is_some());
     let again = within("another lane", session.lane()).await.unwrap();
     assert!(again.is_shared_control());
@@ -360,11 +361,11 @@ async fn a_way_that_falls_silent_in_mid_upload_is_a_lost_connection() {
 
 /// A relay that carries nothing any more once `silent` is cancelled, and ends nothing either.
 #[cfg(target_os = "linux")]
-async fn relay(to: std::net::SocketAddr, silent: CancellationToken) -> std::net::SocketAddr {
+async fn relay(to: SocketAddr, silent: CancellationToken) -> SocketAddr {
     serve(move |mut near| {
         let silent = silent.clone();
         async move {
-            let mut far = tokio::net::TcpStream::connect(to).await.unwrap();
+            let mut far = TcpStream::connect(to).await.unwrap();
             tokio::select! {
                 () = silent.cancelled() => std::future::pending().await,
                 _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
@@ -480,3 +481,47 @@ async fn a_channel_that_was_left_is_closed_by_the_far_side() {
 
 /// More than a connection is used for.
 const BROKEN_OFF: usize = 300;
+
+/// Connections to it go to the first address once, and from then on to the second.
+async fn balancer(first: SocketAddr, then: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut to = first;
+        while let Ok((mut from, _)) = listener.accept().await {
+            let target = std::mem::replace(&mut to, then);
+            tokio::spawn(async move {
+                let mut tcp = TcpStream::connect(target).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut from, &mut tcp).await;
+            });
+        }
+    });
+    address
+}
+
+/// A lane carries data only to the host that the control connection leads to: another host's key is refused
+/// although `known_hosts` has it for the same name.
+#[tokio::test]
+async fn a_lane_is_refused_where_another_host_answers_for_the_name() {
+    let mut other = Options::default();
+    let mut world = World::with(|options| other = options.clone()).await;
+    let other = SshServer::start(other).await.unwrap();
+    let address = balancer(world.server.address(), other.address()).await;
+    let named = |line: &str| {
+        let (_, key) = line.split_once(' ').unwrap();
+        format!("[127.0.0.1]:{} {key}\n", address.port())
+    };
+    let known: String = [world.server.known_hosts(), other.known_hosts()]
+        .iter()
+        .flat_map(|lines| lines.lines().map(named).collect::<Vec<_>>())
+        .collect();
+    world.settings.known_hosts = vec![world.write("both", &known)];
+    world.settings.port = address.port();
+    let session = world.connect().await;
+    let lane = within("a lane", session.lane()).await.unwrap();
+    assert!(lane.is_shared_control());
+    assert_eq!(other.logins(), 0);
+    let echo = echo_server().await;
+    let mut channel = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+    ping(&mut channel).await;
+}

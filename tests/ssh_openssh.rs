@@ -23,7 +23,7 @@ use ferryline::ssh::{
     StrictHostKeyChecking,
 };
 use ssh_support::{
-    Script, echo_server, nobody, pattern, ping, read_to_eof, serve, source, until, within,
+    Script, echo_server, nobody, pattern, ping, read_to_eof, serve, skipped, source, until, within,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -43,7 +43,7 @@ impl Sshd {
         let named = std::env::var_os("FERRYLINE_TEST_SSHD").map(PathBuf::from);
         let program = named.unwrap_or_else(|| "/usr/sbin/sshd".into());
         if !program.exists() {
-            eprintln!("skipped: no {}", program.display());
+            skipped(&format!("no {}", program.display()));
             return None;
         }
         let dir = tempfile::tempdir().unwrap();

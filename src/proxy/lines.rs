@@ -162,3 +162,38 @@ fn ending(error: &LineError) -> Ending {
         LineError::Io(_) => Ending::Lost,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer that never stops sending.
+    struct Endless {
+        sent: usize,
+    }
+
+    impl Source for Endless {
+        async fn fill(&mut self, buffer: &mut BytesMut) -> Result<(), Ending> {
+            self.sent += 64 * 1024;
+            assert!(
+                self.sent <= 2 * MOST_WAITING,
+                "{} bytes were taken while the other side takes nothing",
+                self.sent
+            );
+            buffer.resize(buffer.len() + 64 * 1024, b'x');
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn q85_what_waits_for_the_other_side_is_bounded() {
+        let source = Endless { sent: 0 };
+        let mut lines = Lines::new(source, LineCodec::replies());
+        assert_eq!(lines.soak().await, Ending::Flood);
+        let waiting = lines.buffer.len();
+        assert!(
+            (MOST_WAITING..2 * MOST_WAITING).contains(&waiting),
+            "{waiting}"
+        );
+    }
+}

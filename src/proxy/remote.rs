@@ -73,9 +73,19 @@ pub(super) async fn reach_client(data: &Data, deliver_to: SocketAddr) -> Result<
     let from = SocketAddr::new(data.client_local.ip().to_canonical(), 0);
     let from = socket::on_link_of(from, data.client_local);
     let deliver_to = socket::on_link_of(deliver_to, data.client_peer);
-    let listening = match data.owner {
+    reach_listener(data.owner, from, deliver_to, &Kernel).await
+}
+
+/// A connection from `from` to the listener at `deliver_to`, where that is the session owner's.
+async fn reach_listener(
+    owner: Owner,
+    from: SocketAddr,
+    deliver_to: SocketAddr,
+    owners: &impl Owners,
+) -> Result<TcpStream, String> {
+    let listening = match owner {
         Owner::Untold => Owner::Untold,
-        _ => owner::of_listener(deliver_to).await,
+        _ => owners.of_listener(deliver_to).await,
     };
     let connect = socket::connect(from, deliver_to);
     let Ok(stream) = tokio::time::timeout(CONNECT_TIMEOUT, connect).await else {
@@ -86,30 +96,53 @@ pub(super) async fn reach_client(data: &Data, deliver_to: SocketAddr) -> Result<
     let stream = stream
         .and_then(|stream| socket::data(&stream).map(|()| stream))
         .map_err(|error| format!("the client's data port {deliver_to}: {error}"))?;
-    let (peer, still_listening) = match data.owner {
+    let (peer, still_listening) = match owner {
         Owner::Untold => (Owner::Untold, Owner::Untold),
-        _ => accepted_by(&stream, deliver_to).await,
+        _ => accepted_by(&stream, deliver_to, owners).await,
     };
-    if let Some(user) = stranger(data.owner, peer, listening, still_listening) {
+    if let Some(user) = stranger(owner, peer, listening, still_listening) {
         socket::reset(stream);
         return Err(format!(
-            "the client's data port {deliver_to} is {user}'s, the client is {}",
-            data.owner
+            "the client's data port {deliver_to} is {user}'s, the client is {owner}"
         ));
     }
     Ok(stream)
 }
 
+/// What tells the owners of sockets.
+trait Owners: Sync {
+    /// The owner of the socket at the other end of a connection.
+    fn of_peer(&self, stream: &TcpStream) -> impl Future<Output = Owner> + Send;
+    /// The owner of what listens at this address.
+    fn of_listener(&self, at: SocketAddr) -> impl Future<Output = Owner> + Send;
+}
+
+struct Kernel;
+
+impl Owners for Kernel {
+    async fn of_peer(&self, stream: &TcpStream) -> Owner {
+        owner::of_peer(stream).await
+    }
+
+    async fn of_listener(&self, at: SocketAddr) -> Owner {
+        owner::of_listener(at).await
+    }
+}
+
 /// Whose the other end of a connection to a listener is; and where that is not known, who listens there
 /// now.
-async fn accepted_by(stream: &TcpStream, listener: SocketAddr) -> (Owner, Owner) {
-    let peer = owner::of_peer(stream).await;
+async fn accepted_by(
+    stream: &TcpStream,
+    listener: SocketAddr,
+    owners: &impl Owners,
+) -> (Owner, Owner) {
+    let peer = owners.of_peer(stream).await;
     if peer != Owner::Unknown {
         return (peer, Owner::Unknown);
     }
-    match owner::of_listener(listener).await {
+    match owners.of_listener(listener).await {
         // It waits in nobody's queue, so if nobody is there even now, it was taken and closed again.
-        Owner::Unknown => (owner::of_peer(stream).await, Owner::Unknown),
+        Owner::Unknown => (owners.of_peer(stream).await, Owner::Unknown),
         listening => (peer, listening),
     }
 }
@@ -140,7 +173,82 @@ fn origin(server: &str, bind: IpAddr) -> Origin {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        collections::VecDeque,
+        sync::{Mutex, PoisonError},
+    };
+
+    use tokio::{io::AsyncReadExt, net::TcpListener};
+
     use super::*;
+
+    /// What the kernel says, one answer after the other, of peers and of listeners.
+    struct Told {
+        peers: Mutex<VecDeque<Owner>>,
+        listeners: Mutex<VecDeque<Owner>>,
+    }
+
+    impl Told {
+        fn new<const P: usize, const L: usize>(peers: [Owner; P], listeners: [Owner; L]) -> Self {
+            Self {
+                peers: Mutex::new(peers.into()),
+                listeners: Mutex::new(listeners.into()),
+            }
+        }
+    }
+
+    fn next(answers: &Mutex<VecDeque<Owner>>) -> Owner {
+        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.pop_front().expect("asked once too often")
+    }
+
+    impl Owners for Told {
+        async fn of_peer(&self, _: &TcpStream) -> Owner {
+            next(&self.peers)
+        }
+
+        async fn of_listener(&self, _: SocketAddr) -> Owner {
+            next(&self.listeners)
+        }
+    }
+
+    /// The listener is looked at before the connection is made and again behind it. A port that changed
+    /// hands in between gets nothing, and the connection is reset.
+    #[tokio::test]
+    async fn q83_a_port_that_changes_hands_while_it_is_connected_to_gets_nothing() {
+        use Owner::{Unknown, User};
+        let (own, other) = (User(1000), User(1001));
+        for (told, reached) in [
+            // Accepted by the client.
+            (Told::new([own], [own]), true),
+            // Accepted by another user.
+            (Told::new([other], [own]), false),
+            // Not accepted yet; the same user still listens, or another one does by now.
+            (Told::new([Unknown], [own, own]), true),
+            (Told::new([Unknown], [own, other]), false),
+            (Told::new([Unknown], [other, own]), false),
+            // Accepted between the two looks.
+            (Told::new([Unknown, own], [own, Unknown]), true),
+            (Told::new([Unknown, other], [own, Unknown]), false),
+            // Accepted and closed again.
+            (Told::new([Unknown, Unknown], [own, Unknown]), true),
+            (Told::new([Unknown, Unknown], [Unknown, Unknown]), false),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let at = listener.local_addr().unwrap();
+            let from = "127.0.0.1:0".parse().unwrap();
+            let result = reach_listener(own, from, at, &told).await;
+            assert_eq!(result.is_ok(), reached, "{result:?}");
+            for answers in [told.peers, told.listeners] {
+                assert!(answers.lock().unwrap().is_empty(), "{result:?}");
+            }
+            if let Err(reason) = result {
+                assert!(reason.ends_with("the client is user 1000"), "{reason}");
+                let (mut accepted, _) = listener.accept().await.unwrap();
+                assert!(accepted.read(&mut [0]).await.is_err(), "reset");
+            }
+        }
+    }
 
     #[test]
     fn q83_a_listener_is_the_clients_before_and_after_or_its_connection_is() {

@@ -30,6 +30,7 @@ mod record;
 mod script;
 mod server;
 mod session;
+mod skip;
 mod transcript;
 #[cfg(target_os = "linux")]
 mod users;
@@ -52,6 +53,7 @@ pub use log::Log;
 pub use program::{Ended, Running, Shore, run};
 pub use script::Script;
 pub use server::ScriptedServer;
+pub use skip::skipped;
 pub use transcript::Transcript;
 #[cfg(target_os = "linux")]
 pub use users::as_nobody;

@@ -2,6 +2,8 @@
 
 use nix::unistd::{Uid, getuid, setfsuid};
 
+use super::skip::skipped;
+
 /// Does something as user 65534, as far as its sockets are concerned; `None` where the tests do not
 /// run as root and nobody can be somebody else.
 ///
@@ -9,7 +11,7 @@ use nix::unistd::{Uid, getuid, setfsuid};
 /// that it takes.
 pub fn as_nobody<T: Send>(what: impl FnOnce() -> T + Send) -> Option<T> {
     if !getuid().is_root() {
-        eprintln!("not root: what another user could do is not tested");
+        skipped("not root: what another user could do is not tested");
         return None;
     }
     std::thread::scope(|scope| {

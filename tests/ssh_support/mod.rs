@@ -9,6 +9,11 @@
     reason = "no test file uses all of it, and a test fails by panicking"
 )]
 
+#[path = "../common/skip.rs"]
+mod skip;
+
+pub use skip::skipped;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;

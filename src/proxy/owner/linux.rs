@@ -275,10 +275,10 @@ mod tests {
         assert_eq!(of_listener(at).await, Owner::Unknown);
     }
 
-    /// It stands in the way of each data connection. (Some 5 us; the table takes a thousand times as
-    /// long to read. The median, because the machine does other things too.)
+    /// It stands in the way of each data connection: one question about one socket is enough, however
+    /// many there are. (Reading the table takes a thousand times as long.)
     #[tokio::test]
-    async fn it_takes_no_time_among_many_sockets() {
+    async fn one_question_finds_a_socket_among_many() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let mut crowd = Vec::new();
@@ -286,16 +286,12 @@ mod tests {
             crowd.push(TcpStream::connect(at).await.unwrap());
             crowd.push(listener.accept().await.unwrap().0);
         }
-        let mut times = Vec::new();
         for stream in &crowd {
-            let began = std::time::Instant::now();
+            let (peer, local) = (stream.peer_addr().unwrap(), stream.local_addr().unwrap());
+            let asked = ask(peer, Some(local)).unwrap().and_then(Socket::owner);
+            assert_eq!(asked, Some(own()));
             assert_eq!(super::super::of_peer(stream).await, Owner::User(own()));
-            times.push(began.elapsed());
         }
-        times.sort();
-        let median = times[times.len() / 2];
-        assert!(median < std::time::Duration::from_millis(1), "{median:?}");
-        eprintln!("median {median:?}");
     }
 
     #[tokio::test]
