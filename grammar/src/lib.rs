@@ -19,6 +19,8 @@
 //!   ([`render_227`], [`render_229`])
 //! * `lax`: what readers that are less strict make of a line ([`lax_code`], [`may_name_endpoint`],
 //!   [`lax_verb`], [`is_disguised`], [`holds_active_request`])
+//! * `loopback`: hosts that mean the loopback of whoever resolves them ([`is_loopback`],
+//!   [`loopback_addresses`])
 //! * `mask`: what of a command others may see ([`masked`])
 //! * `lexical`: the nom parsers the others share
 
@@ -31,6 +33,7 @@ mod framing;
 mod lax;
 mod lexical;
 mod line;
+mod loopback;
 mod mask;
 mod passive;
 mod reply;
@@ -45,6 +48,7 @@ pub use lax::{
     holds_active_request, is_disguised, lax_code, lax_verb, may_name_endpoint, without_telnet,
 };
 pub use line::{Line, LineEnd};
+pub use loopback::{is_loopback, loopback_addresses};
 pub use mask::masked;
 pub use passive::{
     PassiveEndpoint, PassiveReplyError, parse_passive_reply, render_227, render_229,

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use ferryline_grammar::Verb;
+use ferryline_grammar::{Verb, is_loopback};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     control::{ActiveMode, DataHost},
     ftp_client::{ClientError, FtpClient, Mode, Problem},
-    proxy::{ForwardSpec, is_loopback},
+    proxy::ForwardSpec,
     ssh::{ForwardError, Session},
 };
 

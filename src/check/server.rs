@@ -13,8 +13,9 @@ use super::{
     way::nobody,
 };
 use crate::{
+    control::Target,
     ftp_client::{ClientError, FtpClient, Problem, Reply},
-    proxy::{ForwardKind, ForwardSpec, Options, Proxy},
+    proxy::{ForwardKind, ForwardSpec, Homes, Options, Proxy},
     ssh::{OpenError, Session},
 };
 
@@ -83,13 +84,21 @@ fn title(spec: &ForwardSpec) -> String {
 
 /// Whether the SSH server connects to the FTP server at all.
 async fn reach(log: &mut Log<'_>, plan: &Plan, spec: &ForwardSpec, session: &Session) -> bool {
-    let opening = session.open_control(&spec.host, spec.host_port, nobody());
+    let named = Target {
+        host: spec.host.clone(),
+        port: spec.host_port,
+    };
+    let homes = Homes::default();
+    let opening = homes.open(session, &named, nobody());
     let opened = timeout(plan.timeout, opening).await;
     match opened.unwrap_or(Err(OpenError::Timeout)) {
-        Ok(channel) => {
+        Ok((channel, reached)) => {
             // Gone before the next one comes: there are servers that take few from one address.
             channel.writer.leave_and_wait(FAREWELL).await;
-            let target = format!("{} port {}", spec.host, spec.host_port);
+            let mut target = format!("{} port {}", spec.host, spec.host_port);
+            if reached.host != spec.host {
+                target.push_str(&format!(", at {}", reached.host));
+            }
             log.ok(FORWARD, format!("the SSH server connects to {target}"));
             true
         }

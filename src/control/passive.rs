@@ -7,8 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use ferryline_grammar::{
-    HostPort, PassiveEndpoint, PassiveReplyError, ReplyCode, parse_passive_reply, render_227,
-    render_229,
+    HostPort, PassiveEndpoint, PassiveReplyError, ReplyCode, is_loopback, parse_passive_reply,
+    render_227, render_229,
 };
 
 use super::{
@@ -235,7 +235,7 @@ impl Control {
             DataHost::Auto if self.knowledge.reply_address_works => Ok(vec![reply]),
             DataHost::Auto => Ok(vec![control, reply]),
             DataHost::Control => {
-                let expected = is_local_name(&control.host) && named.is_loopback();
+                let expected = is_loopback(&control.host) && named.is_loopback();
                 if !expected && !std::mem::replace(&mut self.other_host_noted, true) {
                     self.notice(Notice::OtherDataHost {
                         named,
@@ -274,13 +274,6 @@ fn ipv4_of(address: IpAddr) -> Option<Ipv4Addr> {
     }
 }
 
-fn is_local_name(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|a| a.to_canonical().is_loopback())
-}
-
 /// Whether the address in a reply may be dialled: never one that means the SSH server's own host
 /// or link, unless the FTP server was addressed that way (Q78).
 fn usable(address: IpAddr, server_host: &str) -> bool {
@@ -294,5 +287,5 @@ fn usable(address: IpAddr, server_host: &str) -> bool {
         }
         IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_multicast() || v6.is_unspecified(),
     };
-    !local_to_host && (!address.is_loopback() || is_local_name(server_host))
+    !local_to_host && (!address.is_loopback() || is_loopback(server_host))
 }

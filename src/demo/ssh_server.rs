@@ -95,6 +95,8 @@ pub struct Faults {
     pub hang_up: bool,
     /// Refuses every `direct-tcpip`.
     pub refuse_direct: bool,
+    /// Serves `direct-tcpip` for this host only, as it is asked for: sshd's `permitopen="HOST:*"`.
+    pub permit_open: Option<String>,
     /// Refuses every `tcpip-forward`.
     pub refuse_forward: bool,
     /// Answers no `tcpip-forward` as long as this stands, nor anything else on that connection.
@@ -146,6 +148,7 @@ impl SshServer {
             options,
             kill: Mutex::new(CancellationToken::new()),
             listening: Mutex::default(),
+            targets: Mutex::default(),
             counters: Counters::default(),
         });
         let this = Self {
@@ -243,6 +246,11 @@ impl SshServer {
         )
     }
 
+    /// The hosts and ports that `direct-tcpip` was asked for, as they were asked for, in order.
+    pub fn targets(&self) -> Vec<(String, u32)> {
+        lock(&self.shared.targets).clone()
+    }
+
     /// Ends it in order, and waits until all is gone (at most 5 s).
     pub async fn shutdown(self) {
         self.stop.cancel();
@@ -293,6 +301,7 @@ struct Shared {
     /// Cancelled to cut the connections of the moment.
     kill: Mutex<CancellationToken>,
     listening: Mutex<Vec<SocketAddr>>,
+    targets: Mutex<Vec<(String, u32)>>,
     counters: Counters,
 }
 

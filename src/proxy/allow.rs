@@ -181,25 +181,13 @@ const OWN: [&str; 6] = [
     "fe80::/10",
 ];
 
-/// The names that /etc/hosts commonly has for the loopback addresses; `.localhost` is RFC 6761 §6.3.
-const OWN_NAMES: [&str; 8] = [
-    "localhost",
-    "localhost.localdomain",
-    "localhost4",
-    "localhost4.localdomain4",
-    "localhost6",
-    "localhost6.localdomain6",
-    "ip6-localhost",
-    "ip6-loopback",
-];
-
 fn is_own(host: &str, address: Option<IpAddr>) -> bool {
     match address {
         Some(address) => OWN
             .iter()
             .filter_map(|own| own.parse().ok())
             .any(|own: Cidr| own.contains(address)),
-        None => OWN_NAMES.contains(&host) || host.ends_with(".localhost"),
+        None => ferryline_grammar::is_loopback(host),
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use super::{
     allow::Cidr,
     data_ports::{DataPorts, Lease},
-    session, socket,
+    socket,
     spec::{ForwardKind, ForwardSpec},
 };
 
@@ -99,7 +99,7 @@ impl Gateway {
 /// name only: whoever comes first is taken for it.
 pub(super) fn warn_remote_bind(spec: &ForwardSpec, bind: IpAddr) {
     let named = spec.kind == ForwardKind::Ftp
-        && !session::is_loopback(&spec.host)
+        && !ferryline_grammar::is_loopback(&spec.host)
         && spec.host.parse::<IpAddr>().is_err();
     if named && !bind.is_loopback() {
         tracing::warn!(

@@ -5,6 +5,7 @@
 //! - `admission`: who is served at all
 //! - `spec`: what `-L` says, [`ForwardSpec`]
 //! - `listen`: the listeners of a forward, and the loop that accepts clients
+//! - `home`: the address that an FTP server is asked for by, decided once
 //! - `start`, `route`: from a client's connection to one with its FTP server; `route` where the client
 //!   names it
 //! - `session`: one FTP client: pumps lines into the state machine, carries out what it asks
@@ -25,6 +26,7 @@ mod admission;
 mod allow;
 mod data_ports;
 mod gateway;
+mod home;
 mod joined;
 mod lines;
 mod listen;
@@ -59,7 +61,7 @@ use std::{
 use ferryline_grammar::COMMAND_LIMIT;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::session::is_loopback;
+pub(crate) use self::home::Homes;
 use self::{admission::Admission, servers::Servers, warnings::Warnings};
 pub use self::{
     allow::{AllowError, Cidr, HostPattern},
@@ -187,6 +189,7 @@ impl Proxy {
                 tasks: tasks.clone(),
                 sessions: Arc::clone(&sessions),
                 servers: Servers::default(),
+                homes: Homes::default(),
                 admission: Arc::clone(&admission),
                 warnings: Arc::clone(&warnings),
             });
@@ -231,6 +234,8 @@ struct Context {
     sessions: Arc<AtomicU64>,
     /// What is known of the FTP servers.
     servers: Servers,
+    /// Where those of them are that are called by a loopback name.
+    homes: Homes,
     admission: Arc<Admission>,
     warnings: Arc<Warnings>,
 }

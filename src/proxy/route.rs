@@ -201,12 +201,10 @@ impl Greeter<'_> {
             return Ok(Answer::Say(answer(530, &text)));
         }
         tracing::info!("#{} {} → {server}", self.number, self.peer);
-        let opened = self
-            .context
-            .ssh
-            .open_control(&server.host, server.port, self.peer);
+        let context = self.context;
+        let opened = context.homes.open(&context.ssh, &server, self.peer);
         match opened.await {
-            Ok(channel) => Ok(Answer::Met(Box::new(Met {
+            Ok((channel, server)) => Ok(Answer::Met(Box::new(Met {
                 channel,
                 server,
                 named: String::from_utf8_lossy(named.host).into_owned(),

@@ -1,13 +1,8 @@
 //! One FTP client: pumps lines into the state machine and carries out what it asks.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use ferryline_grammar::{Frame, LineCodec};
+use ferryline_grammar::{Frame, LineCodec, is_loopback};
 use tokio::{
     net::{
         TcpStream,
@@ -490,11 +485,3 @@ impl Session {
 /// How long the SSH server may take to notice that a control connection has ended. The path to it may
 /// stand still for as long as its signs of life are waited for, while that of the data does not.
 const NOTICE: Duration = Duration::from_secs(60);
-
-/// Whether the FTP server is addressed as the SSH server's own host.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.to_canonical().is_loopback())
-}

@@ -23,6 +23,7 @@ pub(super) struct Start {
     pub(super) client: Lines<OwnedReadHalf>,
     pub(super) to_client: OwnedWriteHalf,
     pub(super) channel: Channel,
+    /// The FTP server, as the SSH server was asked for it.
     pub(super) server: Target,
     /// Since when the client has been spoken to: its time for logging in runs.
     pub(super) began: Instant,
@@ -41,18 +42,18 @@ pub(super) async fn start(
     if context.spec.is_user_routed() {
         return route::start(stream, peer, number, context).await;
     }
-    let server = Target {
+    let named = Target {
         host: context.spec.host.clone(),
         port: context.spec.host_port,
     };
     let opened = tokio::select! {
-        opened = context.ssh.open_control(&server.host, server.port, peer) => {
-            opened.map_err(|error| format!("FTP server {}:{}: {error}", server.host, server.port))
+        opened = context.homes.open(&context.ssh, &named, peer) => {
+            opened.map_err(|error| format!("FTP server {}:{}: {error}", named.host, named.port))
         }
         () = context.stop.cancelled() => Err(SHUTTING_DOWN.into()),
     };
     match opened {
-        Ok(channel) => {
+        Ok((channel, server)) => {
             let (read, to_client) = stream.into_split();
             Some(Start {
                 client: Lines::new(

@@ -22,6 +22,7 @@ import matrix
 import port_21
 import recorded
 import rekey
+import route
 import ssh_ways
 import timeouts
 import users
@@ -75,7 +76,7 @@ def arguments():
 def every_cell(direct):
     yield from matrix.cells(direct)
     if not direct:
-        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, load, rekey, users, port_21, ahead, recorded):
+        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, load, rekey, users, port_21, ahead, route, recorded):
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 

@@ -151,11 +151,11 @@ tcp_wrappers=NO
 
 
 class VsftpdDualStack(Vsftpd):
-    """vsftpd on every address of both families. `localhost` reaches it over ::1, where its PASV cannot name one."""
+    """vsftpd on every address of both families, reached over ::1, where its PASV cannot name an address."""
 
     name = "vsftpd6"
     usual_port = 2122
-    listens = "::1"
+    host = listens = "::1"
     extra = "listen=NO\nlisten_ipv6=YES\n"
 
 

@@ -180,12 +180,14 @@ impl Handler for Client {
     ) -> Result<(), russh::Error> {
         let faults = self.faults();
         let target = (host.to_owned(), port);
+        lock(&self.shared.targets).push(target.clone());
         let any = self.shared.options.any_target;
         let counter = Arc::clone(&self.shared.counters.channels);
         // Answered later: this runs in the session loop, which must not wait for a connect.
         tokio::spawn(async move {
             sleep(faults.delay).await;
-            if faults.refuse_direct {
+            let permitted = faults.permit_open.as_ref();
+            if faults.refuse_direct || permitted.is_some_and(|host| *host != target.0) {
                 reply
                     .reject(ChannelOpenFailure::AdministrativelyProhibited)
                     .await;
