@@ -307,6 +307,7 @@ fn transfer(upload: bool) -> Request {
         success_at: None,
         cut: None,
         overdue: None,
+        unreached: None,
         told: false,
         passed_by: false,
     })

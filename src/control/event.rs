@@ -200,6 +200,8 @@ pub enum Notice {
     /// The FTP server told of a success, but the data connection did not come, or (an upload's) was
     /// not seen to end: the client is told of a failure.
     UnconfirmedTransfer(ForwardId),
+    /// The client connected, and the FTP server's port could not be reached: the reason.
+    Unreachable(ForwardId, String),
     /// A forward that nobody used in time was closed.
     UnusedForward(ForwardId),
     /// A passive reply that answers no request was withheld.
@@ -243,6 +245,7 @@ impl fmt::Display for Notice {
                 "data connection {id}: the FTP server says that all went well, but the end of the \
                  data connection was not seen; the client is told that it was cut"
             ),
+            Self::Unreachable(id, reason) => write!(f, "data connection {id}: {reason}"),
             Self::UnusedForward(id) => {
                 write!(f, "data connection {id}: nobody connected in time; closed")
             }

@@ -107,7 +107,7 @@ impl Queue {
             // A server may answer while a transfer runs; what became of that is still to come.
             match &mut owed.request {
                 // The client has gone on; a refusal that comes yet is nobody's.
-                Request::Transfer(transfer) if transfer.told => {
+                Request::Transfer(transfer) if transfer.told || transfer.unreached.is_some() => {
                     owed.stage = Stage::Answered;
                     self.late_refusals = self.late_refusals.saturating_add(1);
                 }

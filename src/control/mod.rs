@@ -14,7 +14,8 @@
 //! - `silence`: an EPSV that is never answered; `route`: the FTP server named in the user name; `tls`:
 //!   a server that insists on TLS
 //! - `transfers`: which data connection a transfer uses, and when its final reply may pass
-//! - `cuts`: what is said of one whose data was cut on its way
+//! - `cuts`: what is said of one whose data was cut on its way; `unreached`: of one whose data connection
+//!   could not be made
 //! - `queue`: the answers that are owed to the client, and the requests they answer (`request`)
 //! - `matching`, `turns`: which reply answers which request, and when it may go to the client; `guard`:
 //!   the last look at it
@@ -45,6 +46,7 @@ mod silence;
 mod tls;
 mod transfers;
 mod turns;
+mod unreached;
 
 #[cfg(test)]
 mod tests;

@@ -124,6 +124,7 @@ impl Control {
             Some(key) => (key, self.treat(now, key, value)),
             None => self.unasked(value),
         };
+        self.overtake_unreached(key);
         if matches!(value, 221 | 421) && !matches!(treat, Treat::Parting) {
             self.farewell = true;
         }

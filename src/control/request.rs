@@ -200,11 +200,30 @@ pub(super) struct Transfer {
     pub(super) cut: Option<&'static str>,
     /// It was cut, and the server's word on it is awaited no longer than until then.
     pub(super) overdue: Option<Duration>,
+    /// Its data connection could not be made, and the server's own word on that is awaited.
+    pub(super) unreached: Option<Unreached>,
     /// The client has been told by ferryline how it ended; what the server says is dropped.
     pub(super) told: bool,
     /// Without a word on its end the server has granted the next data connection: when it begins the
     /// next transfer, too, no word will come.
     pub(super) passed_by: bool,
+}
+
+impl Transfer {
+    /// A success would say that there was nothing to fetch: the server has not begun to send. Some answer
+    /// so for an empty list, and never look at the data connection (Q101).
+    pub(super) fn moved_nothing(&self) -> bool {
+        !self.upload && !self.preliminary && !self.early_success
+    }
+}
+
+/// A data connection that could not be made, because the server's port was not reached.
+#[derive(Debug)]
+pub(super) struct Unreached {
+    /// What the client is told where the server does not say it.
+    pub(super) reason: String,
+    /// How long the server's own word is awaited.
+    pub(super) until: Duration,
 }
 
 #[cfg(test)]

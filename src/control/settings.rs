@@ -77,6 +77,8 @@ pub struct Limits {
     /// How long an answer of ferryline's own waits for an earlier reply of the server's that may
     /// never come (an `ABOR` that was answered by one reply where two are customary).
     pub missing_reply: Duration,
+    /// How long the server's own word is awaited on a transfer whose data connection could not be made.
+    pub unreached: Duration,
     /// How long an EPSV that nothing else is in front of may stay unanswered before PASV is asked in
     /// its place, and how long that may stay unanswered after a late answer to the EPSV.
     pub silent_epsv: Duration,
@@ -105,6 +107,7 @@ impl Default for Limits {
             unused_ahead: Duration::from_secs(10),
             stalled_data: Duration::from_secs(30),
             missing_reply: Duration::from_secs(5),
+            unreached: Duration::from_secs(1),
             silent_epsv: Duration::from_secs(10),
             idle: None,
             login: None,

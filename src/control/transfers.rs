@@ -9,13 +9,13 @@
 use std::time::Duration;
 
 use super::{
-    answers::answer,
     cuts::{ABORTED, CUT, ENDED, cut_deadline, cut_short},
     event::{ForwardEvent, ForwardId, Notice, Output},
     machine::Control,
     queue::{Key, Stage},
     replies::Treat,
     request::{Request, Transfer},
+    unreached::unreached_deadline,
 };
 
 /// MODE of RFC 959 §3.4: whether the end of file ends the data connection.
@@ -38,6 +38,8 @@ pub(super) struct Forward {
     pub(super) state: ForwardState,
     /// It is a joined one, and the driver waits to be told that its transfer has begun.
     pub(super) joined: bool,
+    /// The server has refused a transfer that would have used it, and may have closed its port.
+    pub(super) refused: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -75,6 +77,7 @@ impl Control {
                 way,
                 state: ForwardState::Opening,
                 joined: false,
+                refused: false,
             },
         );
         id
@@ -141,8 +144,7 @@ impl Control {
                 }
             }
             ForwardEvent::Unreachable(reason) => {
-                self.forwards.remove(&id);
-                self.unreachable(id, &reason);
+                self.unreachable(now, id, reason);
             }
             ForwardEvent::Progress => self.progress(now, id),
             ForwardEvent::Ready(address) => {
@@ -247,6 +249,9 @@ impl Control {
         if transfer.forward.is_none() {
             transfer.forward = forward;
         }
+        if transfer.unreached.is_some() {
+            return self.unreached_reply(key, code);
+        }
         if transfer.told {
             // The server is at it all the same, and may answer other commands meanwhile.
             if code < 200 {
@@ -321,6 +326,12 @@ impl Control {
         let Some(id) = transfer.forward else {
             return;
         };
+        if code >= 400
+            && !begun
+            && let Some(forward) = self.forwards.get_mut(&id)
+        {
+            forward.refused = true;
+        }
         if self.mode == TransferMode::Stream && !gated {
             let Some(forward) = self.forwards.get(&id) else {
                 return;
@@ -351,7 +362,11 @@ impl Control {
             Request::Transfer(transfer) => transfer.gate,
             _ => None,
         });
-        unused.chain(gates).chain(cut_deadline(&self.queue)).min()
+        let spoken = [cut_deadline(&self.queue), unreached_deadline(&self.queue)];
+        unused
+            .chain(gates)
+            .chain(spoken.into_iter().flatten())
+            .min()
     }
 
     pub(super) fn expire_forwards(&mut self, now: Duration) {
@@ -387,6 +402,7 @@ impl Control {
             self.release(id);
         }
         self.expire_cuts(now);
+        self.expire_unreached(now);
     }
 
     /// Whether a transfer that was sent before the request at this place uses this forward, the current
@@ -458,37 +474,6 @@ impl Control {
             .collect();
         for id in forgotten {
             self.close_forward(id);
-        }
-    }
-
-    /// The data connection that the client has just opened leads nowhere: whoever waits for the
-    /// server's word on it would wait for the server's own time limit, so ferryline speaks.
-    fn unreachable(&mut self, id: ForwardId, reason: &str) {
-        let current = self.current == Some(id);
-        let found = self.transfer_over(id).is_some();
-        if current {
-            self.current = None;
-        }
-        if !found {
-            if current {
-                self.nowhere = Some(reason.to_owned());
-            }
-            return;
-        }
-        // The SSH server may have made the connection and lost us before it could say so: then the FTP
-        // server may have told of a success by now.
-        self.withdraw_success(id, CUT);
-        self.release(id);
-        let transfer = self.queue.iter_mut().find(|owed| {
-            matches!(owed.stage, Stage::Sent)
-                && matches!(&owed.request, Request::Transfer(t)
-                    if !t.told && (t.forward == Some(id) || (t.forward.is_none() && current)))
-        });
-        if let Some(owed) = transfer {
-            owed.out.push_back(answer(425, reason));
-            if let Request::Transfer(transfer) = &mut owed.request {
-                transfer.told = true;
-            }
         }
     }
 
@@ -573,7 +558,7 @@ impl Control {
     }
 
     /// Lets the final reply go that waits for this forward's data.
-    fn release(&mut self, id: ForwardId) {
+    pub(super) fn release(&mut self, id: ForwardId) {
         let mut over = false;
         for owed in self.queue.iter_mut() {
             if let Request::Transfer(transfer) = &mut owed.request

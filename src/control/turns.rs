@@ -5,6 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::Bytes;
 
 use super::{
+    answers::answer,
     event::Output,
     guard::Guard,
     queue::{Owed, Queue, Stage},
@@ -84,6 +85,11 @@ impl Queue {
                     if awaited && (owed.held || passive.asked_again || passive.join.is_some()) =>
                 {
                     owed.out.push_back(last_word.clone());
+                }
+                Request::Transfer(transfer) => {
+                    if let Some(unreached) = transfer.unreached.take() {
+                        owed.out.push_back(answer(425, &unreached.reason));
+                    }
                 }
                 _ => {}
             }

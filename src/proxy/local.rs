@@ -44,7 +44,6 @@ pub(super) async fn run(data: Arc<Data>, reporter: Reporter, targets: Vec<Target
     let stream = match claimed {
         Ok(stream) => stream,
         Err(reason) => {
-            reporter.warn(&reason);
             reporter.tell(ForwardEvent::Unreachable(reason));
             return;
         }
@@ -58,7 +57,7 @@ pub(super) async fn run(data: Arc<Data>, reporter: Reporter, targets: Vec<Target
         Err(reason) => {
             // At once, so that the client can fall back (Q24).
             socket::reset(stream);
-            reporter.warn(&reason);
+            // The session knows whether the FTP server itself has an answer, and warns where not (Q100).
             reporter.tell(ForwardEvent::Unreachable(reason));
         }
     }

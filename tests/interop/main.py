@@ -19,6 +19,7 @@ import load
 import logins
 import lost
 import matrix
+import odd_peers
 import port_21
 import recorded
 import rekey
@@ -76,7 +77,7 @@ def arguments():
 def every_cell(direct):
     yield from matrix.cells(direct)
     if not direct:
-        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, load, rekey, users, port_21, ahead, route, recorded):
+        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, load, rekey, users, port_21, ahead, odd_peers, route, recorded):
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 

@@ -402,12 +402,9 @@ fn q24_what_the_server_says_of_a_transfer_that_was_answered_swallows_nothing_els
     );
     bench.client("RETR f", &["S> RETR f"]);
     bench.event(1, ForwardEvent::Claimed, &[]);
-    bench.event(
-        1,
-        ForwardEvent::Unreachable(reason.into()),
-        &[&told(425, reason)],
-    );
+    bench.event(1, ForwardEvent::Unreachable(reason.into()), &[]);
     bench.server("150 soon", &[]);
+    bench.wait(1, &[&told(425, reason)]);
     bench.client("TYPE I", &["S> TYPE I"]);
     bench.server("200 ok", &["C< 200 ok"]);
     bench.passive_connected(2);

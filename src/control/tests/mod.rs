@@ -18,3 +18,4 @@ mod session;
 mod silence;
 mod tls;
 mod transfers;
+mod unreached;

@@ -502,30 +502,6 @@ fn q54_the_server_decides_which_request_was_the_last() {
 }
 
 #[test]
-fn q24_a_data_connection_that_leads_nowhere_is_said_at_once() {
-    let reason = "localhost:40000: the SSH server could not connect (Connection refused)";
-    let said = format!("C< 425 ferryline: {reason}");
-    let mut bench = Bench::local();
-    bench.client("PASV", &["S> PASV"]);
-    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
-    bench.ready(
-        1,
-        "127.0.0.1:51213",
-        &["C< 227 Entering Passive Mode (127,0,0,1,200,13)."],
-    );
-    bench.client("RETR f", &["S> RETR f"]);
-    bench.event(1, ForwardEvent::Claimed, &[]);
-    bench.event(1, ForwardEvent::Unreachable(reason.into()), &[&said]);
-    bench.client("PASV", &["S> PASV"]);
-    // The server has found out by itself; the client knows already.
-    bench.server("150-opening", &[]);
-    bench.server("150 now", &[]);
-    bench.server("425-Failed", &[]);
-    bench.server("425 to establish connection.", &[]);
-    bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
-}
-
-#[test]
 fn q24_a_transfer_over_a_data_connection_that_leads_nowhere_is_not_asked_for() {
     let mut bench = Bench::local();
     bench.client("PASV", &["S> PASV"]);

@@ -1,0 +1,158 @@
+//! A transfer whose data connection could not be made: the SSH server did not reach the FTP server's port.
+//!
+//! The client's own connection is reset at once, so that it can try another way (Q24). What it is told is
+//! the FTP server's business first: a server that refuses a transfer closes its listener in the same
+//! moment, so the port is often gone before the refusal has arrived (Q100). So the server's word is
+//! awaited for a moment, and a refusal passes as it is. Ferryline speaks only where none comes.
+
+use std::time::Duration;
+
+use super::{
+    answers::answer,
+    cuts::CUT,
+    event::{ForwardId, Notice},
+    machine::Control,
+    queue::{Key, Owed, Queue, Stage},
+    replies::Treat,
+    request::{Request, Unreached},
+};
+
+impl Control {
+    /// The client has connected to this forward, and the server's port could not be reached.
+    pub(super) fn unreachable(&mut self, now: Duration, id: ForwardId, reason: String) {
+        let refused = self.forwards.remove(&id).is_some_and(|f| f.refused);
+        let current = self.current == Some(id);
+        let found = self.transfer_over(id).is_some();
+        if current {
+            self.current = None;
+        }
+        if !found {
+            if current {
+                self.nowhere = Some(reason.clone());
+            }
+            // The server has refused the transfer that the port was for, and has closed it with that.
+            if !refused {
+                self.notice(Notice::Unreachable(id, reason));
+            }
+            return;
+        }
+        // The SSH server may have made the connection and lost us before it could say so: then the FTP
+        // server may have told of a success by now.
+        if self.transfer_over(id).is_some_and(|t| !t.moved_nothing()) {
+            self.withdraw_success(id, CUT);
+        }
+        self.release(id);
+        let until = now + self.settings.limits.unreached;
+        let transfer = self.queue.iter_mut().find_map(|owed| {
+            let sent = matches!(owed.stage, Stage::Sent);
+            match &mut owed.request {
+                Request::Transfer(transfer)
+                    if sent
+                        && !transfer.told
+                        && (transfer.forward == Some(id)
+                            || (transfer.forward.is_none() && current)) =>
+                {
+                    Some(transfer)
+                }
+                _ => None,
+            }
+        });
+        match transfer {
+            Some(transfer) => {
+                transfer.forward = Some(id);
+                transfer.unreached = Some(Unreached { reason, until });
+            }
+            None => self.notice(Notice::Unreachable(id, reason)),
+        }
+    }
+
+    /// A reply with this code begins to answer a transfer whose data connection could not be made.
+    pub(super) fn unreached_reply(&mut self, key: Key, code: u16) -> Treat {
+        let Some(owed) = self.queue.entry(key) else {
+            return Treat::Withheld;
+        };
+        let Request::Transfer(transfer) = &mut owed.request else {
+            return Treat::Withheld;
+        };
+        match code {
+            200..300 if transfer.moved_nothing() && !matches!(code, 200 | 202) => {
+                transfer.unreached = None;
+                Treat::Pass { last: true }
+            }
+            // It waits for the client to connect, and may still find out by itself in time.
+            0..200 => {
+                transfer.preliminary = true;
+                Treat::Dropped
+            }
+            200..300 => {
+                self.speak_for_unreached(key);
+                Treat::Withheld
+            }
+            _ => {
+                transfer.unreached = None;
+                Treat::Pass { last: true }
+            }
+        }
+    }
+
+    /// The server goes on to answer a later request: of the transfers before it whose data connections
+    /// could not be made, the client hears now.
+    pub(super) fn overtake_unreached(&mut self, key: Key) {
+        let order = self.queue.get(key).map_or(0, |owed| owed.order);
+        let earlier = |owed: &&Owed| {
+            owed.key != key
+                && (order == 0 || owed.order < order)
+                && unreached(&owed.request).is_some()
+        };
+        let overtaken: Vec<Key> = self
+            .queue
+            .iter()
+            .filter(earlier)
+            .map(|owed| owed.key)
+            .collect();
+        for key in overtaken {
+            self.speak_for_unreached(key);
+        }
+    }
+
+    /// Speaks for servers that have nothing to say in time.
+    pub(super) fn expire_unreached(&mut self, now: Duration) {
+        let due = |owed: &&Owed| unreached(&owed.request).is_some_and(|u| u.until <= now);
+        let due: Vec<Key> = self.queue.iter().filter(due).map(|owed| owed.key).collect();
+        for key in due {
+            self.speak_for_unreached(key);
+        }
+    }
+
+    /// Tells the client in the server's place.
+    fn speak_for_unreached(&mut self, key: Key) {
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        let Request::Transfer(transfer) = &mut owed.request else {
+            return;
+        };
+        let Some(Unreached { reason, .. }) = transfer.unreached.take() else {
+            return;
+        };
+        transfer.told = true;
+        let id = transfer.forward;
+        owed.out.push_back(answer(425, &reason));
+        if let Some(id) = id {
+            self.notice(Notice::Unreachable(id, reason));
+        }
+    }
+}
+
+fn unreached(request: &Request) -> Option<&Unreached> {
+    match request {
+        Request::Transfer(transfer) => transfer.unreached.as_ref(),
+        _ => None,
+    }
+}
+
+/// When the first of them has waited long enough for the server's word.
+pub(super) fn unreached_deadline(queue: &Queue) -> Option<Duration> {
+    let waiting = queue.iter().filter_map(|owed| unreached(&owed.request));
+    waiting.map(|unreached| unreached.until).min()
+}
