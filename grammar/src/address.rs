@@ -9,7 +9,7 @@ use nom::character::complete::satisfy;
 use nom::combinator::{all_consuming, eof};
 use nom::sequence::{delimited, preceded, terminated};
 
-use crate::lexical::{Parsed, blanks, comma, number, octet, port};
+use crate::lexical::{Parsed, blanks, comma, find, looked_at, number, octet, port};
 
 /// A host-port of RFC 959 §4.1.2 and §5.3.2: six numbers. `Display` writes `h,h,h,h,p,p`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -153,9 +153,9 @@ fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
 fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
     let mut parts = text.splitn(2, |byte| *byte == b'%');
     let address = parts.next()?;
-    if !parts
+    if parts
         .next()
-        .is_none_or(|zone| zone.iter().all(u8::is_ascii_graphic))
+        .is_some_and(|zone| find(zone, |byte| !byte.is_ascii_graphic()).is_some())
     {
         return None;
     }
@@ -167,7 +167,12 @@ fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
 fn extended_fields(argument: &[u8]) -> Parsed<'_, (&[u8], &[u8], &[u8])> {
     let is_delimiter = |c: char| c.is_ascii_graphic();
     let (rest, delimiter) = preceded(blanks, satisfy(is_delimiter)).parse(argument)?;
-    let text = || take_till(move |byte| char::from(byte) == delimiter);
+    let text = || {
+        take_till(move |byte| {
+            looked_at(1);
+            char::from(byte) == delimiter
+        })
+    };
     let field = || terminated(text(), satisfy(move |c| c == delimiter));
     terminated((field(), field(), field()), (blanks, eof)).parse(rest)
 }

@@ -5,6 +5,7 @@ use std::io;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
+use crate::lexical::{find, looked_at};
 use crate::line::{Line, LineEnd};
 use crate::telnet::{self, IAC, Negotiation, SE, Sequence};
 
@@ -78,7 +79,7 @@ impl LineCodec {
                 return Ok(None);
             }
             let fresh = src.get(self.scanned..).unwrap_or_default();
-            let plain = fresh.iter().take_while(|byte| !is_special(**byte)).count();
+            let plain = find(fresh, is_special).unwrap_or(fresh.len());
             if plain > 0 {
                 self.keep(src, plain)?;
                 continue;
@@ -165,16 +166,18 @@ impl LineCodec {
 
     /// Drops the next `count` bytes of the buffer out of the line.
     fn take_out(&mut self, src: &mut BytesMut, count: usize) {
-        self.held.put(src.split_to(self.scanned));
+        let read = src.get(..self.scanned).unwrap_or_default();
+        looked_at(read.len());
+        self.held.put_slice(read);
+        src.advance(self.scanned + count);
         self.scanned = 0;
-        src.advance(count);
     }
 
     /// Drops the subnegotiation, as far as it has arrived; whether it is over.
     fn skip_subnegotiation(&mut self, src: &mut BytesMut) -> Result<bool, LineError> {
         let mut count = self.subnegotiation.unwrap_or_default();
         let over = loop {
-            let data = src.iter().take_while(|byte| **byte != IAC).count();
+            let data = find(src, |byte| byte == IAC).unwrap_or(src.len());
             src.advance(data);
             count += data;
             match src.get(1) {
@@ -207,14 +210,21 @@ impl LineCodec {
     }
 
     fn take(&mut self, src: &mut BytesMut, end: LineEnd) -> Line {
-        let mut whole = src.split_to(self.scanned);
-        if !self.held.is_empty() {
-            self.held.put(whole);
-            whole = std::mem::take(&mut self.held);
-        }
+        let read = src.get(..self.scanned).unwrap_or_default();
+        let count = read.len();
+        looked_at(count);
+        // A copy, for a slice would keep all of the buffer, however long, as long as the line lives (Q129).
+        let whole = match std::mem::take(&mut self.held) {
+            held if held.is_empty() => Bytes::copy_from_slice(read),
+            mut held => {
+                held.put_slice(read);
+                Bytes::copy_from_slice(&held)
+            }
+        };
+        src.advance(count);
         self.scanned = 0;
         self.after_cr = false;
-        Line::from_whole(whole.freeze(), end)
+        Line::from_whole(whole, end)
     }
 
     fn check_limit(&self) -> Result<(), LineError> {

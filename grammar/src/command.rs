@@ -5,7 +5,7 @@ use std::fmt;
 use nom::Parser;
 use nom::combinator::all_consuming;
 
-use crate::lexical::{octet, trim};
+use crate::lexical::{find, octet, trim};
 use crate::mask::masked;
 use crate::telnet::IAC;
 use crate::verb::Verb;
@@ -32,7 +32,7 @@ impl<'a> Command<'a> {
     /// left there where the byte that followed it was sent urgent and got lost (Q58).
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         let (_, text) = text.split_at_checked(junk(text))?;
-        let end = text.iter().position(|byte| is_space(*byte));
+        let end = find(text, is_space);
         let (keyword, rest) = text.split_at_checked(end.unwrap_or(text.len()))?;
         if keyword.is_empty() {
             return None;
@@ -97,10 +97,8 @@ impl EpsvArgument {
 
 /// How many bytes stand before the verb.
 pub(crate) fn junk(text: &[u8]) -> usize {
-    let junk = text
-        .iter()
-        .take_while(|byte| is_space(**byte) || **byte == IAC);
-    junk.count()
+    let junk = |byte| is_space(byte) || byte == IAC;
+    find(text, |byte| !junk(byte)).unwrap_or(text.len())
 }
 
 /// What C's `isspace` and the ends of C strings are: some server ends a word there.

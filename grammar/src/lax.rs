@@ -10,7 +10,7 @@ use nom::Parser;
 use crate::{
     address::host_port,
     command::{Command, junk},
-    lexical::{blanks, is_blank},
+    lexical::{blanks, find, is_blank, looked_at},
     passive::{has_six_numbers, skip_digits},
     reply::ReplyCode,
     telnet::IAC,
@@ -19,9 +19,10 @@ use crate::{
 
 /// The line as BSD's programs read it: an IAC and the byte behind it are not there.
 pub fn without_telnet(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.contains(&IAC) {
+    if find(text, |byte| byte == IAC).is_none() {
         return Cow::Borrowed(text);
     }
+    looked_at(text.len());
     let mut bytes = text.iter();
     let mut kept = Vec::with_capacity(text.len());
     while let Some(&byte) = bytes.next() {
@@ -52,10 +53,7 @@ pub fn may_name_endpoint(text: &[u8]) -> bool {
 /// a line (Java's `trim` does); `None` for a blank line.
 pub fn lax_verb(text: &[u8]) -> Option<Verb> {
     let plain = without_telnet(text);
-    let start = plain
-        .iter()
-        .position(|byte| byte.is_ascii_graphic())
-        .unwrap_or(plain.len());
+    let start = find(&plain, |byte| byte.is_ascii_graphic()).unwrap_or(plain.len());
     Command::parse(plain.get(start..)?).map(|command| command.verb)
 }
 
@@ -63,13 +61,15 @@ pub fn lax_verb(text: &[u8]) -> Option<Verb> {
 /// is another one for a server that drops such bytes.
 pub fn is_disguised(text: &[u8], command: &Command<'_>) -> bool {
     let other = |verb| verb != Verb::Other && verb != command.verb;
-    !command.keyword.iter().all(u8::is_ascii_graphic) || lax_verb(text).is_some_and(other)
+    find(command.keyword, |byte| !byte.is_ascii_graphic()).is_some()
+        || lax_verb(text).is_some_and(other)
 }
 
 /// Whether a PORT, EPRT or LPRT with an address stands in the midst of this line. A server that cuts
 /// what does not fit its buffer begins a new command there (CVE-2008-4247; 512 bytes are common).
 pub fn holds_active_request(text: &[u8]) -> bool {
     let behind = junk(text) + 1;
+    let mut long_seen = false;
     text.windows(5)
         .enumerate()
         .skip(behind)
@@ -77,26 +77,38 @@ pub fn holds_active_request(text: &[u8]) -> bool {
             let [verb @ .., space] = window else {
                 return false;
             };
-            is_blank(*space) && names_address(verb, text.get(at + 5..).unwrap_or_default())
+            if !is_blank(*space) {
+                return false;
+            }
+            let argument = || text.get(at + 5..).unwrap_or_default();
+            if verb.eq_ignore_ascii_case(b"LPRT") {
+                // The six numbers may stand anywhere behind it. The first LPRT has all that any later
+                // one has behind it, so that the rest of the line is searched once.
+                return !std::mem::replace(&mut long_seen, true) && has_six_numbers(argument());
+            }
+            names_address(verb, argument)
         })
 }
 
-fn names_address(verb: &[u8], argument: &[u8]) -> bool {
-    let argument = blanks.parse(argument).map_or(argument, |(rest, _)| rest);
+/// Whether this is a PORT or an EPRT with its address. Only behind such a verb is the argument looked at:
+/// the next one begins behind all that is looked at for this one.
+fn names_address<'a>(verb: &[u8], argument: impl Fn() -> &'a [u8]) -> bool {
+    let trimmed = || {
+        let argument = argument();
+        blanks.parse(argument).map_or(argument, |(rest, _)| rest)
+    };
     if verb.eq_ignore_ascii_case(b"PORT") {
-        return host_port(argument).is_ok();
-    }
-    if verb.eq_ignore_ascii_case(b"LPRT") {
-        return has_six_numbers(argument);
+        return host_port(trimmed()).is_ok();
     }
     verb.eq_ignore_ascii_case(b"EPRT")
-        && matches!(argument, [open, b'1' | b'2', close, ..] if open == close && open.is_ascii_punctuation())
+        && matches!(trimmed(), [open, b'1' | b'2', close, ..] if open == close && open.is_ascii_punctuation())
 }
 
 /// `(ddd5d`, `(d1d`, `|||5|` and `!!!5!`, whatever stands round them; a closing parenthesis ends them, too.
 /// Names that begin with `!!!` are common, so no client is thought to do without an end.
 fn has_extended_port(text: &[u8]) -> bool {
     text.windows(4).enumerate().any(|(at, window)| {
+        looked_at(1);
         let port_at = |start: usize| text.get(at + start..).unwrap_or_default();
         match window {
             [b'|', b'|', b'|', _] => is_ended_port(port_at(3), b'|'),

@@ -1,7 +1,9 @@
 //! The nom parsers that several others are made of. All are complete: a line is there as a whole.
+//!
+//! Every loop over a peer's bytes counts them with [`looked_at`], so that tests can hold the work for a
+//! line to be linear in its length (Q128).
 
-use nom::bytes::complete::{tag, take_while};
-use nom::character::complete::digit1;
+use nom::bytes::complete::{tag, take_while, take_while1};
 use nom::combinator::map_opt;
 use nom::error::Error;
 use nom::sequence::delimited;
@@ -12,7 +14,7 @@ pub(crate) type Parsed<'a, T> = IResult<&'a [u8], T, Error<&'a [u8]>>;
 
 /// 1*DIGIT, decimal whatever zeros lead (Q5); saturates, so that no run of digits wraps (Q86).
 pub(crate) fn number(input: &[u8]) -> Parsed<'_, u32> {
-    digit1
+    take_while1(is_digit)
         .map(|digits: &[u8]| {
             digits.iter().fold(0u32, |value, digit| {
                 value
@@ -60,5 +62,35 @@ pub(crate) fn trim(mut argument: &[u8]) -> &[u8] {
 
 /// SP, HTAB or CR.
 pub(crate) fn is_blank(byte: u8) -> bool {
+    looked_at(1);
     matches!(byte, b' ' | b'\t' | b'\r')
 }
+
+pub(crate) fn is_digit(byte: u8) -> bool {
+    looked_at(1);
+    byte.is_ascii_digit()
+}
+
+/// The place of the first byte of this kind.
+pub(crate) fn find(text: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
+    text.iter().position(|&byte| {
+        looked_at(1);
+        wanted(byte)
+    })
+}
+
+/// The place of the last byte of this kind.
+pub(crate) fn find_last(text: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
+    text.iter().rposition(|&byte| {
+        looked_at(1);
+        wanted(byte)
+    })
+}
+
+/// Counts bytes that a parser looks at. Outside this crate's tests it does nothing.
+#[cfg(not(test))]
+#[inline(always)]
+pub(crate) fn looked_at(_bytes: usize) {}
+
+#[cfg(test)]
+pub(crate) use crate::growth::looked_at;

@@ -30,6 +30,8 @@ mod address;
 mod codec;
 mod command;
 mod framing;
+#[cfg(test)]
+mod growth;
 mod lax;
 mod lexical;
 mod line;

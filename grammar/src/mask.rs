@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     command::{Command, junk},
+    lexical::{find, find_last},
     verb::Verb,
 };
 
@@ -15,15 +16,22 @@ const STARS: &[u8] = b"****";
 /// parsed verb, so that no spelling of it escapes.
 pub fn masked(text: &[u8]) -> Cow<'_, [u8]> {
     let mut rest = text;
+    // What one USER has no password in, no later one has: it is looked for once in a line.
+    let mut user_seen = false;
     while let Some(command) = Command::parse(rest) {
         let behind_keyword = junk(rest) + command.keyword.len();
-        if let Some(shown) = masked_argument(&command) {
+        let shown = match command.verb {
+            verb if verb.carries_secret() => Some(STARS.to_vec()),
+            Verb::User if !std::mem::replace(&mut user_seen, true) => masked_user(command.argument),
+            _ => None,
+        };
+        if let Some(shown) = shown {
             let before = text.len() - rest.len() + behind_keyword;
             let before = text.get(..before).unwrap_or_default();
             return Cow::Owned([before, b" ", &shown].concat());
         }
         let behind = rest.get(behind_keyword..).unwrap_or_default();
-        let Some(end) = behind.iter().position(|&byte| byte == b'\r') else {
+        let Some(end) = find(behind, |byte| byte == b'\r') else {
             break;
         };
         rest = behind.get(end + 1..).unwrap_or_default();
@@ -31,22 +39,17 @@ pub fn masked(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Borrowed(text)
 }
 
-/// What is to be shown in place of the argument and all behind it, if it holds a secret.
-fn masked_argument(command: &Command<'_>) -> Option<Vec<u8>> {
-    if command.verb.carries_secret() {
-        return Some(STARS.to_vec());
-    }
-    if command.verb != Verb::User {
-        return None;
-    }
-    let colon = command.argument.iter().position(|&byte| byte == b':')?;
-    let at = command.argument.iter().rposition(|&byte| byte == b'@')?;
+/// What is to be shown in place of the argument of a USER and all behind it, if a password stands between
+/// a colon and the last '@' of the line.
+fn masked_user(argument: &[u8]) -> Option<Vec<u8>> {
+    let at = find_last(argument, |byte| byte == b'@')?;
+    let colon = find(argument, |byte| byte == b':')?;
     // Behind the last '@' stands a host; a colon behind it is the port's.
-    let host = command.argument.get(at..).filter(|_| colon < at)?;
-    let (name, host) = match command.argument.iter().position(|&byte| byte == b'\r') {
+    let host = argument.get(at..).filter(|_| colon < at)?;
+    let (name, host) = match find(argument, |byte| byte == b'\r') {
         // Whose '@' or password it is, is anybody's guess.
-        Some(end) => (command.argument.get(..end.min(colon + 1))?, &b""[..]),
-        None => (command.argument.get(..=colon)?, host),
+        Some(end) => (argument.get(..end.min(colon + 1))?, &b""[..]),
+        None => (argument.get(..=colon)?, host),
     };
     Some([name, STARS, host].concat())
 }

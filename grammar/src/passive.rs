@@ -8,12 +8,11 @@ use std::net::IpAddr;
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::{take_till, take_while};
-use nom::character::complete::{digit1, satisfy};
-use nom::combinator::peek;
+use nom::character::complete::satisfy;
 use nom::sequence::{preceded, terminated};
 
 use crate::address::{HostPort, host_port, ip};
-use crate::lexical::{Parsed, blanks, comma, number};
+use crate::lexical::{Parsed, blanks, comma, find, is_digit, looked_at, number};
 use crate::reply::{ReplyCode, ReplyLine};
 
 /// Where a passive reply says the server listens.
@@ -88,7 +87,7 @@ fn six_numbers<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Found {
     let mut refused = None;
     for text in texts {
         let mut rest = text;
-        while let Ok((start, _)) = skip_to_digit(rest) {
+        while let Some(start) = from_digit(rest) {
             if let Ok((_, found)) = host_port(start) {
                 return Some(match found.port {
                     0 => Err(PassiveReplyError::Port),
@@ -107,18 +106,20 @@ fn six_numbers<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Found {
     refused
 }
 
-fn skip_to_digit(input: &[u8]) -> Parsed<'_, &[u8]> {
-    terminated(take_till(is_digit), peek(digit1)).parse(input)
+/// The text from its first digit on.
+fn from_digit(text: &[u8]) -> Option<&[u8]> {
+    text.get(find(text, |byte| byte.is_ascii_digit())?..)
 }
 
-pub(crate) fn skip_digits(input: &[u8]) -> &[u8] {
-    digit1::<_, nom::error::Error<_>>(input).map_or(input, |(rest, _)| rest)
+pub(crate) fn skip_digits(text: &[u8]) -> &[u8] {
+    let end = find(text, |byte| !byte.is_ascii_digit());
+    text.get(end.unwrap_or(text.len())..).unwrap_or_default()
 }
 
 /// Whether six numbers stand anywhere in this text, as clients look for them.
 pub(crate) fn has_six_numbers(text: &[u8]) -> bool {
     let mut rest = text;
-    while let Ok((start, _)) = skip_to_digit(rest) {
+    while let Some(start) = from_digit(rest) {
         if six_of_any_size(start).is_ok() {
             return true;
         }
@@ -154,7 +155,10 @@ fn delimited_fields<'a>(texts: impl Iterator<Item = &'a [u8]> + Clone) -> Found 
 }
 
 fn suffixes(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    (0..text.len()).filter_map(|index| text.get(index..))
+    (0..text.len()).filter_map(|index| {
+        looked_at(1);
+        text.get(index..)
+    })
 }
 
 /// `d [family] d [address] d port d` at the start of `input`, or `d d port d` (Q16).
@@ -192,7 +196,10 @@ fn three_fields(input: &[u8]) -> Parsed<'_, (&[u8], &[u8], u32)> {
     let close = || satisfy(move |c| c == delimiter);
     let family = terminated(take_while(is_digit), close());
     let address = terminated(
-        take_till(move |byte| char::from(byte) == delimiter),
+        take_till(move |byte| {
+            looked_at(1);
+            char::from(byte) == delimiter
+        }),
         close(),
     );
     (
@@ -213,8 +220,4 @@ fn two_fields(input: &[u8]) -> Parsed<'_, (&[u8], &[u8], u32)> {
 /// Any printable but a digit, which could not be told from the port, and letters, which are words.
 fn delimiter(input: &[u8]) -> Parsed<'_, char> {
     preceded(blanks, satisfy(|c| c.is_ascii_punctuation())).parse(input)
-}
-
-fn is_digit(byte: u8) -> bool {
-    byte.is_ascii_digit()
 }
