@@ -111,7 +111,8 @@ pub(super) enum FinishServer {
 
 impl Control {
     /// A session whose control connections both stand, before the server's greeting has come.
-    pub fn new(settings: Settings, knowledge: Knowledge) -> Self {
+    pub fn new(mut settings: Settings, knowledge: Knowledge) -> Self {
+        settings.limits = settings.limits.addable();
         Self {
             queue: Queue::new(settings.routed.is_some()),
             quiet: Quiet::new(settings.routed.is_some()),
@@ -316,6 +317,7 @@ impl Control {
         self.client == Side::Open
             && !self.is_over()
             && self.queue.len() < self.settings.limits.requests
+            && self.queue.unsent_bytes() < self.settings.limits.held_bytes
     }
 
     /// Whether the server should be read.
@@ -339,7 +341,8 @@ impl Control {
     /// Whether more replies can be held back.
     fn has_room(&self) -> bool {
         let limits = &self.settings.limits;
-        self.queue.held_bytes() < limits.held_bytes && self.queue.len() < limits.requests * 4
+        self.queue.held_bytes() < limits.held_bytes
+            && self.queue.len() < limits.requests.saturating_mul(4)
     }
 
     /// Ends the session with a last word to the client, unless the server's own has been passed on.

@@ -16,7 +16,8 @@
 //! - `transfers`: which data connection a transfer uses, and when its final reply may pass
 //! - `cuts`: what is said of one whose data was cut on its way; `unreached`: of one whose data connection
 //!   could not be made
-//! - `queue`: the answers that are owed to the client, and the requests they answer (`request`)
+//! - `queue`: the answers that are owed to the client, and the requests they answer (`request`); `held`: their
+//!   lines, and what those cost
 //! - `matching`, `turns`: which reply answers which request, and when it may go to the client; `guard`:
 //!   the last look at it
 //! - `quiet`: sessions that nobody uses; `abandoned`: those whose client has ended its side
@@ -33,6 +34,7 @@ mod cuts;
 mod event;
 mod feat;
 mod guard;
+mod held;
 mod machine;
 mod matching;
 mod passive;

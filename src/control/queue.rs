@@ -12,7 +12,7 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::Bytes;
 use ferryline_grammar::Line;
 
-use super::{event::ForwardId, guard::Guard, request::Request};
+use super::{event::ForwardId, guard::Guard, held::Held, request::Request};
 
 /// Names an entry of the queue as long as it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,7 @@ pub(super) struct Owed {
     /// Its place in the order of what was sent to the server; 0 before, and where nothing is.
     pub(super) order: u64,
     /// What goes to the client as soon as the entry's turn has come.
-    pub(super) out: VecDeque<Bytes>,
+    pub(super) out: Held,
     /// Ferryline holds this entry's output back, and with it all that comes behind.
     pub(super) held: bool,
 }
@@ -115,7 +115,7 @@ impl Queue {
             request,
             stage,
             order: 0,
-            out: VecDeque::new(),
+            out: Held::default(),
             held: false,
         });
         key
@@ -171,13 +171,19 @@ impl Queue {
         }
     }
 
-    /// Bytes that wait to be written to the client.
+    /// What it costs to hold the lines that wait to be written to the client. Looks at each entry, of which
+    /// there are few, and at no line.
     pub(super) fn held_bytes(&self) -> usize {
-        self.entries
-            .iter()
-            .flat_map(|owed| owed.out.iter())
-            .map(Bytes::len)
-            .sum()
+        self.entries.iter().map(|owed| owed.out.cost()).sum()
+    }
+
+    /// The bytes of the client's lines that wait to be sent.
+    pub(super) fn unsent_bytes(&self) -> usize {
+        let unsent = self.entries.iter().map(|owed| match &owed.stage {
+            Stage::Unsent(line) => line.text().len(),
+            _ => 0,
+        });
+        unsent.sum()
     }
 
     /// The first request that has not been sent, unless something before it holds it up: a line

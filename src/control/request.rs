@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::event::ForwardId;
+use super::{event::ForwardId, held};
 
 /// What a request is to the state machine.
 #[derive(Debug)]
@@ -134,16 +134,17 @@ pub(super) enum Silence {
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     lines: Vec<Bytes>,
-    bytes: usize,
+    /// What it costs to keep them, or would if they were not too many.
+    cost: usize,
 }
 
 impl Kept {
-    /// A reply of more, its lines' ends counted, is none of those that are kept (Q12, Q37).
-    const LIMIT: usize = 64 * 1024;
+    /// A reply that costs more is none of those that are kept (Q12, Q37).
+    const LIMIT: usize = 128 * 1024;
 
     pub(super) fn push(&mut self, line: Bytes) {
-        self.bytes += line.len() + 2;
-        if self.bytes <= Self::LIMIT {
+        self.cost = self.cost.saturating_add(held::cost(&line));
+        if self.cost <= Self::LIMIT {
             self.lines.push(line);
         }
     }
@@ -151,7 +152,7 @@ impl Kept {
     /// All lines; none where they were too many.
     pub(super) fn take(&mut self) -> Vec<Bytes> {
         let kept = std::mem::take(self);
-        if kept.bytes <= Self::LIMIT {
+        if kept.cost <= Self::LIMIT {
             kept.lines
         } else {
             Vec::new()
@@ -159,7 +160,7 @@ impl Kept {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes == 0
+        self.cost == 0
     }
 }
 
@@ -236,7 +237,7 @@ mod tests {
         for _ in 0..1_000_000 {
             kept.push(Bytes::new());
         }
-        assert!(kept.lines.len() <= Kept::LIMIT);
+        assert!(kept.lines.len() <= Kept::LIMIT / held::LINE_COST);
         assert!(!kept.is_empty());
         assert!(kept.take().is_empty());
     }

@@ -64,9 +64,11 @@ pub enum ActiveMode {
 /// Bounds on what a session may hold and how long it waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Requests that may be under way at once; more wait in the client's socket.
+    /// Requests that may be under way at once; more wait in the client's socket. Each input costs a look at
+    /// four times as many at most.
     pub requests: usize,
-    /// Bytes of replies that may be held back; more wait in the server's socket.
+    /// What the replies that are held back may cost: their bytes, and 128 for each line. More wait in the
+    /// server's socket. Also the bytes of commands that wait to be sent; more wait in the client's socket.
     pub held_bytes: usize,
     /// How long a passive data connection is waited for.
     pub unused_forward: Duration,
@@ -98,11 +100,36 @@ pub struct Limits {
     pub still_data: Duration,
 }
 
+impl Limits {
+    /// The same, with no time so long that it could not be added to another.
+    pub(super) fn addable(mut self) -> Self {
+        for time in [
+            &mut self.unused_forward,
+            &mut self.unused_ahead,
+            &mut self.stalled_data,
+            &mut self.missing_reply,
+            &mut self.silent_epsv,
+            &mut self.farewell,
+            &mut self.unanswered,
+            &mut self.still_data,
+        ] {
+            *time = (*time).min(LONGEST);
+        }
+        for time in [&mut self.idle, &mut self.login].into_iter().flatten() {
+            *time = (*time).min(LONGEST);
+        }
+        self
+    }
+}
+
+/// As long as for ever: a hundred years.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             requests: 64,
-            held_bytes: 256 * 1024,
+            held_bytes: 512 * 1024,
             unused_forward: Duration::from_secs(60),
             unused_ahead: Duration::from_secs(10),
             stalled_data: Duration::from_secs(30),

@@ -168,7 +168,7 @@ impl Walk {
 const SURELY_COMES: u32 = 12;
 
 fn hand_out(guard: &mut Guard, owed: &mut Owed, outputs: &mut VecDeque<Output>) {
-    for line in owed.out.drain(..) {
+    for line in owed.out.take() {
         if let Some(end) = guard.missing_end() {
             outputs.push_back(Output::ToClient(end));
         }

@@ -4,7 +4,7 @@ use std::{future::Future, io, time::Duration};
 
 use bytes::BytesMut;
 use ferryline_grammar::{Frame, LineCodec, LineError};
-use tokio::{io::Interest, net::tcp::OwnedReadHalf};
+use tokio::{io::Interest, net::tcp::OwnedReadHalf, task::coop::consume_budget};
 use tokio_util::codec::Decoder;
 
 use crate::{
@@ -148,6 +148,18 @@ impl Lines<OwnedReadHalf> {
     }
 }
 
+/// Lets other sessions have their turn when enough has been done for this one, by the length of a line that
+/// it was done for. Lines that are in the buffer already would be taken one after another otherwise: they
+/// wait for nothing.
+pub(super) async fn give_way(bytes: usize) {
+    for _ in 0..=bytes / STEP {
+        consume_budget().await;
+    }
+}
+
+/// So many bytes of a line are as much work as a short line. The runtime grants 128 such steps at once.
+const STEP: usize = 512;
+
 /// How often it is looked whether a client that is not read has ended its side.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -165,6 +177,11 @@ fn ending(error: &LineError) -> Ending {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
     use super::*;
 
     /// A peer that never stops sending.
@@ -195,5 +212,29 @@ mod tests {
             (MOST_WAITING..2 * MOST_WAITING).contains(&waiting),
             "{waiting}"
         );
+    }
+
+    /// How many turns another task has while so many lines are taken.
+    async fn turns(lines: usize, bytes: usize) -> usize {
+        let turns = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&turns);
+        let other = tokio::spawn(async move {
+            loop {
+                counted.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        for _ in 0..lines {
+            give_way(bytes).await;
+        }
+        other.abort();
+        turns.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn q129_lines_that_wait_for_nothing_let_others_have_their_turn() {
+        let (short, long) = (turns(1280, 1).await, turns(1280, 8 * 1024).await);
+        assert!(short >= 5, "{short} turns");
+        assert!(long >= 100, "{long} turns");
     }
 }

@@ -1,8 +1,8 @@
 //! Writing without waiting: what is to be written stands in a queue, and the session's loop goes on.
 
-use std::{collections::VecDeque, future::Future, pin::Pin};
+use std::{future::Future, pin::Pin};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::{io::AsyncWriteExt, net::tcp::OwnedWriteHalf};
 
 use crate::ssh::ChannelWriter;
@@ -53,8 +53,8 @@ enum State<S> {
 
 /// A queue in front of a [`Sink`].
 pub(super) struct Outbox<S> {
-    queue: VecDeque<Bytes>,
-    bytes: usize,
+    /// One buffer, not a list of lines: a line costs its bytes and nothing else (Q129).
+    queue: BytesMut,
     finish: bool,
     state: State<S>,
 }
@@ -65,16 +65,14 @@ const FULL: usize = 256 * 1024;
 impl<S: Sink> Outbox<S> {
     pub(super) fn new(sink: S) -> Self {
         Self {
-            queue: VecDeque::new(),
-            bytes: 0,
+            queue: BytesMut::new(),
             finish: false,
             state: State::Idle(sink),
         }
     }
 
-    pub(super) fn push(&mut self, bytes: Bytes) {
-        self.bytes += bytes.len();
-        self.queue.push_back(bytes);
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.queue.extend_from_slice(bytes);
     }
 
     /// An end of file behind all that was pushed.
@@ -83,7 +81,7 @@ impl<S: Sink> Outbox<S> {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.bytes >= FULL
+        self.queue.len() >= FULL
     }
 
     /// Writes on; comes back after each piece, and never while there is nothing to write.
@@ -134,14 +132,39 @@ impl<S: Sink> Outbox<S> {
 
     /// All that waits, in one piece: several lines go out in one segment.
     fn gather(&mut self) -> Option<Bytes> {
-        self.bytes = 0;
-        if self.queue.len() > 1 {
-            let mut all = Vec::with_capacity(self.queue.iter().map(Bytes::len).sum());
-            for bytes in self.queue.drain(..) {
-                all.extend_from_slice(&bytes);
-            }
-            return Some(Bytes::from(all));
+        let all = std::mem::take(&mut self.queue);
+        (!all.is_empty()).then(|| all.freeze())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes nothing, as a client that does not read.
+    struct Stuck;
+
+    impl Sink for Stuck {
+        async fn write(self, _bytes: Bytes) -> (Self, Result<(), Broken>) {
+            std::future::pending().await
         }
-        self.queue.pop_front()
+
+        async fn finish(self) -> (Self, Result<(), Broken>) {
+            std::future::pending().await
+        }
+    }
+
+    #[test]
+    fn q129_lines_of_one_byte_cost_no_more_than_their_bytes() {
+        let mut outbox = Outbox::new(Stuck);
+        let mut lines = 0;
+        while !outbox.is_full() {
+            outbox.push(b"\n");
+            lines += 1;
+        }
+        assert_eq!(lines, FULL);
+        assert!(outbox.queue.capacity() <= 2 * FULL);
+        assert_eq!(outbox.gather().map(|all| all.len()), Some(FULL));
+        assert!(outbox.gather().is_none() && !outbox.is_full());
     }
 }

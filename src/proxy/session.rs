@@ -19,7 +19,7 @@ use super::{
     allow::{HostPattern, is_allowed},
     gateway::Gateway,
     joined,
-    lines::Lines,
+    lines::{Lines, give_way},
     local,
     observe::{Direction, show},
     outbox::Outbox,
@@ -148,6 +148,18 @@ enum Input {
     WriteToServerFailed,
 }
 
+impl Input {
+    /// The length of the line that it is, if it is one.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Client(Ok(Frame::Line(line))) | Self::Server(Ok(Frame::Line(line))) => {
+                line.text().len()
+            }
+            _ => 0,
+        }
+    }
+}
+
 impl Session {
     fn new(number: u64, start: Start, data: Arc<Data>, context: Arc<Context>) -> Self {
         let channel = start.channel;
@@ -192,11 +204,15 @@ impl Session {
     }
 
     async fn run(mut self) {
+        // The length of the last line.
+        let mut done_for = 0;
         let data_at_end = loop {
             if let Some(data_at_end) = self.carry_out() {
                 break data_at_end;
             }
+            give_way(done_for).await;
             let input = self.next_input().await;
+            done_for = input.bytes();
             let now = self.began.elapsed();
             match input {
                 Input::Abort => {
@@ -372,11 +388,11 @@ impl Session {
                 }
                 Output::ToClient(bytes) => {
                     self.observe_bytes(Direction::ToClient, &bytes);
-                    self.to_client.push(bytes);
+                    self.to_client.push(&bytes);
                 }
                 Output::ToServer(bytes) => {
                     self.observe_bytes(Direction::ToServer, &bytes);
-                    self.to_server.push(bytes);
+                    self.to_server.push(&bytes);
                 }
             }
         }

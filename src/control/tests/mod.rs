@@ -4,6 +4,7 @@ mod abandoned;
 mod active;
 mod ahead;
 mod bench;
+mod bounds;
 mod cuts;
 mod framing;
 mod guard;

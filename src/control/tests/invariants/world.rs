@@ -429,6 +429,13 @@ impl World {
         );
         let held = queue.held_bytes();
         assert!(held <= limits.held_bytes + 128 * 1024, "{held} bytes held");
+        let recounted: usize = queue.iter().map(|owed| owed.out.recount()).sum();
+        assert_eq!(held, recounted, "what is held is not what is counted");
+        let unsent = queue.unsent_bytes();
+        assert!(
+            unsent <= limits.held_bytes + 8 * 1024,
+            "{unsent} bytes unsent"
+        );
         let ahead = queue
             .iter()
             .filter(|owed| matches!(&owed.request, Request::Passive(passive) if passive.ahead));

@@ -1,0 +1,113 @@
+//! Lines that wait for their turn to go to the client, and what they cost.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+/// What a line costs besides its bytes: its place in the list, and what the allocator and a shared buffer
+/// add to it. A reply of bare line ends costs nothing else (Q129).
+pub(super) const LINE_COST: usize = 128;
+
+/// Lines in their order, with a running total of their cost.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    lines: VecDeque<Bytes>,
+    cost: usize,
+}
+
+impl Held {
+    pub(super) fn push_back(&mut self, line: Bytes) {
+        self.cost += cost(&line);
+        self.lines.push_back(line);
+    }
+
+    pub(super) fn extend(&mut self, lines: impl IntoIterator<Item = Bytes>) {
+        for line in lines {
+            self.push_back(line);
+        }
+    }
+
+    /// Drops all lines but the first `count`.
+    pub(super) fn truncate(&mut self, count: usize) {
+        while self.lines.len() > count
+            && let Some(line) = self.lines.pop_back()
+        {
+            self.cost -= cost(&line);
+        }
+    }
+
+    /// All lines, which are held no longer.
+    pub(super) fn take(&mut self) -> VecDeque<Bytes> {
+        self.cost = 0;
+        std::mem::take(&mut self.lines)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The bytes of all lines, and [`LINE_COST`] for each. Kept up to date, not added up.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
+    }
+}
+
+#[cfg(test)]
+impl Held {
+    /// The cost, added up.
+    pub(super) fn recount(&self) -> usize {
+        self.lines.iter().map(|line| line.len() + LINE_COST).sum()
+    }
+}
+
+/// What one line costs.
+pub(super) fn cost(line: &Bytes) -> usize {
+    looked_at();
+    line.len() + LINE_COST
+}
+
+/// Counts lines that the bookkeeping looks at. Outside this crate's tests it does nothing.
+#[cfg(not(test))]
+#[inline(always)]
+fn looked_at() {}
+
+#[cfg(test)]
+thread_local! {
+    static LOOKED_AT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(test)]
+fn looked_at() {
+    LOOKED_AT.set(LOOKED_AT.get() + 1);
+}
+
+/// How many lines the bookkeeping looks at while this runs.
+#[cfg(test)]
+pub(super) fn lines_looked_at(run: impl FnOnce()) -> usize {
+    let before = LOOKED_AT.get();
+    run();
+    LOOKED_AT.get() - before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cost_follows_what_is_held() {
+        let mut held = Held::default();
+        held.extend(["220-a\r\n", "\n", "220 b\r\n"].map(Bytes::from));
+        assert_eq!(held.cost(), 15 + 3 * LINE_COST);
+        held.truncate(1);
+        assert_eq!((held.len(), held.cost()), (1, 7 + LINE_COST));
+        held.truncate(5);
+        held.push_back(Bytes::from("x"));
+        assert_eq!(held.cost(), 8 + 2 * LINE_COST);
+        assert_eq!(held.take().len(), 2);
+        assert!(held.is_empty() && held.cost() == 0);
+    }
+}
