@@ -20,9 +20,11 @@
 //! - [`demo`]: an embedded SSH server and FTP server, for `ferryline demo` and the hermetic tests
 //! - [`ftp_client`]: a small FTP client, with which `check`, the demo and the tests drive the proxy
 //! - [`paint`]: colours on a terminal
+//! - `bounded_file`: files that are read up to a bound
 //! - `log_limit`: warnings that strangers can cause as often as they like
 //! - `ferryline_grammar` (in `grammar/`): what FTP says: line codec, commands, replies, addresses
 
+mod bounded_file;
 pub mod check;
 pub mod cli;
 pub mod control;

@@ -21,11 +21,12 @@ use std::time::Duration;
 use ferryline::demo::ftp_client::{FtpClient, Mode};
 use ferryline::demo::ftp_server::FtpServer;
 use ferryline::proxy::Direction;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use common::{Ferry, ScriptedClient, ScriptedServer, answer, noise, read_to_end, reset};
+use common::{Ferry, PATIENCE, ScriptedClient, ScriptedServer, answer, noise, read_to_end, reset};
 
 const CLIENTS: usize = 50;
 const SIZE: usize = 5 * 1024 * 1024;
@@ -129,4 +130,62 @@ async fn logged_in(address: SocketAddr) -> FtpClient {
     let mut client = FtpClient::connect(address).await.unwrap();
     client.login("demo", "secret").await.unwrap();
     client
+}
+
+/// All come before any of them reads, and some have said something already.
+#[tokio::test]
+async fn q129_of_many_clients_at_once_each_reads_why_it_is_refused() {
+    const MANY: usize = 150;
+    let server = ScriptedServer::new().start().await;
+    let ferry = Ferry::plan(server.address())
+        .options(|options| options.max_sessions = 1)
+        .start()
+        .await;
+    let _served = ScriptedClient::logged_in(ferry.v4).await;
+    let mut clients = Vec::new();
+    for number in 0..MANY {
+        let mut client = TcpStream::connect(ferry.v4).await.unwrap();
+        if number % 3 == 0 {
+            client.write_all(b"USER a\r\n").await.unwrap();
+        }
+        clients.push(client);
+    }
+    for (number, mut client) in clients.into_iter().enumerate() {
+        let mut said = String::new();
+        let read = timeout(PATIENCE, client.read_to_string(&mut said)).await;
+        read.unwrap()
+            .unwrap_or_else(|error| panic!("client {number}: {error}"));
+        assert!(
+            said.starts_with("421 ferryline: too many clients, "),
+            "{said}"
+        );
+    }
+}
+
+/// Those that are not waited for are told as well.
+#[tokio::test]
+async fn q129_who_is_refused_and_not_waited_for_reads_why_too() {
+    const MANY: usize = 60;
+    let server = ScriptedServer::new().start().await;
+    let ferry = Ferry::plan(server.address())
+        .options(|options| {
+            options.max_sessions = 1;
+            options.refusals = 2;
+        })
+        .start()
+        .await;
+    let _served = ScriptedClient::logged_in(ferry.v4).await;
+    let mut clients = Vec::new();
+    for _ in 0..MANY {
+        clients.push(TcpStream::connect(ferry.v4).await.unwrap());
+    }
+    for client in &mut clients {
+        let mut said = String::new();
+        let read = timeout(PATIENCE, client.read_to_string(&mut said)).await;
+        read.unwrap().unwrap();
+        assert!(
+            said.starts_with("421 ferryline: too many clients, "),
+            "{said}"
+        );
+    }
 }

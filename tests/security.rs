@@ -416,7 +416,7 @@ async fn running_out_of_file_descriptors_is_a_421_and_passes() {
     let server = file_server().start().await;
     let forward = format!("0:localhost:{}", server.address().port());
     let arguments = shore.arguments(&["--lanes", "4", "-L", &forward]);
-    let mut ferry = Running::limited(shore.home(), 64, &arguments);
+    let mut ferry = Running::limited(shore.home(), 140, &arguments);
     let address = address(&mut ferry).await;
     for _ in 0..2 {
         let mut clients = Vec::new();

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Failure, Verbosity, forward, runtime, start_log};
 use crate::{
+    bounded_file::{KEY_LIMIT, read_text},
     check::{self, FtpUser, Plan, Report, Screen},
     paint::Paint,
     ssh::{Prompt, Secret, TerminalPrompt},
@@ -148,7 +149,7 @@ fn read_password(file: &Path) -> Result<Secret, String> {
             "others may read the password file {shown} (mode {mode:04o}), so it is not used: chmod 600 it"
         ));
     }
-    let text = std::fs::read_to_string(file).map(Zeroizing::new);
+    let text = read_text(file, KEY_LIMIT).map(Zeroizing::new);
     let text = text.map_err(|error| format!("cannot read the password file {shown}: {error}"))?;
     Ok(Secret::new(text.lines().next().unwrap_or_default()))
 }

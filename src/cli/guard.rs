@@ -5,32 +5,35 @@ use std::time::Duration;
 use clap::Args;
 use ferryline_grammar::COMMAND_LIMIT;
 
-use super::Failure;
+use super::{
+    Failure,
+    range::{Range, size},
+};
 use crate::proxy::Options;
 
 /// Limits, each with a default that an ordinary host never reaches.
 #[derive(Args, Debug)]
 pub(super) struct GuardArguments {
     /// Clients served at once, over all forwards; one more gets 421
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
-    max_sessions: usize,
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = SESSIONS.parser())]
+    max_sessions: u32,
     /// Clients served at once from one address; 0 for no limit of its own
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    max_per_client: usize,
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = PER_CLIENT.parser())]
+    max_per_client: u32,
     /// End a session without a command and without a transfer for so long; 0 for never
-    #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = IDLE.parser())]
     idle: u32,
     /// End a session that is not logged in by then; 0 for never
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = LOGIN_TIME.parser())]
     login_time: u32,
     /// End a session that sends a longer line
-    #[arg(long, value_name = "BYTES", default_value_t = COMMAND_LIMIT, value_parser = line_limit)]
-    max_line: usize,
+    #[arg(long, value_name = "BYTES", default_value_t = COMMAND_LIMIT as u32, value_parser = MAX_LINE.parser())]
+    max_line: u32,
     /// Commands of one client that may be under way at once; further ones wait
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
-    max_pipelined: usize,
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = PIPELINED.parser())]
+    max_pipelined: u32,
     /// Give up a data connection that the client asked for and has not made by then
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = DATA_WAIT.parser())]
     data_wait: u32,
     /// Serve these local users only, by name or number; repeatable (Linux)
     #[arg(long, value_name = "USER", value_delimiter = ',')]
@@ -41,21 +44,23 @@ impl GuardArguments {
     /// Carries them over into `options`. The limit of file descriptors is raised as far as it goes;
     /// where `--max-sessions` clients would need more, fewer are served.
     pub(super) fn apply(&self, lanes: usize, options: &mut Options) -> Result<(), Failure> {
-        options.max_per_client = self.max_per_client;
+        let max_sessions = size(self.max_sessions);
+        options.max_per_client = size(self.max_per_client);
         options.idle = time(self.idle);
         options.login_time = time(self.login_time);
         options.only_users = self.only_users()?;
-        options.command_limit = self.max_line;
-        options.limits.requests = self.max_pipelined;
+        options.command_limit = size(self.max_line);
+        options.limits.requests = size(self.max_pipelined);
         options.limits.unused_forward = Duration::from_secs(self.data_wait.into());
-        options.max_sessions = self.max_sessions;
+        options.max_sessions = max_sessions;
         if let Some(descriptors) = raise_descriptors() {
+            options.refusals = refusals_for(descriptors);
             let room = sessions_for(descriptors, lanes);
-            if room < self.max_sessions {
+            if room < max_sessions {
                 tracing::warn!(
                     "{descriptors} file descriptors are enough for {room} clients at once, not for \
-                     {}; raise the hard limit (ulimit -Hn, or LimitNOFILE= of systemd)",
-                    self.max_sessions
+                     {max_sessions}, as one may use {PER_SESSION}; raise the hard limit (ulimit -Hn, or \
+                     LimitNOFILE= of systemd)"
                 );
                 options.max_sessions = room;
             }
@@ -81,37 +86,64 @@ impl GuardArguments {
 /// connections, the listeners and what the program needs for itself.
 fn sessions_for(descriptors: u64, lanes: usize) -> usize {
     let lanes = u64::try_from(lanes).unwrap_or(u64::MAX);
-    let left = descriptors.saturating_sub(OWN).saturating_sub(lanes);
+    let own = OWN
+        .saturating_add(lanes.saturating_mul(PER_LANE))
+        .saturating_add(refusals_for(descriptors) as u64);
+    let left = descriptors.saturating_sub(own);
     usize::try_from(left / PER_SESSION)
         .unwrap_or(usize::MAX)
         .max(1)
 }
 
-/// Standard streams, the runtime, listeners, the SSH connection, clients that are being refused.
+/// How many clients that are refused may be waited for at once: an eighth of the descriptors at most.
+fn refusals_for(descriptors: u64) -> usize {
+    let share = usize::try_from(descriptors / 8).unwrap_or(usize::MAX);
+    share.min(Options::default().refusals)
+}
+
+/// Standard streams, the runtime, listeners, the SSH connection.
 const OWN: u64 = 32;
 
-/// A control connection, a data listener, a data connection, a transcript.
-const PER_SESSION: u64 = 4;
+/// A socket, or the two pipes of a ProxyCommand.
+const PER_LANE: u64 = 2;
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("at least one".into()),
-        Ok(number) => Ok(number),
-        Err(_) => Err("not a number".into()),
-    }
-}
+/// The most that one session uses (Q85): its control connection, eight data connections that run and seven
+/// whose clients have their files and have not hung up, a data listener, a transcript; and one connection of
+/// a tcp/ forward, of which there may be as many as sessions.
+const PER_SESSION: u64 = 19;
 
+const SESSIONS: Range = Range {
+    least: 1,
+    most: 65_536,
+    reason: "no process has the file descriptors for more",
+};
+const PER_CLIENT: Range = Range {
+    least: 0,
+    ..SESSIONS
+};
+const IDLE: Range = Range {
+    least: 0,
+    most: YEAR,
+    reason: "a year; 0 is for ever",
+};
+const LOGIN_TIME: Range = IDLE;
+const PIPELINED: Range = Range {
+    least: 1,
+    most: 1024,
+    reason: "each command and each reply costs a look at all that wait, and other clients wait meanwhile",
+};
+const DATA_WAIT: Range = Range {
+    least: 1,
+    most: 86_400,
+    reason: "a day; others on this host may connect to the port for so long",
+};
 /// No FTP client gets by with less than a path (RFC 1123 leaves the length open).
-fn line_limit(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if (SHORTEST_LINE..=LONGEST_LINE).contains(&number) => Ok(number),
-        Ok(_) => Err(format!("from {SHORTEST_LINE} to {LONGEST_LINE}")),
-        Err(_) => Err("not a number".into()),
-    }
-}
-
-const SHORTEST_LINE: usize = 512;
-const LONGEST_LINE: usize = 1 << 20;
+const MAX_LINE: Range = Range {
+    least: 512,
+    most: 1 << 20,
+    reason: "a path needs as many bytes as the least, and a client may make ferryline keep the most",
+};
+const YEAR: u32 = 365 * 86_400;
 
 fn time(seconds: u32) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))
@@ -170,10 +202,26 @@ mod tests {
     #[test]
     fn there_is_room_for_somebody_however_few_descriptors_there_are() {
         assert_eq!(sessions_for(0, 16), 1);
-        assert_eq!(sessions_for(64, 16), 4);
-        assert_eq!(sessions_for(1024, 16), 244);
+        assert_eq!(sessions_for(64, 16), 1);
+        assert_eq!(sessions_for(1024, 16), 43);
         assert!(sessions_for(20_000, 16) > 256);
         assert_eq!(sessions_for(64, usize::MAX), 1);
+    }
+
+    /// Whatever limit the system has, what the sessions may use is within it.
+    #[test]
+    fn q129_all_sessions_together_use_no_more_descriptors_than_there_are() {
+        for descriptors in [256, 512, 1024, 4096, 20_000, 1 << 20] {
+            for lanes in [0, 16, 64] {
+                let sessions = sessions_for(descriptors, lanes) as u64;
+                let refused = refusals_for(descriptors) as u64;
+                let used = OWN + PER_LANE * lanes as u64 + refused + sessions * PER_SESSION;
+                assert!(
+                    sessions == 1 || used <= descriptors,
+                    "{descriptors}: {used}"
+                );
+            }
+        }
     }
 
     #[test]
@@ -194,6 +242,38 @@ mod tests {
         ] {
             assert!(given(&format!("x {wrong}")).is_err(), "{wrong}");
         }
+    }
+
+    /// Every number has an upper bound, and the error says why.
+    #[test]
+    fn q129_what_is_too_great_is_refused_with_a_reason() {
+        for option in [
+            "--max-sessions",
+            "--max-per-client",
+            "--idle",
+            "--login-time",
+            "--max-line",
+            "--max-pipelined",
+            "--data-wait",
+        ] {
+            for number in [u64::from(u32::MAX), 1 << 32, (1 << 62) + 1, u64::MAX] {
+                let error = given(&format!("x {option} {number}"))
+                    .err()
+                    .unwrap()
+                    .to_string();
+                assert!(error.contains("at most "), "{option} {number}: {error}");
+            }
+            let error = given(&format!("x {option} 99999999999999999999999"))
+                .err()
+                .unwrap();
+            assert!(error.to_string().contains("at most "), "{option}: {error}");
+        }
+        let error = given("x --max-pipelined 1025").err().unwrap().to_string();
+        assert!(
+            error.contains("from 1 to at most 1024 (each command"),
+            "{error}"
+        );
+        assert!(given("x --max-pipelined 1024 --idle 31536000").is_ok());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod destination;
 mod forward;
 mod gateway_options;
 mod guard;
+mod range;
 mod replay;
 mod signals;
 mod ssh_config;

@@ -7,6 +7,7 @@ use clap::Args;
 use super::{
     Failure,
     destination::Destination,
+    range::{Range, size},
     ssh_config::{GivenOption, Request},
 };
 use crate::ssh::Settings;
@@ -36,8 +37,8 @@ pub(super) struct SshArguments {
     #[arg(short = 'o', value_name = "OPTION")]
     option: Vec<String>,
     /// SSH connections for data, one a transfer; 0 shares the control connections' own
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    lanes: usize,
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = LANES.parser())]
+    lanes: u32,
 }
 
 impl SshArguments {
@@ -60,10 +61,16 @@ impl SshArguments {
             file: self.config.clone(),
         };
         let mut settings = request.settings()?;
-        settings.lanes = self.lanes;
+        settings.lanes = size(self.lanes);
         Ok(settings)
     }
 }
+
+const LANES: Range = Range {
+    least: 0,
+    most: 1024,
+    reason: "each is a log-in and two processes on the SSH server's host",
+};
 
 #[cfg(test)]
 mod tests {
@@ -142,6 +149,56 @@ mod tests {
         assert_eq!(found.alive_interval, None);
         assert_eq!(found.identities.len(), 1);
         assert!(found.identities[0].explicit);
+    }
+
+    #[test]
+    fn q129_what_is_too_great_is_refused_with_a_reason() {
+        for (arguments, text) in [
+            (
+                &["--lanes", "1025", "me@host"][..],
+                "from 0 to at most 1024 (each is a log-in",
+            ),
+            (
+                &["--lanes", "18446744073709551616", "me@host"],
+                "at most 1024",
+            ),
+            (
+                &["-o", "ServerAliveInterval=2147483648", "me@host"],
+                "at most 2147483647",
+            ),
+            (
+                &["-o", "ServerAliveCountMax=2147483648", "me@host"],
+                "at most 2147483647",
+            ),
+            (
+                &["-o", "ConnectTimeout=18446744073709551615", "me@host"],
+                "at most 2147483647",
+            ),
+            (
+                &["-o", "ConnectTimeout=99999999999999w", "me@host"],
+                "at most 2147483647",
+            ),
+            (
+                &["-o", "NumberOfPasswordPrompts=2147483648", "me@host"],
+                "at most 2147483647",
+            ),
+            (
+                &["-o", "RekeyLimit=1G 2147483648", "me@host"],
+                "at most 2147483647",
+            ),
+        ] {
+            let error = settings(arguments).unwrap_err();
+            assert!(error.contains(text), "{arguments:?}: {error}");
+        }
+        let most = settings(&[
+            "-oServerAliveInterval=2147483647",
+            "-oServerAliveCountMax=2147483647",
+            "-oConnectTimeout=2147483647",
+            "me@host",
+        ]);
+        // All that is waited for is within what a clock can show.
+        let patience = most.unwrap().patience().unwrap();
+        assert!(std::time::Instant::now().checked_add(patience).is_some());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::{
@@ -15,18 +15,18 @@ use tokio::{
 use super::{
     Options,
     owner::{self, Owner},
+    spec::ForwardKind,
 };
 use crate::log_limit::LogLimit;
 
-/// How many clients may be told at the same time that they are not served; more are hung up on.
-const REFUSALS: usize = 32;
-
-/// Decides for all forwards of a proxy.
+/// Decides for all forwards of a proxy. FTP clients and connections of `tcp/` forwards have seats of their
+/// own, as many of each: neither can take those of the other.
 pub(super) struct Admission {
     sessions: usize,
     per_client: usize,
     only_users: Option<Vec<u32>>,
-    taken: Mutex<Taken>,
+    ftp: Mutex<Taken>,
+    tcp: Mutex<Taken>,
     refusals: Semaphore,
     not_this_user: LogLimit,
     all_taken: LogLimit,
@@ -59,6 +59,7 @@ pub(super) struct Admitted {
 
 struct Seat {
     admission: Arc<Admission>,
+    kind: ForwardKind,
     client: IpAddr,
 }
 
@@ -68,8 +69,9 @@ impl Admission {
             sessions: options.max_sessions,
             per_client: options.max_per_client,
             only_users: options.only_users.clone(),
-            taken: Mutex::default(),
-            refusals: Semaphore::new(REFUSALS),
+            ftp: Mutex::default(),
+            tcp: Mutex::default(),
+            refusals: Semaphore::new(options.refusals.min(Semaphore::MAX_PERMITS)),
             not_this_user: LogLimit::new(),
             all_taken: LogLimit::new(),
             own_taken: LogLimit::new(),
@@ -81,6 +83,7 @@ impl Admission {
         self: &Arc<Self>,
         stream: &TcpStream,
         peer: SocketAddr,
+        kind: ForwardKind,
     ) -> Result<Admitted, NotServed> {
         let owner = owner::of_peer(stream).await;
         if let Some(users) = &self.only_users
@@ -88,11 +91,12 @@ impl Admission {
         {
             return Err(NotServed::User(owner));
         }
-        let seat = self.take(peer.ip().to_canonical())?;
+        let seat = self.take(kind, peer.ip().to_canonical())?;
         Ok(Admitted { owner, _seat: seat })
     }
 
-    /// The right to tell a client why it is not served; `None` where too many are being told.
+    /// The right to be waited for, until a client has read why it is not served; `None` where too many
+    /// are waited for.
     pub(super) fn refusal(&self) -> Option<SemaphorePermit<'_>> {
         self.refusals.try_acquire().ok()
     }
@@ -107,8 +111,8 @@ impl Admission {
         limit.warn(format_args!("a client from {peer} refused: {reason}"));
     }
 
-    fn take(self: &Arc<Self>, client: IpAddr) -> Result<Seat, NotServed> {
-        let mut taken = self.taken();
+    fn take(self: &Arc<Self>, kind: ForwardKind, client: IpAddr) -> Result<Seat, NotServed> {
+        let mut taken = self.taken(kind);
         if taken.all >= self.sessions {
             return Err(NotServed::All(self.sessions));
         }
@@ -120,12 +124,17 @@ impl Admission {
         taken.all += 1;
         Ok(Seat {
             admission: Arc::clone(self),
+            kind,
             client,
         })
     }
 
-    fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn taken(&self, kind: ForwardKind) -> MutexGuard<'_, Taken> {
+        let taken = match kind {
+            ForwardKind::Ftp => &self.ftp,
+            ForwardKind::Tcp => &self.tcp,
+        };
+        taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -147,7 +156,7 @@ impl fmt::Display for NotServed {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut taken = self.admission.taken();
+        let mut taken = self.admission.taken(self.kind);
         taken.all = taken.all.saturating_sub(1);
         if let Some(own) = taken.by_client.get_mut(&self.client) {
             *own = own.saturating_sub(1);
@@ -171,17 +180,33 @@ mod tests {
         });
         let one = IpAddr::from([127, 0, 0, 1]);
         let two = IpAddr::from([127, 0, 0, 2]);
-        let first = admission.take(one).ok().unwrap();
-        let second = admission.take(one).ok().unwrap();
-        let full = admission.take(one).err().unwrap().to_string();
-        assert!(full.ends_with("(--max-per-client)"), "{full}");
-        let third = admission.take(two).ok().unwrap();
-        let full = admission.take(two).err().unwrap().to_string();
-        assert!(full.ends_with("(--max-sessions)"), "{full}");
-        drop((first, third));
-        let third = admission.take(one).ok().unwrap();
-        drop((second, third));
-        let taken = admission.taken();
-        assert_eq!((taken.all, taken.by_client.len()), (0, 0));
+        for kind in [ForwardKind::Ftp, ForwardKind::Tcp] {
+            let take = |client| admission.take(kind, client);
+            let first = take(one).ok().unwrap();
+            let second = take(one).ok().unwrap();
+            let full = take(one).err().unwrap().to_string();
+            assert!(full.ends_with("(--max-per-client)"), "{full}");
+            let third = take(two).ok().unwrap();
+            let full = take(two).err().unwrap().to_string();
+            assert!(full.ends_with("(--max-sessions)"), "{full}");
+            drop((first, third));
+            let third = take(one).ok().unwrap();
+            drop((second, third));
+            let taken = admission.taken(kind);
+            assert_eq!((taken.all, taken.by_client.len()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn q129_tcp_connections_take_no_seat_of_an_ftp_client() {
+        let admission = Admission::new(&Options {
+            max_sessions: 1,
+            ..Options::default()
+        });
+        let client = IpAddr::from([127, 0, 0, 1]);
+        let _tcp = admission.take(ForwardKind::Tcp, client).ok().unwrap();
+        assert!(admission.take(ForwardKind::Tcp, client).is_err());
+        let _ftp = admission.take(ForwardKind::Ftp, client).ok().unwrap();
+        assert!(admission.take(ForwardKind::Ftp, client).is_err());
     }
 }

@@ -181,20 +181,25 @@ fn serve(stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) {
     let context = Arc::clone(context);
     context.clone().tasks.spawn(async move {
         let admission = Arc::clone(&context.admission);
-        match (admission.admit(&stream, peer).await, context.spec.kind) {
+        let kind = context.spec.kind;
+        match (admission.admit(&stream, peer, kind).await, kind) {
             (Ok(admitted), ForwardKind::Ftp) => {
                 session::run(stream, peer, admitted.owner, context).await;
             }
             (Ok(_admitted), ForwardKind::Tcp) => plain::run(stream, peer, context).await,
             (Err(reason), kind) => {
                 admission.note(peer, &reason);
-                match (kind, admission.refusal()) {
-                    (ForwardKind::Ftp, Some(_told)) => {
-                        let word = crate::control::refusal(&reason.to_string());
+                if kind == ForwardKind::Tcp {
+                    socket::reset(stream);
+                    return;
+                }
+                let word = crate::control::refusal(&reason.to_string());
+                match admission.refusal() {
+                    Some(_waited_for) => {
                         let (mut read, mut write) = stream.into_split();
                         start::say_last(&mut read, &mut write, &word).await;
                     }
-                    _ => socket::reset(stream),
+                    None => start::say_and_go(&stream, &word),
                 }
             }
         }
@@ -215,7 +220,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(1024)?;
+    // Clients that come all at once wait here, and none is turned away unheard. The system has its own limit.
+    socket.listen(4096)?;
     TcpListener::from_std(socket.into())
 }
 

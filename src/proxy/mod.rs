@@ -102,10 +102,13 @@ pub struct Options {
     pub observer: Option<Arc<dyn Observer>>,
     /// The folder that gets a transcript of every session.
     pub record: Option<PathBuf>,
-    /// How many clients are served at once, over all forwards.
+    /// How many FTP clients are served at once, over all forwards; and as many connections of `tcp/`
+    /// forwards, which have seats of their own.
     pub max_sessions: usize,
     /// How many of them from one address; 0: as many as there may be.
     pub max_per_client: usize,
+    /// How many clients that are refused may be waited for at once, until they have read why.
+    pub refusals: usize,
     /// The local users, by their numbers, that are served; `None`: everybody. Nobody whose user the
     /// kernel does not tell.
     pub only_users: Option<Vec<u32>>,
@@ -135,6 +138,7 @@ impl Default for Options {
             observer: None,
             record: None,
             max_sessions: 256,
+            refusals: 256,
             max_per_client: 0,
             only_users: None,
             idle: Some(Duration::from_secs(24 * 60 * 60)),

@@ -1,8 +1,13 @@
 //! From a client's connection to a control connection with its FTP server; or to a word why not.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{Shutdown, SocketAddr},
+    time::Duration,
+};
 
 use ferryline_grammar::LineCodec;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -87,12 +92,38 @@ pub(super) async fn say_last(read: &mut OwnedReadHalf, write: &mut OwnedWriteHal
     }
 }
 
+/// The last word to a client that is not waited for. The word and the end of file fit into an empty socket;
+/// what the client has sent by now is read, so that closing does not reset what it has still to read. (It
+/// does where the client sends more before it has read.)
+pub(super) fn say_and_go(stream: &TcpStream, word: &[u8]) {
+    let mut sink = [0; 1024];
+    let said = stream.try_write(word).and_then(|_| {
+        SockRef::from(stream).shutdown(Shutdown::Write)?;
+        // One read: a client must not be able to keep this up.
+        stream.try_read(&mut sink)
+    });
+    if let Err(error) = said
+        && error.kind() != io::ErrorKind::WouldBlock
+    {
+        tracing::debug!("a client that is refused was gone at once: {error}");
+    }
+}
+
 /// Reads what a client still sends, for a while: closing a socket with unread data resets it, and
 /// the client might never see our last words.
 pub(super) async fn linger(read: &mut OwnedReadHalf) {
     let mut sink = [0; 1024];
-    let rest = async { while !matches!(read.read(&mut sink).await, Ok(0) | Err(_)) {} };
+    let rest = async {
+        for _ in 0..MOST_READS {
+            if let Ok(0) | Err(_) = read.read(&mut sink).await {
+                return;
+            }
+        }
+    };
     let _ = tokio::time::timeout(FAREWELL, rest).await;
 }
+
+/// More than any client has sent by the time that it reads its last words.
+const MOST_READS: usize = 1024;
 
 pub(super) const SHUTTING_DOWN: &str = "the tunnel is being shut down";

@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use russh::keys::agent::AgentIdentity;
-use russh::keys::{Certificate, HashAlg, PublicKey, load_openssh_certificate};
+use russh::keys::{Certificate, HashAlg, PublicKey};
 
 use super::algorithms::may_sign;
 use super::credential::{Credential, Holder};
 use super::error::escaped;
 use super::keys::{KeyFile, LockedKey, public_half_of};
 use super::settings::{Identity, Settings};
+use crate::bounded_file::{KEY_LIMIT, read_text};
 
 /// One thing to offer.
 pub(super) struct Candidate {
@@ -76,7 +77,7 @@ impl Files {
     /// Reads all of them.
     pub(super) fn read(settings: &Settings) -> Self {
         let read = |path: &PathBuf| {
-            let certificate = load_openssh_certificate(path).map_err(|error| error.to_string());
+            let certificate = load_certificate(path).map_err(|error| error.to_string());
             (path.clone(), certificate)
         };
         Self {
@@ -189,7 +190,7 @@ impl Named {
         let path = identity.path.clone();
         let file = KeyFile::read(&path);
         let of_file = file.as_ref().ok().and_then(|f| f.public_key().cloned());
-        let certificate = match load_openssh_certificate(beside(&path, CERT)) {
+        let certificate = match load_certificate(&beside(&path, CERT)) {
             Ok(certificate) => Some(certificate),
             Err(error) => {
                 if beside(&path, CERT).exists() {
@@ -207,6 +208,10 @@ impl Named {
             path,
         }
     }
+}
+
+fn load_certificate(path: &Path) -> io::Result<Certificate> {
+    Certificate::from_openssh(&read_text(path, KEY_LIMIT)?).map_err(io::Error::other)
 }
 
 fn of_agent(identity: &AgentIdentity) -> Candidate {

@@ -11,10 +11,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use russh::keys::{self, Algorithm, PrivateKey, PublicKey, decode_secret_key, load_public_key};
+use russh::keys::{
+    self, Algorithm, PrivateKey, PublicKey, decode_secret_key, parse_public_key_base64,
+};
 use zeroize::Zeroizing;
 
 use super::prompt::Secret;
+use crate::bounded_file::{KEY_LIMIT, read_text};
 
 /// What is in a key file.
 pub(super) enum KeyFile {
@@ -44,7 +47,7 @@ impl KeyFile {
     /// private key.
     pub(super) fn read(path: &Path) -> io::Result<Self> {
         check_permissions(path)?;
-        let text = Zeroizing::new(std::fs::read_to_string(path)?);
+        let text = Zeroizing::new(read_text(path, KEY_LIMIT)?);
         // OpenSSH's own format has the public half in clear, also when it is encrypted.
         if let Ok(key) = PrivateKey::from_openssh(text.as_bytes()) {
             let public = key.public_key().clone();
@@ -116,8 +119,23 @@ impl LockedKey {
 pub(super) fn public_half_of(path: &Path) -> Option<PublicKey> {
     let mut name = path.as_os_str().to_owned();
     name.push(".pub");
-    let beside = load_public_key(PathBuf::from(name));
-    beside.or_else(|_| load_public_key(path)).ok()
+    read_public(Path::new(&name)).or_else(|| read_public(path))
+}
+
+/// The first line that is no comment: `ALGORITHM BASE64 [COMMENT]`, or the BASE64 by itself.
+fn read_public(path: &Path) -> Option<PublicKey> {
+    let text = read_text(path, KEY_LIMIT).ok()?;
+    let mut lines = text.lines().map(str::trim);
+    let line = lines.find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    let mut words = line.splitn(3, char::is_whitespace);
+    match (words.next()?, words.next(), words.next()) {
+        (key, None, _) => parse_public_key_base64(key).ok(),
+        (_, Some(key), comment) => {
+            let mut key = parse_public_key_base64(key).ok()?;
+            key.set_comment(comment.unwrap_or_default().trim_start());
+            Some(key)
+        }
+    }
 }
 
 /// Encrypted, in the old PEM form, and not the kind of it that can be decrypted.

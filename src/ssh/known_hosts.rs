@@ -12,6 +12,8 @@ use russh::keys::PublicKey;
 use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
 use sha1::Sha1;
 
+use crate::bounded_file::{self, KNOWN_HOSTS_LIMIT};
+
 /// A line of a known_hosts file that concerns the host that was asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
@@ -38,7 +40,7 @@ pub(super) enum Mark {
 pub(super) fn lookup<'a>(files: impl IntoIterator<Item = &'a PathBuf>, name: &str) -> Vec<Found> {
     let mut found = Vec::new();
     for file in files {
-        match fs::read(file) {
+        match bounded_file::read(file, KNOWN_HOSTS_LIMIT) {
             Ok(text) => lookup_in(file, &text, name, &mut found),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::warn!(file = %file.display(), %error, "cannot read known hosts"),

@@ -82,10 +82,11 @@ pub struct Settings {
 
 impl Settings {
     /// How long a server may give no sign of life, where it has to.
-    pub(super) fn patience(&self) -> Option<Duration> {
+    pub(crate) fn patience(&self) -> Option<Duration> {
         let times = u32::try_from(self.alive_count_max).unwrap_or(u32::MAX);
         let interval = self.alive_interval?;
-        Some(interval.saturating_mul(times.saturating_add(1)))
+        let patience = interval.saturating_mul(times.saturating_add(1));
+        Some(patience.min(LONGEST_PATIENCE))
     }
 
     /// Settings with ssh's defaults where it has any, no keys, no agent and no known hosts.
@@ -135,6 +136,9 @@ impl Settings {
         }
     }
 }
+
+/// A longer time is for ever, and clocks end: added to one, it must not overflow.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(i32::MAX as u64);
 
 /// How an SSH server is reached.
 #[derive(Clone, Debug, Default)]

@@ -93,7 +93,7 @@ pub(super) fn one(keyword: &str, value: &str, settings: &mut Settings) -> Result
         "compression" => settings.compression = yes_no(value)?,
         "connecttimeout" => {
             if !is_none(value) {
-                let limit = time(value).ok_or("SECONDS")?;
+                let limit = time(value)?;
                 settings.connect_timeout = limit.max(Duration::from_secs(1));
             }
         }
@@ -104,7 +104,7 @@ pub(super) fn one(keyword: &str, value: &str, settings: &mut Settings) -> Result
             settings.kbd_interactive_authentication = yes_no(value)?;
         }
         "numberofpasswordprompts" => {
-            settings.password_prompts = value.parse().map_err(|_| "NUMBER")?;
+            settings.password_prompts = number(value)?;
         }
         "passwordauthentication" => settings.password_authentication = yes_no(value)?,
         "port" => settings.port = value.parse().ok().filter(|&port| port != 0).ok_or("PORT")?,
@@ -114,9 +114,11 @@ pub(super) fn one(keyword: &str, value: &str, settings: &mut Settings) -> Result
         }
         "pubkeyauthentication" => settings.pubkey_authentication = pubkey(value)?,
         "rekeylimit" => (settings.rekey_limit, settings.rekey_interval) = rekey(value)?,
-        "serveralivecountmax" => settings.alive_count_max = value.parse().map_err(|_| "NUMBER")?,
+        "serveralivecountmax" => {
+            settings.alive_count_max = number(value)?;
+        }
         "serveraliveinterval" => {
-            let interval = time(value).ok_or("SECONDS")?;
+            let interval = time(value)?;
             settings.alive_interval = Some(interval).filter(|interval| !interval.is_zero());
         }
         "stricthostkeychecking" => {
@@ -271,8 +273,23 @@ fn pubkey(value: &str) -> Result<bool, String> {
     }
 }
 
+/// As ssh has it, whose numbers are of this size.
+const MOST: u32 = i32::MAX.cast_unsigned();
+
+fn number(value: &str) -> Result<usize, String> {
+    let number = value.parse().ok().filter(|&number: &u32| number <= MOST);
+    let number = number.ok_or_else(|| format!("NUMBER, at most {MOST}"))?;
+    usize::try_from(number).map_err(|_| "a smaller NUMBER".to_owned())
+}
+
 /// A span of time as ssh writes it: seconds, or numbers with units, such as `1h30m`.
-fn time(value: &str) -> Option<Duration> {
+fn time(value: &str) -> Result<Duration, String> {
+    span(value)
+        .filter(|&time| time <= Duration::from_secs(MOST.into()))
+        .ok_or_else(|| format!("SECONDS, or a time such as 1h30m, at most {MOST} s"))
+}
+
+fn span(value: &str) -> Option<Duration> {
     let mut total: u64 = 0;
     let mut number: Option<u64> = None;
     for c in value.chars() {
@@ -311,7 +328,10 @@ fn rekey(value: &str) -> Result<(Option<u64>, Option<Duration>), String> {
     let interval = match words.next() {
         None => None,
         Some(word) if is_none(word) => None,
-        Some(word) => Some(time(word).ok_or(EXPECTED)?).filter(|time| !time.is_zero()),
+        Some(word) => {
+            let time = time(word).map_err(|expected| format!("{EXPECTED}; TIME is {expected}"))?;
+            Some(time).filter(|time| !time.is_zero())
+        }
     };
     match words.next() {
         None => Ok((bytes, interval)),
@@ -347,10 +367,10 @@ mod tests {
             ("2d", 172_800),
             ("1m5", 65),
         ] {
-            assert_eq!(time(text), Some(Duration::from_secs(seconds)), "{text}");
+            assert_eq!(time(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         for text in ["", "m", "1x", "-1", "99999999999999999999"] {
-            assert_eq!(time(text), None, "{text}");
+            assert!(time(text).is_err(), "{text}");
         }
     }
 

@@ -9,7 +9,10 @@ use super::super::Failure;
 use super::Request;
 use super::tokens::{home, in_ssh_folder};
 use super::values::{Values, split, words};
-use crate::ssh::glob;
+use crate::{
+    bounded_file::{CONFIG_LIMIT, read_text},
+    ssh::glob,
+};
 
 /// The values for a host.
 pub(super) fn resolve(request: &Request) -> Result<Values, Failure> {
@@ -51,7 +54,7 @@ fn with_host_name(values: Values, host: &str) -> Values {
 }
 
 fn read(file: &Path, host: &str, values: &mut Values, must: bool) -> Result<(), Failure> {
-    let text = match fs::read_to_string(file) {
+    let text = match read_text(file, CONFIG_LIMIT) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound && !must => return Ok(()),
         Err(error) => {
@@ -96,7 +99,7 @@ impl Reader<'_> {
                     }
                     for pattern in words(value) {
                         for included in found(&base(&pattern, file)) {
-                            let text = fs::read_to_string(&included).map_err(|error| {
+                            let text = read_text(&included, CONFIG_LIMIT).map_err(|error| {
                                 at(&format!("cannot read {}: {error}", included.display()))
                             })?;
                             self.text(&text, &included, applies, depth + 1)?;
