@@ -102,21 +102,20 @@ const PIECES: [&[u8]; 30] = [
 /// tried from each of the six; every other question needs less.
 const MOST: usize = 40;
 
+/// About as long as this is a line, and one with twice as much in its middle.
+const LENGTH: usize = 256;
+
 fn hold(begin: &[u8], unit: &[u8], end: &[u8]) -> Result<(), String> {
-    const LENGTH: usize = 256;
-    let line = |length: usize| {
-        let repeated = unit.iter().copied().cycle().take(length);
-        let mut line: Vec<u8> = begin.iter().copied().chain(repeated).collect();
-        line.extend_from_slice(end);
-        line
-    };
-    let (once, twice) = (line(LENGTH), line(2 * LENGTH));
+    // Whole units, so that both lines end alike.
+    let units = LENGTH.div_ceil(unit.len());
+    let line = |units: usize| [begin, &unit.repeat(units), end].concat();
+    let (once, twice) = (line(units), line(2 * units));
     for (name, ask) in QUESTIONS {
         let (work, more) = (count(|| ask(&once)), count(|| ask(&twice)));
         let shown = format!(
             "{name}, {} and {} times {} and {}: {work} bytes looked at, {more} in twice as many",
             begin.escape_ascii(),
-            LENGTH / unit.len(),
+            units,
             unit.escape_ascii(),
             end.escape_ascii(),
         );
