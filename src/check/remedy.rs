@@ -66,7 +66,7 @@ pub(super) fn forward(spec: &ForwardSpec, error: &OpenError) -> String {
             "on the SSH host {target} does not answer: a firewall drops it, or the address is wrong \
              (-L)"
         ),
-        OpenError::Lost | OpenError::Other(_) => {
+        OpenError::Away(_) | OpenError::Lost | OpenError::Other(_) => {
             "the log of the SSH server tells more; -vvv shows what it said".to_owned()
         }
     }

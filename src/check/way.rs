@@ -224,6 +224,7 @@ mod tests {
                     host: host.clone(),
                     port,
                     reason: reason.clone(),
+                    refused: true,
                 },
                 Stage::Connect,
             ),

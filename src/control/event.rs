@@ -110,6 +110,8 @@ pub enum Ending {
     Lost,
     /// A NUL where FTP allows none.
     Nul,
+    /// Towards the server: the SSH session was given up because the SSH server was silent.
+    Silent,
 }
 
 /// What is to become of data connections that still run when the session ends.

@@ -204,7 +204,7 @@ impl Control {
                 let text = format!("a command line longer than {limit} bytes; the session ends");
                 self.end_with(500, &text);
             }
-            Ending::Lost => self.end(DataAtEnd::Abort),
+            Ending::Lost | Ending::Silent => self.end(DataAtEnd::Abort),
             Ending::Nul => self.end_with(500, "a NUL in a command line; the session ends"),
         }
         self.settle(now);
@@ -242,6 +242,10 @@ impl Control {
             ),
             Ending::Lost => self.end_with(421, "the SSH connection was lost"),
             Ending::Nul => self.end_with(421, "the FTP server sent a NUL in a reply"),
+            Ending::Silent => self.end_with(
+                421,
+                "the SSH connection was lost: the SSH server does not answer any more",
+            ),
         }
         self.settle(now);
     }

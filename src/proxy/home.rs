@@ -49,7 +49,9 @@ impl Homes {
                     let port = server.port;
                     return Ok((channel, Target { host, port }));
                 }
-                Err(error @ (OpenError::Lost | OpenError::Timeout)) => return Err(error),
+                Err(error @ (OpenError::Away(_) | OpenError::Lost | OpenError::Timeout)) => {
+                    return Err(error);
+                }
                 // That nothing listens there says more than that the SSH server forbids the other.
                 Err(_) if matches!(refused, Some(OpenError::ConnectFailed(_))) => {}
                 Err(error) => refused = Some(error),

@@ -51,6 +51,7 @@ impl Source for ChannelReader {
             Received::Eof | Received::Closed | Received::Lost(LostReason::Closed) => {
                 Err(Ending::Eof)
             }
+            Received::Lost(reason) if reason.is_silence() => Err(Ending::Silent),
             Received::Lost(_) => Err(Ending::Lost),
         }
     }

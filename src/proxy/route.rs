@@ -216,7 +216,9 @@ impl Greeter<'_> {
                 );
                 match error {
                     // No other server could be reached either.
-                    OpenError::Lost => Err(Goodbye::Say(refusal(&error.to_string()))),
+                    OpenError::Away(_) | OpenError::Lost => {
+                        Err(Goodbye::Say(refusal(&error.to_string())))
+                    }
                     error => Ok(Answer::Say(answer(530, &format!("{server}: {error}")))),
                 }
             }
@@ -281,7 +283,7 @@ fn before_login(command: &Command<'_>) -> Result<Bytes, Goodbye> {
 
 fn goodbye(ending: Ending) -> Goodbye {
     match ending {
-        Ending::Eof | Ending::Flood | Ending::Lost => Goodbye::Silent,
+        Ending::Eof | Ending::Flood | Ending::Lost | Ending::Silent => Goodbye::Silent,
         Ending::LineTooLong(limit) => {
             let text = format!("a command line longer than {limit} bytes; the session ends");
             Goodbye::Say(answer(500, &text))

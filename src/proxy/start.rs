@@ -18,7 +18,10 @@ use tokio::{
 };
 
 use super::{Context, lines::Lines, route};
-use crate::{control::Target, ssh::Channel};
+use crate::{
+    control::Target,
+    ssh::{Channel, OpenError},
+};
 
 /// How long the last words to a client may take.
 pub(super) const FAREWELL: Duration = Duration::from_secs(3);
@@ -53,7 +56,15 @@ pub(super) async fn start(
     };
     let opened = tokio::select! {
         opened = context.homes.open(&context.ssh, &named, peer) => {
-            opened.map_err(|error| format!("FTP server {}:{}: {error}", named.host, named.port))
+            opened.map_err(|error| match error {
+                // The FTP server has no part in it.
+                OpenError::Away(why) => why,
+                error => format!("FTP server {}:{}: {error}", named.host, named.port),
+            })
+        }
+        () = gone(&stream) => {
+            tracing::info!("#{number} the client left before the SSH server answered");
+            return None;
         }
         () = context.stop.cancelled() => Err(SHUTTING_DOWN.into()),
     };
@@ -78,6 +89,14 @@ pub(super) async fn start(
             say_last(&mut read, &mut write, &crate::control::refusal(&reason)).await;
             None
         }
+    }
+}
+
+/// Comes back when a client that has waited for a while is seen to have left.
+async fn gone(stream: &TcpStream) {
+    tokio::time::sleep(UNHURRIED).await;
+    if matches!(stream.peek(&mut [0]).await, Ok(1..)) {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -125,5 +144,6 @@ pub(super) async fn linger(read: &mut OwnedReadHalf) {
 
 /// More than any client has sent by the time that it reads its last words.
 const MOST_READS: usize = 1024;
-
+/// A client may end its sending side at once, and still wait for the greeting.
+const UNHURRIED: Duration = Duration::from_secs(3);
 pub(super) const SHUTTING_DOWN: &str = "the tunnel is being shut down";

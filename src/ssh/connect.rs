@@ -1,5 +1,8 @@
 //! The TCP connection to an SSH server: the addresses of both families raced against each other
 //! ("happy eyeballs", RFC 8305), so that a family that leads nowhere costs a moment and no more.
+//!
+//! The kernel repeats a SYN that is not answered after ever longer pauses. Where somebody waits, a fresh
+//! attempt is made every few seconds instead, at the addresses that the name has by then.
 
 use std::collections::VecDeque;
 use std::io;
@@ -7,17 +10,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::error::Error;
 use super::settings::{AddressFamily, Settings};
 
-/// Connects to the destination. The limit is for the name and all its addresses together.
-pub(super) async fn connect(settings: &Settings) -> Result<TcpStream, Error> {
+/// Connects to the destination. The limit is for the name and all its addresses together. With
+/// `impatient`, attempts that are not answered are made anew.
+pub(super) async fn connect(settings: &Settings, impatient: bool) -> Result<TcpStream, Error> {
     let limit = settings.connect_timeout;
     let mut failures = Failures::default();
-    let done = timeout(limit, connect_any(settings, &mut failures)).await;
+    let done = timeout(limit, connect_any(settings, impatient, &mut failures)).await;
     match done {
         Ok(result) => result,
         Err(_) if !failures.resolved => Err(Error::Resolve {
@@ -32,8 +36,9 @@ pub(super) async fn connect(settings: &Settings) -> Result<TcpStream, Error> {
         }),
         Err(_) => {
             for address in std::mem::take(&mut failures.waiting) {
-                failures.said.push(format!("{}: no answer", address.ip()));
+                failures.say(format!("{}: no answer", address.ip()));
             }
+            failures.refused = false;
             Err(failures.error(settings))
         }
     }
@@ -45,19 +50,51 @@ struct Failures {
     resolved: bool,
     waiting: Vec<SocketAddr>,
     said: Vec<String>,
+    /// A host answered that nothing listens at the port.
+    refused: bool,
 }
 
 impl Failures {
+    fn say(&mut self, what: String) {
+        if !self.said.contains(&what) {
+            self.said.push(what);
+        }
+    }
+
     fn error(&self, settings: &Settings) -> Error {
         Error::Connect {
             host: settings.host.clone(),
             port: settings.port,
             reason: self.said.join(", "),
+            refused: self.refused,
         }
     }
 }
 
-async fn connect_any(settings: &Settings, failures: &mut Failures) -> Result<TcpStream, Error> {
+async fn connect_any(
+    settings: &Settings,
+    impatient: bool,
+    failures: &mut Failures,
+) -> Result<TcpStream, Error> {
+    let addresses = resolve(settings).await?;
+    let sources = match &settings.bind_address {
+        Some(name) => Some(own_addresses(name).await.map_err(|reason| Error::Connect {
+            host: settings.host.clone(),
+            port: settings.port,
+            reason,
+            refused: false,
+        })?),
+        None => None,
+    };
+    failures.resolved = true;
+    let again = impatient.then_some(settings);
+    race(addresses, again, sources, failures)
+        .await
+        .ok_or_else(|| failures.error(settings))
+}
+
+/// The addresses of the host, in the order in which they are tried.
+async fn resolve(settings: &Settings) -> Result<VecDeque<SocketAddr>, Error> {
     let unresolved = |reason: String| Error::Resolve {
         host: settings.host.clone(),
         reason,
@@ -74,34 +111,30 @@ async fn connect_any(settings: &Settings, failures: &mut Failures) -> Result<Tcp
             _ => "it has none of IPv4 (AddressFamily inet)".to_owned(),
         }));
     }
-    let sources = match &settings.bind_address {
-        Some(name) => Some(own_addresses(name).await.map_err(|reason| Error::Connect {
-            host: settings.host.clone(),
-            port: settings.port,
-            reason,
-        })?),
-        None => None,
-    };
-    failures.resolved = true;
-    race(addresses, sources, failures)
-        .await
-        .ok_or_else(|| failures.error(settings))
+    Ok(addresses)
 }
 
 /// Starts an attempt after the other, each a moment after the one before or as soon as that has
-/// failed; the first that succeeds is taken and the others are given up.
+/// failed; the first that succeeds is taken and the others are given up. Where there is `again` to
+/// resolve, the addresses that it has are tried anew every few seconds.
 async fn race(
     addresses: VecDeque<SocketAddr>,
+    again: Option<&Settings>,
     sources: Option<Vec<SocketAddr>>,
     failures: &mut Failures,
 ) -> Option<TcpStream> {
     let mut left = addresses;
     let mut attempts = JoinSet::new();
+    let mut rounds = VecDeque::from([Vec::<AbortHandle>::new()]);
+    let mut next_round = Box::pin(resolve_later(again));
     loop {
         if let Some(address) = left.pop_front() {
             failures.waiting.push(address);
             let source = sources.clone();
-            attempts.spawn(async move { (address, attempt(address, source).await) });
+            let started = attempts.spawn(async move { (address, attempt(address, source).await) });
+            if let Some(round) = rounds.back_mut() {
+                round.push(started);
+            }
         }
         let next = async {
             match left.is_empty() {
@@ -116,12 +149,38 @@ async fn race(
                 Some(Ok((_, Ok(tcp)))) => return Some(tcp),
                 Some(Ok((address, Err(error)))) => {
                     failures.waiting.retain(|waiting| *waiting != address);
-                    failures.said.push(format!("{}: {error}", address.ip()));
+                    failures.refused |= error.kind() == io::ErrorKind::ConnectionRefused;
+                    failures.say(format!("{}: {error}", address.ip()));
                 }
                 Some(Err(_)) => {}
             },
             () = next => {}
+            addresses = &mut next_round => {
+                next_round = Box::pin(resolve_later(again));
+                if left.is_empty() && !addresses.is_empty() {
+                    left = addresses;
+                    rounds.push_back(Vec::new());
+                }
+                // The round before goes on: a path may be slow and not silent.
+                if rounds.len() > ROUNDS_AT_ONCE {
+                    for old in rounds.pop_front().into_iter().flatten() {
+                        old.abort();
+                    }
+                }
+            }
         }
+    }
+}
+
+/// After the pause between two rounds, what is to be tried then; nothing where the name has no address
+/// at the moment.
+async fn resolve_later(settings: Option<&Settings>) -> VecDeque<SocketAddr> {
+    match settings {
+        Some(settings) => {
+            sleep(NEXT_ROUND).await;
+            resolve(settings).await.unwrap_or_default()
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -183,6 +242,9 @@ fn interleaved(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
 
 /// The pause between the starts of two attempts that RFC 8305 section 5 recommends.
 const STAGGER: Duration = Duration::from_millis(250);
+/// After this long without an answer, addresses are tried anew.
+const NEXT_ROUND: Duration = Duration::from_secs(3);
+const ROUNDS_AT_ONCE: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -215,17 +277,16 @@ mod tests {
         drop(gone);
         let both = VecDeque::from([refusing, there.local_addr().unwrap()]);
         let mut failures = Failures::default();
-        let tcp = race(both, None, &mut failures).await.unwrap();
+        let tcp = race(both, None, None, &mut failures).await.unwrap();
         assert_eq!(tcp.peer_addr().unwrap(), there.local_addr().unwrap());
         assert_eq!(failures.said.len(), 1);
-        let nowhere = race(VecDeque::from([refusing]), None, &mut failures).await;
+        let nowhere = race(VecDeque::from([refusing]), None, None, &mut failures).await;
         assert!(nowhere.is_none());
     }
 
-    /// The listener's queue is full, so that its kernel answers nothing: the way a dead family looks.
+    /// Its queue is full, so that its kernel answers nothing: the way a dead address looks.
     #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn an_address_that_is_silent_costs_a_moment() {
+    async fn silent() -> (TcpListener, Vec<TcpStream>) {
         let silent = TcpSocket::new_v4().unwrap();
         silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let silent = silent.listen(1).unwrap();
@@ -234,12 +295,35 @@ mod tests {
         while let Ok(Ok(tcp)) = timeout(Duration::from_secs(1), TcpStream::connect(at)).await {
             filling.push(tcp);
         }
+        (silent, filling)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_address_that_is_silent_costs_a_moment() {
+        let (silent, _filling) = silent().await;
+        let at = silent.local_addr().unwrap();
         let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let both = VecDeque::from([at, there.local_addr().unwrap()]);
         let mut failures = Failures::default();
-        let tcp = race(both, None, &mut failures).await.unwrap();
+        let tcp = race(both, None, None, &mut failures).await.unwrap();
         assert_eq!(tcp.peer_addr().unwrap(), there.local_addr().unwrap());
         assert_eq!(failures.waiting.len(), 2);
+    }
+
+    /// Q126.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn q126_a_name_that_has_moved_is_followed_while_its_old_address_is_silent() {
+        let (silent, _filling) = silent().await;
+        let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let moved = Settings::new("127.0.0.1", there.local_addr().unwrap().port(), "u");
+        let old = VecDeque::from([silent.local_addr().unwrap()]);
+        let mut failures = Failures::default();
+        let racing = race(old, Some(&moved), None, &mut failures);
+        let tcp = timeout(Duration::from_secs(60), racing).await.unwrap();
+        let reached = tcp.unwrap().peer_addr().unwrap();
+        assert_eq!(reached, there.local_addr().unwrap());
     }
 
     #[tokio::test]
@@ -247,9 +331,9 @@ mod tests {
         let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = there.local_addr().unwrap().port();
         let mut settings = Settings::new("127.0.0.1", port, "u");
-        connect(&settings).await.unwrap();
+        connect(&settings, false).await.unwrap();
         settings.address_family = AddressFamily::Inet6;
-        let error = connect(&settings).await.unwrap_err().to_string();
+        let error = connect(&settings, false).await.unwrap_err().to_string();
         assert!(
             error.contains("none of IPv6 (AddressFamily inet6)"),
             "{error}"

@@ -22,6 +22,7 @@ use super::channel::{self, Channel, Hold, Tap};
 use super::error::{LostReason, OpenError, escaped};
 use super::events::Events;
 use super::forward::{Arrival, Expected};
+use super::heard::Heard;
 use crate::log_limit::LogLimit;
 
 /// One authenticated SSH connection. It ends in order when the last holder drops it.
@@ -47,14 +48,18 @@ pub(super) struct Shared {
     warnings: Arc<Warnings>,
     /// The server's identification, once it has come.
     version: Arc<OnceLock<String>>,
+    heard: Arc<Heard>,
+    /// Somebody found it silent.
+    doubted: Notify,
 }
 
-/// What the users of the SSH host can have said in the log. One for all connections of a session: there
+/// What strangers or the network can have said in the log. One for all connections of a session: there
 /// may be many, one after another.
 #[derive(Default)]
 pub(super) struct Warnings {
     spoilt: LogLimit,
     stranger: LogLimit,
+    pub(super) silent_lane: LogLimit,
 }
 
 /// A channel as the event callbacks know it.
@@ -90,9 +95,35 @@ impl Connection {
         self.shared.lost.cancelled().await;
     }
 
-    /// Opens a `direct-tcpip` channel (RFC 4254 section 7.2). The request runs in a task of its own:
-    /// when the caller gives up, a late confirmation is closed again instead of being leaked.
+    /// Whether the server is heard within `limit`. It is asked for a sign of life, and any other will do.
+    pub(super) async fn answers(&self, limit: Duration) -> bool {
+        let heard = &self.shared.heard;
+        let asked = async {
+            tokio::select! {
+                biased;
+                () = heard.again() => true,
+                answered = self.handle.send_ping() => answered.is_ok(),
+            }
+        };
+        timeout(limit, asked).await.unwrap_or(false)
+    }
+
+    /// Opens a `direct-tcpip` channel (RFC 4254 section 7.2), within 30 s.
     pub(super) async fn open(
+        self: &Arc<Self>,
+        host: &str,
+        port: u16,
+        originator: SocketAddr,
+        hold: Hold,
+    ) -> Result<Channel, OpenError> {
+        let opening = self.open_patiently(host, port, originator, hold);
+        let opened = timeout(OPEN_TIMEOUT, opening).await;
+        opened.unwrap_or(Err(OpenError::Timeout))
+    }
+
+    /// As [`open`](Self::open), without a limit. The request runs in a task of its own:
+    /// when the caller gives up, a late confirmation is closed again instead of being leaked.
+    pub(super) async fn open_patiently(
         self: &Arc<Self>,
         host: &str,
         port: u16,
@@ -109,11 +140,7 @@ impl Connection {
         });
         tokio::select! {
             biased;
-            opened = timeout(OPEN_TIMEOUT, answered) => match opened {
-                Ok(Ok(result)) => result,
-                Ok(Err(_)) => Err(OpenError::Lost),
-                Err(_) => Err(OpenError::Timeout),
-            },
+            opened = answered => opened.unwrap_or(Err(OpenError::Lost)),
             () = self.lost() => Err(OpenError::Lost),
         }
     }
@@ -195,6 +222,7 @@ impl Shared {
         cut: CancellationToken,
         warnings: Arc<Warnings>,
         version: Arc<OnceLock<String>>,
+        heard: Arc<Heard>,
     ) -> Arc<Self> {
         Arc::new(Self {
             lost: CancellationToken::new(),
@@ -211,6 +239,8 @@ impl Shared {
             worn_out: CancellationToken::new(),
             warnings,
             version,
+            heard,
+            doubted: Notify::new(),
         })
     }
 
@@ -227,6 +257,21 @@ impl Shared {
 
     pub(super) fn lost_token(&self) -> &CancellationToken {
         &self.lost
+    }
+
+    /// When the server was heard over it.
+    pub(super) fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
+    /// It was found silent: whoever looks after it is told.
+    pub(super) fn doubt(&self) {
+        self.doubted.notify_one();
+    }
+
+    /// Waits until it is found silent.
+    pub(super) async fn doubted(&self) {
+        self.doubted.notified().await;
     }
 
     /// Why the connection is lost, for the end of a channel.
@@ -440,7 +485,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A connection is worn out after so many channels that this side closed first: about 1 MiB.
 const WORN_OUT: usize = 250;
-const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The words arrive right behind the number, in the same packet.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);

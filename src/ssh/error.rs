@@ -50,6 +50,8 @@ pub enum Error {
         port: u16,
         /// What the system said, for each address tried.
         reason: String,
+        /// Whether the host itself said no.
+        refused: bool,
     },
     /// The key exchange failed.
     #[error(
@@ -224,6 +226,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the server, or its host, was heard: it is not the path that is away.
+    pub(super) fn is_an_answer(&self) -> bool {
+        match self {
+            Self::Connect { refused, .. } => *refused,
+            Self::ProxyCommand { .. } | Self::Resolve { .. } | Self::Timeout { .. } => false,
+            Self::AtJumpHost { error, .. } => error.is_an_answer(),
+            _ => true,
+        }
+    }
+
     /// Whether the same attempt may well succeed a moment later: an overloaded or restarting
     /// server, a network that is away. Refused log-ins and host keys are not.
     pub(super) fn is_transient(&self) -> bool {
@@ -283,9 +295,20 @@ pub enum LostReason {
     Local,
 }
 
+impl LostReason {
+    /// Whether the SSH connection was given up because nothing was heard of the server any more.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Connection(reason) if reason == SILENCE)
+    }
+}
+
 /// Why the SSH server did not connect a channel (RFC 4254 section 5.1).
 #[derive(Clone, Debug, Eq, PartialEq, ThisError)]
 pub enum OpenError {
+    /// The connection to the SSH server is lost or silent, and no other could be made while the client
+    /// waited. Says which, and why.
+    #[error("{0}")]
+    Away(String),
     /// The SSH server could not reach the target.
     #[error("the SSH server could not connect ({0}): check host and port, as seen from there")]
     ConnectFailed(String),
@@ -339,6 +362,8 @@ pub(super) fn escaped(foreign: &str) -> String {
     out
 }
 
+/// Why a connection ended on which the server was not heard any more.
+pub(super) const SILENCE: &str = "the SSH server does not answer";
 const MAX_FOREIGN: usize = 200;
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::error::{Error, escaped};
 use super::events::Events;
 use super::findings::Findings;
 use super::greeting::other_protocol;
+use super::heard::Heard;
 use super::host_keys::Judge;
 use super::prompt::{Patience, Prompt};
 use super::proxy_command::ProxyCommand;
@@ -41,6 +42,10 @@ pub(super) struct Dialer {
     findings: Findings,
     /// The round trip to the server, as the control connection found it.
     round_trip: Mutex<Option<Duration>>,
+    /// When the way to the server was last gone to its end, log-in or not.
+    reached: Mutex<Option<Instant>>,
+    /// When the newest control connection was heard.
+    control_heard: Mutex<Arc<Heard>>,
     warnings: Arc<Warnings>,
 }
 
@@ -59,6 +64,8 @@ impl Dialer {
             known: OnceLock::new(),
             findings,
             round_trip: Mutex::default(),
+            reached: Mutex::default(),
+            control_heard: Mutex::default(),
             warnings: Arc::default(),
         }
     }
@@ -73,6 +80,29 @@ impl Dialer {
         &self.settings
     }
 
+    /// How long ago the way to the server was last gone to its end, log-in or not.
+    pub(super) fn reached_ago(&self) -> Option<Duration> {
+        lock(&self.reached).map(|at| at.elapsed())
+    }
+
+    /// A data lane is lost: says what it looks like where it had fallen silent while the control
+    /// connection was answered all the time.
+    pub(super) fn lane_lost(&self, lane: &Shared) {
+        let Some(patience) = self.settings.patience() else {
+            return;
+        };
+        let silent = lane.heard().ago();
+        let control = Arc::clone(&lock(&self.control_heard));
+        // The timers that end a silent connection are not in step.
+        let close_to_patience = patience * 3 / 4;
+        if silent >= close_to_patience && control.steady_for() >= close_to_patience {
+            self.warnings.silent_lane.warn(format_args!(
+                "the SSH server was not heard on a data lane for {} s and on the control connection it was: the                  path may drop large packets (then 'sysctl net.ipv4.tcp_mtu_probing=1' here and on the SSH host                  helps, or a smaller MTU), or a firewall or NAT may have forgotten the lane",
+                silent.as_secs()
+            ));
+        }
+    }
+
     pub(super) fn findings(&self) -> &Findings {
         &self.findings
     }
@@ -85,9 +115,11 @@ impl Dialer {
         let known = self.known.get();
         let first = known.is_none();
         let Reached { stream, command } = self.route.reach(settings, role, first).await?;
+        *lock(&self.reached) = Some(Instant::now());
         let socket = transport::over(stream, &cut, settings.patience());
         let transport = socket.get_ref();
         let version = transport.version();
+        let heard = transport.heard();
         self.findings
             .connected(transport.peer(), Arc::clone(&version));
         let patience = Arc::new(Patience::new(settings.connect_timeout));
@@ -97,7 +129,8 @@ impl Dialer {
             patience: Arc::clone(&patience),
             pinned: known.map(|k| k.host_key.clone()),
         };
-        let shared = Shared::new(cut, Arc::clone(&self.warnings), version);
+        let warnings = Arc::clone(&self.warnings);
+        let shared = Shared::new(cut, warnings, version, Arc::clone(&heard));
         let judge = Arc::new(judge);
         let round_trip = *lock(&self.round_trip);
         let config = Arc::new(config(settings, role, round_trip, &judge).await);
@@ -136,6 +169,7 @@ impl Dialer {
             let _ = self.known.set(Known { login, host_key });
         }
         if role == Role::Control {
+            *lock(&self.control_heard) = heard;
             *lock(&self.round_trip) = round_trip_of(&handle).await;
         }
         DropGuard::disarm(failed);

@@ -1,5 +1,6 @@
 //! What the SSH server sends, as russh reports it.
 
+use std::io;
 use std::sync::{Arc, Mutex};
 
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
@@ -7,7 +8,7 @@ use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelId, ChannelOpenFailure};
 
 use super::connection::{Shared, lock};
-use super::error::{Error, escaped};
+use super::error::{Error, SILENCE, escaped};
 use super::findings::Findings;
 use super::forward::Arrival;
 use super::host_keys::Judge;
@@ -197,7 +198,11 @@ impl Handler for Events {
                 format!("the SSH server ended it ({})", escaped(&info.message))
             }
             DisconnectReason::Error(EventError(error)) => match error {
-                russh::Error::KeepaliveTimeout => "the SSH server does not answer".to_owned(),
+                russh::Error::KeepaliveTimeout => SILENCE.to_owned(),
+                // TCP_USER_TIMEOUT came before the signs of life were given up.
+                russh::Error::IO(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    SILENCE.to_owned()
+                }
                 russh::Error::Disconnect | russh::Error::HUP => "it ended".to_owned(),
                 error => escaped(&error.to_string()),
             },

@@ -359,6 +359,14 @@ impl Pool {
         self.forwards.load(Ordering::Acquire)
     }
 
+    /// The path is in doubt: idle lanes may lead nowhere, so new ones are opened in their place.
+    pub(super) fn renew_idle(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        state.lanes.retain(|lane| lane.leases > 0);
+        state.not_before = None;
+        self.top_up(&mut state);
+    }
+
     /// Takes all lanes out of the pool.
     pub(super) fn drain(&self) -> Vec<Arc<Connection>> {
         let lanes = std::mem::take(&mut lock(&self.state).lanes);

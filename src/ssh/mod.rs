@@ -16,7 +16,8 @@
 //! |---|---|
 //! | `settings` | what the command line decided about a destination |
 //! | `error` | errors, one line each: who, what, what to do |
-//! | `session` | [`Session`]: the control connection, its reconnection, statistics |
+//! | `session` | [`Session`]: control channels, statistics |
+//! | `redial` | keeping the control connection up: reconnection, and another one beside it where it is silent |
 //! | `lanes` | the pool of data lanes |
 //! | `establish`, `config` | making one SSH connection: key exchange, host key, log-in |
 //! | `algorithms`, `algorithm_list` | which algorithms are offered |
@@ -28,7 +29,7 @@
 //! | `findings` | [`Findings`]: what the first connection found out, for `ferryline check` |
 //! | `greeting` | telling other protocols from SSH |
 //! | `way`, `connect`, `proxy_command` | the way there: jump hosts, TCP, commands |
-//! | `transport`, `retransmission` | what an SSH connection runs over |
+//! | `transport`, `retransmission`, `heard` | what an SSH connection runs over |
 //! | `channel`, `forward` | what data flows through: channels, remote forwards |
 //! | `spare` | a remote forward asked for ahead |
 
@@ -51,6 +52,7 @@ mod events;
 mod findings;
 mod forward;
 mod greeting;
+mod heard;
 mod host_certs;
 mod host_keys;
 mod interactive;
@@ -59,6 +61,7 @@ mod known_hosts;
 mod lanes;
 mod prompt;
 mod proxy_command;
+mod redial;
 #[cfg(target_os = "linux")]
 mod retransmission;
 mod session;

@@ -7,18 +7,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::backoff::Backoff;
 use super::channel::{Channel, Counted, Hold};
-use super::connection::{Connection, Shared};
+use super::connection::{Connection, OPEN_TIMEOUT, Shared};
 use super::error::{Error, OpenError};
 use super::establish::{Dialer, Role};
 use super::findings::Findings;
 use super::forward::Origin;
 use super::lanes::{LaneGuard, Pool};
 use super::prompt::Prompt;
+use super::redial::keep_up;
 use super::settings::Settings;
 use super::spare::SpareForward;
 
@@ -70,13 +71,17 @@ impl Session {
         let first = dialer.dial(Role::Control).await?;
         let stop = CancellationToken::new();
         let pool = Pool::new(Arc::clone(&dialer), stop.clone());
-        let (control, _) = watch::channel(Control::Up(first));
+        let control = watch::Sender::new(Control {
+            connection: Some(first),
+            ..Control::default()
+        });
         let core = Arc::new(Core {
             destination,
             dialer,
             control,
             pool,
-            wanted: Notify::new(),
+            waiting: watch::Sender::new(0),
+            came: Notify::new(),
             stop: stop.clone(),
             control_channels: Arc::default(),
         });
@@ -89,8 +94,8 @@ impl Session {
     }
 
     /// Opens a channel for an FTP control connection to `host` and `port` as seen from the SSH
-    /// server (RFC 4254 section 7.2), over the shared control connection. Waits up to 10 s for that where
-    /// it was lost, and asks again where it is lost within 10 s of the call, before it has answered.
+    /// server (RFC 4254 section 7.2), over the shared control connection. Where that is lost or silent,
+    /// another one is waited for, for up to `Settings::client_patience`; the first that answers serves.
     ///
     /// # Errors
     ///
@@ -101,17 +106,53 @@ impl Session {
         port: u16,
         originator: SocketAddr,
     ) -> Result<Channel, OpenError> {
+        let core = &self.core;
         let began = Instant::now();
+        let mut control = core.control.subscribe();
+        let _waiting = Waiting::new(core);
+        let mut asked: Option<Arc<Connection>> = None;
+        let mut openings = JoinSet::new();
         loop {
-            let connection = self.core.control().await.map_err(|_| OpenError::Lost)?;
-            let hold = Hold {
-                lease: None,
-                counted: Some(Counted::new(&self.core.control_channels)),
+            if core.stop.is_cancelled() {
+                return Err(OpenError::Away(core.closed().to_string()));
+            }
+            let deadline = {
+                let control = control.borrow_and_update();
+                if let Some(error) = control.refusal() {
+                    return Err(OpenError::Away(core.lost_because(error).to_string()));
+                }
+                let live = control.live();
+                if let Some(connection) = live.filter(|live| !is_same(asked.as_ref(), live)) {
+                    let hold = Hold {
+                        lease: None,
+                        counted: Some(Counted::new(&core.control_channels)),
+                    };
+                    openings.spawn(open_on(
+                        Arc::clone(connection),
+                        (host.to_owned(), port),
+                        originator,
+                        hold,
+                        core.dialer.settings().unanswered,
+                    ));
+                    asked = Some(Arc::clone(connection));
+                }
+                core.deadline(began, &control)
             };
-            match connection.open(host, port, originator, hold).await {
-                Err(OpenError::Lost)
-                    if connection.is_lost() && began.elapsed() < CONTROL_PATIENCE => {}
-                opened => return opened,
+            tokio::select! {
+                biased;
+                Some(opened) = openings.join_next() => match opened {
+                    // Another connection is being made.
+                    Ok(Err(OpenError::Lost)) | Err(_) => {}
+                    Ok(opened) => return opened,
+                },
+                _ = control.changed() => {}
+                () = core.stop.cancelled() => {}
+                () = sleep_until(deadline.into()) => {
+                    // It is later by now where the path is coming back.
+                    if core.deadline(began, &control.borrow()) <= Instant::now() {
+                        return Err(core.turned_away());
+                    }
+                }
             }
         }
     }
@@ -150,11 +191,12 @@ impl Session {
         let core = &self.core;
         core.stop.cancel();
         let mut connections = core.pool.drain();
-        let closed = Control::Down(Some(core.closed()));
-        if let Control::Up(control) = core.control.send_replace(closed) {
-            connections.push(control);
-        }
-        let mut goodbyes = tokio::task::JoinSet::new();
+        let closed = Control {
+            failed: Some(core.closed()),
+            ..Control::default()
+        };
+        connections.extend(core.control.send_replace(closed).connection);
+        let mut goodbyes = JoinSet::new();
         for connection in connections {
             goodbyes.spawn(async move { connection.disconnect().await });
         }
@@ -168,7 +210,7 @@ impl Session {
 
     /// Whether the control connection is there at this moment.
     pub fn is_up(&self) -> bool {
-        matches!(&*self.core.control.borrow(), Control::Up(c) if !c.is_lost())
+        self.core.control.borrow().live().is_some()
     }
 
     /// What it holds at the moment.
@@ -182,6 +224,10 @@ impl Session {
     }
 }
 
+fn is_same(one: Option<&Arc<Connection>>, other: &Arc<Connection>) -> bool {
+    one.is_some_and(|one| Arc::ptr_eq(one, other))
+}
+
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
@@ -191,53 +237,136 @@ impl fmt::Debug for Session {
     }
 }
 
-struct Core {
-    destination: String,
-    dialer: Arc<Dialer>,
+/// What the handles of a session share.
+pub(super) struct Core {
+    pub(super) destination: String,
+    pub(super) dialer: Arc<Dialer>,
     control: watch::Sender<Control>,
-    pool: Arc<Pool>,
-    /// Somebody waits for the control connection.
-    wanted: Notify,
-    stop: CancellationToken,
+    pub(super) pool: Arc<Pool>,
+    /// The number of clients that wait for the control connection.
+    waiting: watch::Sender<usize>,
+    /// One more has come.
+    came: Notify,
+    pub(super) stop: CancellationToken,
     control_channels: Arc<AtomicUsize>,
 }
 
 /// The control connection.
-enum Control {
-    /// Not there; why the last attempt failed.
-    Down(Option<Error>),
-    Up(Arc<Connection>),
+#[derive(Default)]
+struct Control {
+    /// `None`: lost, and not there again.
+    connection: Option<Arc<Connection>>,
+    /// Why the last attempt to make one failed.
+    failed: Option<Error>,
+    /// Since then every attempt has been answered by the server, or its host, with a no.
+    answered_since: Option<Instant>,
+}
+
+impl Control {
+    fn live(&self) -> Option<&Arc<Connection>> {
+        self.connection
+            .as_ref()
+            .filter(|connection| !connection.is_lost())
+    }
+
+    /// A refusal is not over in a few seconds: why there will be no connection for this client.
+    fn refusal(&self) -> Option<&Error> {
+        let failed = self.failed.as_ref()?;
+        (self.live().is_none() && !failed.is_transient()).then_some(failed)
+    }
 }
 
 impl Core {
     /// The control connection; waits for it where it is being made again.
     async fn control(&self) -> Result<Arc<Connection>, Error> {
         let mut control = self.control.subscribe();
+        let _waiting = Waiting::new(self);
         let up = async {
             loop {
                 if self.stop.is_cancelled() {
                     return Err(self.closed());
                 }
-                match &*control.borrow_and_update() {
-                    Control::Up(connection) if !connection.is_lost() => {
+                {
+                    let control = control.borrow_and_update();
+                    if let Some(connection) = control.live() {
                         return Ok(Arc::clone(connection));
                     }
-                    // A refusal is not over in ten seconds; the next attempt is for the next one.
-                    Control::Down(Some(error)) if !error.is_transient() => {
-                        self.wanted.notify_one();
+                    if let Some(error) = control.refusal() {
                         return Err(self.lost_because(error));
                     }
-                    Control::Up(_) | Control::Down(_) => {}
                 }
-                self.wanted.notify_one();
                 tokio::select! {
                     _ = control.changed() => {}
                     () = self.stop.cancelled() => {}
                 }
             }
         };
-        let waited = timeout(CONTROL_PATIENCE, up).await;
+        let waited = timeout(DATA_PATIENCE, up).await;
         waited.unwrap_or_else(|_| Err(self.lost()))
+    }
+
+    /// When a client that came at `began` is turned away. Where the server says no, that is soon; where
+    /// the path is silent, it may come back; and where it is just coming back, it is waited for.
+    fn deadline(&self, began: Instant, control: &Control) -> Instant {
+        let silent = began + self.dialer.settings().client_patience;
+        let deadline = match control.answered_since {
+            Some(since) if control.live().is_none() => silent.min(since.max(began) + NO_PATIENCE),
+            _ => silent,
+        };
+        let coming_back = control.answered_since.is_none();
+        match self.dialer.reached_ago() {
+            Some(ago) if coming_back && ago < COMING_BACK => deadline
+                .max(Instant::now() + COMING_BACK.saturating_sub(ago))
+                .min(deadline + MOST_COMING_BACK),
+            _ => deadline,
+        }
+    }
+
+    /// The state of the control connection, unless there is none.
+    pub(super) fn control_shared(&self) -> Option<Arc<Shared>> {
+        let control = self.control.borrow();
+        let connection = control.connection.as_ref()?;
+        Some(Arc::clone(connection.shared()))
+    }
+
+    /// There is a new control connection.
+    pub(super) fn put(&self, connection: Arc<Connection>) {
+        self.control.send_replace(Control {
+            connection: Some(connection),
+            ..Control::default()
+        });
+    }
+
+    /// The control connection is no more.
+    pub(super) fn take_down(&self) {
+        // Not dropped under the watch's lock.
+        let mut taken = None;
+        self.control
+            .send_modify(|control| taken = control.connection.take());
+    }
+
+    /// An attempt to make a control connection has failed.
+    pub(super) fn failed(&self, error: Error) {
+        self.control.send_modify(|control| {
+            control.answered_since = match control.answered_since {
+                _ if !error.is_an_answer() => None,
+                None => Some(Instant::now()),
+                since => since,
+            };
+            control.failed = Some(error);
+        });
+    }
+
+    /// Waits until a client waits for the control connection.
+    pub(super) async fn somebody_waits(&self) {
+        let mut waiting = self.waiting.subscribe();
+        // The sender lives as long as this.
+        let _ = waiting.wait_for(|count| *count > 0).await;
+    }
+
+    /// Waits until a client comes that wants the control connection, also one that does not wait for it.
+    pub(super) async fn somebody_came(&self) {
+        self.came.notified().await;
     }
 
     fn closed(&self) -> Error {
@@ -247,11 +376,30 @@ impl Core {
     }
 
     fn lost(&self) -> Error {
-        match &*self.control.borrow() {
-            Control::Down(Some(error)) => self.lost_because(error),
-            Control::Down(None) => self.lost_because("connecting again takes its time"),
-            Control::Up(connection) => self.lost_because(connection.shared().lost_reason()),
+        let control = self.control.borrow();
+        match (&control.failed, &control.connection) {
+            (Some(error), _) => self.lost_because(error),
+            (None, None) => self.lost_because("connecting again takes its time"),
+            (None, Some(connection)) => self.lost_because(connection.shared().lost_reason()),
         }
+    }
+
+    /// Why a client is turned away that has waited for as long as it may.
+    fn turned_away(&self) -> OpenError {
+        let control = self.control.borrow();
+        let Some(connection) = control.live() else {
+            drop(control);
+            return OpenError::Away(self.lost().to_string());
+        };
+        let silent = format!(
+            "the SSH server {} has not been heard for {} s",
+            self.destination,
+            connection.shared().heard().ago().as_secs()
+        );
+        OpenError::Away(match &control.failed {
+            Some(error) => format!("{silent}, and another connection cannot be made: {error}"),
+            None => silent,
+        })
     }
 
     fn lost_because(&self, reason: impl fmt::Display) -> Error {
@@ -262,112 +410,59 @@ impl Core {
     }
 }
 
-/// Keeps the control connection up until the session ends.
-async fn keep_up(core: Arc<Core>) {
-    let mut pauses = Backoff::new(FIRST_PAUSE, SHORT_LIVED_PAUSE);
-    let mut connected = Instant::now();
-    loop {
-        let shared = match &*core.control.borrow() {
-            Control::Up(connection) => Arc::clone(connection.shared()),
-            Control::Down(_) => return,
-        };
-        tokio::select! {
-            () = core.stop.cancelled() => break,
-            () = shared.lost_token().cancelled() => {}
-            connection = renew(&core, &shared) => {
-                // What stands on the old one keeps it until it ends.
-                tracing::debug!(destination = %core.destination, "further sessions get a new SSH connection");
-                core.control.send_replace(Control::Up(connection));
-                connected = Instant::now();
-                continue;
-            }
-        }
-        if core.stop.is_cancelled() {
-            break;
-        }
-        let reason = shared.lost_reason();
-        tracing::warn!(destination = %core.destination, "{reason}; connecting again");
-        core.control.send_replace(Control::Down(None));
-        let again = async {
-            // A server that lets us in and hangs up is not to be knocked at as fast as it can do so.
-            if shared.was_used() || connected.elapsed() >= LAST_PAUSE {
-                pauses = Backoff::new(FIRST_PAUSE, SHORT_LIVED_PAUSE);
+/// A client that wants the control connection, as long as this lives.
+struct Waiting<'a>(&'a Core);
+
+impl<'a> Waiting<'a> {
+    fn new(core: &'a Core) -> Self {
+        core.waiting.send_modify(|count| *count += 1);
+        core.came.notify_one();
+        Self(core)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0
+            .waiting
+            .send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+/// Opens a control channel. Where there is no answer, and no sign of life either, the connection is
+/// doubted. Time counts only while the server is heard: the path may be silent for a while and come back.
+async fn open_on(
+    connection: Arc<Connection>,
+    target: (String, u16),
+    originator: SocketAddr,
+    hold: Hold,
+    unanswered: Duration,
+) -> Result<Channel, OpenError> {
+    let (host, port) = target;
+    let too_late = async {
+        let mut heard = Duration::ZERO;
+        while heard < OPEN_TIMEOUT {
+            let began = Instant::now();
+            sleep(unanswered).await;
+            if connection.answers(unanswered).await {
+                heard += began.elapsed();
             } else {
-                sleep(pauses.next_pause()).await;
-            }
-            reconnect(&core).await
-        };
-        let connection = tokio::select! {
-            () = core.stop.cancelled() => break,
-            connection = again => connection,
-        };
-        connected = Instant::now();
-        tracing::info!(destination = %core.destination, "connected again");
-        core.control.send_replace(Control::Up(connection));
-        core.pool.try_again();
-    }
-    // Nobody holds the session any more, or it was closed: let go of what it held.
-    core.control.send_replace(Control::Down(None));
-    drop(core.pool.drain());
-}
-
-/// A connection in the place of one that is worn out (see `Shared::count_closed_first`), which is
-/// good enough until there is one, and for good where nobody is let in a second time.
-async fn renew(core: &Core, worn: &Shared) -> Arc<Connection> {
-    worn.worn_out().cancelled().await;
-    while !core.pool.is_single() {
-        match core.dialer.dial(Role::Control).await {
-            Ok(connection) => return connection,
-            Err(error) => {
-                tracing::debug!(%error, "no new connection in the place of the old one");
-                if !error.is_transient() {
-                    break;
-                }
+                connection.shared().doubt();
             }
         }
-        sleep(LAST_PAUSE).await;
-    }
-    std::future::pending().await
-}
-
-/// Tries until it works. Somebody who waits for the connection cuts the pause short; a refusal is
-/// tried again only then, and not often, for servers lock out those who knock too much.
-async fn reconnect(core: &Core) -> Arc<Connection> {
-    let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
-    loop {
-        let began = Instant::now();
-        let error = match core.dialer.dial(Role::Control).await {
-            Ok(connection) => return connection,
-            Err(error) => error,
-        };
-        let pause = backoff.next_pause();
-        if error.is_transient() {
-            // Once, for the reason; what comes after is the same as a rule.
-            if backoff.taken() == 1 {
-                tracing::warn!(%error, "not connected again yet");
-            } else {
-                tracing::debug!(%error, ?pause, "not connected again yet");
-            }
-            core.control.send_replace(Control::Down(Some(error)));
-            sleep(FIRST_PAUSE).await;
-            let left = pause.saturating_sub(FIRST_PAUSE);
-            tokio::select! {
-                () = sleep(left) => {}
-                () = core.wanted.notified() => {}
-            }
-        } else {
-            tracing::error!(%error, "cannot connect again");
-            core.control.send_replace(Control::Down(Some(error)));
-            let left = LAST_PAUSE.saturating_sub(began.elapsed());
-            sleep(left).await;
-            core.wanted.notified().await;
-        }
+    };
+    tokio::select! {
+        biased;
+        opened = connection.open_patiently(&host, port, originator, hold) => opened,
+        () = too_late => Err(OpenError::Timeout),
     }
 }
 
-/// How long somebody waits for a lost control connection to come back.
-const CONTROL_PATIENCE: Duration = Duration::from_secs(10);
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LAST_PAUSE: Duration = Duration::from_secs(30);
-/// The longest pause after connections that were of no use: short enough for whoever waits meanwhile.
-const SHORT_LIVED_PAUSE: Duration = Duration::from_secs(8);
+/// How long data waits for a lost control connection to come back.
+const DATA_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client waits where the server, or its host, says no each time.
+const NO_PATIENCE: Duration = Duration::from_secs(10);
+/// An attempt that has reached the server is waited for this long.
+const COMING_BACK: Duration = Duration::from_secs(5);
+/// All such attempts together extend a client's time by no more than this.
+const MOST_COMING_BACK: Duration = Duration::from_secs(10);

@@ -76,6 +76,12 @@ pub struct Settings {
     pub alive_interval: Option<Duration>,
     /// After so many unanswered such questions the connection counts as lost (`ServerAliveCountMax`).
     pub alive_count_max: usize,
+    /// How long a new client waits for an SSH connection that is lost or silent before it is turned away.
+    pub client_patience: Duration,
+    /// After this long without an answer to a request for a control channel, the SSH server is asked for
+    /// a sign of life. After as long again without one, a second control connection is made beside the
+    /// first.
+    pub unanswered: Duration,
     /// At most so many data lanes at once; 0 lets the data share the control connection.
     pub lanes: usize,
 }
@@ -123,6 +129,8 @@ impl Settings {
             connect_timeout: Duration::from_secs(30),
             alive_interval: Some(Duration::from_secs(15)),
             alive_count_max: 3,
+            client_patience: Duration::from_secs(60),
+            unanswered: Duration::from_millis(2500),
             lanes: 8,
         }
     }

@@ -20,6 +20,7 @@ use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::greeting::Greeting;
+use super::heard::Heard;
 
 /// Makes a transport of a stream. Cancelling `cut` makes every later read and write of it fail. So does,
 /// in the end, a peer that takes nothing for `patience`: russh looks for no signs of life while it writes.
@@ -41,6 +42,7 @@ pub(super) fn over(
         patience,
         stuck: None,
         greeting: Greeting::default(),
+        heard: Arc::default(),
         cut_read: Box::pin(cut.clone().cancelled_owned()),
         cut_write: Box::pin(cut.clone().cancelled_owned()),
     };
@@ -68,6 +70,7 @@ pub(super) struct Transport {
     /// Since a write waits: how much longer it may.
     stuck: Option<Pin<Box<Sleep>>>,
     greeting: Greeting,
+    heard: Arc<Heard>,
     cut_read: Pin<Box<WaitForCancellationFutureOwned>>,
     cut_write: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -106,6 +109,11 @@ impl Transport {
         }
     }
 
+    /// When bytes arrived over it.
+    pub(super) fn heard(&self) -> Arc<Heard> {
+        Arc::clone(&self.heard)
+    }
+
     /// Where the server's identification will stand once it has come.
     pub(super) fn version(&self) -> Arc<OnceLock<String>> {
         self.greeting.version()
@@ -125,8 +133,11 @@ impl AsyncRead for Transport {
         let before = buf.filled().len();
         let result = this.stream().poll_read(cx, buf);
         if let Poll::Ready(Ok(())) = &result {
-            this.greeting
-                .see(buf.filled().get(before..).unwrap_or_default())?;
+            let arrived = buf.filled().get(before..).unwrap_or_default();
+            if !arrived.is_empty() {
+                this.heard.now();
+            }
+            this.greeting.see(arrived)?;
         }
         if matches!(result, Poll::Ready(Ok(())))
             && buf.filled().len() - before < SHORT_READ

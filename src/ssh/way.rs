@@ -81,7 +81,10 @@ impl Route {
                     })?;
                 (Stream::Other(stream), Some(command))
             }
-            Self::Direct => (Stream::Tcp(connect(settings).await?), None),
+            Self::Direct => (
+                Stream::Tcp(connect(settings, role == Role::Control).await?),
+                None,
+            ),
             Self::Jump(dialer) => {
                 let channel = jump(dialer, settings, role).await?;
                 (Stream::Other(Box::new(carried(channel))), None)
@@ -122,10 +125,17 @@ async fn jump(dialer: &Dialer, settings: &Settings, role: Role) -> Result<Channe
         OpenError::ConnectFailed(said) | OpenError::Other(said) => {
             format!("the jump host {hop} says: {said}")
         }
-        OpenError::Lost => format!("the connection to the jump host {hop} is lost"),
+        OpenError::Away(_) | OpenError::Lost => {
+            format!("the connection to the jump host {hop} is lost")
+        }
         OpenError::Timeout => format!("the jump host {hop} did not get through to it in time"),
     };
-    Err(Error::Connect { host, port, reason })
+    Err(Error::Connect {
+        host,
+        port,
+        reason,
+        refused: false,
+    })
 }
 
 /// A jump host has a way to it, too: without the box the future would contain itself.

@@ -220,6 +220,7 @@ fn ending(input: &str) -> Parsed<'_, Ending> {
         map(preceded(tag("line-too-long "), number), Ending::LineTooLong),
         value(Ending::Lost, tag("lost")),
         value(Ending::Nul, tag("nul")),
+        value(Ending::Silent, tag("silent")),
     ))
     .parse(input)
 }

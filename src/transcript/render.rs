@@ -175,6 +175,7 @@ fn ending(ending: Ending) -> String {
         Ending::LineTooLong(limit) => format!("line-too-long {limit}"),
         Ending::Lost => "lost".into(),
         Ending::Nul => "nul".into(),
+        Ending::Silent => "silent".into(),
     }
 }
 

@@ -196,6 +196,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Ending::Eof),
         Just(Ending::Lost),
         Just(Ending::Nul),
+        Just(Ending::Silent),
         any::<usize>().prop_map(Ending::LineTooLong),
     ];
     let what = prop_oneof![

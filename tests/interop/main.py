@@ -20,6 +20,7 @@ import logins
 import lost
 import matrix
 import odd_peers
+import outage
 import port_21
 import recorded
 import rekey
@@ -33,7 +34,7 @@ from stage import Failed, Stage
 REPOSITORY = Path(__file__).resolve().parents[2]
 CACHE = REPOSITORY / "target" / "interop"
 # Seconds after which a cell has hung; the slowest takes a fourth of them on two cores.
-CELL_LIMIT = 120
+CELL_LIMIT = 240
 
 
 def main():
@@ -43,7 +44,7 @@ def main():
     # A signal unwinds like an error, so that the namespaces go with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
-    cells = [cell for cell in every_cell(options.direct) if selected(cell[0], options.k)]
+    cells = [cell for cell in every_cell(options.direct, bool(options.k or options.list)) if selected(cell[0], options.k)]
     if options.list:
         print(*(name for name, _ in cells), sep="\n")
         return 0
@@ -74,10 +75,13 @@ def arguments():
     return parser.parse_args()
 
 
-def every_cell(direct):
+def every_cell(direct, long):
     yield from matrix.cells(direct)
+    if long and not direct:
+        for name, play in outage.LONG_CELLS.items():
+            yield name, lambda stage, _, play=play: play(stage)
     if not direct:
-        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, load, rekey, users, port_21, ahead, odd_peers, route, recorded):
+        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, outage, load, rekey, users, port_21, ahead, odd_peers, route, recorded):
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 

@@ -59,6 +59,18 @@ fn a_nul_ends_the_session() {
 }
 
 #[test]
+fn q126_a_silent_ssh_session_is_a_421_that_says_so() {
+    let mut bench = Bench::local();
+    bench.server_ended(
+        Ending::Silent,
+        &[
+            "C< 421 ferryline: the SSH connection was lost: the SSH server does not answer any more",
+            "! end, abort",
+        ],
+    );
+}
+
+#[test]
 fn q89_a_lost_ssh_session_is_a_421() {
     let mut bench = Bench::local();
     bench.passive_connected(1);

@@ -90,7 +90,7 @@ async fn watch_lane(pool: Arc<Pool>, id: u64, connection: Arc<Connection>) {
     // Only the lane itself shall keep the connection alive.
     drop(connection);
     tokio::select! {
-        () = shared.lost_token().cancelled() => {}
+        () = shared.lost_token().cancelled() => pool.dialer.lane_lost(&shared),
         () = pool.stop.cancelled() => return,
     }
     lock(&pool.state).lanes.retain(|lane| lane.id != id);
