@@ -471,3 +471,20 @@ async fn the_clients_addresses_never_reach_the_server_nor_the_servers_the_client
         assert!(named.iter().all(|line| !told.contains(line)), "{named:?}");
     }
 }
+
+/// Nothing can be made of it, so it is refused, and the log says what helps.
+#[tokio::test]
+async fn q102_a_connection_from_no_address_is_refused_and_said() {
+    let log = Log::warnings();
+    let retr = answer().send("150 now\r\n").data("x").send("226 done\r\n");
+    let server = ScriptedServer::new().on("RETR", retr).start().await;
+    let ferry = Ferry::to(server.address()).await;
+    ferry
+        .ssh_server
+        .update(|faults| faults.name_originators = Some("somewhere".into()));
+    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let _listener = client.active().await;
+    client.send("RETR f").await;
+    let said = log.says("--active passive").await;
+    assert!(said.contains("from 'somewhere'"), "{said}");
+}

@@ -333,6 +333,34 @@ async fn a_remote_forward_takes_one_connection_and_goes() {
     all_quiet(&session, &world.server).await;
 }
 
+/// Other SSH servers than OpenSSH's name what they listen on themselves.
+#[tokio::test]
+async fn q102_a_connection_that_is_named_by_another_name_of_the_host_is_taken() {
+    let world = World::new().await;
+    let session = world.connect().await;
+    for (name, from) in [
+        ("localhost", None),
+        ("0.0.0.0", None),
+        ("::1", Some("localhost")),
+        ("", None),
+    ] {
+        world.server.update(|faults| {
+            faults.name_forwards = Some(name.to_owned());
+            faults.name_originators = from.map(str::to_owned);
+        });
+        let lane = session.lane().await.unwrap();
+        let bind = "127.0.0.1".parse().unwrap();
+        let mut forward = lane.remote_forward(bind).await.unwrap();
+        let mut tcp = TcpStream::connect(forward.address()).await.unwrap();
+        let incoming = within(name, forward.next()).await.unwrap();
+        assert!(incoming.originator().ip().is_loopback());
+        let mut channel = incoming.accept();
+        tcp.write_all(b"data").await.unwrap();
+        tcp.shutdown().await.unwrap();
+        assert_eq!(read_to_eof(&mut channel.reader).await, b"data");
+    }
+}
+
 #[tokio::test]
 async fn of_two_connections_to_a_forward_the_second_is_refused() {
     let world = World::new().await;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use ferryline::control::{DataAtEnd, ForwardId, Output, Target};
+use ferryline::control::{DataAtEnd, ForwardId, Output, Settings, Target};
 use ferryline_grammar::{
     Command, ExtendedAddress, Frame, HostPort, Line, LineCodec, Verb, lax_code, lax_verb,
     render_227, render_229,
@@ -28,6 +28,8 @@ pub struct Model {
     pub received: usize,
     /// Where remote forwards may listen besides on loopback.
     remote_bind: Option<IpAddr>,
+    /// The lowest port that a data connection may go to on the server's side.
+    lowest_data_port: u16,
     /// How many requests for passive ports may go to the server yet.
     passive: usize,
     /// Each transfer may be followed by one that is sent ahead of the client.
@@ -81,11 +83,12 @@ pub enum State {
 }
 
 impl Model {
-    pub fn new(remote_bind: Option<IpAddr>, ahead: bool) -> Self {
+    pub fn new(settings: &Settings) -> Self {
         Self {
-            remote_bind,
+            remote_bind: settings.remote_bind,
+            lowest_data_port: settings.lowest_data_port,
             passive: 0,
-            ahead,
+            ahead: settings.passive_ahead,
             outputs: Vec::new(),
             forwards: BTreeMap::new(),
             over: None,
@@ -182,12 +185,12 @@ impl Model {
                 targets,
                 deliver_to,
             } => {
-                may_be_dialled(targets);
+                self.may_be_dialled(targets);
                 assert!(deliver_to.port() >= 1024);
                 self.opened(*id, Way::Joined, *deliver_to);
             }
             Output::OpenLocal { id, targets } => {
-                may_be_dialled(targets);
+                self.may_be_dialled(targets);
                 self.opened(*id, Way::Local, SocketAddr::from(([0, 0, 0, 0], 0)));
             }
             Output::OpenRemote {
@@ -215,6 +218,12 @@ impl Model {
             "{} bytes said",
             self.said
         );
+    }
+
+    fn may_be_dialled(&self, targets: &[Target]) {
+        assert!((1..=2).contains(&targets.len()));
+        let lowest = self.lowest_data_port;
+        assert!(targets.iter().all(|target| target.port >= lowest));
     }
 
     fn opened(&mut self, id: ForwardId, way: Way, address: SocketAddr) {
@@ -320,11 +329,6 @@ impl Model {
             }
         }
     }
-}
-
-fn may_be_dialled(targets: &[Target]) {
-    assert!((1..=2).contains(&targets.len()));
-    assert!(targets.iter().all(|target| target.port >= 1024));
 }
 
 /// A WONT or DONT of ferryline's own.

@@ -23,8 +23,8 @@ use std::{
 };
 
 use ferryline::control::{
-    ActiveMode, Control, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits, Output,
-    Settings,
+    ActiveMode, Control, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, LOWEST_DATA_PORT,
+    Limits, Output, Settings,
 };
 use ferryline_grammar::{Frame, LineCodec};
 
@@ -68,7 +68,7 @@ impl Session {
         let (settings, knowledge) = settings(facts);
         Self {
             ipv6: settings.client_local.is_ipv6(),
-            model: Model::new(settings.remote_bind, settings.passive_ahead),
+            model: Model::new(&settings),
             control: Control::new(settings, knowledge),
             now: Duration::ZERO,
             client: Peer::new(LineCodec::commands()),
@@ -317,6 +317,11 @@ fn settings([facts, more]: [u8; 2]) -> (Settings, Knowledge) {
             1 => DataHost::Reply,
             2 => DataHost::Auto,
             _ => DataHost::Control,
+        },
+        lowest_data_port: if more & 32 != 0 {
+            900
+        } else {
+            LOWEST_DATA_PORT
         },
         active: match more & 3 {
             1 => ActiveMode::Passive,

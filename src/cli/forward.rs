@@ -13,7 +13,7 @@ use super::{
     start_log,
 };
 use crate::{
-    control::{ActiveMode, DataHost},
+    control::{ActiveMode, DataHost, LOWEST_DATA_PORT},
     proxy::{ForwardSpec, Options, Proxy},
     ssh::{Session, Settings, TerminalPrompt},
 };
@@ -33,6 +33,11 @@ pub(super) struct Arguments {
     /// Which host passive data connections go to
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = DataHostArgument::Control)]
     data_host: DataHostArgument,
+    /// The lowest port that a passive reply of the FTP server may name, where its passive ports are below
+    /// 1024. Other services of the FTP server's host listen there: give the lowest of its own
+    #[arg(long, value_name = "PORT", default_value_t = LOWEST_DATA_PORT,
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    lowest_data_port: u16,
     /// How active data connections (PORT, EPRT) are carried
     #[arg(long, value_enum, value_name = "HOW", default_value_t = ActiveArgument::Auto)]
     active: ActiveArgument,
@@ -72,6 +77,7 @@ impl Arguments {
         let settings = self.ssh.settings()?;
         let mut options = Options {
             data_host: self.data_host.into(),
+            lowest_data_port: self.lowest_data_port,
             active: self.active.into(),
             passive_ahead: self.passive_ahead,
             record: self.record,

@@ -14,12 +14,9 @@ use super::{
     machine::Control,
     queue::{Key, Stage},
     request::{Active, ActiveForm, Request},
-    settings::ActiveMode,
+    settings::{ActiveMode, LOWEST_DATA_PORT},
     transfers::Way,
 };
-
-/// Nobody's FTP client listens below; servers of other protocols do (RFC 2577 §3).
-const LOWEST_DATA_PORT: u16 = 1024;
 
 impl Control {
     /// Where the data of a PORT or EPRT is to be delivered, or why it is refused.
@@ -37,6 +34,7 @@ impl Control {
                 "{named} is not the address of this control connection ({peer})"
             ));
         }
+        // Nobody's FTP client listens below; servers of other protocols do (RFC 2577 §3).
         if port < LOWEST_DATA_PORT {
             return Err(format!(
                 "port {port}: ports below {LOWEST_DATA_PORT} are refused"

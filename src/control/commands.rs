@@ -176,7 +176,7 @@ impl Control {
                 .login(Some(argument))
                 .map_or_else(Decision::Answer, pass),
             Verb::Pass => self.login(None).map_or_else(Decision::Answer, pass),
-            _ => pass(Request::Other),
+            _ => pass(Request::Other { lost: None }),
         }
     }
 
@@ -298,19 +298,7 @@ fn refuse(code: u16, text: &str) -> Decision {
 }
 
 fn transfer(upload: bool) -> Request {
-    Request::Transfer(Transfer {
-        upload,
-        preliminary: false,
-        early_success: false,
-        forward: None,
-        gate: None,
-        success_at: None,
-        cut: None,
-        overdue: None,
-        unreached: None,
-        told: false,
-        passed_by: false,
-    })
+    Request::Transfer(Transfer::new(upload))
 }
 
 /// Which other protocol a client speaks that begins with this line. A browser can be made to send FTP

@@ -39,7 +39,7 @@ impl Control {
         let current = self.current == Some(id);
         match self.transfer_over(id) {
             // The client has its file; it was its own side of the way that was cut.
-            Some(transfer) if !transfer.upload && has_all => {}
+            Some(transfer) if (!transfer.upload || transfer.guessed) && has_all => {}
             Some(transfer) => {
                 transfer.cut = Some(reason);
                 transfer.forward = Some(id);
@@ -48,7 +48,10 @@ impl Control {
             }
             // The client has seen its data connection break, and the FTP server may have seen an end
             // of file: a transfer that is asked for now would come to nothing, or to an empty file.
-            None if current => self.nowhere = Some(reason.to_owned()),
+            None if current => {
+                self.lost_for_unknowns(id, reason);
+                self.nowhere = Some(reason.to_owned());
+            }
             None => {}
         }
         for owed in self.queue.iter_mut() {

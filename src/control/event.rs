@@ -184,6 +184,13 @@ pub enum Output {
 pub enum Notice {
     /// Remote forwards do not work here; active data connections are carried as passive ones.
     CarriedAsPassive(String),
+    /// A passive reply names a port that is too low.
+    LowDataPort {
+        /// The port.
+        port: u16,
+        /// The lowest that is taken.
+        lowest: u16,
+    },
     /// The client's first line is another protocol's.
     NotFtp(&'static str),
     /// What answers in the FTP server's place speaks another protocol: its first words, escaped.
@@ -216,6 +223,11 @@ impl fmt::Display for Notice {
             Self::CarriedAsPassive(reason) => write!(
                 f,
                 "active data connections are carried as passive ones from now on: {reason}"
+            ),
+            Self::LowDataPort { port, lowest } => write!(
+                f,
+                "the FTP server's passive reply names port {port}, below {lowest}: refused \
+                 (--lowest-data-port {port} takes it, if it is the server's own)"
             ),
             Self::NotFtp(what) => write!(
                 f,

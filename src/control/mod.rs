@@ -15,7 +15,7 @@
 //!   a server that insists on TLS
 //! - `transfers`: which data connection a transfer uses, and when its final reply may pass
 //! - `cuts`: what is said of one whose data was cut on its way; `unreached`: of one whose data connection
-//!   could not be made
+//!   could not be made; `unknown`: a command of no known verb that turns out to be a transfer
 //! - `queue`: the answers that are owed to the client, and the requests they answer (`request`); `held`: their
 //!   lines, and what those cost
 //! - `matching`, `turns`: which reply answers which request, and when it may go to the client; `guard`:
@@ -48,6 +48,7 @@ mod silence;
 mod tls;
 mod transfers;
 mod turns;
+mod unknown;
 mod unreached;
 
 #[cfg(test)]
@@ -59,5 +60,5 @@ pub use self::{
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output, Target},
     machine::Control,
     route::UserAtHost,
-    settings::{ActiveMode, DataHost, Knowledge, Limits, Settings},
+    settings::{ActiveMode, DataHost, Knowledge, LOWEST_DATA_PORT, Limits, Settings},
 };

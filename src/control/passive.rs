@@ -23,9 +23,6 @@ use super::{
 
 const NO_IPV6: &str = "PASV cannot name an IPv6 address; use EPSV, or connect over IPv4";
 
-/// Ports below are for servers that nobody has in mind when a file is fetched.
-const LOWEST_DATA_PORT: u16 = 1024;
-
 impl Control {
     /// The server's passive reply is complete: asks for the forward, or says why there is none.
     pub(super) fn passive_reply(&mut self, key: Key, code: ReplyCode) {
@@ -208,10 +205,11 @@ impl Control {
 
     fn targets(&mut self, endpoint: &PassiveEndpoint) -> Result<Vec<Target>, String> {
         let port = endpoint.port;
-        if port < LOWEST_DATA_PORT {
+        let lowest = self.settings.lowest_data_port;
+        if port < lowest {
+            self.notice(Notice::LowDataPort { port, lowest });
             return Err(format!(
-                "the FTP server's passive reply names port {port}; ports below {LOWEST_DATA_PORT} \
-                 are refused"
+                "the FTP server's passive reply names port {port}; ports below {lowest} are refused"
             ));
         }
         let control = Target {

@@ -121,7 +121,12 @@ impl Control {
             self.logged_in();
         }
         let (key, treat) = match self.queue.answering(value) {
-            Some(key) => (key, self.treat(now, key, value)),
+            Some(key) => {
+                if matches!(value, 100..200) {
+                    self.begins_unknown(now, key, value);
+                }
+                (key, self.treat(now, key, value))
+            }
             None => self.unasked(value),
         };
         self.overtake_unreached(key);

@@ -39,7 +39,10 @@ pub(super) enum Request {
     /// MODE with its argument.
     Mode(u8),
     /// Anything else.
-    Other,
+    Other {
+        /// What has become of the data connection that it may have been meant for.
+        lost: Option<String>,
+    },
     /// A passive request.
     Passive(Passive),
     /// QUIT.
@@ -187,6 +190,9 @@ impl Passive {
 pub(super) struct Transfer {
     /// STOR, STOU, APPE: the data goes to the server.
     pub(super) upload: bool,
+    /// The verb is none that ferryline knows, so which way the data goes is not known: it is taken for an
+    /// upload, unless the server ends its own direction first (Q105).
+    pub(super) guessed: bool,
     /// A 1xx has come.
     pub(super) preliminary: bool,
     /// A 200 has come where a 150 belongs (Q42).
@@ -211,6 +217,23 @@ pub(super) struct Transfer {
 }
 
 impl Transfer {
+    pub(super) fn new(upload: bool) -> Self {
+        Self {
+            upload,
+            guessed: false,
+            preliminary: false,
+            early_success: false,
+            forward: None,
+            gate: None,
+            success_at: None,
+            cut: None,
+            overdue: None,
+            unreached: None,
+            told: false,
+            passed_by: false,
+        }
+    }
+
     /// A success would say that there was nothing to fetch: the server has not begun to send. Some answer
     /// so for an empty list, and never look at the data connection (Q101).
     pub(super) fn moved_nothing(&self) -> bool {

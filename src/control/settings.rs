@@ -16,6 +16,9 @@ pub struct Settings {
     pub server_host: String,
     /// Which host a passive data connection goes to.
     pub data_host: DataHost,
+    /// The lowest port that a passive reply may name (`--lowest-data-port`). Below 1024 other servers listen
+    /// than a client has in mind when it fetches a file.
+    pub lowest_data_port: u16,
     /// How active data connections are carried.
     pub active: ActiveMode,
     /// Whether the FTP server sits on the SSH server's host, so that a remote forward on that
@@ -34,6 +37,9 @@ pub struct Settings {
     /// The bounds of this session.
     pub limits: Limits,
 }
+
+/// The lowest port of a passive data connection, unless `--lowest-data-port` says otherwise.
+pub const LOWEST_DATA_PORT: u16 = 1024;
 
 /// Which host a passive data connection goes to (`--data-host`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

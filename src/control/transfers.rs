@@ -40,6 +40,8 @@ pub(super) struct Forward {
     pub(super) joined: bool,
     /// The server has refused a transfer that would have used it, and may have closed its port.
     pub(super) refused: bool,
+    /// How many times it was kept for longer, for a command that waits for its answer.
+    pub(super) renewed: u8,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -78,6 +80,7 @@ impl Control {
                 state: ForwardState::Opening,
                 joined: false,
                 refused: false,
+                renewed: 0,
             },
         );
         id
@@ -292,8 +295,9 @@ impl Control {
             _ if aborted => false,
             // The end of the data connection says that the SSH server has handed on all of it: where
             // the way was cut, the FTP server has taken that for the end of the file.
-            ForwardState::Connected { .. } if transfer.upload => {
-                code < 300 && self.mode == TransferMode::Stream
+            ForwardState::Connected { drained } if transfer.upload => {
+                let sent_all = transfer.guessed && drained;
+                code < 300 && self.mode == TransferMode::Stream && !sent_all
             }
             ForwardState::Connected { drained } => begun && !drained,
             // The server's connection may still be on its way to us.
@@ -377,6 +381,9 @@ impl Control {
             .map(|(id, _)| *id)
             .collect();
         for id in unused {
+            if self.keeps_for_longer(now, id) {
+                continue;
+            }
             self.close_forward(id);
             self.notice(Notice::UnusedForward(id));
         }
@@ -516,11 +523,13 @@ impl Control {
         if self.mode == TransferMode::Stream
             && self.current == Some(id)
             && self.transfer_over(id).is_none()
+            && !self.may_be_unknowns(id)
         {
             self.nowhere = Some(ENDED.to_owned());
         }
         // An upload is over when its own direction has ended, too.
-        if self.transfer_over(id).is_none_or(|t| !t.upload) || self.mode == TransferMode::Kept {
+        let download = |t: &mut Transfer| !t.upload || t.guessed;
+        if self.transfer_over(id).is_none_or(download) || self.mode == TransferMode::Kept {
             self.release(id);
         }
     }

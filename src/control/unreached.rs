@@ -22,6 +22,7 @@ impl Control {
     pub(super) fn unreachable(&mut self, now: Duration, id: ForwardId, reason: String) {
         let refused = self.forwards.remove(&id).is_some_and(|f| f.refused);
         let current = self.current == Some(id);
+        self.lost_for_unknowns(id, &reason);
         let found = self.transfer_over(id).is_some();
         if current {
             self.current = None;

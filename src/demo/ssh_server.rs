@@ -104,6 +104,10 @@ pub struct Faults {
     /// With each `tcpip-forward` it serves, opens channels that nobody has asked for: for other ports,
     /// from other hosts, and of every other kind.
     pub unasked: bool,
+    /// Names this address for every connection to a remote forward, whichever it was asked to listen on.
+    pub name_forwards: Option<String>,
+    /// Names this originator for every connection to a remote forward.
+    pub name_originators: Option<String>,
     /// Takes so long for each log-in and each channel.
     pub delay: Duration,
     /// Once this is cancelled, ends the channels that were opened while it stood as sshd's

@@ -72,7 +72,7 @@ pub use self::{
     spec::{ForwardKind, ForwardSpec, SpecError},
 };
 use crate::{
-    control::{ActiveMode, DataHost, Limits},
+    control::{ActiveMode, DataHost, LOWEST_DATA_PORT, Limits},
     ssh,
 };
 
@@ -81,6 +81,8 @@ use crate::{
 pub struct Options {
     /// Which host passive data connections go to.
     pub data_host: DataHost,
+    /// The lowest port that a passive reply may name.
+    pub lowest_data_port: u16,
     /// How active data connections are carried.
     pub active: ActiveMode,
     /// The address of the SSH server's host that FTP servers on other hosts can reach, where the SSH
@@ -127,6 +129,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             data_host: DataHost::default(),
+            lowest_data_port: LOWEST_DATA_PORT,
             active: ActiveMode::default(),
             remote_bind: None,
             passive_ahead: false,

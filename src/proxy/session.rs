@@ -169,6 +169,7 @@ impl Session {
             client_local: data.client_local,
             server_host: data.server.host.clone(),
             data_host: context.options.data_host,
+            lowest_data_port: context.options.lowest_data_port,
             active: context.options.active,
             server_on_ssh_host: is_loopback(&data.server.host),
             remote_bind: context.options.remote_bind,

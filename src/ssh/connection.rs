@@ -60,6 +60,7 @@ pub(super) struct Warnings {
     spoilt: LogLimit,
     stranger: LogLimit,
     pub(super) silent_lane: LogLimit,
+    unnamed: LogLimit,
 }
 
 /// A channel as the event callbacks know it.
@@ -415,13 +416,24 @@ impl Shared {
 
     /// Event: somebody connected to a forward. What is not expected is refused: dropping the
     /// arrival does that.
+    ///
+    /// RFC 4254 section 7.2 has the server name the address that was connected to. Some name another one of
+    /// theirs than the one that they were asked to listen on (Q102).
     pub(super) fn on_arrival(&self, address: &str, port: u32, arrival: Arrival) {
-        let Ok(address) = address.parse::<IpAddr>() else {
-            return;
-        };
         let mut forwards = lock(&self.forwards);
-        let Some(expected) = forwards.get(&(address, port)) else {
-            tracing::debug!(%address, port, "a connection to no remote forward of ours: refused");
+        let meant = meant(forwards.keys(), address, port);
+        let Some((bind, expected)) =
+            meant.and_then(|bind| Some((bind, forwards.get(&(bind, port))?)))
+        else {
+            if forwards.keys().any(|(_, asked)| *asked == port) {
+                self.warnings.unnamed.warn(format_args!(
+                    "the SSH server passes on a connection to port {port} of '{}', which is not where it \
+                     was asked to listen: refused. Where active transfers hang, use --active passive",
+                    escaped(address)
+                ));
+            } else {
+                tracing::debug!(port, "a connection to no remote forward of ours: refused");
+            }
             return;
         };
         let from = arrival.originator();
@@ -438,9 +450,19 @@ impl Shared {
             ));
             return;
         }
-        if let Some(expected) = forwards.remove(&(address, port)) {
+        if let Some(expected) = forwards.remove(&(bind, port)) {
             let _ = expected.arrivals.send(arrival);
         }
+    }
+
+    /// Event: somebody connected to a forward, and the server does not say from where in a way that can be
+    /// understood. The connection has been refused.
+    pub(super) fn on_unknown_origin(&self, port: u32, from: &str) {
+        self.warnings.unnamed.warn(format_args!(
+            "the SSH server passes on a connection to port {port} from '{}', which is no address: refused. \
+             Where active transfers hang, use --active passive",
+            escaped(from)
+        ));
     }
 
     /// The words that came with a refusal. Of several refusals at the same moment with the same
@@ -478,6 +500,34 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// The address of the forward that the server means by this one. That is the address itself, or, where it
+/// stands for the whole host or its loopback, that of the only forward with this port.
+fn meant<'a>(
+    forwards: impl Iterator<Item = &'a (IpAddr, u32)>,
+    address: &str,
+    port: u32,
+) -> Option<IpAddr> {
+    let named = address.parse::<IpAddr>().map(|named| named.to_canonical());
+    let whole_host = match named {
+        Ok(named) => named.is_loopback() || named.is_unspecified(),
+        Err(_) => matches!(address, "" | "*") || address.eq_ignore_ascii_case("localhost"),
+    };
+    let mut only = None;
+    for (bind, _) in forwards.filter(|(_, asked)| *asked == port) {
+        if named
+            .as_ref()
+            .is_ok_and(|named| *named == bind.to_canonical())
+        {
+            return Some(*bind);
+        }
+        only = match only {
+            None => Some(Some(*bind)),
+            Some(_) => Some(None),
+        };
+    }
+    only.flatten().filter(|_| whole_host)
+}
+
 /// Nothing that holds one of these locks can panic half-way, so a poisoned one is as good as any.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -490,3 +540,50 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The words arrive right behind the number, in the same packet.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
 const MAX_REFUSALS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn q102_a_forward_is_meant_by_its_address_or_by_a_name_for_the_whole_host() {
+        let at = |binds: &[&str]| -> Vec<(IpAddr, u32)> {
+            binds
+                .iter()
+                .map(|bind| (bind.parse().unwrap(), 4000))
+                .collect()
+        };
+        let find = |binds: &[&str], named: &str, port: u32| {
+            meant(at(binds).iter(), named, port).map(|bind| bind.to_string())
+        };
+        for named in [
+            "127.0.0.1",
+            "localhost",
+            "LocalHost",
+            "0.0.0.0",
+            "::",
+            "::1",
+            "",
+            "*",
+            "::ffff:127.0.0.1",
+        ] {
+            let found = find(&["127.0.0.1"], named, 4000);
+            assert_eq!(found.as_deref(), Some("127.0.0.1"), "{named}");
+            assert_eq!(find(&["127.0.0.1"], named, 4001), None, "{named}");
+        }
+        // Of two with one port, the address decides; without one nothing does.
+        let both = ["127.0.0.1", "::1"];
+        assert_eq!(find(&both, "::1", 4000).as_deref(), Some("::1"));
+        assert_eq!(find(&both, "127.0.0.1", 4000).as_deref(), Some("127.0.0.1"));
+        assert_eq!(find(&both, "localhost", 4000), None);
+        // Another host's, or another name.
+        for named in ["10.0.0.1", "2001:db8::1", "ssh.example", "not an address"] {
+            assert_eq!(find(&["127.0.0.1"], named, 4000), None, "{named}");
+        }
+        assert_eq!(
+            find(&["10.0.0.7"], "0.0.0.0", 4000).as_deref(),
+            Some("10.0.0.7")
+        );
+        assert_eq!(find(&["10.0.0.7"], "10.0.0.8", 4000), None);
+    }
+}

@@ -114,9 +114,13 @@ impl Handler for Events {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), EventError> {
-        if let Some(arrival) = Arrival::new(channel, reply, originator_address, originator_port) {
-            self.shared
-                .on_arrival(connected_address, connected_port, arrival);
+        match Arrival::new(channel, reply, originator_address, originator_port) {
+            Some(arrival) => self
+                .shared
+                .on_arrival(connected_address, connected_port, arrival),
+            None => self
+                .shared
+                .on_unknown_origin(connected_port, originator_address),
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Remote forwards (RFC 4254 section 7.1): a port on the SSH server's host, for one connection.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -174,7 +174,12 @@ impl Arrival {
         originator: &str,
         originator_port: u32,
     ) -> Option<Self> {
-        let ip = originator.parse().ok()?;
+        let ip = match originator.parse() {
+            Ok(ip) => ip,
+            // Some servers give a name (Q102), and this one is always the same host.
+            Err(_) if originator.eq_ignore_ascii_case("localhost") => Ipv4Addr::LOCALHOST.into(),
+            Err(_) => return None,
+        };
         let port = u16::try_from(originator_port).ok()?;
         Some(Self {
             raw,

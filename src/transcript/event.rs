@@ -8,7 +8,8 @@ use std::{
 use ferryline_grammar::Frame;
 
 use crate::control::{
-    ActiveMode, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits, Output, Settings,
+    ActiveMode, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, LOWEST_DATA_PORT, Limits,
+    Output, Settings,
 };
 
 /// One line of a file, as far as it means anything.
@@ -67,6 +68,8 @@ pub struct Header {
     pub server: String,
     /// Which host passive data connections go to.
     pub data_host: DataHost,
+    /// The lowest port that a passive reply may name.
+    pub lowest_data_port: u16,
     /// How active data connections are carried.
     pub active: ActiveMode,
     /// Whether the FTP server sits on the SSH server's host.
@@ -97,6 +100,7 @@ impl Header {
             local: settings.client_local,
             server: settings.server_host.clone(),
             data_host: settings.data_host,
+            lowest_data_port: settings.lowest_data_port,
             active: settings.active,
             on_ssh_host: settings.server_on_ssh_host,
             remote_bind: settings.remote_bind,
@@ -117,6 +121,7 @@ impl Header {
             client_local: self.local,
             server_host: self.server.clone(),
             data_host: self.data_host,
+            lowest_data_port: self.lowest_data_port,
             active: self.active,
             server_on_ssh_host: self.on_ssh_host,
             remote_bind: self.remote_bind,
@@ -142,6 +147,7 @@ impl Default for Header {
             local: SocketAddr::from(([127, 0, 0, 1], 2121)),
             server: "localhost".into(),
             data_host: DataHost::Control,
+            lowest_data_port: LOWEST_DATA_PORT,
             active: ActiveMode::Auto,
             on_ssh_host: true,
             remote_bind: None,

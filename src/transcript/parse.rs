@@ -23,8 +23,8 @@ use super::{
     event::{Event, Header, Line},
 };
 use crate::control::{
-    ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits, Output,
-    Target,
+    ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, LOWEST_DATA_PORT,
+    Limits, Output, Target,
 };
 
 /// A line that is none of a transcript's.
@@ -247,6 +247,7 @@ fn header(input: &str) -> Parsed<'_, Event> {
             preceded(fact("server"), escaped_word),
             preceded(fact("data-host"), data_host),
             preceded(fact("on-ssh-host"), yes_no),
+            opt(preceded(fact("lowest-data-port"), number)),
             opt(preceded(fact("active"), active)),
             opt(preceded(fact("remote-bind"), word::<IpAddr>)),
             known("passive-ahead"),
@@ -270,6 +271,7 @@ fn header(input: &str) -> Parsed<'_, Event> {
             server,
             data_host,
             on_ssh_host,
+            lowest_data_port,
             active,
             remote_bind,
             passive_ahead,
@@ -285,6 +287,7 @@ fn header(input: &str) -> Parsed<'_, Event> {
                 local,
                 server,
                 data_host,
+                lowest_data_port: lowest_data_port.unwrap_or(LOWEST_DATA_PORT),
                 active: active.unwrap_or_default(),
                 on_ssh_host,
                 remote_bind,

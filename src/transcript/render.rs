@@ -9,7 +9,7 @@ use super::{
     event::{Event, Header},
 };
 use crate::control::{
-    ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, Limits, Output, Target,
+    ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, LOWEST_DATA_PORT, Limits, Output, Target,
 };
 
 /// The line that says this, without its end; `None` for what is said to the log only.
@@ -96,6 +96,7 @@ fn header(header: &Header) -> String {
         local,
         server,
         data_host,
+        lowest_data_port,
         active,
         on_ssh_host,
         remote_bind,
@@ -119,6 +120,9 @@ fn header(header: &Header) -> String {
         },
         yes_no(*on_ssh_host),
     );
+    if *lowest_data_port != LOWEST_DATA_PORT {
+        text.push_str(&format!(" lowest-data-port={lowest_data_port}"));
+    }
     match active {
         ActiveMode::Auto => {}
         ActiveMode::Passive => text.push_str(" active=passive"),

@@ -245,6 +245,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Event::Stop),
         Just(Event::Timeout),
         any::<(bool, bool, bool)>().prop_map(|(a, b, c)| Event::Header(Header {
+            lowest_data_port: if c { 900 } else { 1024 },
             data_host: if a { DataHost::Reply } else { DataHost::Auto },
             active: if c {
                 ActiveMode::Remote

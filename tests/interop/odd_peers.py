@@ -3,9 +3,9 @@
 from collections import Counter
 
 from ferryline import Ferryline
-from further_servers import ProFtpd
-from rawftp import RawFtp
-from stage import Failed
+from further_servers import ProFtpd, PyFtpdlib
+from rawftp import RawFtp, drain
+from stage import SIZES, Failed
 
 TIMES = 100
 
@@ -32,6 +32,41 @@ def refused_transfer(stage):
     return note
 
 
+class PyFtpdlibLow(PyFtpdlib):
+    """pyftpdlib with its passive ports below 1024, as root may have them."""
+
+    name = "pyftpdlib-low"
+    usual_port = 2151
+
+    def command(self):
+        return ["env", "LOW_PORTS=900-950", *super().command()]
+
+
+def low_ports(stage):
+    """A server with its passive ports below 1024: refused, and with the option served."""
+    server = stage.server(PyFtpdlibLow)
+    said = []
+    for options in ((), ("--lowest-data-port", "900"), ("--lowest-data-port", "951")):
+        log = stage.logs / "ferryline-low-ports.log"
+        ferryline = Ferryline(stage.tunnel(), log, port=server.port, options=options)
+        try:
+            with RawFtp("127.0.0.1", ferryline.port()) as client:
+                client.login()
+                if options[1:] != ("900",):
+                    said.append(client.expect(425, "PASV"))
+                    continue
+                data = client.retrieve("down/middle.bin")
+                size = len(drain(data))
+                data.close()
+                client.expect(226)
+                if size != SIZES["middle.bin"]:
+                    raise Failed(f"{size} bytes came")
+        finally:
+            ferryline.stop()
+    return f"with the option the file is whole; else {said}"
+
+
 CELLS = {
+    "peers/low-ports": low_ports,
     "peers/refused-transfer": refused_transfer,
 }

@@ -1,6 +1,7 @@
 """pyftpdlib as a program: pyftpdlib_server.py PORT USER PASSWORD UID HOME BANNER [VERB...]; the verbs are unknown to it.
 
-It serves every request with the rights that the process has, so these become the FTP user's.
+It serves every request with the rights that the process has, so these become the FTP user's (but root may
+have passive ports below 1024, with LOW_PORTS=FIRST-LAST in the environment).
 """
 
 # Imported by `strptime` only when it is called: too late then, without the rights to read it.
@@ -26,10 +27,15 @@ def main(port, user, password, uid, home, banner, *without):
         use_sendfile = False
 
     Handler.banner = banner
+    low = os.environ.get("LOW_PORTS")
+    if low:
+        first, last = map(int, low.split("-"))
+        Handler.passive_ports = range(first, last + 1)
     server = FTPServer(("127.0.0.1", int(port)), Handler)
-    os.setgroups([])
-    os.setgid(int(uid))
-    os.setuid(int(uid))
+    if not low:
+        os.setgroups([])
+        os.setgid(int(uid))
+        os.setuid(int(uid))
     server.serve_forever()
 
 

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use ferryline_grammar::{Frame, Line, LineEnd};
 
 use crate::control::{
-    ActiveMode, Control, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, Limits,
-    Output, Settings,
+    ActiveMode, Control, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge,
+    LOWEST_DATA_PORT, Limits, Output, Settings,
 };
 
 pub(super) struct Bench {
@@ -21,6 +21,7 @@ pub(super) fn settings() -> Settings {
         client_local: "127.0.0.1:2121".parse().unwrap(),
         server_host: "localhost".into(),
         data_host: DataHost::Control,
+        lowest_data_port: LOWEST_DATA_PORT,
         active: ActiveMode::Auto,
         server_on_ssh_host: true,
         remote_bind: None,

@@ -19,4 +19,5 @@ mod session;
 mod silence;
 mod tls;
 mod transfers;
+mod unknown;
 mod unreached;

@@ -80,6 +80,33 @@ fn q78_no_policy_takes_a_port_below_1024() {
 }
 
 #[test]
+fn q103_only_the_operator_lets_lower_ports_through_and_no_further_than_said() {
+    for (port, expected) in [(899, None), (900, Some(900)), (1023, Some(1023))] {
+        let mut bench = Bench::greeted(Settings {
+            lowest_data_port: 900,
+            ..settings()
+        });
+        bench.client("EPSV", &["S> EPSV"]);
+        let frame = super::bench::frame(&format!("229 ok (|||{port}|)"));
+        bench.control.server(bench.now, frame);
+        let asked =
+            std::iter::from_fn(|| bench.control.poll_output()).find_map(|output| match output {
+                Output::OpenLocal { targets, .. } => Some(targets[0].port),
+                _ => None,
+            });
+        assert_eq!(asked, expected);
+        // The client's own ports are another matter (RFC 2577 section 3).
+        bench.client(
+            "PORT 127,0,0,1,3,255",
+            match expected {
+                Some(_) => &[],
+                None => &["C< 501 ferryline: port 1023: ports below 1024 are refused"],
+            },
+        );
+    }
+}
+
+#[test]
 fn q86_numbers_that_wrap_around_are_no_ports_and_no_addresses() {
     for reply in [
         "227 =10,0,0,9,256,64",

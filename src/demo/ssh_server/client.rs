@@ -282,9 +282,14 @@ async fn forward(
     while let Ok((tcp, from)) = listener.accept().await {
         let (handle, address) = (handle.clone(), address.clone());
         let counted = Counted::new(&shared.counters.channels);
-        let time_out = lock(&shared.faults).time_out.clone();
+        let faults = lock(&shared.faults).clone();
+        let (address, time_out) = (faults.name_forwards.unwrap_or(address), faults.time_out);
         tokio::spawn(async move {
-            let (ip, from_port) = (from.ip().to_string(), u32::from(from.port()));
+            let ip = from.ip().to_string();
+            let (ip, from_port) = (
+                faults.name_originators.unwrap_or(ip),
+                u32::from(from.port()),
+            );
             let opened = handle
                 .channel_open_forwarded_tcpip(address, port, ip, from_port)
                 .await;
@@ -310,7 +315,7 @@ async fn intrude(handle: Handle, (address, port): (String, u32), shared: Arc<Sha
     let taken = [
         forwarded(&address, port ^ 1, "127.0.0.1").await,
         forwarded(&address, port.wrapping_add(0x10000), "127.0.0.1").await,
-        forwarded("0.0.0.0", port, "127.0.0.1").await,
+        forwarded("10.0.0.1", port, "127.0.0.1").await,
         forwarded(&address, port, "10.0.0.1").await,
         forwarded(&address, port, "not an address").await,
         forwarded("", 21, "127.0.0.1").await,

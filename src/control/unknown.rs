@@ -1,0 +1,88 @@
+//! A command of no known verb that turns out to be a transfer.
+//!
+//! New verbs move data (GridFTP's ESTO and ERET, THMB), and no table can list those to come. The reply
+//! decides: a 1xx says that a data connection is about to be used (RFC 959 §4.2). From then on the command
+//! is a transfer like any other (Q105).
+
+use std::time::Duration;
+
+use super::{
+    event::ForwardId,
+    machine::Control,
+    queue::{Key, Owed, Stage},
+    request::{Request, Transfer, Unreached},
+    transfers::ForwardState,
+};
+
+/// How many times a listener is kept for longer: an hour in all.
+const MOST_RENEWALS: u8 = 59;
+
+impl Control {
+    /// A 1xx begins to answer this request. Where that is of no known verb, and there is a data connection
+    /// for it, it is a transfer.
+    pub(super) fn begins_unknown(&mut self, now: Duration, key: Key, code: u16) {
+        // 120: the service will be ready in so many minutes.
+        if code == 120 {
+            return;
+        }
+        let has_way = self.current.is_some() || self.queue.forward_before(key).is_some();
+        let until = now + self.settings.limits.unreached;
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        let Request::Other { lost } = &mut owed.request else {
+            return;
+        };
+        let unreached = lost.take().map(|reason| Unreached { reason, until });
+        if has_way || unreached.is_some() {
+            owed.request = Request::Transfer(Transfer {
+                guessed: true,
+                unreached,
+                ..Transfer::new(true)
+            });
+        }
+    }
+
+    /// Whether a command of no known verb may be a transfer over this forward: it is unanswered.
+    pub(super) fn may_be_unknowns(&self, id: ForwardId) -> bool {
+        self.current == Some(id) && self.queue.iter().any(|owed| self.may_use_current(owed))
+    }
+
+    /// The data connection over this forward came to nothing. Should one of the commands of no known verb be
+    /// its transfer, its client is to be told that.
+    pub(super) fn lost_for_unknowns(&mut self, id: ForwardId, reason: &str) {
+        if self.current != Some(id) {
+            return;
+        }
+        let since = self.current_order;
+        for owed in self.queue.iter_mut() {
+            if matches!(owed.stage, Stage::Sent)
+                && owed.order > since
+                && let Request::Other { lost } = &mut owed.request
+            {
+                lost.get_or_insert_with(|| reason.to_owned());
+            }
+        }
+    }
+
+    /// Keeps a listener that nobody has come to in time, while a command that uses it, or may, is unanswered.
+    /// A file may have to be fetched from a tape before its client is told to connect (Q104).
+    pub(super) fn keeps_for_longer(&mut self, now: Duration, id: ForwardId) -> bool {
+        let until = Some(now + self.settings.limits.unused_forward);
+        let awaited = self.transfer_over(id).is_some_and(|t| !t.told) || self.may_be_unknowns(id);
+        match self.forwards.get_mut(&id) {
+            Some(forward) if awaited && forward.renewed < MOST_RENEWALS => {
+                forward.renewed += 1;
+                forward.state = ForwardState::Ready { until };
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn may_use_current(&self, owed: &Owed) -> bool {
+        matches!(owed.stage, Stage::Sent)
+            && owed.order > self.current_order
+            && matches!(owed.request, Request::Other { .. })
+    }
+}
