@@ -76,6 +76,7 @@ impl Sshd {
         let user = Command::new("id").arg("-un").output().unwrap().stdout;
         let user = String::from_utf8(user).unwrap();
         let mut settings = Settings::new("127.0.0.1", port, user.trim());
+        settings.lane_patience = Duration::from_secs(20);
         settings.strict_host_key_checking = StrictHostKeyChecking::AcceptNew;
         settings.known_hosts = vec![at("known_hosts")];
         settings.identities = vec![Identity {

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use ferryline::demo::ssh_server::KeyPair;
 use ferryline::ssh::{Error, Received, Session, Way};
 use ssh_support::{
-    Script, World, echo_server, nobody, pattern, ping, read_to_eof, skipped, source, until, within,
+    Script, World, echo_server, nobody, pattern, ping, read_to_eof, serve, skipped, source, until,
+    within,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -261,6 +262,143 @@ mod command {
             world.server.connections() == 0
         })
         .await;
+    }
+
+    /// Two servers with one host key, which let in the same user.
+    async fn twins() -> (World, World) {
+        let (host, user) = (
+            KeyPair::generate(None).unwrap(),
+            KeyPair::generate(None).unwrap(),
+        );
+        let twin = async || {
+            let mut world = World::with(|options| {
+                options.host_key = Some(host.private.clone());
+                options.authorized_keys.push(user.public.clone());
+            })
+            .await;
+            world.settings.identities[0].path = world.write("id_twins", &user.private);
+            world
+        };
+        (twin().await, twin().await)
+    }
+
+    /// Leads to the first of these once, and to the second from then on.
+    fn balancer(first: &World, second: &World) -> String {
+        let been = first.dir.path().join("been").display().to_string();
+        let (first, second) = (first.settings.port, second.settings.port);
+        format!(
+            "bash -c 'port={second}; if mkdir {been} 2>/dev/null; then port={first}; fi; \
+             exec 3<>/dev/tcp/127.0.0.1/$port; cat <&3 & exec cat >&3'"
+        )
+    }
+
+    #[tokio::test]
+    async fn q121_where_a_command_leads_to_another_host_no_data_goes_there() {
+        if !std::path::Path::new("/bin/bash").exists() {
+            skipped("no /bin/bash");
+            return;
+        }
+        let (mut first, second) = twins().await;
+        second.server.update(|faults| faults.elsewhere = true);
+        first.settings.way = Way::Command(balancer(&first, &second));
+        let session = first.connect().await;
+        let echo = echo_server().await;
+        let asked = session.lane_within(std::time::Duration::from_secs(60));
+        let lane = within("the data's way", asked).await.unwrap();
+        assert!(second.server.logins() > 0, "a lane was tried");
+        assert!(lane.is_shared_control());
+        let mut data = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+        ping(&mut data).await;
+        let port = u32::from(echo.port());
+        let asked = |world: &World| world.server.targets().iter().any(|(_, at)| *at == port);
+        assert!(asked(&first) && !asked(&second));
+        // Once and for all.
+        let logins = second.server.logins();
+        for _ in 0..20 {
+            assert!(session.lane().await.unwrap().is_shared_control());
+        }
+        assert_eq!(second.server.logins(), logins);
+        until("nothing is left of the proofs", || {
+            first.server.remote_forwards() == 0
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn q121_where_it_cannot_be_found_out_where_a_command_leads_data_shares_one_connection() {
+        if !std::path::Path::new("/bin/bash").exists() {
+            skipped("no /bin/bash");
+            return;
+        }
+        let mut world = World::with(|options| options.faults.refuse_forward = true).await;
+        world.settings.way = Way::Command(relay(&world));
+        let session = world.connect().await;
+        let echo = echo_server().await;
+        let mut logins = None;
+        for _ in 0..20 {
+            let asked = session.lane_within(std::time::Duration::from_secs(60));
+            let lane = within("the data's way", asked).await.unwrap();
+            assert!(lane.is_shared_control());
+            let mut data = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+            ping(&mut data).await;
+            // Once and for all.
+            let tried = *logins.get_or_insert_with(|| world.server.logins());
+            assert!((2..=3).contains(&tried), "{tried}");
+            assert_eq!(world.server.logins(), tried);
+        }
+    }
+
+    #[tokio::test]
+    async fn q121_a_new_control_connection_elsewhere_leaves_no_lane_of_old_in_use() {
+        if !std::path::Path::new("/bin/bash").exists() {
+            skipped("no /bin/bash");
+            return;
+        }
+        let (mut first, second) = twins().await;
+        // The control connection goes through a relay, so that it can be cut alone.
+        let cut = tokio_util::sync::CancellationToken::new();
+        let (token, to) = (cut.clone(), first.server.address());
+        let relay = serve(move |mut near| {
+            let token = token.clone();
+            async move {
+                let mut far = tokio::net::TcpStream::connect(to).await.unwrap();
+                tokio::select! {
+                    () = token.cancelled() => {}
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                }
+            }
+        })
+        .await;
+        let been = first.dir.path().join("been").display().to_string();
+        let switch = first.dir.path().join("switch");
+        first.settings.way = Way::Command(format!(
+            "bash -c 'port={}; if test -e {}; then port={}; elif mkdir {been} 2>/dev/null; then port={}; fi; \
+             exec 3<>/dev/tcp/127.0.0.1/$port; cat <&3 & exec cat >&3'",
+            first.settings.port,
+            switch.display(),
+            second.settings.port,
+            relay.port()
+        ));
+        let session = first.connect().await;
+        let old = session
+            .lane_within(std::time::Duration::from_secs(60))
+            .await
+            .unwrap();
+        assert!(!old.is_shared_control());
+        std::fs::write(&switch, "").unwrap();
+        cut.cancel();
+        let echo = echo_server().await;
+        let opened = session.open_control("127.0.0.1", echo.port(), nobody());
+        let mut control = within("connected again", opened).await.unwrap();
+        ping(&mut control).await;
+        let asked = session.lane_within(std::time::Duration::from_secs(60));
+        let lane = within("a lane", asked).await.unwrap();
+        let mut data = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+        ping(&mut data).await;
+        let port = u32::from(echo.port());
+        let asked = |world: &World| world.server.targets().iter().any(|(_, at)| *at == port);
+        assert!(asked(&second) && !asked(&first));
+        drop(old);
     }
 
     #[tokio::test]

@@ -328,6 +328,10 @@ fn settings([facts, more]: [u8; 2]) -> (Settings, Knowledge) {
             2 => ActiveMode::Remote,
             _ => ActiveMode::Auto,
         },
+        server_addresses: match fact(2) {
+            true => vec!["192.0.2.1".parse().unwrap(), "10.1.60.99".parse().unwrap()],
+            false => Vec::new(),
+        },
         server_on_ssh_host: !fact(2),
         remote_bind: (more & 8 != 0).then(|| "192.0.2.7".parse().unwrap()),
         passive_ahead: more & 16 != 0,

@@ -72,6 +72,10 @@ pub(super) fn forward(spec: &ForwardSpec, error: &OpenError) -> String {
     }
 }
 
+/// Where a further SSH connection does not lead to the FTP server that the first one leads to.
+pub(super) const SEVERAL_HOSTS: &str = "does the SSH server's name, or its address, stand for several hosts? Name \
+    one of them; or --lanes 0, and data shares the first connection";
+
 /// For a greeting that is none.
 pub(super) fn greeting(text: &str) -> String {
     let remedy = if text.contains("421") || text.contains("530") {

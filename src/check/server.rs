@@ -15,7 +15,7 @@ use super::{
 use crate::{
     control::Target,
     ftp_client::{ClientError, FtpClient, Problem, Reply},
-    proxy::{ForwardKind, ForwardSpec, Homes, Options, Proxy},
+    proxy::{ForwardKind, ForwardSpec, Homes, Options, Proxy, Reached},
     ssh::{OpenError, Session},
 };
 
@@ -92,9 +92,23 @@ async fn reach(log: &mut Log<'_>, plan: &Plan, spec: &ForwardSpec, session: &Ses
     let opening = homes.open(session, &named, nobody());
     let opened = timeout(plan.timeout, opening).await;
     match opened.unwrap_or(Err(OpenError::Timeout)) {
-        Ok((channel, reached)) => {
+        Ok(Reached {
+            channel,
+            server: reached,
+            ..
+        }) => {
             // Gone before the next one comes: there are servers that take few from one address.
             channel.writer.leave_and_wait(FAREWELL).await;
+            if let Err(error) = by_lane(plan, session, &reached).await {
+                log.failed(
+                    FORWARD,
+                    format!(
+                        "the first SSH connection leads to {reached}, a further one, as data takes, does not: {error}"
+                    ),
+                    remedy::SEVERAL_HOSTS,
+                );
+                return true;
+            }
             let mut target = format!("{} port {}", spec.host, spec.host_port);
             if reached.host != spec.host {
                 target.push_str(&format!(", at {}", reached.host));
@@ -107,6 +121,20 @@ async fn reach(log: &mut Log<'_>, plan: &Plan, spec: &ForwardSpec, session: &Ses
             false
         }
     }
+}
+
+/// Whether a lane leads to the FTP server as well: data takes one.
+async fn by_lane(plan: &Plan, session: &Session, server: &Target) -> Result<(), OpenError> {
+    let lane = match session.lane_within(plan.timeout).await {
+        Ok(lane) if !lane.is_shared_control() => lane,
+        // The step before has told that there is none.
+        _ => return Ok(()),
+    };
+    let opening = lane.open(&server.host, server.port, nobody());
+    let opened = timeout(plan.timeout, opening).await;
+    let channel = opened.unwrap_or(Err(OpenError::Timeout))?;
+    channel.writer.leave_and_wait(FAREWELL).await;
+    Ok(())
 }
 
 /// The proxy, on a loopback port of its own.

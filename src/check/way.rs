@@ -175,7 +175,7 @@ async fn lane(log: &mut Log<'_>, settings: &Settings, session: &Session, finding
     }
     // The session has limits of its own, below this one.
     let limit = settings.connect_timeout + LANE_PATIENCE;
-    match timeout(limit, session.lane()).await {
+    match timeout(limit, session.lane_within(settings.connect_timeout)).await {
         Ok(Ok(lane)) if !lane.is_shared_control() => {
             log.ok(name, "a second connection works: data has its own");
         }

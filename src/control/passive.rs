@@ -223,6 +223,13 @@ impl Control {
         let Some(named) = named else {
             return Ok(vec![control]);
         };
+        if self.settings.data_host != DataHost::Reply && self.is_one_of_the_servers(named) {
+            // The name would be looked up anew, and might lead to another one (Q123).
+            return Ok(vec![Target {
+                host: named.to_string(),
+                port,
+            }]);
+        }
         let reply = Target {
             host: named.to_string(),
             port,
@@ -248,6 +255,14 @@ impl Control {
                  host can have; use --data-host control"
             )),
         }
+    }
+}
+
+impl Control {
+    /// Whether an address is one of those that the server's name stands for.
+    fn is_one_of_the_servers(&self, named: IpAddr) -> bool {
+        let known = &self.settings.server_addresses;
+        usable(named, &self.settings.server_host) && known.contains(&named.to_canonical())
     }
 }
 

@@ -14,6 +14,9 @@ pub struct Settings {
     pub client_local: SocketAddr,
     /// The FTP server's host, as the SSH server is asked for it.
     pub server_host: String,
+    /// The addresses that this name stands for, where they are known and more than one; else empty. A
+    /// passive reply may say which of them the control connection has reached.
+    pub server_addresses: Vec<IpAddr>,
     /// Which host a passive data connection goes to.
     pub data_host: DataHost,
     /// The lowest port that a passive reply may name (`--lowest-data-port`). Below 1024 other servers listen

@@ -53,6 +53,8 @@ pub struct Options {
     pub max_attempts: Option<usize>,
     /// Shows a certificate for its Ed25519 host key.
     pub host_certificate: Option<HostCertificate>,
+    /// Its Ed25519 host key, as in [`KeyPair::private`]; `None`: a fresh one.
+    pub host_key: Option<Zeroizing<String>>,
     /// Has an ECDSA host key besides the Ed25519 one.
     pub ecdsa_host_key: bool,
     /// Forwards to any address, not only to loopback.
@@ -95,6 +97,8 @@ pub struct Faults {
     pub hang_up: bool,
     /// Refuses every `direct-tcpip`.
     pub refuse_direct: bool,
+    /// Reaches nothing by `direct-tcpip`, as if its host were another one.
+    pub elsewhere: bool,
     /// Serves `direct-tcpip` for this host only, as it is asked for: sshd's `permitopen="HOST:*"`.
     pub permit_open: Option<String>,
     /// Refuses every `tcpip-forward`.
@@ -133,7 +137,10 @@ impl SshServer {
     ///
     /// No port could be bound, no key made, or a line of `authorized_keys` is not a public key.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let mut host_keys = vec![random_key(Algorithm::Ed25519)?];
+        let mut host_keys = vec![match &options.host_key {
+            Some(key) => PrivateKey::from_openssh(key.as_str()).map_err(io::Error::other)?,
+            None => random_key(Algorithm::Ed25519)?,
+        }];
         if options.ecdsa_host_key {
             let curve = EcdsaCurve::NistP256;
             host_keys.push(random_key(Algorithm::Ecdsa { curve })?);

@@ -4,14 +4,20 @@
 //! does so anew for each connection: a data connection could end at another address than the control
 //! connection did, with whatever program listens on that port there (Q120). So the address is decided
 //! with the first control connection, and all further ones and all data connections are asked for by it.
+//!
+//! Any other name is for the SSH server to look up, and it does not say what it found. Where this host
+//! knows the name to be several addresses, that is told once; and where the FTP server's passive reply names
+//! one of them, data goes to that one (Q123).
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
-    sync::{Mutex, PoisonError},
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use ferryline_grammar::loopback_addresses;
+use tokio::{net::lookup_host, sync::SetOnce, time::timeout};
 
 use crate::{
     control::Target,
@@ -25,11 +31,23 @@ pub(crate) struct Homes {
     decided: Mutex<HashMap<(String, u16), String>>,
     by_name: LogLimit,
     moved: LogLimit,
+    /// What the other names stand for that have been looked up here.
+    looked_up: Mutex<HashMap<String, Arc<SetOnce<Vec<IpAddr>>>>>,
+    several: Arc<LogLimit>,
+}
+
+/// A control connection with an FTP server.
+pub(crate) struct Reached {
+    pub(crate) channel: Channel,
+    /// What the SSH server was asked for: every data connection of the session has to be asked for by
+    /// this host, too.
+    pub(crate) server: Target,
+    /// What the host's name stands for, where that is several addresses.
+    pub(crate) addresses: Vec<IpAddr>,
 }
 
 impl Homes {
-    /// Opens a control connection to `server`. Returns it with the target that every data connection
-    /// of its session has to be opened to, the port aside.
+    /// Opens a control connection to `server`.
     ///
     /// # Errors
     ///
@@ -39,15 +57,24 @@ impl Homes {
         ssh: &Session,
         server: &Target,
         originator: SocketAddr,
-    ) -> Result<(Channel, Target), OpenError> {
+    ) -> Result<Reached, OpenError> {
+        let looking_up = self.look_up(&server.host);
         let decided = self.decided(server);
         let mut refused = None;
         for host in candidates(&server.host, decided.as_deref()) {
             match ssh.open_control(&host, server.port, originator).await {
                 Ok(channel) => {
                     self.note(server, decided.as_deref(), &host, refused.as_ref());
+                    let addresses = match looking_up {
+                        Some(looking_up) => known_soon(looking_up).await,
+                        None => Vec::new(),
+                    };
                     let port = server.port;
-                    return Ok((channel, Target { host, port }));
+                    return Ok(Reached {
+                        channel,
+                        server: Target { host, port },
+                        addresses,
+                    });
                 }
                 Err(error @ (OpenError::Away(_) | OpenError::Lost | OpenError::Timeout)) => {
                     return Err(error);
@@ -58,6 +85,36 @@ impl Homes {
             }
         }
         Err(refused.unwrap_or(OpenError::Lost))
+    }
+
+    /// Has a look at what a name stands for, in the background, and only the first time. `None` for what
+    /// needs none.
+    fn look_up(&self, host: &str) -> Option<Arc<SetOnce<Vec<IpAddr>>>> {
+        if host.parse::<IpAddr>().is_ok() || !loopback_addresses(host).is_empty() {
+            return None;
+        }
+        let mut looked_up = self
+            .looked_up
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = looked_up.get(host) {
+            return Some(Arc::clone(known));
+        }
+        // Clients may choose the names.
+        if looked_up.len() >= MOST {
+            return None;
+        }
+        let cell = Arc::new(SetOnce::new());
+        looked_up.insert(host.to_owned(), Arc::clone(&cell));
+        let (host, several, known) = (
+            host.to_owned(),
+            Arc::clone(&self.several),
+            Arc::clone(&cell),
+        );
+        tokio::spawn(async move {
+            let _ = known.set(several_addresses(&host, &several).await);
+        });
+        Some(cell)
     }
 
     fn decided(&self, server: &Target) -> Option<String> {
@@ -119,7 +176,51 @@ fn candidates(host: &str, decided: Option<&str>) -> Vec<String> {
     all
 }
 
+/// The addresses of a name, where there are several; that is told.
+async fn several_addresses(host: &str, warnings: &LogLimit) -> Vec<IpAddr> {
+    let found = timeout(RESOLVER_PATIENCE, lookup_host((host, 0))).await;
+    // A name that only the SSH server can look up is not known to be several addresses.
+    let Ok(Ok(found)) = found else {
+        return Vec::new();
+    };
+    let addresses = several(found.map(|address| address.ip()));
+    if !addresses.is_empty() {
+        let all: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        warnings.warn(format_args!(
+            "the FTP server's name {host} is {}, as this host knows it. The SSH server looks it up anew for each data \
+             connection, which may reach another of them than the control connection did, unless the FTP \
+             server's reply says which (PASV does, EPSV does not): with one address in place of the name it cannot",
+            all.join(", ")
+        ));
+    }
+    addresses
+}
+
+/// These addresses, each once; none where there is only one.
+fn several(found: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    for address in found.map(|address| address.to_canonical()) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.len() < 2 {
+        addresses.clear();
+    }
+    addresses
+}
+
+/// What is known of a name, also where that takes a moment yet.
+async fn known_soon(looking_up: Arc<SetOnce<Vec<IpAddr>>>) -> Vec<IpAddr> {
+    timeout(A_MOMENT, looking_up.wait())
+        .await
+        .map_or_else(|_| Vec::new(), Clone::clone)
+}
+
 const MOST: usize = 1024;
+const RESOLVER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client's session may wait for this host's resolver.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -140,6 +241,33 @@ mod tests {
         for host in ["ftp.example", "10.0.0.9", "127.0.0.1", "::1"] {
             assert_eq!(candidates(host, None), [host]);
         }
+    }
+
+    #[test]
+    fn q123_a_name_may_stand_for_several_addresses() {
+        let all = |found: &[&str]| {
+            let found = found.iter().map(|address| address.parse().unwrap());
+            let all = several(found).into_iter();
+            all.map(|address| address.to_string()).collect::<Vec<_>>()
+        };
+        assert!(all(&[]).is_empty());
+        assert!(all(&["192.0.2.1"]).is_empty());
+        // The resolver has one for each kind of socket.
+        assert!(all(&["192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1"]).is_empty());
+        for found in [["192.0.2.1", "192.0.2.2"], ["192.0.2.1", "2001:db8::1"]] {
+            assert_eq!(all(&found), found);
+        }
+    }
+
+    #[tokio::test]
+    async fn q123_each_name_is_looked_up_once_and_an_address_never() {
+        let homes = Homes::default();
+        for host in ["192.0.2.1", "::1", "localhost"] {
+            assert!(homes.look_up(host).is_none(), "{host}");
+        }
+        let first = homes.look_up("a.invalid").unwrap();
+        let again = homes.look_up("a.invalid").unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
     }
 
     #[test]

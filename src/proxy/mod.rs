@@ -61,7 +61,7 @@ use std::{
 use ferryline_grammar::COMMAND_LIMIT;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::home::Homes;
+pub(crate) use self::home::{Homes, Reached};
 use self::{admission::Admission, servers::Servers, warnings::Warnings};
 pub use self::{
     allow::{AllowError, Cidr, HostPattern},

@@ -23,13 +23,14 @@ use tokio::{
 use super::{
     Context,
     allow::{self, is_name},
+    home::Reached,
     lines::Lines,
     observe::{Direction, show},
     start::{SHUTTING_DOWN, Start, say_last},
 };
 use crate::{
     control::{Ending, Target, UserAtHost, answer, other_protocol, refusal},
-    ssh::{Channel, OpenError},
+    ssh::OpenError,
 };
 
 /// How many servers a client may name that it cannot have: nobody mistypes more often, and a search for
@@ -75,8 +76,9 @@ pub(super) async fn start(
         Ok(met) => Some(Start {
             client,
             to_client: write,
-            channel: met.channel,
-            server: met.server,
+            channel: met.reached.channel,
+            server: met.reached.server,
+            server_addresses: met.reached.addresses,
             began,
             routed: Some(met.named),
         }),
@@ -98,8 +100,7 @@ struct Greeter<'a> {
 }
 
 struct Met {
-    channel: Channel,
-    server: Target,
+    reached: Reached,
     named: String,
 }
 
@@ -204,9 +205,8 @@ impl Greeter<'_> {
         let context = self.context;
         let opened = context.homes.open(&context.ssh, &server, self.peer);
         match opened.await {
-            Ok((channel, server)) => Ok(Answer::Met(Box::new(Met {
-                channel,
-                server,
+            Ok(reached) => Ok(Answer::Met(Box::new(Met {
+                reached,
                 named: String::from_utf8_lossy(named.host).into_owned(),
             }))),
             Err(error) => {

@@ -168,6 +168,7 @@ impl Session {
             client_peer: data.client_peer,
             client_local: data.client_local,
             server_host: data.server.host.clone(),
+            server_addresses: start.server_addresses,
             data_host: context.options.data_host,
             lowest_data_port: context.options.lowest_data_port,
             active: context.options.active,

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Shutdown, SocketAddr},
+    net::{IpAddr, Shutdown, SocketAddr},
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Context, lines::Lines, route};
+use super::{Context, home::Reached, lines::Lines, route};
 use crate::{
     control::Target,
     ssh::{Channel, OpenError},
@@ -33,6 +33,8 @@ pub(super) struct Start {
     pub(super) channel: Channel,
     /// The FTP server, as the SSH server was asked for it.
     pub(super) server: Target,
+    /// What the server's name stands for, where that is several addresses.
+    pub(super) server_addresses: Vec<IpAddr>,
     /// Since when the client has been spoken to: its time for logging in runs.
     pub(super) began: Instant,
     /// What the client named the server by, where it did.
@@ -69,7 +71,11 @@ pub(super) async fn start(
         () = context.stop.cancelled() => Err(SHUTTING_DOWN.into()),
     };
     match opened {
-        Ok((channel, server)) => {
+        Ok(Reached {
+            channel,
+            server,
+            addresses,
+        }) => {
             let (read, to_client) = stream.into_split();
             Some(Start {
                 client: Lines::new(
@@ -79,6 +85,7 @@ pub(super) async fn start(
                 to_client,
                 channel,
                 server,
+                server_addresses: addresses,
                 began: Instant::now(),
                 routed: None,
             })

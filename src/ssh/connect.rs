@@ -16,12 +16,18 @@ use tokio::time::{sleep, timeout};
 use super::error::Error;
 use super::settings::{AddressFamily, Settings};
 
-/// Connects to the destination. The limit is for the name and all its addresses together. With
-/// `impatient`, attempts that are not answered are made anew.
-pub(super) async fn connect(settings: &Settings, impatient: bool) -> Result<TcpStream, Error> {
+/// Connects to the destination: to `address`, or where there is none to whatever its name stands for.
+/// The limit is for the name and all its addresses together. With `impatient`, attempts that are not
+/// answered are made anew.
+pub(super) async fn connect(
+    settings: &Settings,
+    address: Option<SocketAddr>,
+    impatient: bool,
+) -> Result<TcpStream, Error> {
     let limit = settings.connect_timeout;
     let mut failures = Failures::default();
-    let done = timeout(limit, connect_any(settings, impatient, &mut failures)).await;
+    let connecting = connect_any(settings, address, impatient, &mut failures);
+    let done = timeout(limit, connecting).await;
     match done {
         Ok(result) => result,
         Err(_) if !failures.resolved => Err(Error::Resolve {
@@ -73,10 +79,14 @@ impl Failures {
 
 async fn connect_any(
     settings: &Settings,
+    address: Option<SocketAddr>,
     impatient: bool,
     failures: &mut Failures,
 ) -> Result<TcpStream, Error> {
-    let addresses = resolve(settings).await?;
+    let addresses = match address {
+        Some(address) => VecDeque::from([address]),
+        None => resolve(settings).await?,
+    };
     let sources = match &settings.bind_address {
         Some(name) => Some(own_addresses(name).await.map_err(|reason| Error::Connect {
             host: settings.host.clone(),
@@ -87,7 +97,7 @@ async fn connect_any(
         None => None,
     };
     failures.resolved = true;
-    let again = impatient.then_some(settings);
+    let again = (impatient && address.is_none()).then_some(settings);
     race(addresses, again, sources, failures)
         .await
         .ok_or_else(|| failures.error(settings))
@@ -327,13 +337,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn q121_where_the_address_is_known_the_name_is_not_looked_up() {
+        let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = there.local_addr().unwrap();
+        let settings = Settings::new("no.such.name.invalid", 1, "u");
+        let tcp = connect(&settings, Some(at), false).await.unwrap();
+        assert_eq!(tcp.peer_addr().unwrap(), at);
+    }
+
+    #[tokio::test]
     async fn an_address_of_the_other_family_is_none() {
         let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = there.local_addr().unwrap().port();
         let mut settings = Settings::new("127.0.0.1", port, "u");
-        connect(&settings, false).await.unwrap();
+        connect(&settings, None, false).await.unwrap();
         settings.address_family = AddressFamily::Inet6;
-        let error = connect(&settings, false).await.unwrap_err().to_string();
+        let error = connect(&settings, None, false)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("none of IPv6 (AddressFamily inet6)"),
             "{error}"

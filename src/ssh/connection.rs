@@ -23,12 +23,14 @@ use super::error::{LostReason, OpenError, escaped};
 use super::events::Events;
 use super::forward::{Arrival, Expected};
 use super::heard::Heard;
+use super::place::Place;
 use crate::log_limit::LogLimit;
 
 /// One authenticated SSH connection. It ends in order when the last holder drops it.
 pub(super) struct Connection {
     handle: Handle<Events>,
     shared: Arc<Shared>,
+    place: Place,
 }
 
 /// What the connection's event callbacks and its users share.
@@ -74,8 +76,17 @@ struct ChannelEntry {
 
 impl Connection {
     /// Takes over an authenticated connection.
-    pub(super) fn new(handle: Handle<Events>, shared: Arc<Shared>) -> Arc<Self> {
-        Arc::new(Self { handle, shared })
+    pub(super) fn new(handle: Handle<Events>, shared: Arc<Shared>, place: Place) -> Arc<Self> {
+        Arc::new(Self {
+            handle,
+            shared,
+            place,
+        })
+    }
+
+    /// Where it has ended up.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {

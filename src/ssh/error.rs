@@ -53,6 +53,18 @@ pub enum Error {
         /// Whether the host itself said no.
         refused: bool,
     },
+    /// A further connection is not known to end on the host that the first one ended on.
+    #[error(
+        "a further SSH connection to {destination} {}; FTP's data connections have to start from the host that the \
+         control connection goes through",
+        elsewhere(untold.as_deref())
+    )]
+    Elsewhere {
+        /// Whom it was with.
+        destination: String,
+        /// Why it could not be found out; `None`: it did end on another host.
+        untold: Option<String>,
+    },
     /// The key exchange failed.
     #[error(
         "the SSH server {host} port {port} ended the handshake: {reason}; its log says why, and 'ssh -v' may"
@@ -250,6 +262,7 @@ impl Error {
             Self::AtJumpHost { error, .. } => error.is_transient(),
             Self::Algorithms { .. }
             | Self::Closed { .. }
+            | Self::Elsewhere { .. }
             | Self::HostCertificate { .. }
             | Self::HostKeyChanged { .. }
             | Self::HostKeyDiffers { .. }
@@ -258,6 +271,16 @@ impl Error {
             | Self::JumpForbidden { .. }
             | Self::LoginRefused { .. } => false,
         }
+    }
+}
+
+fn elsewhere(untold: Option<&str>) -> String {
+    match untold {
+        None => "ended on another host than the first one".to_owned(),
+        Some(why) => format!(
+            "may end on another host than the first one, because a ProxyCommand or a jump host chooses it, and that \
+             could not be found out ({why})"
+        ),
     }
 }
 

@@ -18,6 +18,7 @@ use super::findings::Findings;
 use super::greeting::other_protocol;
 use super::heard::Heard;
 use super::host_keys::Judge;
+use super::place::Place;
 use super::prompt::{Patience, Prompt};
 use super::proxy_command::ProxyCommand;
 use super::settings::Settings;
@@ -107,19 +108,37 @@ impl Dialer {
         &self.findings
     }
 
-    /// Connects, verifies the host key and logs in. Only the first time somebody may be asked.
-    pub(super) async fn dial(&self, role: Role) -> Result<Arc<Connection>, Error> {
+    /// Whether a connection to the place of another one surely ends on the same host.
+    pub(super) fn is_sure(&self) -> bool {
+        self.route.is_sure(&self.settings)
+    }
+
+    /// Connects, verifies the host key and logs in. Only the first time somebody may be asked. With `place`,
+    /// it goes where another connection has ended up, whatever the name stands for by now.
+    pub(super) async fn dial(
+        &self,
+        role: Role,
+        place: Option<&Place>,
+    ) -> Result<Arc<Connection>, Error> {
         let settings = &self.settings;
         let cut = CancellationToken::new();
         let failed = cut.clone().drop_guard();
         let known = self.known.get();
         let first = known.is_none();
-        let Reached { stream, command } = self.route.reach(settings, role, first).await?;
+        let Reached {
+            stream,
+            command,
+            hop,
+        } = self.route.reach(settings, role, first, place).await?;
         *lock(&self.reached) = Some(Instant::now());
         let socket = transport::over(stream, &cut, settings.patience());
         let transport = socket.get_ref();
         let version = transport.version();
         let heard = transport.heard();
+        let place = Place {
+            peer: transport.peer(),
+            hop,
+        };
         self.findings
             .connected(transport.peer(), Arc::clone(&version));
         let patience = Arc::new(Patience::new(settings.connect_timeout));
@@ -173,7 +192,7 @@ impl Dialer {
             *lock(&self.round_trip) = round_trip_of(&handle).await;
         }
         DropGuard::disarm(failed);
-        Ok(Connection::new(handle, shared))
+        Ok(Connection::new(handle, shared, place))
     }
 
     async fn log_in(

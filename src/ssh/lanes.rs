@@ -3,17 +3,22 @@
 //! A transfer gets an idle lane, else a new one, else (where there may be no more) it waits a little
 //! for one to come free, else it shares the one where that hurts least. One idle lane is kept ready,
 //! so that a transfer does not wait for a log-in. Where the server lets nobody in a second time, all
-//! share the control connection.
+//! share the control connection; and so does a transfer whose lane takes longer than about a second
+//! (see `pace`).
+//!
+//! A lane ends on the host that the control connection ends on: it goes to the same address, and where
+//! that is not for this host to choose, it has to prove it (see `place` and `proof`).
 //!
 //! An idle lane may carry a spare forward (see `spare`). It is as idle as any other: whoever needs it
 //! takes it at once, and the spare is thrown away.
 
 mod opening;
+mod pace;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
@@ -25,6 +30,8 @@ use super::connection::{Connection, lock};
 use super::error::{ForwardError, OpenError};
 use super::establish::Dialer;
 use super::forward::{self, Origin, RemoteForward};
+use super::place::Place;
+use pace::Pace;
 
 /// A lane for one data connection, in use until this and every channel opened on it are dropped.
 #[derive(Debug)]
@@ -124,12 +131,17 @@ pub(super) struct Pool {
     forwards: Arc<AtomicUsize>,
 }
 
-#[derive(Default)]
 struct State {
     lanes: Vec<Lane>,
     next_id: u64,
-    /// Log-ins under way.
-    opening: usize,
+    pace: Pace,
+    /// The control connection: a lane has to end on its host.
+    control: Weak<Connection>,
+    /// The place of the control connection.
+    place: Place,
+    /// Counts the control connections that ended up elsewhere than the one before: lanes are of use to
+    /// the one that they were opened for only.
+    epoch: u64,
     /// Transfers waiting for a lane.
     waiting: usize,
     /// The server lets nobody in a second time.
@@ -138,8 +150,6 @@ struct State {
     single_until: Option<Instant>,
     /// That it does not has been told.
     told: bool,
-    /// No new log-in before this moment.
-    not_before: Option<Instant>,
 }
 
 struct Lane {
@@ -147,6 +157,8 @@ struct Lane {
     connection: Arc<Connection>,
     leases: usize,
     idle_since: Instant,
+    /// The control connection went elsewhere: it takes no more transfers.
+    retired: bool,
     /// The spare forward on it. Only an idle lane has one.
     spare: Option<SpareMark>,
 }
@@ -213,16 +225,48 @@ impl Drop for SpareLane {
 
 impl Lane {
     fn is_idle(&self) -> bool {
-        self.leases == 0 && !self.connection.is_lost()
+        self.leases == 0 && self.is_usable()
+    }
+
+    fn is_usable(&self) -> bool {
+        !self.retired && !self.connection.is_lost()
     }
 
     /// Whether it is to be replaced as soon as it is idle (see `Shared::count_closed_first`).
     fn is_worn_out(&self) -> bool {
-        self.connection.shared().worn_out().is_cancelled()
+        self.retired || self.connection.shared().worn_out().is_cancelled()
     }
 }
 
 impl State {
+    fn new(patience: Duration) -> Self {
+        Self {
+            lanes: Vec::new(),
+            next_id: 0,
+            pace: Pace::new(patience),
+            control: Weak::new(),
+            place: Place::default(),
+            epoch: 0,
+            waiting: 0,
+            single: false,
+            single_until: None,
+            told: false,
+        }
+    }
+
+    /// Takes the lanes out of use that lead elsewhere than the control connection; returns those that
+    /// nothing runs on.
+    fn retire_all(&mut self) -> Vec<Lane> {
+        self.epoch += 1;
+        for lane in &mut self.lanes {
+            lane.retired = true;
+        }
+        let all = std::mem::take(&mut self.lanes);
+        let (idle, busy) = all.into_iter().partition(|lane| lane.leases == 0);
+        self.lanes = busy;
+        idle
+    }
+
     fn is_single(&mut self) -> bool {
         if self
             .single_until
@@ -237,9 +281,10 @@ impl State {
 
 impl Pool {
     pub(super) fn new(dialer: Arc<Dialer>, stop: CancellationToken) -> Arc<Self> {
+        let state = State::new(dialer.settings().lane_patience);
         let this = Arc::new(Self {
             dialer,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             changed: watch::Sender::new(()),
             logins: Semaphore::new(MAX_LOGINS),
             stop,
@@ -249,28 +294,49 @@ impl Pool {
         this
     }
 
-    /// Begins to open a lane where one should be ready and is not.
-    pub(super) fn warm(self: &Arc<Self>) {
-        self.top_up(&mut lock(&self.state));
-    }
-
-    /// The server has let us in once more, so it may again.
-    pub(super) fn try_again(self: &Arc<Self>) {
+    /// A control connection stands, the first or another one. The server has let us in once more, so it may
+    /// again.
+    pub(super) fn follow(self: &Arc<Self>, control: &Arc<Connection>) {
         let mut state = lock(&self.state);
+        state.control = Arc::downgrade(control);
+        let moved = !self.dialer.is_sure() || state.place != *control.place();
+        state.place = control.place().clone();
+        let retired = match moved {
+            true => state.retire_all(),
+            false => Vec::new(),
+        };
         state.single = false;
         state.told = false;
-        state.not_before = None;
+        state.pace.forgive();
         self.top_up(&mut state);
+        drop(state);
+        // Dropping the last holder ends the connection.
+        drop(retired);
     }
 
-    /// A lane; `None` where the control connection must do instead.
+    /// As [`follow`](Self::follow), for one that is known to end on the host of the one before.
+    pub(super) fn follow_on_same_host(&self, control: &Arc<Connection>) {
+        let mut state = lock(&self.state);
+        state.control = Arc::downgrade(control);
+        state.place = control.place().clone();
+    }
+
+    /// A lane for a transfer; `None` where the control connection must do instead.
     pub(super) async fn acquire(self: &Arc<Self>) -> Option<LaneGuard> {
+        self.acquire_within(None).await
+    }
+
+    /// A lane; with `patience`, also one whose log-in takes that long.
+    pub(super) async fn acquire_within(
+        self: &Arc<Self>,
+        patience: Option<Duration>,
+    ) -> Option<LaneGuard> {
         let began = Instant::now();
         let mut changed = self.changed.subscribe();
         let _waiting = Waiting::new(self);
         loop {
             changed.mark_unchanged();
-            let patience = {
+            let until = {
                 let mut state = lock(&self.state);
                 state.lanes.retain(|lane| !lane.connection.is_lost());
                 if let Some(guard) = self.take_idle(&mut state) {
@@ -283,15 +349,18 @@ impl Pool {
                     return self.share(&mut state);
                 }
                 self.top_up(&mut state);
-                match state.opening {
-                    0 if state.lanes.is_empty() => Duration::ZERO,
-                    0 => SHARE_AFTER,
-                    _ => OPEN_PATIENCE,
+                let pace = &state.pace;
+                match (pace.worth_waiting_until(), patience) {
+                    (_, Some(patience)) if pace.under_way() > 0 => began + patience,
+                    (Some(until), _) => until.min(began + OPEN_PATIENCE),
+                    (None, _) if pace.under_way() > 0 || pace.is_failing() => began,
+                    (None, _) if state.lanes.is_empty() => began,
+                    (None, _) => began + SHARE_AFTER,
                 }
             };
             tokio::select! {
                 _ = changed.changed() => {}
-                () = sleep_until((began + patience).into()) => {
+                () = sleep_until(until.into()) => {
                     let mut state = lock(&self.state);
                     if let Some(guard) = self.take_idle(&mut state) {
                         return Some(guard);
@@ -363,7 +432,7 @@ impl Pool {
     pub(super) fn renew_idle(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         state.lanes.retain(|lane| lane.leases > 0);
-        state.not_before = None;
+        state.pace.forgive();
         self.top_up(&mut state);
     }
 
@@ -401,7 +470,7 @@ impl Pool {
         let lane = state
             .lanes
             .iter_mut()
-            .filter(|lane| !lane.connection.is_lost())
+            .filter(|lane| lane.is_usable())
             .min_by_key(|lane| {
                 let stalled = lane.connection.shared().quiet_for() > STALLED_AFTER;
                 (lane.is_worn_out(), stalled && lane.leases > 0, lane.leases)
@@ -441,16 +510,17 @@ impl Pool {
     /// Starts as many log-ins as there are transfers waiting, and one more for the next one.
     fn top_up(self: &Arc<Self>, state: &mut State) {
         let max = self.dialer.settings().lanes;
-        let too_early = state.not_before.is_some_and(|at| Instant::now() < at);
-        if state.is_single() || too_early || self.stop.is_cancelled() {
+        if state.is_single() || self.stop.is_cancelled() {
             return;
         }
+        let now = Instant::now();
+        let under_way = state.pace.under_way();
         let idle = state.lanes.iter().filter(|lane| lane.leases == 0).count();
-        let wanted = (state.waiting + KEEP_WARM).saturating_sub(idle + state.opening);
-        let room = max.saturating_sub(state.lanes.len() + state.opening);
-        for _ in 0..wanted.min(room) {
-            state.opening += 1;
-            tokio::spawn(opening::open_lane(Arc::clone(self)));
+        let wanted = (state.waiting + KEEP_WARM).saturating_sub(idle + under_way);
+        let room = max.saturating_sub(state.lanes.len() + under_way);
+        for _ in 0..wanted.min(room).min(state.pace.room(now)) {
+            state.pace.begin(now);
+            tokio::spawn(opening::open_lane(Arc::clone(self), state.epoch));
         }
     }
 }
@@ -509,7 +579,7 @@ const IDLE_LIMIT: Duration = Duration::from_secs(60);
 const REAP_EVERY: Duration = Duration::from_secs(10);
 /// With all lanes busy, a transfer waits so long for one before it shares.
 const SHARE_AFTER: Duration = Duration::from_secs(2);
-/// With a lane being opened, it waits so long.
+/// With lanes being opened one after the other, it waits so long.
 const OPEN_PATIENCE: Duration = Duration::from_secs(10);
 /// A busy lane counts as stalled when nothing has moved for so long: well below `SHARE_AFTER`, so that
 /// who has waited that long does not end up with one.

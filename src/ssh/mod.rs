@@ -29,6 +29,7 @@
 //! | `findings` | [`Findings`]: what the first connection found out, for `ferryline check` |
 //! | `greeting` | telling other protocols from SSH |
 //! | `way`, `connect`, `proxy_command` | the way there: jump hosts, TCP, commands |
+//! | `place`, `proof` | whether two connections end on one host |
 //! | `transport`, `retransmission`, `heard` | what an SSH connection runs over |
 //! | `channel`, `forward` | what data flows through: channels, remote forwards |
 //! | `spare` | a remote forward asked for ahead |
@@ -59,7 +60,9 @@ mod interactive;
 mod keys;
 mod known_hosts;
 mod lanes;
+mod place;
 mod prompt;
+mod proof;
 mod proxy_command;
 mod redial;
 #[cfg(target_os = "linux")]

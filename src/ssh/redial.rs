@@ -15,6 +15,7 @@ use super::backoff::Backoff;
 use super::connection::{Connection, Shared};
 use super::error::Error;
 use super::establish::Role;
+use super::proof;
 use super::session::Core;
 
 /// Keeps the control connection up until the session ends.
@@ -31,6 +32,7 @@ pub(super) async fn keep_up(core: Arc<Core>) {
             connection = renew(&core, &shared) => {
                 // What stands on the old one keeps it until it ends.
                 tracing::debug!(destination = %core.destination, "further sessions get a new SSH connection");
+                core.pool.follow_on_same_host(&connection);
                 core.put(connection);
                 connected = Instant::now();
                 continue;
@@ -40,6 +42,7 @@ pub(super) async fn keep_up(core: Arc<Core>) {
                     destination = %core.destination,
                     "the SSH connection is silent; new FTP sessions get another one, sessions on the old one wait"
                 );
+                core.pool.follow(&connection);
                 core.put(connection);
                 core.pool.renew_idle();
                 connected = Instant::now();
@@ -67,8 +70,8 @@ pub(super) async fn keep_up(core: Arc<Core>) {
         };
         connected = Instant::now();
         tracing::info!(destination = %core.destination, "connected again");
+        core.pool.follow(&connection);
         core.put(connection);
-        core.pool.try_again();
     }
     // Nobody holds the session any more, or it was closed: let go of what it held.
     core.take_down();
@@ -80,7 +83,7 @@ pub(super) async fn keep_up(core: Arc<Core>) {
 async fn renew(core: &Core, worn: &Shared) -> Arc<Connection> {
     worn.worn_out().cancelled().await;
     while !core.pool.is_single() {
-        match core.dialer.dial(Role::Control).await {
+        match on_same_host(core).await {
             Ok(connection) => return connection,
             Err(error) => {
                 tracing::debug!(%error, "no new connection in the place of the old one");
@@ -92,6 +95,18 @@ async fn renew(core: &Core, worn: &Shared) -> Arc<Connection> {
         sleep(LAST_PAUSE).await;
     }
     std::future::pending().await
+}
+
+/// A further control connection, to the host that the one of now ends on: the lanes lead there.
+async fn on_same_host(core: &Core) -> Result<Arc<Connection>, Error> {
+    let Some(old) = core.control_connection() else {
+        return Err(core.lost_because("it is being made again"));
+    };
+    let new = core.dialer.dial(Role::Control, Some(old.place())).await?;
+    if core.dialer.is_sure() || proof::same_host(&old, &new).await.is_ok() {
+        return Ok(new);
+    }
+    Err(core.lost_because("a further connection is not known to end on the same host"))
 }
 
 /// A connection beside one that a client found silent; none where it is heard again before, or where
@@ -159,7 +174,7 @@ async fn dial_again(core: &Core) -> Arc<Connection> {
             }
             () = next => {
                 let dialer = Arc::clone(&core.dialer);
-                attempts.spawn(async move { dialer.dial(Role::Control).await });
+                attempts.spawn(async move { dialer.dial(Role::Control, None).await });
             }
         }
     }

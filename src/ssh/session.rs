@@ -68,9 +68,10 @@ impl Session {
     ) -> Result<Self, Error> {
         let destination = settings.destination();
         let dialer = Arc::new(Dialer::new(settings, prompt, findings));
-        let first = dialer.dial(Role::Control).await?;
+        let first = dialer.dial(Role::Control, None).await?;
         let stop = CancellationToken::new();
         let pool = Pool::new(Arc::clone(&dialer), stop.clone());
+        pool.follow(&first);
         let control = watch::Sender::new(Control {
             connection: Some(first),
             ..Control::default()
@@ -86,7 +87,6 @@ impl Session {
             control_channels: Arc::default(),
         });
         tokio::spawn(keep_up(Arc::clone(&core)));
-        core.pool.warm();
         Ok(Self {
             core,
             _last_one_out: Arc::new(stop.drop_guard()),
@@ -173,6 +173,21 @@ impl Session {
         Ok(match self.core.pool.acquire().await {
             Some(lane) => lane,
             None => self.core.pool.on_control(control),
+        })
+    }
+
+    /// As [`lane`](Self::lane), for whoever would rather wait for a lane of its own than share: for as long
+    /// as its log-in takes, up to `patience`.
+    ///
+    /// # Errors
+    ///
+    /// The connection to the server is lost, or the session was closed.
+    pub async fn lane_within(&self, patience: Duration) -> Result<LaneGuard, Error> {
+        let control = self.core.control().await?;
+        let pool = &self.core.pool;
+        Ok(match pool.acquire_within(Some(patience)).await {
+            Some(lane) => lane,
+            None => pool.on_control(control),
         })
     }
 
@@ -329,6 +344,11 @@ impl Core {
         Some(Arc::clone(connection.shared()))
     }
 
+    /// The control connection, unless there is none.
+    pub(super) fn control_connection(&self) -> Option<Arc<Connection>> {
+        self.control.borrow().connection.clone()
+    }
+
     /// There is a new control connection.
     pub(super) fn put(&self, connection: Arc<Connection>) {
         self.control.send_replace(Control {
@@ -402,7 +422,7 @@ impl Core {
         })
     }
 
-    fn lost_because(&self, reason: impl fmt::Display) -> Error {
+    pub(super) fn lost_because(&self, reason: impl fmt::Display) -> Error {
         Error::Lost {
             destination: self.destination.clone(),
             reason: reason.to_string(),

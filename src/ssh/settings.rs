@@ -82,6 +82,8 @@ pub struct Settings {
     /// a sign of life. After as long again without one, a second control connection is made beside the
     /// first.
     pub unanswered: Duration,
+    /// How long the log-in for a data lane may take before the data shares what there is.
+    pub lane_patience: Duration,
     /// At most so many data lanes at once; 0 lets the data share the control connection.
     pub lanes: usize,
 }
@@ -131,6 +133,7 @@ impl Settings {
             alive_count_max: 3,
             client_patience: Duration::from_secs(60),
             unanswered: Duration::from_millis(2500),
+            lane_patience: Duration::from_secs(1),
             lanes: 8,
         }
     }

@@ -8,7 +8,7 @@
 //! with everything else that was lost. Where a jump host lets nobody in a second time (one-time
 //! passwords), there are no lanes, as with such a server without a jump.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ use super::connection::Connection;
 use super::error::{Error, OpenError};
 use super::establish::{Dialer, Role};
 use super::findings::Findings;
+use super::place::Place;
 use super::prompt::Prompt;
 use super::proxy_command::{self, ProxyCommand};
 use super::settings::{Settings, Way};
@@ -40,6 +41,8 @@ pub(super) struct Reached {
     pub(super) stream: Stream,
     /// The command that leads there; it can tell why it ended.
     pub(super) command: Option<ProxyCommand>,
+    /// Where the jump host is that leads there.
+    pub(super) hop: Option<Box<Place>>,
 }
 
 impl Route {
@@ -64,13 +67,25 @@ impl Route {
         }
     }
 
-    /// Goes the way to the server of `settings`. Only the `first` time somebody may be asked.
+    /// Whether a connection that goes to the same [`Place`] surely ends on the same host.
+    pub(super) fn is_sure(&self, settings: &Settings) -> bool {
+        match self {
+            Self::Command(_) => false,
+            Self::Direct => true,
+            Self::Jump(dialer) => dialer.is_sure() && settings.host.parse::<IpAddr>().is_ok(),
+        }
+    }
+
+    /// Goes the way to the server of `settings`, to the place where another connection has ended up if one is
+    /// given. Only the `first` time somebody may be asked.
     pub(super) async fn reach(
         &self,
         settings: &Settings,
         role: Role,
         first: bool,
+        place: Option<&Place>,
     ) -> Result<Reached, Error> {
+        let mut hop = None;
         let (stream, command) = match self {
             Self::Command(line) => {
                 let (stream, command) =
@@ -81,23 +96,38 @@ impl Route {
                     })?;
                 (Stream::Other(stream), Some(command))
             }
-            Self::Direct => (
-                Stream::Tcp(connect(settings, role == Role::Control).await?),
-                None,
-            ),
+            Self::Direct => {
+                let address = place.and_then(|place| place.peer);
+                let impatient = role == Role::Control;
+                (
+                    Stream::Tcp(connect(settings, address, impatient).await?),
+                    None,
+                )
+            }
             Self::Jump(dialer) => {
-                let channel = jump(dialer, settings, role).await?;
+                let at = place.and_then(|place| place.hop.as_deref());
+                let (channel, reached) = jump(dialer, settings, role, at).await?;
+                hop = Some(Box::new(reached));
                 (Stream::Other(Box::new(carried(channel))), None)
             }
         };
-        Ok(Reached { stream, command })
+        Ok(Reached {
+            stream,
+            command,
+            hop,
+        })
     }
 }
 
 /// Logs in to a jump host and has it connect to the server.
-async fn jump(dialer: &Dialer, settings: &Settings, role: Role) -> Result<Channel, Error> {
+async fn jump(
+    dialer: &Dialer,
+    settings: &Settings,
+    role: Role,
+    at: Option<&Place>,
+) -> Result<(Channel, Place), Error> {
     let hop = dialer.settings().destination();
-    let connection = dial(dialer, role).await.map_err(|error| match error {
+    let connection = dial(dialer, role, at).await.map_err(|error| match error {
         // The name of the nearest hop that failed says all.
         error @ (Error::AtJumpHost { .. } | Error::JumpForbidden { .. }) => error,
         error => Error::AtJumpHost {
@@ -109,7 +139,7 @@ async fn jump(dialer: &Dialer, settings: &Settings, role: Role) -> Result<Channe
     let opening = connection.open(&host, port, ORIGINATOR, Hold::default());
     let opened = timeout(settings.connect_timeout, opening).await;
     let error = match opened {
-        Ok(Ok(channel)) => return Ok(channel),
+        Ok(Ok(channel)) => return Ok((channel, connection.place().clone())),
         Ok(Err(error)) => error,
         Err(_) => OpenError::Timeout,
     };
@@ -139,11 +169,12 @@ async fn jump(dialer: &Dialer, settings: &Settings, role: Role) -> Result<Channe
 }
 
 /// A jump host has a way to it, too: without the box the future would contain itself.
-fn dial(
-    dialer: &Dialer,
+fn dial<'a>(
+    dialer: &'a Dialer,
     role: Role,
-) -> Pin<Box<dyn Future<Output = Result<Arc<Connection>, Error>> + Send + '_>> {
-    Box::pin(dialer.dial(role))
+    at: Option<&'a Place>,
+) -> Pin<Box<dyn Future<Output = Result<Arc<Connection>, Error>> + Send + 'a>> {
+    Box::pin(dialer.dial(role, at))
 }
 
 /// A channel as a stream for another SSH connection to run over. That one tells ends apart by its
@@ -191,6 +222,6 @@ async fn up(mut from: ReadHalf<DuplexStream>, mut writer: ChannelWriter) {
 }
 
 /// Where the connection comes from, as the jump host is told; ssh says the same.
-const ORIGINATOR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), u16::MAX);
+const ORIGINATOR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), u16::MAX);
 const SPOOL: usize = 256 * 1024;
 const READ: usize = 64 * 1024;

@@ -66,6 +66,8 @@ pub struct Header {
     pub local: SocketAddr,
     /// The FTP server's host.
     pub server: String,
+    /// What the FTP server's name stands for, where that is several addresses.
+    pub addresses: Vec<IpAddr>,
     /// Which host passive data connections go to.
     pub data_host: DataHost,
     /// The lowest port that a passive reply may name.
@@ -99,6 +101,7 @@ impl Header {
             client: settings.client_peer,
             local: settings.client_local,
             server: settings.server_host.clone(),
+            addresses: settings.server_addresses.clone(),
             data_host: settings.data_host,
             lowest_data_port: settings.lowest_data_port,
             active: settings.active,
@@ -120,6 +123,7 @@ impl Header {
             client_peer: self.client,
             client_local: self.local,
             server_host: self.server.clone(),
+            server_addresses: self.addresses.clone(),
             data_host: self.data_host,
             lowest_data_port: self.lowest_data_port,
             active: self.active,
@@ -146,6 +150,7 @@ impl Default for Header {
             client: SocketAddr::from(([127, 0, 0, 1], 50000)),
             local: SocketAddr::from(([127, 0, 0, 1], 2121)),
             server: "localhost".into(),
+            addresses: Vec::new(),
             data_host: DataHost::Control,
             lowest_data_port: LOWEST_DATA_PORT,
             active: ActiveMode::Auto,

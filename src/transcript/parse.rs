@@ -248,6 +248,7 @@ fn header(input: &str) -> Parsed<'_, Event> {
             preceded(fact("data-host"), data_host),
             preceded(fact("on-ssh-host"), yes_no),
             opt(preceded(fact("lowest-data-port"), number)),
+            opt(preceded(fact("addresses"), addresses)),
             opt(preceded(fact("active"), active)),
             opt(preceded(fact("remote-bind"), word::<IpAddr>)),
             known("passive-ahead"),
@@ -272,6 +273,7 @@ fn header(input: &str) -> Parsed<'_, Event> {
             data_host,
             on_ssh_host,
             lowest_data_port,
+            addresses,
             active,
             remote_bind,
             passive_ahead,
@@ -286,6 +288,7 @@ fn header(input: &str) -> Parsed<'_, Event> {
                 client,
                 local,
                 server,
+                addresses: addresses.unwrap_or_default(),
                 data_host,
                 lowest_data_port: lowest_data_port.unwrap_or(LOWEST_DATA_PORT),
                 active: active.unwrap_or_default(),
@@ -307,6 +310,14 @@ fn header(input: &str) -> Parsed<'_, Event> {
             })
         },
     )
+    .parse(input)
+}
+
+/// Addresses with commas between them.
+fn addresses(input: &str) -> Parsed<'_, Vec<IpAddr>> {
+    map_res(take_till1(char::is_whitespace), |list: &str| {
+        list.split(',').map(str::parse).collect::<Result<_, _>>()
+    })
     .parse(input)
 }
 

@@ -95,6 +95,7 @@ fn header(header: &Header) -> String {
         client,
         local,
         server,
+        addresses,
         data_host,
         lowest_data_port,
         active,
@@ -122,6 +123,10 @@ fn header(header: &Header) -> String {
     );
     if *lowest_data_port != LOWEST_DATA_PORT {
         text.push_str(&format!(" lowest-data-port={lowest_data_port}"));
+    }
+    if !addresses.is_empty() {
+        let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        text.push_str(&format!(" addresses={}", addresses.join(",")));
     }
     match active {
         ActiveMode::Auto => {}

@@ -256,6 +256,10 @@ fn any_event() -> impl Strategy<Value = Event> {
             idle: a.then_some(Duration::from_secs(86_400)),
             login: c.then_some(Duration::from_millis(1500)),
             server: "odd host\\".into(),
+            addresses: match c {
+                true => vec!["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()],
+                false => Vec::new(),
+            },
             passive_ahead: b,
             requests: if b { 3 } else { 64 },
             unused_forward: Duration::from_secs(if b { 7 } else { 60 }),

@@ -206,6 +206,8 @@ impl Plan {
         settings.strict_host_key_checking = StrictHostKeyChecking::Yes;
         settings.batch_mode = true;
         settings.lanes = self.lanes;
+        // On a busy machine a log-in may take longer than a second, which is not what is tested.
+        settings.lane_patience = PATIENCE;
         let session = Session::connect(settings, Arc::new(TerminalPrompt))
             .await
             .unwrap();

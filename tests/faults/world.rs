@@ -58,6 +58,7 @@ impl World {
         );
         std::fs::write(&known_hosts, known).unwrap();
         let mut settings = Settings::new(at.ip().to_string(), at.port(), "tester");
+        settings.lane_patience = Duration::from_secs(20);
         settings.identities = vec![Identity {
             path: identity,
             explicit: true,

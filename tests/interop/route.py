@@ -1,15 +1,21 @@
 """Data goes where the control connection went, whatever a name stands for besides."""
 
 import contextlib
+import re
 import socket
 import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
 
-from ferryline import Ferryline
-from netns import inside
+from ferryline import Ferryline, Tunnel
+from netns import entering, inside, wire
+from process import checked
 from rawftp import RawFtp, drain
-from servers import Vsftpd
-from stage import Failed
+from servers import Place, Sshd, Vsftpd
+from stage import HUGE, SSH_PORT, Failed
 
+MIB = 1024 * 1024
 FILE = "down/middle.bin"
 # The one port that the FTP server uses for data, so that a thief can wait there.
 DATA_PORT = 41210
@@ -124,8 +130,162 @@ def restricted_key(permits, warns):
     return play
 
 
+@dataclass
+class NamedTunnel(Tunnel):
+    """A ferryline that knows its SSH server by a name, which a hosts file of its own explains, or by a ProxyCommand."""
+
+    hosts: Path = Path("/etc/hosts")
+    words: tuple = ()
+
+    def argv(self, forward, *options):
+        mounted = ("unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', self.hosts)
+        *words, _ = super().argv(forward, *options)
+        # Whichever host it is, it has the one host key.
+        return [*mounted, *words, "-o", f"HostKeyAlias={self.address}", *self.words, f"root@{NAME}"]
+
+
+# What the SSH server is called where it may be one of two hosts.
+NAME = "one-of-two"
+
+
+@contextlib.contextmanager
+def second_ssh_host(stage):
+    """The third host is an SSH server, too, with the same keys; yields its address for ferryline's host."""
+    net = stage.network.client_address.rsplit(".", 1)[0]
+    here, there = f"{net}.9", f"{net}.10"
+    near = f"fy-{stage.network.far.split('-')[1]}-e"
+    if not hasattr(stage, "second_ssh"):
+        wire(near, None, here, f"{near[:-1]}f", stage.network.far, there)
+        stage.second_ssh = there
+    place = Place(stage.programs, stage.scratch, stage.logs, stage.home, stage.network.far)
+    sshd = Sshd(place, SSH_PORT, there, stage.keys, (), "sshd-second").start()
+    try:
+        yield there
+    finally:
+        sshd.stop()
+
+
+def at_once(stage, port, count):
+    """So many downloads at once, all of them under way; each is broken off."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            client = stack.enter_context(RawFtp("127.0.0.1", port)).login()
+            data = stack.enter_context(client.retrieve(HUGE))
+            if len(drain(data, MIB)) != MIB:
+                raise Failed("a download ended early")
+
+
+def name_moves(stage):
+    """The SSH server's name leads to another host while the control connection stands: lanes go where that went."""
+    with second_ssh_host(stage) as second:
+        hosts = stage.scratch / "hosts-moves"
+        hosts.write_text(f"{stage.network.ssh_address} {NAME}\n")
+        tunnel = NamedTunnel(**vars(stage.tunnel()), hosts=hosts)
+        log = stage.logs / "ferryline-route-name-moves.log"
+        ferryline = Ferryline(tunnel, log, port=stage.server(Vsftpd).port)
+        try:
+            hosts.write_text(f"{second} {NAME}\n")
+            at_once(stage, ferryline.port(), 4)
+        finally:
+            ferryline.stop()
+    if "shares" in log.read_text():
+        raise Failed("data did not have lanes of its own", log.read_text())
+    return "four downloads at once, on lanes to the host of the control connection"
+
+
+def command_chooses(stage):
+    """A ProxyCommand leads to one host first, and to another with the same keys from then on."""
+    with second_ssh_host(stage) as second:
+        been = stage.scratch / "been"
+        script = stage.scratch / "chooses"
+        script.write_text(
+            f"""#!/bin/bash
+to={second}
+if mkdir {been} 2>/dev/null; then to={stage.network.ssh_address}; fi
+exec 3<>/dev/tcp/$to/{SSH_PORT}
+cat <&3 & exec cat >&3
+"""
+        )
+        script.chmod(0o755)
+        words = ("-o", f"ProxyCommand={script}")
+        tunnel = NamedTunnel(**vars(stage.tunnel()), words=words)
+        log = stage.logs / "ferryline-route-command-chooses.log"
+        ferryline = Ferryline(tunnel, log, port=stage.server(Vsftpd).port)
+        try:
+            for number in range(3):
+                up_and_down(stage, ferryline.port(), f"command-chooses-{number}")
+        finally:
+            ferryline.stop()
+    said = [line for line in log.read_text().splitlines() if "another host than the first one" in line]
+    if len(said) != 1:
+        raise Failed(f"expected one line that says why data shares a connection, there are {len(said)}", log.read_text())
+    return re.sub(r"^.*?WARN ", "", said[0])
+
+
+def command_that_leads_to_one(stage):
+    """A ProxyCommand that leads to one host: lanes prove it, and are used."""
+    words = ("-o", f"ProxyCommand=bash -c 'exec 3<>/dev/tcp/{stage.network.ssh_address}/{SSH_PORT}; cat <&3 & exec cat >&3'")
+    tunnel = NamedTunnel(**vars(stage.tunnel()), words=words)
+    log = stage.logs / "ferryline-route-command.log"
+    ferryline = Ferryline(tunnel, log, port=stage.server(Vsftpd).port)
+    try:
+        up_and_down(stage, ferryline.port(), "command")
+        at_once(stage, ferryline.port(), 4)
+    finally:
+        ferryline.stop()
+    if "shares" in log.read_text():
+        raise Failed("data did not have lanes of its own", log.read_text())
+    return "four downloads at once, on lanes that proved where they end"
+
+
+def only_one_connection(target, port):
+    """A packet filter on the SSH host lets one connection in, and has this for all later ones."""
+
+    def play(stage):
+        sshd = stage.sshd(f"sshd-filtered-{port}", (), port)
+        rule = ("INPUT", "-p", "tcp", "--syn", "--dport", str(port))
+        first = (*rule, "-m", "statistic", "--mode", "nth", "--every", "1000000", "--packet", "0", "-j", "ACCEPT")
+        later = (*rule, "-j", *target)
+        for words in (first, later):
+            checked([*entering(stage.network.site), "iptables", "-A", *words])
+        log = stage.logs / f"ferryline-filtered-{port}.log"
+        try:
+            options = ("-o", "ConnectTimeout=20")
+            ferryline = Ferryline(stage.tunnel(port), log, port=stage.server(Vsftpd).port, options=options)
+            began = time.monotonic()
+            try:
+                for number in range(3):
+                    up_and_down(stage, ferryline.port(), f"filtered-{port}-{number}")
+                took = time.monotonic() - began
+                said = log.read_text()
+                listed = checked([*entering(stage.network.site), "iptables", "-L", "INPUT", "-v", "-x", "-n"])
+            finally:
+                ferryline.stop()
+        finally:
+            for words in (first, later):
+                checked([*entering(stage.network.site), "iptables", "-D", *words])
+            sshd.stop()
+        counted = [line.split() for line in listed.splitlines() if f"dpt:{port}" in line]
+        attempts = next(int(words[0]) for words in counted if words[2] == target[0])
+        # A connection that is not answered sends several packets.
+        if target[0] == "REJECT" and attempts > 4:
+            raise Failed(f"{attempts} further connections were tried during twelve transfers")
+        if target[0] == "DROP" and "data shares" in said:
+            raise Failed("twelve transfers took as long as a connection that is not answered", said)
+        if said.count("data shares") > 1:
+            raise Failed("it is told more than once", said)
+        return f"12 transfers in {took:.1f} s; {attempts} packets for further connections"
+
+    return play
+
+
 CELLS = {
+    "route/command-chooses": command_chooses,
+    "route/command-leads-to-one": command_that_leads_to_one,
+    "route/name-moves": name_moves,
     "route/other-family": other_family,
     "route/restricted-key-address": restricted_key("127.0.0.1", 0),
     "route/restricted-key-name": restricted_key("localhost", 1),
+    "route/second-connection-dropped": only_one_connection(("DROP",), 2241),
+    "route/second-connection-refused": only_one_connection(("REJECT", "--reject-with", "tcp-reset"), 2242),
 }

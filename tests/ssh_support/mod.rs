@@ -1,6 +1,7 @@
 //! An SSH server, a client of it, and a few TCP servers to forward to.
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     unused_imports,
     clippy::unwrap_used,
@@ -57,6 +58,8 @@ impl World {
         let mut settings = Settings::new(address.ip().to_string(), address.port(), "anna");
         settings.strict_host_key_checking = StrictHostKeyChecking::Yes;
         settings.connect_timeout = Duration::from_secs(20);
+        // On a busy machine a log-in may take longer than a second, which is not what is tested.
+        settings.lane_patience = Duration::from_secs(20);
         let mut world = Self {
             server,
             settings,

@@ -23,6 +23,7 @@ pub(super) fn settings() -> Settings {
         data_host: DataHost::Control,
         lowest_data_port: LOWEST_DATA_PORT,
         active: ActiveMode::Auto,
+        server_addresses: Vec::new(),
         server_on_ssh_host: true,
         remote_bind: None,
         passive_ahead: false,

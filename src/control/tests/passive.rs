@@ -137,6 +137,33 @@ fn q78_a_reply_cannot_point_into_the_ssh_server() {
 }
 
 #[test]
+fn q123_of_the_servers_several_addresses_data_goes_to_the_one_that_the_reply_names() {
+    for policy in [DataHost::Control, DataHost::Auto] {
+        let mut bench = Bench::greeted(crate::control::Settings {
+            data_host: policy,
+            server_host: "ftp.example".into(),
+            server_addresses: ["192.0.2.1", "192.0.2.2", "127.0.0.1", "2001:db8::1"]
+                .map(|address| address.parse().unwrap())
+                .to_vec(),
+            ..settings()
+        });
+        for (id, reply, target) in [
+            (1, "227 =192,0,2,2,156,64", "192.0.2.2:40000"),
+            (2, "229 ok (|2|2001:db8::1|40000|)", "[2001:db8::1]:40000"),
+            // It names none.
+            (3, "229 ok (|||40000|)", "ftp.example:40000"),
+            // What is an address of the server's here is the SSH server's own there (Q78).
+            (4, "227 =127,0,0,1,156,64", "ftp.example:40000"),
+        ] {
+            bench.client("PASV", &["S> PASV"]);
+            bench.server(reply, &[&format!("! local {id} {target}")]);
+            bench.ready(id, "127.0.0.1:51213", &[OK]);
+            bench.event(id, ForwardEvent::Ended, &[]);
+        }
+    }
+}
+
+#[test]
 fn q11_q12_q19_a_reply_without_a_usable_endpoint() {
     for (reply, text) in [
         (

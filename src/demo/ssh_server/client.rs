@@ -193,6 +193,10 @@ impl Handler for Client {
                     .await;
                 return;
             }
+            if faults.elsewhere {
+                reply.reject(ChannelOpenFailure::ConnectFailed).await;
+                return;
+            }
             match connect(&target.0, target.1, any).await {
                 Ok(tcp) => {
                     let counted = Counted::new(&counter);

@@ -1,28 +1,33 @@
 //! Log-ins for lanes, in the background, and what becomes of the pool when one is refused.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::{Lane, Pool};
+use super::pace::Recovered;
+use super::{Lane, Pool, State};
 use crate::ssh::backoff::Backoff;
 use crate::ssh::connection::{Connection, lock};
 use crate::ssh::error::Error;
 use crate::ssh::establish::Role;
+use crate::ssh::place::Place;
+use crate::ssh::proof::{self, Unproven};
 
 /// Opens one lane and puts it into the pool. It runs on its own, so that a transfer which gives up
 /// leaves a lane behind for the next one.
-pub(super) async fn open_lane(pool: Arc<Pool>) {
+pub(super) async fn open_lane(pool: Arc<Pool>, epoch: u64) {
     let opened = tokio::select! {
         biased;
         () = pool.stop.cancelled() => None,
         opened = dial_patiently(&pool) => Some(opened),
     };
     let mut state = lock(&pool.state);
-    state.opening = state.opening.saturating_sub(1);
+    state.pace.end();
     match opened {
         None => {}
+        // It leads to where the control connection was before.
+        Some(_) if state.epoch != epoch => pool.top_up(&mut state),
         Some(Ok(connection)) => {
             let id = state.next_id;
             state.next_id += 1;
@@ -32,55 +37,125 @@ pub(super) async fn open_lane(pool: Arc<Pool>) {
                 connection,
                 leases: 0,
                 idle_since: Instant::now(),
+                retired: false,
                 spare: None,
             });
-            state.not_before = None;
             state.told = false;
-        }
-        Some(Err(error)) if error.is_transient() => {
-            pool.dialer.findings().lane_failed(error.to_string());
-            tracing::warn!(%error, "cannot open a data lane; data shares what there is");
-            let pause = match error {
-                Error::Timeout { .. } => RETRY_AFTER_TIMEOUT,
-                _ => RETRY_AFTER,
-            };
-            state.not_before = Some(Instant::now() + pause);
+            if state.pace.succeeded(Instant::now()) == Recovered(true) {
+                tracing::info!("further SSH connections can be had again: data has its own");
+            }
         }
         Some(Err(error)) => {
             pool.dialer.findings().lane_failed(error.to_string());
-            if !std::mem::replace(&mut state.told, true) {
-                tracing::warn!(
-                    %error,
-                    "a further SSH log-in is not possible: data shares the first connection, where a stalled transfer stalls all"
-                );
+            match error.is_transient() {
+                true => put_off(&mut state, &error),
+                false => share_for_good(&pool, &mut state, &error),
             }
-            // Lanes that got in before are as good as ever.
-            state.single = true;
-            // An agent may be locked for a while.
-            let again = Instant::now() + SINGLE_FOR;
-            state.single_until = pool.dialer.may_try_again().then_some(again);
         }
     }
     drop(state);
     pool.changed.send_replace(());
 }
 
-/// sshd drops some of many log-ins at once (MaxStartups), so a failure is tried again.
+/// The next attempt is made later, and no transfer waits for it.
+fn put_off(state: &mut State, error: &Error) {
+    let failed = state.pace.failed(Instant::now());
+    if failed.first {
+        tracing::warn!(
+            %error,
+            "no further SSH connection for data: data shares what there is, where a stalled transfer \
+             stalls others; tried again now and then, in the background"
+        );
+    } else {
+        let pause = failed.pause;
+        tracing::debug!(%error, ?pause, "still no further SSH connection for data");
+    }
+}
+
+/// Nothing that waiting would change.
+fn share_for_good(pool: &Pool, state: &mut State, error: &Error) {
+    let elsewhere = matches!(error, Error::Elsewhere { .. });
+    if !std::mem::replace(&mut state.told, true) {
+        match elsewhere {
+            true => tracing::warn!(
+                "{error}: data shares the first connection, where a stalled transfer stalls all"
+            ),
+            false => tracing::warn!(
+                %error,
+                "a further SSH log-in is not possible: data shares the first connection, where a stalled transfer stalls all"
+            ),
+        }
+    }
+    // Lanes that got in before are as good as ever.
+    state.single = true;
+    // An agent may be locked for a while.
+    let again = Instant::now() + SINGLE_FOR;
+    let may_try_again = !elsewhere && pool.dialer.may_try_again();
+    state.single_until = may_try_again.then_some(again);
+}
+
+/// sshd drops some of many log-ins at once (MaxStartups), so a server that hangs up is tried again at
+/// once, as long as lanes can be had otherwise; so is one that turns out to be another host.
 async fn dial_patiently(pool: &Pool) -> Result<Arc<Connection>, Error> {
     let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
     loop {
+        let (place, control, retries) = {
+            let state = lock(&pool.state);
+            let retries = if state.pace.is_failing() { 0 } else { RETRIES };
+            (state.place.clone(), state.control.clone(), retries)
+        };
         let permit = pool.logins.acquire().await;
-        let dialed = pool.dialer.dial(Role::Data).await;
+        let dialed = dial(pool, &place, &control).await;
         drop(permit);
         match dialed {
-            // Who was waited for once is not waited for again and again.
-            Err(error @ Error::Timeout { .. }) => return Err(error),
-            Err(error) if error.is_transient() && backoff.taken() < RETRIES => {
+            Err(error) if may_be_chance(&error) && backoff.taken() < retries => {
                 tracing::debug!(%error, "a data lane did not open; trying again");
                 sleep(backoff.next_pause()).await;
             }
             done => return done,
         }
+    }
+}
+
+/// A connection that ends on the host of the control connection.
+async fn dial(
+    pool: &Pool,
+    place: &Place,
+    control: &Weak<Connection>,
+) -> Result<Arc<Connection>, Error> {
+    let connection = pool.dialer.dial(Role::Data, Some(place)).await?;
+    if pool.dialer.is_sure() {
+        return Ok(connection);
+    }
+    let destination = pool.dialer.settings().destination();
+    let lost = |reason: &str| Error::Lost {
+        destination: destination.clone(),
+        reason: reason.to_owned(),
+    };
+    let Some(control) = control.upgrade() else {
+        return Err(lost("the first connection is gone"));
+    };
+    Err(match proof::same_host(&control, &connection).await {
+        Ok(()) => return Ok(connection),
+        Err(Unproven::Lost) => lost("a connection ended while it was tried"),
+        Err(Unproven::Elsewhere) => Error::Elsewhere {
+            destination,
+            untold: None,
+        },
+        Err(Unproven::Untold(why)) => Error::Elsewhere {
+            destination,
+            untold: Some(why),
+        },
+    })
+}
+
+/// Whether the same attempt may well succeed a moment later.
+fn may_be_chance(error: &Error) -> bool {
+    match error {
+        Error::Handshake { .. } | Error::NotSsh { .. } => true,
+        Error::Elsewhere { untold, .. } => untold.is_none(),
+        Error::AtJumpHost { error, .. } => may_be_chance(error),
+        _ => false,
     }
 }
 
@@ -97,12 +172,8 @@ async fn watch_lane(pool: Arc<Pool>, id: u64, connection: Arc<Connection>) {
     pool.changed.send_replace(());
 }
 
-const RETRIES: usize = 4;
+const RETRIES: usize = 3;
 const FIRST_RETRY: Duration = Duration::from_millis(200);
-const LAST_RETRY: Duration = Duration::from_secs(2);
-/// After lanes could not be opened, the next attempt is made so much later.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// Transfers wait while one is made, so not every few seconds where it may take as long as it can.
-const RETRY_AFTER_TIMEOUT: Duration = Duration::from_secs(60);
+const LAST_RETRY: Duration = Duration::from_secs(1);
 /// After a log-in by key was refused, or the agent did not sign.
 const SINGLE_FOR: Duration = Duration::from_secs(5 * 60);
