@@ -276,9 +276,10 @@ impl Control {
             return preliminary;
         }
         transfer.overdue = None;
+        // Of a download that it has aborted the client expects no more than it has.
         if let Some(reason) = transfer.cut
             && code < 300
-            && !aborted
+            && (transfer.upload || !aborted)
         {
             owed.out.push_back(cut_short(reason));
             return Treat::Withheld;
@@ -290,6 +291,14 @@ impl Control {
         let Some(forward) = self.forwards.get(&id) else {
             return last;
         };
+        let stands = matches!(forward.state, ForwardState::Connected { .. });
+        // Nobody has seen the end of it, and the client waits for the server's word before it ends its
+        // side (Q110).
+        if aborted && transfer.upload && stands && code < 300 && self.mode == TransferMode::Stream {
+            transfer.cut = Some(ABORTED);
+            owed.out.push_back(cut_short(ABORTED));
+            return Treat::Withheld;
+        }
         let awaited = match forward.state {
             // The client does not want it any more.
             _ if aborted => false,

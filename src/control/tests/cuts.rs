@@ -335,6 +335,54 @@ fn q44_an_aborted_upload_whose_end_was_not_seen_is_no_success() {
     bench.server("225 nothing to abort", &["C< 225 nothing to abort"]);
 }
 
+/// Through an SSH server a cut is an end of file: the FTP server has stored what had come.
+#[test]
+fn q110_a_cut_upload_that_the_client_aborts_is_no_success() {
+    for cut_first in [true, false] {
+        let mut bench = Bench::local();
+        bench.passive_connected(1);
+        bench.client("STOR f", &["S> STOR f"]);
+        bench.server("150 go on", &["C< 150 go on"]);
+        if cut_first {
+            bench.event(1, ForwardEvent::Cut, &[]);
+        }
+        bench.client("ABOR", &["S> ABOR"]);
+        if !cut_first {
+            bench.event(1, ForwardEvent::Cut, &[]);
+        }
+        bench.server("226 stored", &[&told(426, CUT)]);
+        bench.server("226 aborted", &["C< 226 aborted"]);
+        bench.client("NOOP", &["S> NOOP"]);
+        bench.server("200 ok", &["C< 200 ok"]);
+    }
+}
+
+#[test]
+fn q110_an_upload_that_is_aborted_before_its_end_was_seen_is_no_success() {
+    let aborted = "aborted, before it was seen that all of the data had arrived";
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.server("150 go on", &["C< 150 go on"]);
+    bench.client("ABOR", &["S> ABOR"]);
+    bench.server("226 stored", &[&told(426, aborted)]);
+    bench.server("225 nothing to abort", &["C< 225 nothing to abort"]);
+}
+
+/// It had ended before, in order.
+#[test]
+fn q110_an_upload_that_was_whole_before_it_is_aborted_keeps_its_success() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.server("150 go on", &["C< 150 go on"]);
+    bench.event(1, ForwardEvent::Drained, &[]);
+    bench.event(1, ForwardEvent::Ended, &[]);
+    bench.client("ABOR", &["S> ABOR"]);
+    bench.server("226 stored", &["C< 226 stored"]);
+    bench.server("225 nothing to abort", &["C< 225 nothing to abort"]);
+}
+
 /// A server may answer PASV before it says anything of the transfer before.
 #[test]
 fn a_transfer_keeps_its_data_connection_when_the_next_is_named() {
