@@ -102,6 +102,6 @@ pub(crate) fn junk(text: &[u8]) -> usize {
 }
 
 /// What C's `isspace` and the ends of C strings are: some server ends a word there.
-fn is_space(byte: u8) -> bool {
+pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, 0 | b'\t'..=b'\r' | b' ')
 }

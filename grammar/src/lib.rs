@@ -21,7 +21,7 @@
 //!   [`lax_verb`], [`is_disguised`], [`holds_active_request`])
 //! * `loopback`: hosts that mean the loopback of whoever resolves them ([`is_loopback`],
 //!   [`loopback_addresses`])
-//! * `mask`: what of a command others may see ([`masked`])
+//! * `mask`: what of a command and a reply others may see ([`masked`], [`masked_reply`])
 //! * `lexical`: the nom parsers the others share
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
@@ -51,7 +51,7 @@ pub use lax::{
 };
 pub use line::{Line, LineEnd};
 pub use loopback::{is_loopback, loopback_addresses};
-pub use mask::masked;
+pub use mask::{masked, masked_reply};
 pub use passive::{
     PassiveEndpoint, PassiveReplyError, parse_passive_reply, render_227, render_229,
 };

@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 
 use crate::{
-    command::{Command, junk},
+    command::{Command, is_space, junk},
     lexical::{find, find_last},
     verb::Verb,
 };
 
 const STARS: &[u8] = b"****";
 
-/// The command with what is secret in it replaced by `****`: all that PASS, ACCT and ADAT carry,
-/// the password in `USER name:password@host`, and either behind a bare CR, where some servers
+/// The command with what is secret in it replaced by `****`: all that PASS, ACCT and the security
+/// commands of RFC 2228 carry, the password in `USER name:password@host`, what follows the name of a
+/// SITE command that sets a password, and each of these behind a bare CR, where some servers
 /// begin a new command. A secret may hold a CR itself, so nothing behind one is shown. Goes by the
 /// parsed verb, so that no spelling of it escapes.
 pub fn masked(text: &[u8]) -> Cow<'_, [u8]> {
@@ -23,6 +24,7 @@ pub fn masked(text: &[u8]) -> Cow<'_, [u8]> {
         let shown = match command.verb {
             verb if verb.carries_secret() => Some(STARS.to_vec()),
             Verb::User if !std::mem::replace(&mut user_seen, true) => masked_user(command.argument),
+            Verb::Site => masked_site(command.argument),
             _ => None,
         };
         if let Some(shown) = shown {
@@ -39,6 +41,31 @@ pub fn masked(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Borrowed(text)
 }
 
+/// The line of a reply as others may see it: some servers repeat the command that they refuse, and what is
+/// secret in it is replaced by `****` together with all behind it.
+pub fn masked_reply(text: &[u8]) -> Cow<'_, [u8]> {
+    let [b'4' | b'5', _, _, _, ..] = text else {
+        return Cow::Borrowed(text);
+    };
+    let behind_code = std::iter::once(4);
+    let quoted = text.iter().enumerate().filter_map(|(index, byte)| {
+        let opens = matches!(byte, b'\'' | b'"' | b'`' | b'<' | b'[' | b'(' | b':');
+        opens.then_some(index + 1)
+    });
+    for start in behind_code.chain(quoted).take(PLACES) {
+        let Some((before, command)) = text.split_at_checked(start) else {
+            break;
+        };
+        if let Cow::Owned(shown) = masked(command) {
+            return Cow::Owned([before, &shown].concat());
+        }
+    }
+    Cow::Borrowed(text)
+}
+
+/// How many places of a reply are looked at for a repeated command: each may cost its whole length.
+const PLACES: usize = 8;
+
 /// What is to be shown in place of the argument of a USER and all behind it, if a password stands between
 /// a colon and the last '@' of the line.
 fn masked_user(argument: &[u8]) -> Option<Vec<u8>> {
@@ -54,6 +81,57 @@ fn masked_user(argument: &[u8]) -> Option<Vec<u8>> {
     Some([name, STARS, host].concat())
 }
 
+/// The argument of a SITE command that sets a password, its name shown: Serv-U's PSWD, wu-ftpd's
+/// GPASS, glftpd's PASSWD, CHPASS and ADDUSER, WS_FTP's CPWD and their like, and a password behind a
+/// word that announces it (`CHANGE me PASS word`).
+fn masked_site(argument: &[u8]) -> Option<Vec<u8>> {
+    let start = find(argument, |byte| !is_space(byte))?;
+    // Behind a CR another command is looked for: no byte is read twice, however many of them there are.
+    let end = argument.iter().skip(start).position(|byte| *byte == b'\r');
+    let own = argument.get(..end.map_or(argument.len(), |end| start + end))?;
+    let mut words = words(own);
+    let (name, behind) = words.next()?;
+    let behind = match sets_password(&name) {
+        true => behind,
+        false => words.find(|(word, _)| announces_password(word))?.1,
+    };
+    let (shown, secret) = argument.split_at_checked(behind)?;
+    let is_empty = secret.iter().all(|byte| is_space(*byte));
+    (!is_empty).then(|| [shown, b" ", STARS].concat())
+}
+
+/// Each word in capitals, with the place where it ends.
+fn words(text: &[u8]) -> impl Iterator<Item = (Vec<u8>, usize)> {
+    let mut end = 0;
+    text.split_inclusive(|byte| is_space(*byte))
+        .map(move |piece| {
+            let word = match piece.split_last() {
+                Some((last, word)) if is_space(*last) => word,
+                _ => piece,
+            };
+            let word_end = end + word.len();
+            end += piece.len();
+            (word.to_ascii_uppercase(), word_end)
+        })
+        .filter(|(word, _)| !word.is_empty())
+}
+
+/// Whether a SITE command of this name takes a password. Servers invent such names freely, so it goes
+/// by what they have in common.
+fn sets_password(name: &[u8]) -> bool {
+    let holds = |part: &[u8]| name.windows(part.len()).any(|window| window == part);
+    let makes_user = holds(b"USER") || holds(b"USR");
+    holds(b"PASS")
+        || holds(b"PSW")
+        || holds(b"PWD")
+        || makes_user && (holds(b"ADD") || holds(b"NEW") || holds(b"CREATE"))
+}
+
+fn announces_password(word: &[u8]) -> bool {
+    const WORDS: [&[u8]; 6] = [b"PASS", b"PASSWD", b"PASSWORD", b"PSWD", b"PW", b"PWD"];
+    WORDS.contains(&word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +144,9 @@ mod tests {
             b"  PaSs  s3cret x",
             b"ACCT s3cret",
             b"adat s3cret",
+            b"MIC s3cret",
+            b"CONF s3cret",
+            b"enc s3cret",
             b"\xffPASS s3cret",
             b"NOOP\rPASS s3cret",
             b"NOOP\r\0PASS s3cret",
@@ -97,7 +178,73 @@ mod tests {
     }
 
     #[test]
+    fn q88_the_password_of_a_site_command_is_not_seen() {
+        for (text, shown) in [
+            (&b"SITE PSWD s3cret s3cret2"[..], &b"SITE PSWD ****"[..]),
+            (b"site  gpass\ts3cret", b"site  gpass ****"),
+            (b"SITE PASSWD s3cret", b"SITE PASSWD ****"),
+            (b"SITE CHPASS me s3cret", b"SITE CHPASS ****"),
+            (b"SITE CHPWD bWU= czNjcmV0", b"SITE CHPWD ****"),
+            (b"SITE CPWD s3cret", b"SITE CPWD ****"),
+            (b"SITE ADDUSER me s3cret *@*", b"SITE ADDUSER ****"),
+            (b"SITE GADDUSER us me s3cret", b"SITE GADDUSER ****"),
+            (b"SITE CHANGE me PASS s3cret", b"SITE CHANGE me PASS ****"),
+            (b"XSITE\0PSWD a\rs3cret", b"XSITE PSWD ****"),
+            (b"NOOP\rSITE PSWD s3cret", b"NOOP\rSITE PSWD ****"),
+            (b"SITE HELP\rPASS s3cret", b"SITE HELP\rPASS ****"),
+        ] {
+            assert_eq!(masked(text).as_ref(), shown, "{}", text.escape_ascii());
+            assert_eq!(masked(shown).as_ref(), shown);
+        }
+    }
+
+    #[test]
+    fn q88_a_refused_command_that_a_server_repeats_is_not_seen() {
+        for (text, shown) in [
+            (
+                &b"500 'SITE PSWD s3cret s3cret2': command not understood."[..],
+                &b"500 'SITE PSWD ****"[..],
+            ),
+            (b"500 PASS s3cret: not now", b"500 PASS ****"),
+            (b"501-Unknown: \"ACCT s3cret\"", b"501-Unknown: \"ACCT ****"),
+            (
+                b"502 unknown command: pass s3cret",
+                b"502 unknown command: pass ****",
+            ),
+        ] {
+            assert_eq!(
+                masked_reply(text).as_ref(),
+                shown,
+                "{}",
+                text.escape_ascii()
+            );
+            assert_eq!(masked_reply(shown).as_ref(), shown);
+        }
+        for text in [
+            &b"530 Please login with USER and PASS."[..],
+            b"331 Password required for 'PASS'.",
+            b"214-USER PASS ACCT CWD",
+            b"550 'CWD x': no such folder",
+            b"500",
+            b"500 ",
+            b"",
+        ] {
+            assert_eq!(masked_reply(text).as_ref(), text);
+        }
+    }
+
+    #[test]
     fn all_else_is_seen_as_it_is() {
+        for text in [
+            &b"SITE CHMOD 644 passwords"[..],
+            b"SITE CHMOD 644 passwd",
+            b"SITE UTIME a b",
+            b"SITE HELP",
+            b"SITE PSWD",
+            b"SITE",
+        ] {
+            assert_eq!(masked(text).as_ref(), text);
+        }
         for text in [
             &b"RETR PASS x"[..],
             b"USER me",

@@ -145,9 +145,13 @@ verbs! {
 }
 
 impl Verb {
-    /// Whether the argument must never be shown, logged or recorded (Q88).
+    /// Whether the whole argument must never be shown, logged or recorded (Q88). CONF, ENC and MIC carry
+    /// another command, which may be PASS.
     pub fn carries_secret(self) -> bool {
-        matches!(self, Self::Acct | Self::Adat | Self::Pass)
+        matches!(
+            self,
+            Self::Acct | Self::Adat | Self::Conf | Self::Enc | Self::Mic | Self::Pass
+        )
     }
 
     /// The verb a keyword spells; case does not matter (RFC 959 §5.3). An X in front does not, either: it
@@ -214,7 +218,7 @@ mod tests {
             .filter(|(_, verb)| verb.carries_secret())
             .map(|(name, _)| *name)
             .collect();
-        assert_eq!(secret, ["ACCT", "ADAT", "PASS"]);
+        assert_eq!(secret, ["ACCT", "ADAT", "CONF", "ENC", "MIC", "PASS"]);
         assert!(!Verb::Other.carries_secret());
     }
 }

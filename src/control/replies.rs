@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferryline_grammar::{Line, Place, ReplyCode, ReplyLine};
+use ferryline_grammar::{Line, Place, ReplyCode, ReplyLine, masked_reply};
 
 use super::{
     answers::answer,
@@ -231,7 +231,9 @@ impl Control {
                 if insists_on_tls(login, code, line.text())
                     && !std::mem::replace(&mut self.tls_noted, true)
                 {
-                    self.notice(Notice::TlsRequired(line.text().escape_ascii().to_string()));
+                    self.notice(Notice::TlsRequired(
+                        masked_reply(line.text()).escape_ascii().to_string(),
+                    ));
                 }
             }
             Treat::LateEpsv => {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ferryline_grammar::{
-    Command, ExtendedAddress, Frame, HostPort, LineCodec, Place, ReplyFraming, parse_passive_reply,
+    ExtendedAddress, Frame, HostPort, LineCodec, Place, ReplyFraming, masked, parse_passive_reply,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -362,10 +362,7 @@ async fn in_time<T>(
 
 /// A command as it may be shown.
 fn shown(command: &str) -> String {
-    match Command::parse(command.as_bytes()) {
-        Some(parsed) if parsed.verb.carries_secret() => format!("{} ****", parsed.verb),
-        _ => command.to_owned(),
-    }
+    String::from_utf8_lossy(&masked(command.as_bytes())).into_owned()
 }
 
 const GREETING: &str = "the greeting";

@@ -1,6 +1,6 @@
 //! Watching control connections.
 
-use ferryline_grammar::masked;
+use ferryline_grammar::{masked, masked_reply};
 
 use super::Context;
 
@@ -40,7 +40,7 @@ pub(super) fn show(context: &Context, session: u64, direction: Direction, bytes:
     let shown = if is_command {
         masked(line)
     } else {
-        line.into()
+        masked_reply(line)
     };
     tracing::debug!("#{session} {arrow} {}", shown.escape_ascii());
     if let Some(observer) = observer {
