@@ -22,6 +22,7 @@
 //! - [`paint`]: colours on a terminal
 //! - `bounded_file`: files that are read up to a bound
 //! - `log_limit`: warnings that strangers can cause as often as they like
+//! - `queued_writer`: output that a reader may leave unread
 //! - `ferryline_grammar` (in `grammar/`): what FTP says: line codec, commands, replies, addresses
 
 mod bounded_file;
@@ -34,5 +35,6 @@ pub mod ftp_client;
 mod log_limit;
 pub mod paint;
 pub mod proxy;
+mod queued_writer;
 pub mod ssh;
 pub mod transcript;

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::{Failure, Verbosity, forward, runtime, start_log};
+use super::{Failure, Verbosity, forward, runtime, start_log, terminal::Patience};
 use crate::{
     bounded_file::{KEY_LIMIT, read_text},
     check::{self, FtpUser, Plan, Report, Screen},
@@ -45,10 +45,13 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Result<bool, Failure> {
     // What goes wrong is in the report: the log is for those who ask for it.
     let verbosity = arguments.forward.verbosity;
-    start_log(Verbosity {
-        quiet: verbosity.verbose == 0,
-        ..verbosity
-    });
+    start_log(
+        Verbosity {
+            quiet: verbosity.verbose == 0,
+            ..verbosity
+        },
+        Patience::Endless,
+    )?;
     let forward::Plan {
         specs,
         settings,

@@ -5,7 +5,10 @@ use std::{error::Error, sync::Arc};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Verbosity, runtime, signals, start_log};
+use super::{
+    Failure, Verbosity, runtime, signals, start_log,
+    terminal::{self, Patience},
+};
 use crate::{
     demo::{
         paint::Paint,
@@ -27,10 +30,10 @@ pub(super) struct Arguments {
 
 /// Makes the tour; stays up until it is asked to stop, unless `--once` is given.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    start_log(arguments.verbosity);
+    start_log(arguments.verbosity, Patience::Short)?;
     let complete = runtime()?.block_on(async {
         let stop = signals::stop().map_err(Failure::failed)?;
-        let mut out = std::io::stdout();
+        let mut out = std::io::LineWriter::new(terminal::stdout().map_err(Failure::failed)?);
         tour::run(
             arguments.once,
             Paint::for_stdout(),

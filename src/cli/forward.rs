@@ -1,6 +1,6 @@
 //! `ferryline forward`: the main job.
 
-use std::{io::Write, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum};
 
@@ -11,6 +11,7 @@ use super::{
     runtime, signals,
     ssh_options::SshArguments,
     start_log,
+    terminal::{self, Patience},
 };
 use crate::{
     control::{ActiveMode, DataHost, LOWEST_DATA_PORT},
@@ -140,7 +141,7 @@ impl From<ActiveArgument> for ActiveMode {
 
 /// Runs until it is asked to stop.
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
-    start_log(arguments.verbosity);
+    start_log(arguments.verbosity, Patience::Short)?;
     let Plan {
         specs,
         settings,
@@ -169,15 +170,16 @@ async fn forward(
         () = stop.cancelled() => return Ok(()),
     };
     let ssh = connected.map_err(Failure::failed)?;
-    announce(&proxy, specs, &ssh);
+    announce(&proxy, specs, &ssh)?;
     proxy.run(ssh.clone(), options, stop).await;
     ssh.close().await;
     Ok(())
 }
 
-/// One line a forward, on standard output: a person and a script can both wait for it.
-fn announce(proxy: &Proxy, specs: &[ForwardSpec], ssh: &Session) {
-    let mut out = std::io::stdout().lock();
+/// One line a forward, on standard output: a person and a script can both wait for it. Where it is not
+/// read, that is no reason to stop, nor to wait.
+fn announce(proxy: &Proxy, specs: &[ForwardSpec], ssh: &Session) -> Result<(), Failure> {
+    let out = terminal::stdout().map_err(Failure::failed)?;
     for (spec, addresses) in specs.iter().zip(proxy.addresses()) {
         let Some(address) = addresses.first() else {
             continue;
@@ -186,12 +188,12 @@ fn announce(proxy: &Proxy, specs: &[ForwardSpec], ssh: &Session) {
             tracing::info!("{}://{more} is the same forward", spec.kind);
         }
         let line = format!(
-            "{}://{address} → {} → {}",
+            "{}://{address} → {} → {}\n",
             spec.kind,
             ssh.destination(),
             spec.destination()
         );
-        // Nobody reading is no reason to stop.
-        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        out.push(line.as_bytes());
     }
+    Ok(())
 }

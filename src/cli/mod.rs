@@ -15,12 +15,14 @@ mod replay;
 mod signals;
 mod ssh_config;
 mod ssh_options;
+mod terminal;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+
+use self::terminal::Patience;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -104,37 +106,31 @@ impl Failure {
 /// Runs the command line to its exit code: 0 stopped on request or all well, 1 failed, 2 usage.
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        Command::Forward(arguments) => forward::run(*arguments),
-        Command::Check(arguments) => match check::run(*arguments) {
-            Ok(true) => Ok(()),
-            // The report has said why.
-            Ok(false) => return ExitCode::from(1),
-            Err(failure) => Err(failure),
-        },
+        Command::Forward(arguments) => forward::run(*arguments).map(|()| true),
+        Command::Check(arguments) => check::run(*arguments),
         #[cfg(feature = "demo")]
-        Command::Demo(arguments) => demo::run(&arguments),
-        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments).map(|()| true),
+        Command::Replay(arguments) => replay::run(&arguments).map(|()| true),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match done {
+        Ok(true) => ExitCode::SUCCESS,
+        // The report has said why.
+        Ok(false) => ExitCode::from(1),
         Err(Failure::Failed(reason)) => {
-            tell(&reason);
+            terminal::tell(&reason);
             ExitCode::from(1)
         }
         Err(Failure::Usage(reason)) => {
-            tell(&reason);
+            terminal::tell(&reason);
             ExitCode::from(2)
         }
-    }
-}
-
-/// Says something on standard error; where nobody reads that any more, nothing ends because of it.
-fn tell(text: &str) {
-    let _ = writeln!(std::io::stderr(), "ferryline: {text}");
+    };
+    terminal::finish();
+    code
 }
 
 /// Sends the log to standard error. `RUST_LOG`, where it is set, decides what is said.
-fn start_log(verbosity: Verbosity) {
+fn start_log(verbosity: Verbosity, patience: Patience) -> Result<(), Failure> {
     let default = match (verbosity.quiet, verbosity.verbose) {
         (true, _) => "off",
         (false, 0) => "ferryline=warn",
@@ -143,9 +139,12 @@ fn start_log(verbosity: Verbosity) {
         (false, _) => "ferryline=trace,russh=debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let stderr = terminal::start(patience).map_err(|error| {
+        Failure::Failed(format!("cannot start: no thread for the log: {error}"))
+    })?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(move || stderr.clone())
         // It would panic where standard error is gone, as with a closed terminal.
         .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
@@ -156,6 +155,7 @@ fn start_log(verbosity: Verbosity) {
     } else {
         log.try_init()
     };
+    Ok(())
 }
 
 /// One thread carries a tunnel: 1 to 2 GB/s with AES-GCM. With several, the tasks that hand data to each

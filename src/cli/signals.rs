@@ -19,7 +19,8 @@ pub(super) fn stop() -> io::Result<CancellationToken> {
         signals.any().await;
         asked.cancel();
         signals.interrupt().await;
-        super::tell("ended at once on a second Ctrl-C");
+        super::terminal::tell("ended at once on a second Ctrl-C");
+        super::terminal::finish();
         std::process::exit(1);
     });
     Ok(stop)

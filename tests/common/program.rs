@@ -6,7 +6,7 @@ use std::process::Stdio;
 use ferryline::demo::ssh_server::{self, KeyPair, SshServer};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::{PATIENCE, write_private};
@@ -71,8 +71,11 @@ pub async fn run(home: &Path, arguments: &[&str]) -> Ended {
 /// A program that goes on until it is stopped.
 pub struct Running {
     child: Child,
-    stdout: BufReader<ChildStdout>,
+    /// Where it is a pipe of the test's.
+    stdout: Option<BufReader<ChildStdout>>,
     said: String,
+    /// Once it is read from.
+    stderr: Option<BufReader<ChildStderr>>,
 }
 
 impl Running {
@@ -89,11 +92,12 @@ impl Running {
 
     fn spawned(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stdout = child.stdout.take().map(BufReader::new);
         Self {
             child,
             stdout,
             said: String::new(),
+            stderr: None,
         }
     }
 
@@ -149,7 +153,8 @@ impl Running {
     /// The next line of its standard output, without its end.
     pub async fn line(&mut self) -> String {
         let mut line = String::new();
-        let read = timeout(PATIENCE, self.stdout.read_line(&mut line)).await;
+        let stdout = self.stdout.as_mut().expect("a pipe of the test's");
+        let read = timeout(PATIENCE, stdout.read_line(&mut line)).await;
         read.expect("the program says nothing").unwrap();
         if !line.ends_with('\n') {
             let mut stderr = String::new();
@@ -160,6 +165,31 @@ impl Running {
         }
         self.said.push_str(&line);
         line.trim_end_matches(['\r', '\n']).to_owned()
+    }
+
+    /// The next line of its standard error that holds this.
+    pub async fn error_line(&mut self, part: &str) -> String {
+        let pipe = &mut self.child.stderr;
+        let stderr = self
+            .stderr
+            .get_or_insert_with(|| BufReader::new(pipe.take().unwrap()));
+        let find = async {
+            loop {
+                let mut line = String::new();
+                let read = stderr.read_line(&mut line).await.unwrap();
+                assert!(read > 0, "it ended without a line with {part}");
+                if line.contains(part) {
+                    return line.trim_end().to_owned();
+                }
+            }
+        };
+        timeout(PATIENCE, find).await.expect("no such line")
+    }
+
+    /// Waits for its end, and reads nothing of what it says; its exit code.
+    pub async fn ended_unread(mut self) -> Option<i32> {
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        ended.expect("it did not end").unwrap().code()
     }
 
     /// Nobody reads its standard error any more.
@@ -203,7 +233,9 @@ impl Running {
         let mut stderr = String::new();
         let pipe = self.child.stderr.take();
         let end = async {
-            self.stdout.read_to_string(&mut self.said).await.unwrap();
+            if let Some(mut stdout) = self.stdout {
+                stdout.read_to_string(&mut self.said).await.unwrap();
+            }
             if let Some(mut pipe) = pipe {
                 pipe.read_to_string(&mut stderr).await.unwrap();
             }
@@ -279,6 +311,15 @@ impl Shore {
         let arguments = self.arguments(before);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         run(self.home(), &arguments).await
+    }
+
+    /// Starts `forward` with these arguments and this standard output.
+    pub fn start_with_stdout(&self, before: &[&str], stdout: Stdio) -> Running {
+        let arguments = self.arguments(before);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut program = program(self.home(), &arguments);
+        program.stdout(stdout);
+        Running::spawned(program)
     }
 
     /// Starts `forward` with these arguments.
