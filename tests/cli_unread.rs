@@ -128,3 +128,89 @@ async fn data_ports_that_do_not_answer_are_one_line_of_the_log() {
     // One; one more for each minute that this takes on a busy machine.
     assert!((1..=3).contains(&lines.count()), "{log}");
 }
+
+/// A small file system of its own, which can be made to stand still; thawed and gone in the end.
+#[cfg(target_os = "linux")]
+struct Ice(tempfile::TempDir);
+
+#[cfg(target_os = "linux")]
+impl Ice {
+    /// `None`: it cannot be made here.
+    fn new() -> Option<Self> {
+        let ice = Self(tempfile::tempdir().unwrap());
+        std::fs::create_dir(ice.path()).unwrap();
+        let image = ice.0.path().join("image");
+        std::fs::File::create(&image)
+            .and_then(|file| file.set_len(16 << 20))
+            .unwrap();
+        let image = image.to_str().unwrap();
+        let path = ice.path();
+        let path = path.to_str().unwrap();
+        let made = ice.run("mkfs.ext4", &["-q", image])
+            && ice.run("mount", &["-o", "loop", image, path])
+            && ice.run("fsfreeze", &["-f", path])
+            && ice.run("fsfreeze", &["-u", path]);
+        made.then_some(ice)
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.0.path().join("mounted")
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> bool {
+        let mut command = std::process::Command::new(program);
+        command
+            .args(arguments)
+            .stderr(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    }
+
+    fn freeze(&self) {
+        assert!(self.run("fsfreeze", &["-f", self.path().to_str().unwrap()]));
+    }
+
+    fn thaw(&self) {
+        self.run("fsfreeze", &["-u", self.path().to_str().unwrap()]);
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Ice {
+    fn drop(&mut self) {
+        self.thaw();
+        self.run("umount", &["-l", self.path().to_str().unwrap()]);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_system_that_stands_still_under_the_transcripts_holds_up_nobody() {
+    let Some(ice) = Ice::new() else {
+        common::skipped("it needs root, a loop device, mkfs.ext4 and fsfreeze");
+        return;
+    };
+    let shore = Shore::new().await;
+    let server = script().start().await;
+    let forward = format!("0:localhost:{}", server.address().port());
+    let folder = ice.path();
+    let record = ["--record", folder.to_str().unwrap(), "-L", &forward, "-v"];
+    let mut ferry = shore.start(&record);
+    let address = address(&mut ferry).await;
+    let mut client = ScriptedClient::logged_in(address).await;
+    ferry.error_line("#1 is recorded in ").await;
+    ice.freeze();
+    flood(&mut client).await;
+    // Its transcript has ended by then, for more waits to be written than may.
+    ferry.error_line("#1 is recorded no further").await;
+    let mut other = ScriptedClient::logged_in(address).await;
+    other.ask("NOOP", "200 ").await;
+    ferry.signal("TERM").await;
+    client.expect("421 ferryline: ").await;
+    other.expect("421 ferryline: ").await;
+    drop((client, other));
+    ferry.error_line("transcripts are not complete").await;
+    // The kernel keeps what is left of a process that writes there until the file system goes on.
+    ice.thaw();
+    assert_eq!(ferry.ended_unread().await, Some(0));
+}

@@ -23,7 +23,7 @@ use ferryline_grammar::{Frame, masked};
 const PASSWORDS: [&str; 3] = ["over-the-water", "under-the-water", "nobody-asked"];
 
 /// Lines that say something a session can say, of each kind: the first words of each.
-const ACTIONS: [&str; 30] = [
+const ACTIONS: [&str; 31] = [
     "broken",
     "claimed",
     "client-eof",
@@ -47,6 +47,7 @@ const ACTIONS: [&str; 30] = [
     "local-forward",
     "progress",
     "ready",
+    "recording-ended",
     "remote-forward",
     "server-eof",
     "server-lost",
@@ -297,6 +298,36 @@ fn a_changed_expectation_is_shown_with_its_line_and_accepted_on_request() {
     assert_eq!(fs::read_to_string(&file).unwrap(), source.text);
     let again = ferryline(&["replay", &path(&file)]);
     assert_eq!(again.status.code(), Some(0), "{}", said(&again));
+}
+
+#[test]
+fn a_recording_that_was_cut_off_is_told_and_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = &sessions()[0];
+    let file = folder.path().join("torn.session");
+    // In the midst of its last line.
+    fs::write(&file, source.text.split_at(source.text.len() - 3).0).unwrap();
+    let lines = source.text.lines().count();
+    let told = ferryline(&["replay", &path(&file)]);
+    assert_eq!(told.status.code(), Some(0), "{}", said(&told));
+    let what = format!("torn.session:{lines}: the last line is torn");
+    assert!(said(&told).contains(&what), "{}", said(&told));
+
+    fs::write(
+        &file,
+        format!("{}! recording-ended size-limit\n", source.text),
+    )
+    .unwrap();
+    let told = ferryline(&["replay", &path(&file)]);
+    assert_eq!(told.status.code(), Some(0), "{}", said(&told));
+    assert!(said(&told).contains("--record-limit"), "{}", said(&told));
+
+    for nothing in ["", "# ferryline session 1\n", "! session client=127.0"] {
+        fs::write(&file, nothing).unwrap();
+        let failed = ferryline(&["replay", &path(&file)]);
+        assert_eq!(failed.status.code(), Some(1), "{nothing}");
+        assert!(said(&failed).contains("nothing to replay"), "{nothing}");
+    }
 }
 
 #[test]

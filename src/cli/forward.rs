@@ -51,6 +51,10 @@ pub(super) struct Arguments {
     /// reads them)
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+    /// End a transcript that has so many MiB; its session goes on
+    #[arg(long, value_name = "MIB", default_value_t = 64, requires = "record",
+        value_parser = clap::value_parser!(u16).range(1..=4096))]
+    record_limit: u16,
     #[command(flatten)]
     gateway: GatewayArguments,
     #[command(flatten)]
@@ -82,6 +86,7 @@ impl Arguments {
             active: self.active.into(),
             passive_ahead: self.passive_ahead,
             record: self.record,
+            record_limit: u64::from(self.record_limit) << 20,
             ..Options::default()
         };
         self.gateway.apply(&mut specs, &mut options)?;

@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 
 use super::Failure;
-use crate::transcript::{Replayed, parse, replay, rewrite, show};
+use crate::transcript::{CutOff, Event, Incomplete, Replayed, parse, replay, rewrite, show};
 
 /// The arguments of `ferryline replay`.
 #[derive(Args, Debug)]
@@ -34,7 +34,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let text = fs::read_to_string(file)
             .map_err(|error| Failure::Failed(format!("cannot read {name}: {error}")))?;
         let lines = parse(&text).map_err(|error| Failure::Failed(format!("{name}: {error}")))?;
+        if lines.iter().all(|line| line.event == Event::Torn) {
+            return Err(Failure::Failed(format!(
+                "{name}: no whole line of a session in it: there is nothing to replay"
+            )));
+        }
         let replayed = replay(&lines);
+        if let Some(end) = replayed.cut_off {
+            say(format_args!("{name}:{}: {}", end.line, cut_off(end)));
+        }
         if arguments.show {
             let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             say(format_args!("# {name}"));
@@ -71,6 +79,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             files.len()
         ))),
     }
+}
+
+/// What is to be known of a recording that ends before its session.
+fn cut_off(end: CutOff) -> String {
+    let why = match end.why {
+        None => {
+            return "the last line is torn (it has no line end): the recording was cut off in it, as by a full disk \
+                or a crash, or is still being written; it is left out, and what stands before it is compared"
+                .into();
+        }
+        Some(Incomplete::SizeLimit) => "it had reached its size limit (--record-limit)",
+        Some(Incomplete::TooSlow) => "the file system did not keep up",
+        Some(Incomplete::NotWritten) => "the file system took no more",
+    };
+    format!("the recording ends here, before its session: {why}; what stands before is compared")
 }
 
 fn tell(name: &str, replayed: &Replayed) {

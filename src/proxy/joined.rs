@@ -10,6 +10,7 @@ use super::{
     remote::reach_client,
     session::{Data, Reporter},
     splice,
+    warnings::Trouble,
 };
 use crate::{
     control::{ForwardEvent, Target},
@@ -46,7 +47,8 @@ pub(super) async fn run(
             return;
         }
         Some(Received::Lost(reason)) => {
-            reporter.warn(&format!("cut before the client was connected: {reason}"));
+            let text = format!("cut before the client was connected: {reason}");
+            reporter.warn(Trouble::LostBefore, &text);
             reporter.tell(ForwardEvent::Cut);
             return;
         }

@@ -10,6 +10,7 @@ use super::{
     session::{Data, Reporter},
     socket,
     splice::Outcome,
+    warnings::Trouble,
 };
 use crate::{
     control::{ForwardEvent, Target},
@@ -22,7 +23,7 @@ pub(super) async fn run(data: Arc<Data>, reporter: Reporter, targets: Vec<Target
     let listener = match data.gateway.listen(data.client_local) {
         Ok(listener) => listener,
         Err(reason) => {
-            reporter.warn(&reason);
+            reporter.warn(Trouble::NoListener, &reason);
             reporter.tell(ForwardEvent::Failed(reason));
             return;
         }

@@ -74,6 +74,7 @@ pub use self::{
 use crate::{
     control::{ActiveMode, DataHost, LOWEST_DATA_PORT, Limits},
     ssh,
+    transcript::Scribe,
 };
 
 /// What applies to all forwards of a proxy.
@@ -104,6 +105,8 @@ pub struct Options {
     pub observer: Option<Arc<dyn Observer>>,
     /// The folder that gets a transcript of every session.
     pub record: Option<PathBuf>,
+    /// How many bytes a transcript may have.
+    pub record_limit: u64,
     /// How many FTP clients are served at once, over all forwards; and as many connections of `tcp/`
     /// forwards, which have seats of their own.
     pub max_sessions: usize,
@@ -140,6 +143,7 @@ impl Default for Options {
             grace: Duration::from_secs(10),
             observer: None,
             record: None,
+            record_limit: 64 << 20,
             max_sessions: 256,
             refusals: 256,
             max_per_client: 0,
@@ -186,6 +190,7 @@ impl Proxy {
         let sessions = Arc::new(AtomicU64::new(0));
         let admission = Admission::new(&options);
         let warnings = Arc::new(Warnings::default());
+        let scribe = record::scribe(&options, &warnings);
         for bound in self.forwards {
             let context = Arc::new(Context {
                 ssh: ssh.clone(),
@@ -199,6 +204,7 @@ impl Proxy {
                 homes: Homes::default(),
                 admission: Arc::clone(&admission),
                 warnings: Arc::clone(&warnings),
+                scribe: scribe.clone(),
             });
             options.gateway.warn(&bound.spec, &bound.addresses());
             if let Some(bind) = options.remote_bind {
@@ -225,6 +231,9 @@ impl Proxy {
                 tracing::warn!("{} tasks did not end in time", tasks.len());
             }
         }
+        if let Some(scribe) = scribe {
+            record::finish(&scribe).await;
+        }
     }
 }
 
@@ -245,6 +254,8 @@ struct Context {
     homes: Homes,
     admission: Arc<Admission>,
     warnings: Arc<Warnings>,
+    /// Where sessions are recorded.
+    scribe: Option<Scribe>,
 }
 
 impl Context {

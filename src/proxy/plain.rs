@@ -56,7 +56,10 @@ async fn serve(stream: TcpStream, peer: SocketAddr, number: u64, context: &Conte
             tracing::info!("#{number} {}", describe(&outcome));
         }
         Err(reason) => {
-            tracing::warn!("#{number} {host}:{port}: {reason}");
+            context
+                .warnings
+                .no_connection
+                .warn(format_args!("#{number} {host}:{port}: {reason}"));
             socket::reset(stream);
         }
     }

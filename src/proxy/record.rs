@@ -2,57 +2,84 @@
 
 use std::{
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::Context;
+use super::{Context, Options, warnings::Warnings};
 use crate::{
     control::Output,
-    transcript::{Header, Input, Recorder},
+    transcript::{Fate, Header, Input, Recorder, Scribe},
 };
 
-/// Writes the session down, or does nothing. A transcript that cannot be written any more ends; the
-/// session goes on.
-pub(super) struct Record {
-    session: u64,
-    recorder: Option<Recorder>,
+/// What writes the transcripts, where they were asked for.
+pub(super) fn scribe(options: &Options, warnings: &Arc<Warnings>) -> Option<Scribe> {
+    options.record.as_ref()?;
+    let warnings = Arc::clone(warnings);
+    let told = move |session, path: &Path, fate| tell(&warnings, session, path, fate);
+    match Scribe::start(options.record_limit, told) {
+        Ok(scribe) => Some(scribe),
+        Err(error) => {
+            tracing::warn!("no session is recorded: no thread for it: {error}");
+            None
+        }
+    }
 }
+
+/// Has what is left written, but does not wait for a file system that stands still.
+pub(super) async fn finish(scribe: &Scribe) {
+    if !scribe.finish(LAST_LINES).await {
+        tracing::warn!(
+            "transcripts are not complete: the file system has not taken them within {} s",
+            LAST_LINES.as_secs()
+        );
+    }
+}
+
+/// How long the end of the program waits for transcripts.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+fn tell(warnings: &Warnings, session: u64, path: &Path, fate: Fate) {
+    let path = path.display();
+    match fate {
+        Fate::Begun => tracing::info!("#{session} is recorded in {path}"),
+        Fate::NotMade(error) => warnings.not_recorded.warn(format_args!(
+            "#{session} is not recorded, the session goes on: {path}: {error}"
+        )),
+        Fate::Failed(error) => warnings.recorded_no_further.warn(format_args!(
+            "#{session} is recorded no further, the session goes on: {path}: {error}"
+        )),
+        Fate::Full(limit) => warnings.recorded_no_further.warn(format_args!(
+            "#{session} is recorded no further, the session goes on: {path} has the {limit} bytes that a \
+             transcript may have (--record-limit)"
+        )),
+        Fate::TooSlow => warnings.recorded_no_further.warn(format_args!(
+            "#{session} is recorded no further, the session goes on: {path}: the file system does not keep up"
+        )),
+    }
+}
+
+/// Writes the session down, or does nothing. It waits for no file system: a transcript that cannot be
+/// written any more ends, and the session goes on.
+pub(super) struct Record(Option<Recorder>);
 
 impl Record {
     pub(super) fn begin(context: &Context, session: u64, header: &Header) -> Self {
-        let mut record = Self {
-            session,
-            recorder: None,
+        let (Some(folder), Some(scribe)) = (&context.options.record, &context.scribe) else {
+            return Self(None);
         };
-        if let Some(folder) = &context.options.record {
-            let path = path(folder, session);
-            match Recorder::create(&path, header) {
-                Ok(recorder) => {
-                    tracing::info!("#{session} is recorded in {}", path.display());
-                    record.recorder = Some(recorder);
-                }
-                Err(error) => {
-                    tracing::warn!("#{session} is not recorded: {}: {error}", path.display())
-                }
-            }
+        Self(Some(scribe.record(session, path(folder, session), header)))
+    }
+
+    pub(super) fn input(&self, now: Duration, input: &Input<'_>) {
+        if let Some(recorder) = &self.0 {
+            recorder.input(now, input);
         }
-        record
     }
 
-    pub(super) fn input(&mut self, now: Duration, input: &Input<'_>) {
-        self.write(|recorder| recorder.input(now, input));
-    }
-
-    pub(super) fn output(&mut self, output: &Output) {
-        self.write(|recorder| recorder.output(output));
-    }
-
-    fn write(&mut self, write: impl FnOnce(&mut Recorder) -> std::io::Result<()>) {
-        if let Some(recorder) = &mut self.recorder
-            && let Err(error) = write(recorder)
-        {
-            tracing::warn!("#{} is recorded no further: {error}", self.session);
-            self.recorder = None;
+    pub(super) fn output(&self, output: &Output) {
+        if let Some(recorder) = &self.0 {
+            recorder.output(output);
         }
     }
 }

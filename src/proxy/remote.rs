@@ -13,6 +13,7 @@ use super::{
     owner::{self, Owner},
     session::{Data, Reporter},
     socket, splice,
+    warnings::Trouble,
 };
 use crate::{
     control::ForwardEvent,
@@ -39,7 +40,8 @@ pub(super) async fn run(data: Arc<Data>, reporter: Reporter, bind: IpAddr, deliv
     reporter.tell(ForwardEvent::Ready(forward.address()));
     // It takes one connection, and cancels itself with it.
     let Some(incoming) = forward.next().await else {
-        reporter.warn("the SSH connection was lost before the FTP server connected");
+        let text = "the SSH connection was lost before the FTP server connected";
+        reporter.warn(Trouble::LostBefore, text);
         // Whoever has connected there has been taken by the SSH server, and may have handed it a
         // whole file.
         reporter.tell(ForwardEvent::Cut);

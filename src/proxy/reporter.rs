@@ -1,7 +1,10 @@
 //! What a data connection tells its session.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -9,9 +12,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Options,
+    Context,
     local::describe,
     splice::{Moved, Outcome, Watch},
+    warnings::{Trouble, Warnings},
 };
 use crate::{
     control::{ForwardEvent, ForwardId},
@@ -27,6 +31,7 @@ pub(super) struct Reporter {
     cut: CancellationToken,
     still_data: Duration,
     last_word: Duration,
+    warnings: Arc<Warnings>,
 }
 
 impl Reporter {
@@ -36,8 +41,9 @@ impl Reporter {
         id: ForwardId,
         events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
         cut: CancellationToken,
-        options: &Options,
+        context: &Context,
     ) -> Self {
+        let options = &context.options;
         Self {
             session,
             id,
@@ -46,6 +52,7 @@ impl Reporter {
             cut,
             still_data: options.limits.still_data,
             last_word: options.last_word,
+            warnings: Arc::clone(&context.warnings),
         }
     }
 
@@ -54,8 +61,8 @@ impl Reporter {
         let _ = self.events.send((self.id, event));
     }
 
-    pub(super) fn warn(&self, text: &str) {
-        tracing::warn!("#{} data connection {}: {text}", self.session, self.id);
+    pub(super) fn warn(&self, trouble: Trouble, text: &str) {
+        self.warnings.data(self.session, self.id, trouble, text);
     }
 
     /// The data connection has ended so: tells the session, and the log.
@@ -71,15 +78,19 @@ impl Reporter {
                 self.tell(ForwardEvent::Ended);
             }
             Outcome::Forsaken(_) => {
-                self.warn(&text);
+                self.warn(Trouble::Forsaken, &text);
                 self.tell(ForwardEvent::Ended);
             }
-            Outcome::ServerClosed(moved) | Outcome::ServerLost(moved, _) => {
-                self.complain(&text, moved);
+            Outcome::ServerClosed(moved) => {
+                self.complain(Trouble::ServerClosed, &text, moved);
+                self.tell(ForwardEvent::Cut);
+            }
+            Outcome::ServerLost(moved, _) => {
+                self.complain(Trouble::ServerLost, &text, moved);
                 self.tell(ForwardEvent::Cut);
             }
             Outcome::ClientLost(moved, _, way_to_server) => {
-                self.complain(&text, moved);
+                self.complain(Trouble::ClientLost, &text, moved);
                 self.tell(ForwardEvent::Broken);
                 self.hold(way_to_server).await;
             }
@@ -90,9 +101,9 @@ impl Reporter {
         }
     }
 
-    /// The client's side broke, or cannot be reached.
+    /// The client's side cannot be reached.
     pub(super) async fn broken(self, text: &str, way_to_server: impl WayToServer) {
-        self.warn(text);
+        self.warn(Trouble::ClientUnreachable, text);
         self.tell(ForwardEvent::Broken);
         self.hold(way_to_server).await;
     }
@@ -108,11 +119,11 @@ impl Reporter {
     }
 
     /// Most likely the client had all of it before, and was sending nothing.
-    fn complain(&self, text: &str, moved: Moved) {
+    fn complain(&self, trouble: Trouble, text: &str, moved: Moved) {
         if self.drained.load(Ordering::Relaxed) && moved.to_server == 0 {
             self.note(text);
         } else {
-            self.warn(text);
+            self.warn(trouble, text);
         }
     }
 

@@ -210,10 +210,10 @@ impl Greeter<'_> {
                 named: String::from_utf8_lossy(named.host).into_owned(),
             }))),
             Err(error) => {
-                tracing::warn!(
+                self.context.warnings.no_control.warn(format_args!(
                     "#{} no control connection to {server}: {error}",
                     self.number
-                );
+                ));
                 match error {
                     // No other server could be reached either.
                     OpenError::Away(_) | OpenError::Lost => {

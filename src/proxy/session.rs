@@ -459,8 +459,7 @@ impl Session {
 
     fn reporter(&self, id: ForwardId) -> Reporter {
         let events = self.event_sender.clone();
-        let options = &self.context.options;
-        Reporter::new(self.number, id, events, self.cut.clone(), options)
+        Reporter::new(self.number, id, events, self.cut.clone(), &self.context)
     }
 
     /// Starts a forward's task; closing it, or the end of everything, drops it where it stands,

@@ -91,7 +91,9 @@ pub(super) async fn start(
             })
         }
         Err(reason) => {
-            tracing::warn!("#{number} no control connection to the FTP server: {reason}");
+            context.warnings.no_control.warn(format_args!(
+                "#{number} no control connection to the FTP server: {reason}"
+            ));
             let (mut read, mut write) = stream.into_split();
             say_last(&mut read, &mut write, &crate::control::refusal(&reason)).await;
             None

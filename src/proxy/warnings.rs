@@ -1,6 +1,9 @@
-//! What clients and strangers can have said in the log, as often as they like.
+//! What clients, servers and strangers can have said in the log, as often as they like.
 
-use crate::{control::Notice, log_limit::LogLimit};
+use crate::{
+    control::{ForwardId, Notice},
+    log_limit::LogLimit,
+};
 
 /// Each kind has a limit of its own, so that none hides another. They are for all forwards together.
 #[derive(Default)]
@@ -17,16 +20,95 @@ pub(super) struct Warnings {
     pub(super) other_user: LogLimit,
     /// An FTP server that may not be named.
     pub(super) not_allowed: LogLimit,
+    /// A control connection that could not be made.
+    pub(super) no_control: LogLimit,
+    /// A plain forward's connection that could not be made.
+    pub(super) no_connection: LogLimit,
+    /// A session without a transcript.
+    pub(super) not_recorded: LogLimit,
+    /// A transcript that ends before its session.
+    pub(super) recorded_no_further: LogLimit,
+    data: DataLimits,
+    notices: NoticeLimits,
+}
+
+/// What can go wrong with a data connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Trouble {
+    /// No port could be listened on.
+    NoListener,
+    /// The client's data port could not be reached.
+    ClientUnreachable,
+    /// The SSH connection was lost before the data connection stood.
+    LostBefore,
+    /// The server's side was cut.
+    ServerLost,
+    /// The server ended it before the client had sent all.
+    ServerClosed,
+    /// The client's side broke.
+    ClientLost,
+    /// Its session was over and it stood still.
+    Forsaken,
+}
+
+#[derive(Default)]
+struct DataLimits {
+    no_listener: LogLimit,
+    client_unreachable: LogLimit,
+    lost_before: LogLimit,
+    server_lost: LogLimit,
+    server_closed: LogLimit,
+    client_lost: LogLimit,
+    forsaken: LogLimit,
+}
+
+#[derive(Default)]
+struct NoticeLimits {
+    carried_as_passive: LogLimit,
+    low_data_port: LogLimit,
     not_ftp: LogLimit,
+    not_ftp_server: LogLimit,
+    other_data_host: LogLimit,
+    stalled_transfer: LogLimit,
+    tls_required: LogLimit,
+    unconfirmed_transfer: LogLimit,
+    unreachable: LogLimit,
+    unused_forward: LogLimit,
+    withheld: LogLimit,
 }
 
 impl Warnings {
+    /// Warns of a data connection.
+    pub(super) fn data(&self, session: u64, id: ForwardId, trouble: Trouble, text: &str) {
+        let limits = &self.data;
+        let limit = match trouble {
+            Trouble::NoListener => &limits.no_listener,
+            Trouble::ClientUnreachable => &limits.client_unreachable,
+            Trouble::LostBefore => &limits.lost_before,
+            Trouble::ServerLost => &limits.server_lost,
+            Trouble::ServerClosed => &limits.server_closed,
+            Trouble::ClientLost => &limits.client_lost,
+            Trouble::Forsaken => &limits.forsaken,
+        };
+        limit.warn(format_args!("#{session} data connection {id}: {text}"));
+    }
+
     /// Passes on what a session has to tell the operator.
     pub(super) fn notice(&self, session: u64, notice: &Notice) {
-        match notice {
-            // It takes no more than a connection.
-            Notice::NotFtp(_) => self.not_ftp.warn(format_args!("#{session} {notice}")),
-            notice => tracing::warn!("#{session} {notice}"),
-        }
+        let limits = &self.notices;
+        let limit = match notice {
+            Notice::CarriedAsPassive(_) => &limits.carried_as_passive,
+            Notice::LowDataPort { .. } => &limits.low_data_port,
+            Notice::NotFtp(_) => &limits.not_ftp,
+            Notice::NotFtpServer(_) => &limits.not_ftp_server,
+            Notice::OtherDataHost { .. } => &limits.other_data_host,
+            Notice::StalledTransfer(_) => &limits.stalled_transfer,
+            Notice::TlsRequired(_) => &limits.tls_required,
+            Notice::UnconfirmedTransfer(_) => &limits.unconfirmed_transfer,
+            Notice::Unreachable(..) => &limits.unreachable,
+            Notice::UnusedForward(_) => &limits.unused_forward,
+            Notice::Withheld(_) => &limits.withheld,
+        };
+        limit.warn(format_args!("#{session} {notice}"));
     }
 }

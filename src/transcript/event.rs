@@ -40,6 +40,8 @@ pub enum Event {
     Header(Header),
     /// Anything that the state machine asked for.
     Output(Output),
+    /// The session went on, and was recorded no further.
+    RecordingEnded(Incomplete),
     /// `S< `: from the server.
     Server(Frame),
     /// The server's side ended.
@@ -48,6 +50,19 @@ pub enum Event {
     Stop,
     /// A deadline had passed.
     Timeout,
+    /// The last line has no end: the recording was cut off within it. It means nothing.
+    Torn,
+}
+
+/// Why a recording ends before its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Incomplete {
+    /// It had as many bytes as it may have.
+    SizeLimit,
+    /// The file system did not keep up.
+    TooSlow,
+    /// The file system took no more.
+    NotWritten,
 }
 
 impl Event {

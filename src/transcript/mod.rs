@@ -6,7 +6,7 @@
 //!
 //! - `event`: what a line can say, [`Event`]
 //! - `render`, `parse`: the two directions between events and lines, [`render()`], [`parse()`]
-//! - `record`: writes a live session, [`Recorder`]
+//! - `record`: what of a live session is written, [`Recorder`]; `scribe`: the thread that writes, [`Scribe`]
 //! - `replay`: feeds a file to the state machine and compares, [`replay`]
 //! - `rewrite`: takes over what comes out now, [`rewrite`]
 //! - `show`: a session for a person to read, [`show`]
@@ -18,17 +18,21 @@ mod record;
 mod render;
 mod replay;
 mod rewrite;
+mod scribe;
 mod show;
 
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
-    event::{Event, Header, Line},
+    event::{Event, Header, Incomplete, Line},
     parse::{ParseError, parse},
     record::{Input, Recorder},
     render::render,
-    replay::{Difference, Replayed, replay},
+    replay::{CutOff, Difference, Replayed, replay},
     rewrite::rewrite,
+    scribe::{Fate, Scribe, Told},
     show::show,
 };

@@ -20,7 +20,7 @@ use nom::{
 
 use super::{
     escape,
-    event::{Event, Header, Line},
+    event::{Event, Header, Incomplete, Line},
 };
 use crate::control::{
     ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge, LOWEST_DATA_PORT,
@@ -37,8 +37,8 @@ pub struct ParseError {
     pub text: String,
 }
 
-/// Reads a transcript. Empty lines and comments mean nothing; a torn last line (a recording that
-/// was cut off) is left out.
+/// Reads a transcript. Empty lines and comments mean nothing; neither does a last line without an end, in
+/// which the recording was cut off ([`Event::Torn`]).
 ///
 /// # Errors
 ///
@@ -50,13 +50,20 @@ pub fn parse(text: &str) -> Result<Vec<Line>, ParseError> {
         if line.trim_start().is_empty() || line.trim_start().starts_with('#') {
             continue;
         }
+        if !whole.ends_with('\n') {
+            lines.push(Line {
+                number: index + 1,
+                at: None,
+                event: Event::Torn,
+            });
+            break;
+        }
         match all_consuming(timed).parse(line) {
             Ok((_, (at, event))) => lines.push(Line {
                 number: index + 1,
                 at,
                 event,
             }),
-            Err(_) if !whole.ends_with('\n') => {}
             Err(_) => {
                 return Err(ParseError {
                     number: index + 1,
@@ -199,8 +206,21 @@ fn side(input: &str) -> Parsed<'_, Event> {
         map(preceded(tag("client-"), ending), Event::ClientEnded),
         map(preceded(tag("server-"), ending), Event::ServerEnded),
         value(Event::Cut, tag("cut-all")),
+        map(
+            preceded(tag("recording-ended "), incomplete),
+            Event::RecordingEnded,
+        ),
         value(Event::Stop, tag("stop")),
         value(Event::Timeout, tag("timeout")),
+    ))
+    .parse(input)
+}
+
+fn incomplete(input: &str) -> Parsed<'_, Incomplete> {
+    alt((
+        value(Incomplete::NotWritten, tag("not-written")),
+        value(Incomplete::SizeLimit, tag("size-limit")),
+        value(Incomplete::TooSlow, tag("too-slow")),
     ))
     .parse(input)
 }

@@ -1,18 +1,14 @@
 //! Writing a session down while it happens.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write},
-    path::Path,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use ferryline_grammar::{Frame, Line, masked};
+use ferryline_grammar::{Frame, Line, masked, masked_reply};
 
 use super::{
     escape,
     event::{Event, Header},
     render::render,
+    scribe::{Scribe, Transcript},
 };
 use crate::control::{Ending, ForwardEvent, ForwardId, Output};
 
@@ -39,90 +35,93 @@ pub enum Input<'a> {
     Timeout,
 }
 
-/// One session's file. Each event is written at once and in one piece, so that after a crash only
-/// the last line can be torn. What a PASS, ACCT or ADAT carries is never written.
-#[derive(Debug)]
+/// One session's transcript, from [`Scribe::record`]. Events are queued, and written in their order in whole
+/// lines, so that after a crash only the last line can be torn. What a password command carries is never
+/// written. Dropping it ends the transcript.
 pub struct Recorder {
-    file: File,
+    scribe: Scribe,
+    transcript: Arc<Transcript>,
 }
 
 impl Recorder {
-    /// Makes the file, for its owner only; there must be none of that name.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
-    pub fn create(path: &Path, header: &Header) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut recorder = Self {
-            file: options.open(path)?,
-        };
-        let title = format!(
-            "# ferryline session 1\n# recorded by ferryline {}\n",
-            env!("CARGO_PKG_VERSION")
-        );
-        recorder.file.write_all(title.as_bytes())?;
-        recorder.event(None, &Event::Header(header.clone()))?;
-        Ok(recorder)
+    pub(super) fn new(scribe: Scribe, transcript: Arc<Transcript>) -> Self {
+        Self { scribe, transcript }
+    }
+
+    pub(super) fn transcript(&self) -> &Arc<Transcript> {
+        &self.transcript
     }
 
     /// What the state machine is told at `now`, before it is told.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
-    pub fn input(&mut self, now: Duration, input: &Input<'_>) -> io::Result<()> {
+    pub fn input(&self, now: Duration, input: &Input<'_>) {
         let event = match input {
-            Input::Client(frame) => Event::Client(masked_frame(frame)),
+            Input::Client(frame) => Event::Client(masked_frame(frame, masked_line)),
             Input::ClientEnded(ending) => Event::ClientEnded(*ending),
             Input::ClientLeft => Event::ClientLeft,
             Input::Forward(id, event) => Event::Forward(*id, (*event).clone()),
-            Input::Server(frame) => Event::Server((*frame).clone()),
+            Input::Server(frame) => Event::Server(masked_frame(frame, masked_reply_line)),
             Input::ServerEnded(ending) => Event::ServerEnded(*ending),
             Input::Cut => Event::Cut,
             Input::Stop => Event::Stop,
             Input::Timeout => Event::Timeout,
         };
-        self.event(Some(now), &event)
+        self.event(Some(now), &event);
     }
 
     /// What the state machine asked for.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
-    pub fn output(&mut self, output: &Output) -> io::Result<()> {
+    pub fn output(&self, output: &Output) {
         let output = match output {
             Output::ToServer(bytes) => {
-                let line = masked_line(&escape::split(bytes));
-                Output::ToServer(line.into_bytes())
+                Output::ToServer(masked_line(&escape::split(bytes)).into_bytes())
+            }
+            Output::ToClient(bytes) => {
+                Output::ToClient(masked_reply_line(&escape::split(bytes)).into_bytes())
             }
             other => other.clone(),
         };
-        self.event(None, &Event::Output(output))
+        self.event(None, &Event::Output(output));
     }
 
-    fn event(&mut self, at: Option<Duration>, event: &Event) -> io::Result<()> {
-        match render(at, event) {
-            Some(mut line) => {
-                line.push('\n');
-                self.file.write_all(line.as_bytes())
-            }
-            None => Ok(()),
+    fn event(&self, at: Option<Duration>, event: &Event) {
+        if let Some(mut line) = render(at, event) {
+            line.push('\n');
+            self.scribe.write(&self.transcript, &line);
         }
     }
 }
 
-fn masked_frame(frame: &Frame) -> Frame {
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.scribe.leave(&self.transcript);
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
+
+/// The first lines of a transcript.
+pub(super) fn heading(header: &Header) -> String {
+    let facts = render(None, &Event::Header(header.clone())).unwrap_or_default();
+    format!(
+        "# ferryline session 1\n# recorded by ferryline {}\n{facts}\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+fn masked_frame(frame: &Frame, mask: impl Fn(&Line) -> Line) -> Frame {
     match frame {
-        Frame::Line(line) => Frame::Line(masked_line(line)),
+        Frame::Line(line) => Frame::Line(mask(line)),
         Frame::Negotiation(asked) => Frame::Negotiation(*asked),
     }
 }
 
 fn masked_line(line: &Line) -> Line {
     Line::with_end(masked(line.text()).into_owned(), line.end())
+}
+
+fn masked_reply_line(line: &Line) -> Line {
+    Line::with_end(masked_reply(line.text()).into_owned(), line.end())
 }

@@ -6,13 +6,14 @@ use ferryline_grammar::{Frame, Negotiation};
 
 use super::{
     escape,
-    event::{Event, Header},
+    event::{Event, Header, Incomplete},
 };
 use crate::control::{
     ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, LOWEST_DATA_PORT, Limits, Output, Target,
 };
 
-/// The line that says this, without its end; `None` for what is said to the log only.
+/// The line that says this, without its end; `None` for what is said to the log only, and for what a torn
+/// line was.
 pub fn render(at: Option<Duration>, event: &Event) -> Option<String> {
     let text = match event {
         Event::Client(Frame::Line(line)) => format!("C> {}", escape::line(line)),
@@ -22,12 +23,14 @@ pub fn render(at: Option<Duration>, event: &Event) -> Option<String> {
         Event::Forward(id, event) => forward(id.number(), event),
         Event::Header(facts) => header(facts),
         Event::Output(output) => self::output(output)?,
+        Event::RecordingEnded(why) => format!("! recording-ended {}", incomplete(*why)),
         Event::Server(Frame::Line(line)) => format!("S< {}", escape::line(line)),
         Event::Server(Frame::Negotiation(asked)) => format!("! server-telnet {}", telnet(*asked)),
         Event::ServerEnded(how) => format!("! server-{}", ending(*how)),
         Event::Cut => "! cut-all".into(),
         Event::Stop => "! stop".into(),
         Event::Timeout => "! timeout".into(),
+        Event::Torn => return None,
     };
     // Of an empty line only the sign is left; a blank at the end of any other is written out.
     let text = text.trim_end();
@@ -174,6 +177,14 @@ fn seconds(time: Duration) -> String {
     match time.subsec_micros() {
         0 => time.as_secs().to_string(),
         micros => format!("{}.{micros:06}", time.as_secs()),
+    }
+}
+
+fn incomplete(why: Incomplete) -> &'static str {
+    match why {
+        Incomplete::NotWritten => "not-written",
+        Incomplete::SizeLimit => "size-limit",
+        Incomplete::TooSlow => "too-slow",
     }
 }
 

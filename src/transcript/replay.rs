@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use super::{
-    event::{Event, Header, Line},
+    event::{Event, Header, Incomplete, Line},
     render::render,
 };
 use crate::control::{Control, ForwardEvent, Output};
@@ -29,6 +29,17 @@ pub struct Replayed {
     pub events: Vec<(Option<usize>, Option<Duration>, Event)>,
     /// The file held only the peers' lines.
     pub peers_only: bool,
+    /// Where and why the file ends before its session: nothing is missing behind its last input.
+    pub cut_off: Option<CutOff>,
+}
+
+/// The end of a recording that ends before its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutOff {
+    /// Its line in the file, from 1.
+    pub line: usize,
+    /// Why it was ended; `None`: the line is torn.
+    pub why: Option<Incomplete>,
 }
 
 /// Feeds the inputs of a session to the state machine that the proxy runs, and compares the rest.
@@ -36,9 +47,12 @@ pub struct Replayed {
 /// Of a file that holds only the peers' lines (`C>` and `S<`) nothing is compared: its forwards
 /// are invented on 127.0.0.1, and the events say what ferryline would have done.
 pub fn replay(lines: &[Line]) -> Replayed {
-    let peers_only = lines
-        .iter()
-        .all(|line| matches!(line.event, Event::Client(_) | Event::Server(_)));
+    let peers_only = lines.iter().all(|line| {
+        matches!(
+            line.event,
+            Event::Client(_) | Event::Server(_) | Event::Torn
+        )
+    });
     let header = lines
         .iter()
         .find_map(|line| match &line.event {
@@ -86,6 +100,17 @@ impl Player {
             self.expect(line.number, output);
             return;
         }
+        let cut_off = match line.event {
+            Event::RecordingEnded(why) => Some(Some(why)),
+            Event::Torn => Some(None),
+            _ => None,
+        };
+        if let Some(why) = cut_off {
+            let line = line.number;
+            self.replayed.cut_off = Some(CutOff { line, why });
+            // These may have come out of the last input as well.
+            self.waiting.clear();
+        }
         self.nothing_left();
         self.last_input = line.number;
         if let Some(at) = line.at {
@@ -103,7 +128,7 @@ impl Player {
             Event::ClientEnded(ending) => self.control.client_ended(now, ending),
             Event::ClientLeft => self.control.client_left(now),
             Event::Forward(id, event) => self.control.forward(now, id, event),
-            Event::Header(_) | Event::Output(_) => {}
+            Event::Header(_) | Event::Output(_) | Event::RecordingEnded(_) | Event::Torn => {}
             Event::Server(frame) => self.control.server(now, frame),
             Event::ServerEnded(ending) => self.control.server_ended(now, ending),
             Event::Cut => self.control.cut(),

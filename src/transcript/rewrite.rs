@@ -3,14 +3,14 @@
 use super::{event::Event, parse::parse, render::render, replay::Replayed};
 
 /// The file with its outputs replaced by those of the replay; inputs, comments and blank lines stay
-/// where they are.
+/// where they are. A torn last line is left out.
 pub fn rewrite(text: &str, replayed: &Replayed) -> String {
     let mut rewritten = String::new();
     let mut events = replayed.events.iter().peekable();
     let outputs = match parse(text) {
         Ok(lines) => lines
             .into_iter()
-            .filter(|line| line.event.is_output())
+            .filter(|line| line.event.is_output() || line.event == Event::Torn)
             .map(|line| line.number)
             .collect(),
         Err(_) => Vec::new(),

@@ -101,10 +101,43 @@ fn what_comes_out_now_can_be_taken_over() {
 }
 
 #[test]
-fn a_torn_last_line_is_left_out() {
-    let torn = format!("{CLASSIC}S< 226 comp\\x");
-    let lines = parse(&torn).unwrap();
-    assert_eq!(lines.len(), parse(CLASSIC).unwrap().len());
+fn a_torn_last_line_is_left_out_and_named() {
+    // It would be no line of a session, or another one than was said.
+    for torn in ["S< 226 comp\\x", "C> QUI", "! rea"] {
+        let text = format!("{CLASSIC}{torn}");
+        let lines = parse(&text).unwrap();
+        assert_eq!(lines.last().unwrap().event, Event::Torn, "{torn}");
+        let replayed = replay(&lines);
+        assert_eq!(replayed.differences, [], "{torn}");
+        let cut_off = CutOff {
+            line: 11,
+            why: None,
+        };
+        assert_eq!(replayed.cut_off, Some(cut_off));
+        assert_eq!(rewrite(&text, &replayed), CLASSIC);
+    }
+    assert_eq!(replay(&parse(CLASSIC).unwrap()).cut_off, None);
+}
+
+#[test]
+fn a_recording_that_ends_before_its_session_lacks_nothing() {
+    // Cut between an input and what came of it.
+    let cut = CLASSIC.split_inclusive('\n').take(5).collect::<String>();
+    for (why, word) in [
+        (Incomplete::NotWritten, "not-written"),
+        (Incomplete::SizeLimit, "size-limit"),
+        (Incomplete::TooSlow, "too-slow"),
+    ] {
+        let replayed = replay(&parse(&format!("{cut}! recording-ended {word}\n")).unwrap());
+        assert_eq!(replayed.differences, []);
+        let cut_off = CutOff {
+            line: 6,
+            why: Some(why),
+        };
+        assert_eq!(replayed.cut_off, Some(cut_off));
+    }
+    // Without such a line something is missing.
+    assert_eq!(replay(&parse(&cut).unwrap()).differences.len(), 1);
 }
 
 #[test]
@@ -140,35 +173,6 @@ fn line_ends_and_odd_bytes_are_written_out() {
         let parsed = parse(&format!("{text}\n")).unwrap();
         assert_eq!(parsed[0].event, Event::Client(frame), "{text}");
     }
-}
-
-#[test]
-fn no_password_reaches_the_disk() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("x.session");
-    let mut recorder = Recorder::create(&path, &Header::default()).unwrap();
-    let frame = line(b"pass hunter2", LineEnd::CrLf);
-    recorder
-        .input(Duration::ZERO, &Input::Client(&frame))
-        .unwrap();
-    let sent = Output::ToServer("pass hunter2\r\n".into());
-    recorder.output(&sent).unwrap();
-    let text = std::fs::read_to_string(&path).unwrap();
-    assert!(!text.contains("hunter2"), "{text}");
-    assert!(
-        text.ends_with("@0.000000 C> pass ****\nS> pass ****\n"),
-        "{text}"
-    );
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-    assert!(
-        Recorder::create(&path, &Header::default()).is_err(),
-        "never written over"
-    );
 }
 
 fn line(text: &[u8], end: LineEnd) -> Frame {
@@ -240,6 +244,12 @@ fn any_event() -> impl Strategy<Value = Event> {
         ending.prop_map(Event::ServerEnded),
         (id, what).prop_map(|(id, what)| Event::Forward(id, what)),
         output.prop_map(Event::Output),
+        prop_oneof![
+            Just(Incomplete::NotWritten),
+            Just(Incomplete::SizeLimit),
+            Just(Incomplete::TooSlow),
+        ]
+        .prop_map(Event::RecordingEnded),
         Just(Event::ClientLeft),
         Just(Event::Cut),
         Just(Event::Stop),

@@ -1,0 +1,368 @@
+//! The thread that writes transcripts: a file system that stands still holds up nothing but it.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    event::{Event, Header, Incomplete},
+    record::{Recorder, heading},
+    render::render,
+};
+
+/// How many bytes of one transcript may wait to be written: a reply line of 64 KiB stands in it twice, with
+/// up to four bytes for one.
+const WAITING: usize = 2 << 20;
+
+/// How many of all transcripts together.
+const ALL_WAITING: usize = 16 << 20;
+
+/// Kept of a transcript's size for the line that says that it has ended.
+const LAST_LINE: u64 = 64;
+
+/// What becomes of a transcript.
+#[derive(Debug)]
+pub enum Fate {
+    /// Its file is there.
+    Begun,
+    /// There is no file of it.
+    NotMade(io::Error),
+    /// Not more than this could be written; what stands in the file is whole lines.
+    Failed(io::Error),
+    /// It has as many bytes as it may have.
+    Full(u64),
+    /// The file system does not keep up.
+    TooSlow,
+}
+
+/// Is told what becomes of each transcript: its session, and its file. Called from the thread that writes
+/// and from those that record.
+pub type Told = dyn Fn(u64, &Path, Fate) + Send + Sync;
+
+/// Writes the transcripts of all sessions on a thread of its own. Whoever records never waits for it.
+#[derive(Clone)]
+pub struct Scribe {
+    work: mpsc::Sender<Work>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// How many bytes a transcript may have.
+    limit: u64,
+    told: Box<Told>,
+    /// Bytes of all transcripts that wait to be written.
+    waiting: AtomicUsize,
+}
+
+enum Work {
+    /// There is something to write.
+    Write(Arc<Transcript>),
+    /// All that came before is written.
+    Finish(oneshot::Sender<()>),
+}
+
+/// One session's, between the session and the thread.
+pub(super) struct Transcript {
+    session: u64,
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: String,
+    /// The thread has been told of it and has not come to it yet.
+    announced: bool,
+    /// Bytes that were taken so far.
+    taken: u64,
+    /// Nothing more is taken.
+    over: bool,
+    /// Its session is over.
+    left: bool,
+    /// Its file takes no more, or could not be made.
+    failed: bool,
+}
+
+/// How a file is made; the tests' own stand still, or are full.
+pub(super) type Make = dyn Fn(&Path) -> io::Result<Box<dyn Paper>> + Send;
+
+/// What transcripts are written on.
+pub(super) trait Paper: Send {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize>;
+    /// Leaves so many bytes of it.
+    fn shorten(&mut self, length: u64) -> io::Result<()>;
+}
+
+impl Paper for File {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        Write::write(self, text)
+    }
+
+    fn shorten(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+}
+
+impl Scribe {
+    /// Starts the thread. A transcript has `limit` bytes at most.
+    ///
+    /// # Errors
+    ///
+    /// The operating system has no thread for it.
+    pub fn start(
+        limit: u64,
+        told: impl Fn(u64, &Path, Fate) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        Self::start_with(limit, told, Box::new(make))
+    }
+
+    pub(super) fn start_with(
+        limit: u64,
+        told: impl Fn(u64, &Path, Fate) + Send + Sync + 'static,
+        make: Box<Make>,
+    ) -> io::Result<Self> {
+        let (work, to_do) = mpsc::channel();
+        let shared = Arc::new(Shared {
+            limit,
+            told: Box::new(told),
+            waiting: AtomicUsize::new(0),
+        });
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            make,
+            files: HashMap::new(),
+        };
+        thread::Builder::new()
+            .name("ferryline-record".into())
+            .spawn(move || writer.run(&to_do))?;
+        Ok(Self { work, shared })
+    }
+
+    /// Begins the transcript of a session, in a file for its owner only; there must be none of that name.
+    pub fn record(&self, session: u64, path: PathBuf, header: &Header) -> Recorder {
+        let transcript = Arc::new(Transcript {
+            session,
+            path,
+            state: Mutex::default(),
+        });
+        let recorder = Recorder::new(self.clone(), transcript);
+        self.write(recorder.transcript(), &heading(header));
+        recorder
+    }
+
+    /// Waits until all is written, for `patience` at most; whether all is.
+    pub async fn finish(&self, patience: Duration) -> bool {
+        let (done, all_done) = oneshot::channel();
+        let asked = self.work.send(Work::Finish(done)).is_ok();
+        asked && matches!(tokio::time::timeout(patience, all_done).await, Ok(Ok(())))
+    }
+
+    /// Queues whole lines, or ends the transcript.
+    pub(super) fn write(&self, transcript: &Arc<Transcript>, lines: &str) {
+        let mut state = transcript.state();
+        if state.over {
+            return;
+        }
+        let size = state.taken.saturating_add(to_u64(lines.len()));
+        let waiting = state.waiting.len().saturating_add(lines.len());
+        let all_waiting = self.shared.waiting.load(Ordering::Relaxed);
+        let end = if size.saturating_add(LAST_LINE) > self.shared.limit {
+            Some((Incomplete::SizeLimit, Fate::Full(self.shared.limit)))
+        } else if waiting > WAITING || all_waiting.saturating_add(lines.len()) > ALL_WAITING {
+            Some((Incomplete::TooSlow, Fate::TooSlow))
+        } else {
+            None
+        };
+        let fate = match end {
+            Some((why, fate)) => {
+                state.over = true;
+                self.push(&mut state, &last_line(why));
+                Some(fate)
+            }
+            None => {
+                self.push(&mut state, lines);
+                None
+            }
+        };
+        let announced = std::mem::replace(&mut state.announced, true);
+        drop(state);
+        if !announced {
+            // The thread ends behind the last sender only.
+            let _ = self.work.send(Work::Write(Arc::clone(transcript)));
+        }
+        if let Some(fate) = fate {
+            (self.shared.told)(transcript.session, &transcript.path, fate);
+        }
+    }
+
+    /// The session is over: its file is closed when all is written.
+    pub(super) fn leave(&self, transcript: &Arc<Transcript>) {
+        transcript.state().left = true;
+        let _ = self.work.send(Work::Write(Arc::clone(transcript)));
+    }
+
+    fn push(&self, state: &mut State, lines: &str) {
+        self.shared
+            .waiting
+            .fetch_add(lines.len(), Ordering::Relaxed);
+        state.taken = state.taken.saturating_add(to_u64(lines.len()));
+        state.waiting.push_str(lines);
+    }
+}
+
+impl Transcript {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread's own.
+struct Writer {
+    shared: Arc<Shared>,
+    make: Box<Make>,
+    /// The open ones, by session.
+    files: HashMap<u64, Open>,
+}
+
+struct Open {
+    paper: Box<dyn Paper>,
+    /// Bytes of whole lines in it.
+    length: u64,
+    /// Of them the heading's: without more it is no use to anybody.
+    heading: u64,
+}
+
+impl Writer {
+    fn run(mut self, to_do: &mpsc::Receiver<Work>) {
+        while let Ok(work) = to_do.recv() {
+            match work {
+                Work::Write(transcript) => self.write(&transcript),
+                Work::Finish(done) => {
+                    let _ = done.send(());
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, transcript: &Transcript) {
+        let (lines, left, failed) = {
+            let mut state = transcript.state();
+            state.announced = false;
+            let lines = std::mem::take(&mut state.waiting);
+            (lines, state.left, state.failed)
+        };
+        if !lines.is_empty()
+            && !failed
+            && let Err(fate) = self.write_lines(transcript, &lines)
+        {
+            let mut state = transcript.state();
+            state.over = true;
+            state.failed = true;
+            drop(state);
+            self.files.remove(&transcript.session);
+            (self.shared.told)(transcript.session, &transcript.path, fate);
+        }
+        self.shared
+            .waiting
+            .fetch_sub(lines.len(), Ordering::Relaxed);
+        if left {
+            self.files.remove(&transcript.session);
+        }
+    }
+
+    fn write_lines(&mut self, transcript: &Transcript, lines: &str) -> Result<(), Fate> {
+        let Some(open) = self.files.get_mut(&transcript.session) else {
+            return self.begin(transcript, lines);
+        };
+        write(open, lines).map_err(|error| give_up(open, error, &transcript.path))
+    }
+
+    /// Makes the file; the lines begin with the heading.
+    fn begin(&mut self, transcript: &Transcript, lines: &str) -> Result<(), Fate> {
+        let paper = (self.make)(&transcript.path).map_err(Fate::NotMade)?;
+        let header_end = lines.find("\n!").and_then(|start| {
+            let rest = lines.get(start + 1..)?;
+            Some(start + 2 + rest.find('\n')?)
+        });
+        let mut open = Open {
+            paper,
+            length: 0,
+            heading: to_u64(header_end.unwrap_or(lines.len())),
+        };
+        write(&mut open, lines).map_err(|error| give_up(&mut open, error, &transcript.path))?;
+        (self.shared.told)(transcript.session, &transcript.path, Fate::Begun);
+        self.files.insert(transcript.session, open);
+        Ok(())
+    }
+}
+
+/// Writes all of it. Of what could not be written whole the last whole line is counted.
+fn write(open: &mut Open, lines: &str) -> io::Result<()> {
+    let mut rest = lines.as_bytes();
+    let result = loop {
+        if rest.is_empty() {
+            break Ok(());
+        }
+        match open.paper.write(rest) {
+            Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+    };
+    let written = lines.as_bytes().get(..lines.len() - rest.len());
+    let written = written.unwrap_or_default();
+    let whole = written.iter().rposition(|byte| *byte == b'\n');
+    open.length += to_u64(whole.map_or(0, |end| end + 1));
+    result
+}
+
+/// Takes a torn line away, and the whole file where no event stands in it.
+fn give_up(open: &mut Open, error: io::Error, path: &Path) -> Fate {
+    let length = open.length;
+    if length <= open.heading {
+        return match fs::remove_file(path) {
+            Ok(()) => Fate::NotMade(error),
+            Err(_) => Fate::Failed(error),
+        };
+    }
+    if open.paper.shorten(length).is_ok() {
+        // A full disk may have room for it, now that the torn line is gone.
+        let last = last_line(Incomplete::NotWritten);
+        let torn = !matches!(open.paper.write(last.as_bytes()), Ok(all) if all == last.len());
+        if torn {
+            let _ = open.paper.shorten(length);
+        }
+    }
+    Fate::Failed(error)
+}
+
+fn last_line(why: Incomplete) -> String {
+    let line = render(None, &Event::RecordingEnded(why));
+    format!("{}\n", line.unwrap_or_default())
+}
+
+fn make(path: &Path) -> io::Result<Box<dyn Paper>> {
+    let mut options = OpenOptions::new();
+    // At the end, wherever that is: a torn line may have been taken away.
+    options.append(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    Ok(Box::new(options.open(path)?))
+}
+
+fn to_u64(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
