@@ -209,6 +209,8 @@ async fn an_urgent_abor_reaches_the_server_plain_and_at_once() {
             vec![plain(b"\xff\xf4"), urgent(b"\xff"), plain(b"\xf2ABOR\r\n")],
         ),
         ("python", vec![urgent(b"ABOR\r\n")]),
+        // IP and DM in the wrong order (Q98).
+        ("others", vec![urgent(b"\xf4\xff"), plain(b"ABOR\r\n")]),
         ("others", vec![plain(b"ABOR\r\n")]),
     ];
     for (who, pieces) in ways {
@@ -294,15 +296,15 @@ async fn abor_goes_past_a_line_that_waits() {
 #[tokio::test]
 async fn telnet_options_are_refused_by_ferryline_on_both_sides() {
     let server = ScriptedServer::new()
-        .greeting(answer().send(b"\xff\xfb\x01220 hel\xff\xfd\x06lo\r\n"))
+        .greeting(answer().send(b"\xff\xfb\x01\xff\xfd\x06220 hello\r\n"))
         .start()
         .await;
     let ferry = Ferry::to(server.address()).await;
     let mut client = ScriptedClient::connect(ferry.v4).await;
     client.expect_exactly("220 hello").await;
-    // DO 1 is answered by WONT 1, WILL 3 by DONT 3; the command around them comes out whole.
+    // DO 1 is answered by WONT 1, WILL 3 by DONT 3; the command behind them comes out whole.
     client
-        .send_raw(b"\xff\xfd\x01US\xff\xfb\x03ER demo\r\n")
+        .send_raw(b"\xff\xfd\x01\xff\xfb\x03USER demo\r\n")
         .await;
     let line = client.raw_line().await;
     assert!(line.starts_with(b"\xff\xfc\x01\xff\xfe\x03"), "{line:?}");
@@ -468,4 +470,101 @@ async fn what_comes_before_the_greeting_waits_for_it() {
     for code in ["331 ", "230 ", "502 "] {
         client.expect(code).await;
     }
+}
+
+/// Odd lines of servers that several clients work with directly (Q91 to Q94).
+#[tokio::test]
+async fn q91_to_q94_odd_replies_are_replies() {
+    let odd_ends = [
+        |text: &str| format!("{text}\r\n").replacen(' ', ": ", 1),
+        |text: &str| format!("{text}\r\n").replacen(' ', "", 1),
+        |text: &str| format!("{text}\r\n").replacen(' ', "\t", 1),
+        |text: &str| format!(" {text}\r\n"),
+        |text: &str| format!("{text}\0\r\n"),
+        |text: &str| format!("{text}\r\n\0"),
+        |text: &str| format!("{text}\n\r"),
+        |text: &str| format!("{text}\r"),
+    ];
+    for odd in odd_ends {
+        let shown = odd("227 x").escape_debug().to_string();
+        let server = ScriptedServer::new()
+            .greeting(answer().send(odd("220 ready")))
+            .on("USER", answer().send(odd("331 password")))
+            .on("PASS", answer().send(odd("230 in")))
+            .on(
+                "PASV",
+                answer().listen().send(odd("227 Passive ({hostport})")),
+            )
+            .on("PORT", answer().send(odd("200 ok")))
+            .on(
+                "RETR",
+                answer()
+                    .send(odd("150 here"))
+                    .data("a file")
+                    .send(odd("226 done")),
+            )
+            .start()
+            .await;
+        let ferry = Ferry::to(server.address()).await;
+        let mut client = ScriptedClient::connect(ferry.v4).await;
+        came(&mut client, "220").await;
+        for (command, code) in [("USER demo", "331"), ("PASS demo", "230")] {
+            client.send(command).await;
+            came(&mut client, code).await;
+        }
+        client.send("PASV").await;
+        let line = came(&mut client, "227").await;
+        let address = host_port(&line).unwrap_or_else(|| panic!("{shown}: {line}"));
+        let data = client.connect_data(address).await;
+        client.send("RETR f").await;
+        came(&mut client, "150").await;
+        assert_eq!(read_to_end(data).await.unwrap(), b"a file", "{shown}");
+        came(&mut client, "226").await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let six = six_numbers(listener.local_addr().unwrap());
+        client.send(&format!("PORT {six}")).await;
+        came(&mut client, "200").await;
+        client.send("RETR f").await;
+        came(&mut client, "150").await;
+        let data = client.accept(listener).await;
+        assert_eq!(read_to_end(data).await.unwrap(), b"a file", "{shown}");
+        came(&mut client, "226").await;
+    }
+}
+
+/// The next line; this code is in it, as a client reads it that skips blanks.
+async fn came(client: &mut ScriptedClient, code: &str) -> String {
+    let line = String::from_utf8(client.raw_line().await).unwrap();
+    assert!(line.trim_start().starts_with(code), "{code}: {line:?}");
+    line
+}
+
+/// Names in CP1251, and what clients put round their commands (Q93, Q94, Q97, Q99).
+#[tokio::test]
+async fn q93_to_q99_odd_commands_reach_the_server() {
+    let server = ScriptedServer::new()
+        .on("CWD", answer().send(b"550 \xff\xfa: no such directory\r\n"))
+        .start()
+        .await;
+    let ferry = Ferry::to(server.address()).await;
+    let mut client = ScriptedClient::connect(ferry.v4).await;
+    client.expect("220 ").await;
+    client.send_raw(b"USER demo\r\n\0PASS demo\r\n\0").await;
+    client.expect("331 ").await;
+    client.expect("230 ").await;
+    client.send_raw(b"NOOP\n\rNOOP\n\rNOOP\0\r\n").await;
+    for _ in 0..3 {
+        client.expect("200 ").await;
+    }
+    for name in [&b"\xff\xfa"[..], b"\xff\xfd\xff", b"a\xff\xfa\xe0"] {
+        client.send_raw([b"CWD ", name, b"\r\n"].concat()).await;
+        let reply = client.raw_line().await;
+        assert_eq!(reply, b"550 \xff\xfa: no such directory\r\n");
+        let sent = [b"CWD ", name, b"\r\n"].concat();
+        assert_eq!(server.lines().last(), Some(&sent));
+    }
+    client.send_raw("\u{feff}NOOP\r\n").await;
+    client.expect("500 not in the script").await;
+    client.ask("NOOP", "200 ").await;
+    client.ask("PORT", "200 as you wish").await;
 }

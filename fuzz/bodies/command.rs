@@ -15,15 +15,20 @@ pub fn run(data: &[u8]) {
 
 fn taken_apart(text: &[u8], command: &Command<'_>) {
     assert!(!command.keyword.is_empty());
-    let junk = text
-        .iter()
-        .position(|byte| !matches!(byte, 0 | b'\t'..=b'\r' | b' ' | 0xff))
-        .expect("a keyword");
+    let mut rest = text;
+    while let [0 | b'\t'..=b'\r' | b' ' | 0xff, more @ ..] | [0xef, 0xbb, 0xbf, more @ ..] = rest {
+        rest = more;
+    }
+    let junk = text.len() - rest.len();
     assert!(text.ends_with(command.argument) && text[junk..].starts_with(command.keyword));
     let between = &text[junk + command.keyword.len()..text.len() - command.argument.len()];
     assert!(matches!(between, [] | [_] | [b'\r', 0]));
     // Neither what stands before the verb nor its case changes what it is.
-    let again = [b" \xff", &command.keyword.to_ascii_lowercase()[..]].concat();
+    let again = [
+        b" \xff\xef\xbb\xbf",
+        &command.keyword.to_ascii_lowercase()[..],
+    ]
+    .concat();
     assert_eq!(Command::parse(&again).unwrap().verb, command.verb);
     if command.verb != Verb::Other {
         assert!(command.keyword.is_ascii());

@@ -9,8 +9,8 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use ferryline::control::{DataAtEnd, ForwardId, Output, Settings, Target};
 use ferryline_grammar::{
-    Command, ExtendedAddress, Frame, HostPort, Line, LineCodec, Verb, lax_code, lax_verb,
-    render_227, render_229,
+    Command, ExtendedAddress, Frame, HostPort, Line, LineCodec, Place, ReplyFraming, Verb,
+    behind_signal, lax_code, lax_verbs, may_name_endpoint, render_227, render_229,
 };
 use tokio_util::codec::Decoder;
 
@@ -41,6 +41,7 @@ pub struct Model {
     tellable: HashSet<Vec<u8>>,
     said: usize,
     client_reads: Reader,
+    client_frames: ReplyFraming,
     server_reads: Reader,
     /// The client's end of file was passed on.
     finished_server: bool,
@@ -99,6 +100,7 @@ impl Model {
             tellable: HashSet::new(),
             said: 0,
             client_reads: Reader::new(LineCodec::replies()),
+            client_frames: ReplyFraming::default(),
             server_reads: Reader::new(LineCodec::commands()),
             finished_server: false,
         }
@@ -115,10 +117,10 @@ impl Model {
         {
             self.passive += 2;
         }
-        // An ABOR goes plain where the rest of a Telnet signal leads it.
-        let abort = Command::parse(line.text()).is_some_and(|command| command.verb == Verb::Abor);
-        if abort && line.text().first().is_some_and(|byte| !byte.is_ascii()) {
-            self.client_lines.insert(Bytes::from_static(b"ABOR\r\n"));
+        // What interrupts goes plain where the rest of a Telnet signal leads it.
+        if let Some(plain) = behind_signal(line.text()) {
+            let plain = Line::with_end(plain.to_vec(), line.end());
+            self.client_lines.insert(plain.into_bytes());
         }
     }
 
@@ -258,7 +260,8 @@ impl Model {
 
     fn told_client(&mut self, bytes: &Bytes) {
         self.said += bytes.len();
-        let own = bytes.len() >= 4 && bytes[4..].starts_with(b"ferryline: ")
+        let unpadded = bytes.trim_ascii_start();
+        let own = unpadded.len() >= 4 && unpadded[4..].starts_with(b"ferryline: ")
             || bytes.starts_with(b" ferryline: an address")
             || is_refusal(bytes)
             // Ends a line that the server did not.
@@ -277,11 +280,19 @@ impl Model {
             bytes.escape_ascii()
         );
         for line in self.client_reads.lines(bytes) {
-            // As lax clients read it, wherever it stands.
+            // As lax clients read it, wherever it stands. Behind a blank it is a reply where none is open.
             let code = lax_code(&line).map_or(0, |code| code.value());
-            if matches!(code, 227..=229) {
+            let place = self.client_frames.place(&line);
+            let blank = line.first().is_some_and(u8::is_ascii_whitespace);
+            let line = line.trim_ascii_start();
+            let none = match place {
+                Place::Middle(_) => blank,
+                Place::Stray => blank && !may_name_endpoint(line),
+                _ => false,
+            };
+            if matches!(code, 227..=229) && !none {
                 assert!(
-                    self.tellable.contains(&line)
+                    self.tellable.contains(line)
                         || line
                             .get(4..)
                             .is_some_and(|text| text.starts_with(b"ferryline: ")),
@@ -315,20 +326,34 @@ impl Model {
         );
         for line in self.server_reads.lines(bytes) {
             for part in line.split(|byte| *byte == b'\r') {
-                match lax_verb(part) {
-                    Some(Verb::Port | Verb::Eprt) => assert!(
-                        self.tellable.contains(&line),
-                        "names no forward: {}",
-                        line.escape_ascii()
-                    ),
-                    Some(Verb::Auth | Verb::Adat | Verb::Lprt | Verb::Lpsv) => {
-                        panic!("never passed on: {}", line.escape_ascii())
+                for verb in lax_verbs(part) {
+                    match verb {
+                        Verb::Port | Verb::Eprt => assert!(
+                            self.tellable.contains(&line) || names_nothing(&line),
+                            "names no forward: {}",
+                            line.escape_ascii()
+                        ),
+                        Verb::Auth
+                        | Verb::Adat
+                        | Verb::Get
+                        | Verb::Lprt
+                        | Verb::Lpsv
+                        | Verb::Put
+                        | Verb::Spas
+                        | Verb::Spor => {
+                            panic!("never passed on: {}", line.escape_ascii())
+                        }
+                        _ => {}
                     }
-                    _ => {}
                 }
             }
         }
     }
+}
+
+/// A command without an argument.
+fn names_nothing(line: &[u8]) -> bool {
+    Command::parse(line).is_some_and(|command| command.argument.trim_ascii().is_empty())
 }
 
 /// A WONT or DONT of ferryline's own.

@@ -9,7 +9,7 @@ use nom::character::complete::satisfy;
 use nom::combinator::{all_consuming, eof};
 use nom::sequence::{delimited, preceded, terminated};
 
-use crate::lexical::{Parsed, blanks, comma, find, looked_at, number, octet, port};
+use crate::lexical::{Parsed, blanks, comma, find, looked_at, number, octet, port, signed_octet};
 
 /// A host-port of RFC 959 §4.1.2 and §5.3.2: six numbers. `Display` writes `h,h,h,h,p,p`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,8 +126,17 @@ pub enum ExtendedAddressError {
 
 /// Six numbers with commas between them, at the start of `input`.
 pub(crate) fn host_port(input: &[u8]) -> Parsed<'_, HostPort> {
-    let next = || preceded(comma, octet);
-    (octet, next(), next(), next(), next(), next())
+    six(octet, input)
+}
+
+/// As [`host_port`], in a reply: some servers take their bytes for signed (Q92).
+pub(crate) fn signed_host_port(input: &[u8]) -> Parsed<'_, HostPort> {
+    six(signed_octet, input)
+}
+
+fn six(byte: fn(&[u8]) -> Parsed<'_, u8>, input: &[u8]) -> Parsed<'_, HostPort> {
+    let next = || preceded(comma, byte);
+    (byte, next(), next(), next(), next(), next())
         .map(|(a, b, c, d, high, low)| HostPort {
             address: Ipv4Addr::new(a, b, c, d),
             port: u16::from_be_bytes([high, low]),

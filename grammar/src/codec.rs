@@ -7,6 +7,7 @@ use tokio_util::codec::{Decoder, Encoder};
 
 use crate::lexical::{find, looked_at};
 use crate::line::{Line, LineEnd};
+use crate::reply::ReplyLine;
 use crate::telnet::{self, IAC, Negotiation, SE, Sequence};
 
 /// The longest command that is read, in bytes without its end.
@@ -17,11 +18,14 @@ pub const REPLY_LIMIT: usize = 64 * 1024;
 
 /// Cuts one direction of a control connection into lines, and takes the Telnet out of it.
 ///
-/// * Only LF ends a line, and it always does; one CR before it belongs to the end (Q34, Q61).
-/// * Telnet commands are taken out; a DO or WILL becomes a [`Frame::Negotiation`], ahead of the line
-///   it stood in. A doubled IAC stays doubled, an IAC that commands nothing stays (Q59).
-/// * NUL is legal directly behind CR only. In replies a CR that ends nothing, with or without its NUL,
-///   becomes one space, because some clients end a line there (Q35).
+/// * Only LF ends a line, and it always does; one CR before it belongs to the end (Q34, Q61). So does a CR
+///   that begins the next line and ends nothing (Q93). Only where a server's first two lines both end in a
+///   CR alone is that an end for it ever after.
+/// * Telnet commands are taken out where no text of a line stands before them; a DO or WILL becomes a
+///   [`Frame::Negotiation`]. Behind text an IAC is text, doubled or not: it is a letter of a name (Q97).
+/// * NUL is legal directly behind CR, and dropped at the begin and at the end of a line (Q94). In replies a
+///   CR that ends nothing, with or without its NUL, becomes one space, because some clients end a line
+///   there (Q35).
 /// * A line is bounded, and so is what the codec keeps: the limit and one chunk.
 ///
 /// The frames do not depend on how the stream was split, and no byte is scanned twice. The decoder is
@@ -34,15 +38,34 @@ pub struct LineCodec {
     limit: usize,
     /// Replies: a CR inside a line becomes a space.
     blank_cr: bool,
+    /// What this server ends its lines with.
+    ends: Ends,
     /// The line so far is `held`, then the first `scanned` bytes of the buffer. Bytes move to `held`
     /// only when something behind them is taken out.
     held: BytesMut,
     scanned: usize,
     /// The line so far ends in a CR whose meaning hangs on the next byte.
     after_cr: bool,
-    /// Inside a subnegotiation: the bytes of it so far.
-    subnegotiation: Option<usize>,
+    /// A NUL was taken out behind the line so far: only its end may follow.
+    after_nul: bool,
+    /// The line before ended with its CR: an LF that comes now belongs to that end.
+    cr_ended: bool,
+    /// The line so far is a subnegotiation, unless an LF comes before its end.
+    subnegotiation: bool,
     poisoned: bool,
+}
+
+/// What a server ends its lines with, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    /// CR, as its first two lines have shown.
+    Cr,
+    /// LF, with a CR or without. A client's lines always.
+    Lf,
+    /// The first line ended in a CR; whether an LF follows is not known yet.
+    OneCr,
+    /// Nothing has ended yet.
+    Unknown,
 }
 
 impl LineCodec {
@@ -65,19 +88,22 @@ impl LineCodec {
         Self {
             limit,
             blank_cr,
+            ends: match blank_cr {
+                true => Ends::Unknown,
+                false => Ends::Lf,
+            },
             held: BytesMut::new(),
             scanned: 0,
             after_cr: false,
-            subnegotiation: None,
+            after_nul: false,
+            cr_ended: false,
+            subnegotiation: false,
             poisoned: false,
         }
     }
 
     fn next_frame(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, LineError> {
         loop {
-            if self.subnegotiation.is_some() && !self.skip_subnegotiation(src)? {
-                return Ok(None);
-            }
             let fresh = src.get(self.scanned..).unwrap_or_default();
             let plain = find(fresh, is_special).unwrap_or(fresh.len());
             if plain > 0 {
@@ -86,9 +112,24 @@ impl LineCodec {
             }
             match fresh.first() {
                 None => return Ok(None),
-                Some(b'\n') => return Ok(Some(Frame::Line(self.take_line(src)))),
-                Some(b'\r') => self.keep_cr(src)?,
-                Some(0) => self.keep_nul(src)?,
+                Some(b'\n') => {
+                    if let Some(line) = self.take_lf(src) {
+                        return Ok(Some(Frame::Line(line)));
+                    }
+                }
+                Some(b'\r') => {
+                    if let Some(line) = self.take_cr(src)? {
+                        return Ok(Some(Frame::Line(line)));
+                    }
+                }
+                Some(0) => self.take_nul(src)?,
+                Some(_) if self.subnegotiation => match fresh.get(1) {
+                    None => return Ok(None),
+                    Some(&SE) => self.drop_subnegotiation(src),
+                    Some(&IAC) => self.keep(src, 2)?,
+                    Some(_) => self.keep(src, 1)?,
+                },
+                Some(_) if !self.is_at_start() => self.keep(src, 1)?,
                 Some(_) => match telnet::sequence(fresh) {
                     None => return Ok(None),
                     Some(Sequence::Text(count)) => self.keep(src, count)?,
@@ -98,8 +139,8 @@ impl LineCodec {
                         return Ok(Some(Frame::Negotiation(negotiation)));
                     }
                     Some(Sequence::Subnegotiation) => {
-                        self.take_out(src, 2);
-                        self.subnegotiation = Some(0);
+                        self.keep(src, 2)?;
+                        self.subnegotiation = true;
                     }
                 },
             }
@@ -108,52 +149,122 @@ impl LineCodec {
 
     /// What is left when the connection ends: an unterminated line, if anything.
     fn rest(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, LineError> {
-        if self.subnegotiation.is_none() && src.len() == self.scanned + 1 {
+        if src.len() == self.scanned + 1 {
             // An IAC that nothing followed commands nothing.
             self.keep(src, 1)?;
         }
-        self.settle_cr(src);
+        self.settle_cr(src)?;
         self.check_limit()?;
         src.truncate(self.scanned);
-        self.subnegotiation = None;
         let line = self.take(src, LineEnd::None);
         Ok((!line.text().is_empty()).then_some(Frame::Line(line)))
     }
 
     /// Takes the next `count` bytes of the buffer into the line as they are.
     fn keep(&mut self, src: &mut BytesMut, count: usize) -> Result<(), LineError> {
-        self.settle_cr(src);
+        self.settle_cr(src)?;
+        if self.after_nul {
+            return Err(LineError::Nul);
+        }
+        self.cr_ended = false;
         self.scanned += count;
         self.check_limit()
     }
 
-    fn keep_cr(&mut self, src: &mut BytesMut) -> Result<(), LineError> {
-        self.settle_cr(src);
+    /// An LF comes next: the line that it ends, unless it belongs to the end of the line before.
+    fn take_lf(&mut self, src: &mut BytesMut) -> Option<Line> {
+        if matches!(self.ends, Ends::Unknown | Ends::OneCr) {
+            self.ends = Ends::Lf;
+        }
+        if self.cr_ended {
+            self.cr_ended = false;
+            self.take_out(src, 1);
+            return None;
+        }
+        let end = match self.after_cr {
+            true => LineEnd::CrLf,
+            false => LineEnd::Lf,
+        };
         self.scanned += 1;
-        self.after_cr = true;
-        self.check_limit()
+        Some(self.take(src, end))
     }
 
-    fn keep_nul(&mut self, src: &mut BytesMut) -> Result<(), LineError> {
-        if !self.after_cr {
+    /// A CR comes next: the line, where it ends it.
+    fn take_cr(&mut self, src: &mut BytesMut) -> Result<Option<Line>, LineError> {
+        if self.cr_ended {
+            self.take_out(src, 1);
+            return Ok(None);
+        }
+        self.settle_cr(src)?;
+        if self.cr_is_end(src) {
+            self.ends = match self.ends {
+                Ends::Unknown => Ends::OneCr,
+                _ => Ends::Cr,
+            };
+            // The LF that it is passed on with may never come.
+            self.take_out(src, 1);
+            let mut whole = std::mem::take(&mut self.held);
+            looked_at(whole.len());
+            whole.put_slice(LineEnd::CrLf.as_bytes());
+            self.begin_line();
+            self.cr_ended = true;
+            let whole = Bytes::copy_from_slice(&whole);
+            return Ok(Some(Line::from_whole(whole, LineEnd::CrLf)));
+        }
+        self.scanned += 1;
+        self.after_cr = true;
+        self.check_limit()?;
+        Ok(None)
+    }
+
+    /// Whether a CR that comes now ends the line by itself. The first line of a server is not waited for
+    /// longer: its LF, if one comes, is dropped. That way nothing that a file's name may hold can end a
+    /// line: a server has to end two lines so that begin with a code, its greeting the first of them.
+    fn cr_is_end(&self, src: &BytesMut) -> bool {
+        match self.ends {
+            Ends::Lf => false,
+            Ends::Cr => !self.is_at_start(),
+            Ends::OneCr | Ends::Unknown => {
+                let scanned = src.get(..self.scanned).unwrap_or_default();
+                let begin = self.held.iter().chain(scanned).copied();
+                let begin: Vec<u8> = begin.take(CODE_WITHIN).collect();
+                ReplyLine::parse(&begin) != ReplyLine::Other
+            }
+        }
+    }
+
+    /// A NUL comes next.
+    fn take_nul(&mut self, src: &mut BytesMut) -> Result<(), LineError> {
+        if self.subnegotiation || self.after_nul && self.after_cr {
             return Err(LineError::Nul);
         }
-        if !self.blank_cr {
+        let after_cr = self.after_cr;
+        self.settle_cr(src)?;
+        if after_cr && !self.blank_cr && !self.is_at_start() {
             return self.keep(src, 1);
         }
-        self.settle_cr(src);
+        self.after_nul = !after_cr && !self.is_at_start();
         self.take_out(src, 1);
         self.check_limit()
     }
 
     /// The CR that the line so far ends in turned out to end nothing.
-    fn settle_cr(&mut self, src: &mut BytesMut) {
-        if !self.after_cr {
-            return;
+    fn settle_cr(&mut self, src: &mut BytesMut) -> Result<(), LineError> {
+        if !std::mem::take(&mut self.after_cr) {
+            return Ok(());
         }
-        self.after_cr = false;
+        if self.after_nul {
+            return Err(LineError::Nul);
+        }
+        if self.held.len() + self.scanned == 1 {
+            // It belongs to the end of the line before.
+            self.held.clear();
+            src.advance(self.scanned);
+            self.scanned = 0;
+            return Ok(());
+        }
         if !self.blank_cr {
-            return;
+            return Ok(());
         }
         let last = match self.scanned.checked_sub(1) {
             Some(index) => src.get_mut(index),
@@ -162,6 +273,12 @@ impl LineCodec {
         if let Some(last) = last {
             *last = b' ';
         }
+        Ok(())
+    }
+
+    /// Whether the line has no text yet.
+    fn is_at_start(&self) -> bool {
+        self.held.len() + self.scanned == usize::from(self.after_cr)
     }
 
     /// Drops the next `count` bytes of the buffer out of the line.
@@ -173,40 +290,12 @@ impl LineCodec {
         self.scanned = 0;
     }
 
-    /// Drops the subnegotiation, as far as it has arrived; whether it is over.
-    fn skip_subnegotiation(&mut self, src: &mut BytesMut) -> Result<bool, LineError> {
-        let mut count = self.subnegotiation.unwrap_or_default();
-        let over = loop {
-            let data = find(src, |byte| byte == IAC).unwrap_or(src.len());
-            src.advance(data);
-            count += data;
-            match src.get(1) {
-                None => break false,
-                Some(&SE) => {
-                    src.advance(2);
-                    break true;
-                }
-                Some(_) => {
-                    src.advance(2);
-                    count += 2;
-                }
-            }
-        };
-        if count > self.limit {
-            return Err(LineError::TooLong { limit: self.limit });
-        }
-        self.subnegotiation = (!over).then_some(count);
-        Ok(over)
-    }
-
-    /// Takes the line that the LF next in the buffer ends.
-    fn take_line(&mut self, src: &mut BytesMut) -> Line {
-        let end = match self.after_cr {
-            true => LineEnd::CrLf,
-            false => LineEnd::Lf,
-        };
-        self.scanned += 1;
-        self.take(src, end)
+    /// Drops the subnegotiation, which is all that there is of the line, and the IAC and SE that come next.
+    fn drop_subnegotiation(&mut self, src: &mut BytesMut) {
+        self.held.clear();
+        src.advance(self.scanned + 2);
+        self.scanned = 0;
+        self.begin_line();
     }
 
     fn take(&mut self, src: &mut BytesMut, end: LineEnd) -> Line {
@@ -222,9 +311,16 @@ impl LineCodec {
             }
         };
         src.advance(count);
+        self.begin_line();
+        Line::from_whole(whole, end)
+    }
+
+    fn begin_line(&mut self) {
         self.scanned = 0;
         self.after_cr = false;
-        Line::from_whole(whole, end)
+        self.after_nul = false;
+        self.cr_ended = false;
+        self.subnegotiation = false;
     }
 
     fn check_limit(&self) -> Result<(), LineError> {
@@ -283,6 +379,9 @@ impl Encoder<Bytes> for LineCodec {
     }
 }
 
+/// Within so many bytes a first line shows its code: that is looked at again with each CR.
+const CODE_WITHIN: usize = 16;
+
 /// What the stream is cut into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
@@ -299,7 +398,7 @@ pub enum LineError {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// A NUL stood where none may be.
-    #[error("a NUL byte in a line, which FTP allows directly after CR only")]
+    #[error("a NUL byte in the midst of a line, where FTP allows one directly after CR only")]
     Nul,
     /// A line went on past the limit.
     #[error("a line is longer than {limit} bytes")]

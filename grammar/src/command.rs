@@ -5,7 +5,7 @@ use std::fmt;
 use nom::Parser;
 use nom::combinator::all_consuming;
 
-use crate::lexical::{find, octet, trim};
+use crate::lexical::{find, looked_at, octet, trim};
 use crate::mask::masked;
 use crate::telnet::IAC;
 use crate::verb::Verb;
@@ -29,7 +29,8 @@ impl<'a> Command<'a> {
     ///
     /// White space before the verb is tolerated, and any white space ends it: a server may take such
     /// a line for the command it resembles, so it must not pass as an unknown one. So is an IAC, which is
-    /// left there where the byte that followed it was sent urgent and got lost (Q58).
+    /// left there where the byte that followed it was sent urgent and got lost (Q58), and the byte order
+    /// mark of UTF-8 (Q99).
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         let (_, text) = text.split_at_checked(junk(text))?;
         let end = find(text, is_space);
@@ -95,10 +96,30 @@ impl EpsvArgument {
     }
 }
 
+/// The command behind what is left of a Telnet signal: ABOR, STAT and QUIT are sent behind one, and not
+/// every client gets it right (Q98). `None` where nothing but white space is in front, or another command
+/// follows.
+pub fn behind_signal(text: &[u8]) -> Option<&[u8]> {
+    let start = find(text, |byte| byte.is_ascii_graphic())?;
+    let (signal, plain) = text.split_at_checked(start)?;
+    let command = Command::parse(plain)?;
+    let interrupts = matches!(command.verb, Verb::Abor | Verb::Quit | Verb::Stat);
+    (interrupts && !signal.iter().all(|byte| is_space(*byte))).then_some(plain)
+}
+
 /// How many bytes stand before the verb.
 pub(crate) fn junk(text: &[u8]) -> usize {
-    let junk = |byte| is_space(byte) || byte == IAC;
-    find(text, |byte| !junk(byte)).unwrap_or(text.len())
+    let mut rest = text;
+    loop {
+        rest = match rest {
+            [byte, more @ ..] if is_space(*byte) || *byte == IAC => more,
+            [0xef, 0xbb, 0xbf, more @ ..] => more,
+            _ => break,
+        };
+    }
+    let junk = text.len() - rest.len();
+    looked_at(junk);
+    junk
 }
 
 /// What C's `isspace` and the ends of C strings are: some server ends a word there.

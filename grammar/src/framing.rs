@@ -5,35 +5,49 @@ use crate::reply::{ReplyCode, ReplyLine};
 /// Follows replies of several lines (RFC 959 §4.2): give it each line, it tells the line's place.
 ///
 /// A reply opened by `ddd-` is ended by its own code and a space only (Q28), except directly after a
-/// command went out ([`command_sent`](Self::command_sent)).
+/// command went out ([`command_sent`](Self::command_sent)). An odd line ([`ReplyLine::OddSingle`],
+/// [`ReplyLine::OddFirst`]) is a reply where none is open. Inside a reply it counts for nothing, unless the
+/// server has begun a reply with an odd line before (Q91, Q93).
 #[derive(Clone, Debug, Default)]
 pub struct ReplyFraming {
     open: Option<ReplyCode>,
     /// A command went out since, and no continuation line came: the next line may begin a reply.
     resync: bool,
+    /// The server has begun a reply with an odd line.
+    odd: bool,
 }
 
 impl ReplyFraming {
     /// The place of the next line, given without its end.
     pub fn place(&mut self, text: &[u8]) -> Place {
         let resync = std::mem::take(&mut self.resync);
-        match (ReplyLine::parse(text), self.open) {
+        let line = ReplyLine::parse(text);
+        let odd = matches!(line, ReplyLine::OddFirst(_) | ReplyLine::OddSingle(_));
+        let line = match line {
+            _ if odd && self.open.is_some() && !self.odd => ReplyLine::Other,
+            ReplyLine::OddFirst(code) => ReplyLine::First(code),
+            ReplyLine::OddSingle(code) => ReplyLine::Single(code),
+            line => line,
+        };
+        match (line, self.open) {
             (ReplyLine::Single(code), Some(open)) if code == open => {
                 self.open = None;
                 Place::Last(code)
             }
             (ReplyLine::First(code), Some(open)) if code == open => Place::Middle(open),
-            (ReplyLine::Other, Some(open)) => Place::Middle(open),
             (_, Some(open)) if !resync => Place::Middle(open),
             (ReplyLine::Single(code), _) => {
                 self.open = None;
+                self.odd |= odd;
                 Place::Only(code)
             }
             (ReplyLine::First(code), _) => {
                 self.open = Some(code);
+                self.odd |= odd;
                 Place::First(code)
             }
-            (ReplyLine::Other, None) => Place::Stray,
+            (_, Some(open)) => Place::Middle(open),
+            (_, None) => Place::Stray,
         }
     }
 
@@ -41,6 +55,12 @@ impl ReplyFraming {
     /// very next line look like a reply of another code, it is one; any other line clears this again.
     pub fn command_sent(&mut self) {
         self.resync = self.open.is_some();
+    }
+
+    /// The reply that is coming in was replaced by one line: no more of it comes.
+    pub fn reply_withheld(&mut self) {
+        self.open = None;
+        self.resync = false;
     }
 
     /// The code of the reply that is open, if one is.

@@ -8,8 +8,8 @@ use tokio_util::codec::Decoder;
 
 use crate::{
     Command, EpsvArgument, ExtendedAddress, HostPort, LineCodec, ReplyCode, holds_active_request,
-    is_disguised, lax_code, lax_verb, masked, may_name_endpoint, parse_passive_reply,
-    without_telnet,
+    is_disguised, lax_code, lax_verbs, masked, may_name_endpoint, parse_passive_reply,
+    telnet_readings,
 };
 
 thread_local! {
@@ -45,8 +45,12 @@ const QUESTIONS: [Question; 11] = [
     ("is_disguised", |text| {
         ask(Command::parse(text).map(|command| is_disguised(text, &command)));
     }),
-    ("lax_code, lax_verb, without_telnet", |text| {
-        ask((lax_code(text), lax_verb(text), without_telnet(text)));
+    ("lax_code, lax_verbs, telnet_readings", |text| {
+        ask((
+            lax_code(text),
+            lax_verbs(text).count(),
+            telnet_readings(text),
+        ));
     }),
     ("masked", |text| ask(masked(text))),
     ("may_name_endpoint", |text| ask(may_name_endpoint(text))),

@@ -8,66 +8,147 @@ use std::borrow::Cow;
 use nom::Parser;
 
 use crate::{
-    address::host_port,
+    address::{ExtendedAddress, host_port},
     command::{Command, junk},
     lexical::{blanks, find, is_blank, looked_at},
     passive::{has_six_numbers, skip_digits},
     reply::ReplyCode,
-    telnet::IAC,
+    telnet::{self, IAC},
     verb::Verb,
 };
 
-/// The line as BSD's programs read it: an IAC and the byte behind it are not there.
-pub fn without_telnet(text: &[u8]) -> Cow<'_, [u8]> {
+/// The line as readers have it that know more or less of Telnet: as it is; without each IAC and the byte
+/// behind it; as BSD's programs, which take two bytes behind a WILL, WONT, DO or DONT; and as RFC 854 has
+/// it, with no subnegotiation and one IAC for two. They differ where an IAC is part of a name (Q97).
+pub fn telnet_readings(text: &[u8]) -> [Cow<'_, [u8]>; 4] {
     if find(text, |byte| byte == IAC).is_none() {
-        return Cow::Borrowed(text);
+        return std::array::from_fn(|_| Cow::Borrowed(text));
     }
+    [
+        Cow::Borrowed(text),
+        Cow::Owned(without_telnet(text, |_| Skip::One)),
+        Cow::Owned(without_telnet(text, |command| match command {
+            telnet::WILL..=telnet::DONT => Skip::Two,
+            _ => Skip::One,
+        })),
+        Cow::Owned(without_telnet(text, |command| match command {
+            IAC => Skip::Double,
+            telnet::SB => Skip::Subnegotiation,
+            telnet::WILL..=telnet::DONT => Skip::Two,
+            _ => Skip::One,
+        })),
+    ]
+}
+
+/// What of the bytes behind an IAC is no text.
+enum Skip {
+    /// The next byte.
+    One,
+    /// The next two.
+    Two,
+    /// Nothing: one IAC is left of two.
+    Double,
+    /// All up to an IAC and SE.
+    Subnegotiation,
+}
+
+fn without_telnet(text: &[u8], skip: impl Fn(u8) -> Skip) -> Vec<u8> {
     looked_at(text.len());
     let mut bytes = text.iter();
     let mut kept = Vec::with_capacity(text.len());
     while let Some(&byte) = bytes.next() {
-        if byte == IAC {
-            bytes.next();
-        } else {
+        if byte != IAC {
             kept.push(byte);
+            continue;
+        }
+        let Some(&command) = bytes.next() else {
+            break;
+        };
+        match skip(command) {
+            Skip::One => {}
+            Skip::Two => {
+                bytes.next();
+            }
+            Skip::Double => kept.push(IAC),
+            Skip::Subnegotiation => {
+                while bytes.by_ref().any(|byte| *byte == IAC)
+                    && bytes.next().is_some_and(|byte| *byte != telnet::SE)
+                {}
+            }
         }
     }
-    Cow::Owned(kept)
+    kept
 }
 
-/// The code that a client reads which looks at three digits and not at what follows them.
+/// The code that a client reads which looks at three digits and not at what follows them, with blanks
+/// before them or without; that of a passive reply, where some reader sees one.
 pub fn lax_code(text: &[u8]) -> Option<ReplyCode> {
-    ReplyCode::from_digits(without_telnet(text).get(..3)?)
+    let readings = telnet_readings(text);
+    let codes = || {
+        readings
+            .iter()
+            .filter_map(|text| ReplyCode::from_digits(without_space(text).get(..3)?))
+    };
+    let passive = |code: &ReplyCode| matches!(code.value(), 227..=229);
+    codes().find(passive).or_else(|| codes().next())
+}
+
+/// Whether another digit follows what may be a code: few take it for one.
+pub fn is_longer_number(text: &[u8]) -> bool {
+    telnet_readings(text).iter().any(|text| {
+        let digits = without_space(text).iter();
+        digits.take_while(|byte| byte.is_ascii_digit()).count() > 3
+    })
+}
+
+fn without_space(text: &[u8]) -> &[u8] {
+    let is_text = |byte: &u8| !matches!(byte, b'\t'..=b'\r' | b' ');
+    let start = text.iter().position(is_text).unwrap_or(text.len());
+    text.get(start..).unwrap_or_default()
 }
 
 /// Whether a client that looks for no certain code would find a data connection's address in this line
 /// of a reply: six numbers (wget, lftp and FileZilla take them from any 2xx), or the port of an EPSV.
 pub fn may_name_endpoint(text: &[u8]) -> bool {
-    let plain = without_telnet(text);
-    [text, &plain]
+    telnet_readings(text)
         .iter()
         .any(|text| has_six_numbers(text) || has_extended_port(text))
 }
 
-/// The command that a server sees which drops Telnet and strips what is not printable from the start of
-/// a line (Java's `trim` does); `None` for a blank line.
-pub fn lax_verb(text: &[u8]) -> Option<Verb> {
-    let plain = without_telnet(text);
-    let start = find(&plain, |byte| byte.is_ascii_graphic()).unwrap_or(plain.len());
-    Command::parse(plain.get(start..)?).map(|command| command.verb)
+/// The commands that servers see which drop Telnet and strip what is not printable from the start of a
+/// line (Java's `trim` does); none for a blank line.
+pub fn lax_verbs(text: &[u8]) -> impl Iterator<Item = Verb> {
+    telnet_readings(text).into_iter().filter_map(|text| {
+        let start = find(&text, |byte| byte.is_ascii_graphic())?;
+        Command::parse(text.get(start..)?).map(|command| command.verb)
+    })
 }
 
 /// Whether the verb of this command line, which was read as `command`, holds what no verb is made of, or
 /// is another one for a server that drops such bytes.
 pub fn is_disguised(text: &[u8], command: &Command<'_>) -> bool {
     let other = |verb| verb != Verb::Other && verb != command.verb;
-    find(command.keyword, |byte| !byte.is_ascii_graphic()).is_some()
-        || lax_verb(text).is_some_and(other)
+    find(command.keyword, |byte| !byte.is_ascii_graphic()).is_some() || lax_verbs(text).any(other)
 }
 
-/// Whether a PORT, EPRT or LPRT with an address stands in the midst of this line. A server that cuts
+/// Whether this argument begins with the address of a PORT or is that of an EPRT: a server that knows
+/// the verb would call there (Q95).
+pub fn is_address(argument: &[u8]) -> bool {
+    let argument = blanks.parse(argument).map_or(argument, |(rest, _)| rest);
+    let six = host_port(argument).map(|(rest, _)| rest);
+    let whole_words = |rest: &[u8]| rest.first().is_none_or(|byte| is_blank(*byte));
+    six.is_ok_and(whole_words) || ExtendedAddress::parse(argument).is_ok()
+}
+
+/// Whether a PORT, EPRT, LPRT or SPOR with an address stands in the midst of this line. A server that cuts
 /// what does not fit its buffer begins a new command there (CVE-2008-4247; 512 bytes are common).
 pub fn holds_active_request(text: &[u8]) -> bool {
+    telnet_readings(text)
+        .iter()
+        .any(|text| reads_active_request(text))
+}
+
+fn reads_active_request(text: &[u8]) -> bool {
     let behind = junk(text) + 1;
     let mut long_seen = false;
     text.windows(5)
@@ -90,14 +171,14 @@ pub fn holds_active_request(text: &[u8]) -> bool {
         })
 }
 
-/// Whether this is a PORT or an EPRT with its address. Only behind such a verb is the argument looked at:
+/// Whether this is a PORT, SPOR or EPRT with its address. Only behind such a verb is the argument looked at:
 /// the next one begins behind all that is looked at for this one.
 fn names_address<'a>(verb: &[u8], argument: impl Fn() -> &'a [u8]) -> bool {
     let trimmed = || {
         let argument = argument();
         blanks.parse(argument).map_or(argument, |(rest, _)| rest)
     };
-    if verb.eq_ignore_ascii_case(b"PORT") {
+    if verb.eq_ignore_ascii_case(b"PORT") || verb.eq_ignore_ascii_case(b"SPOR") {
         return host_port(trimmed()).is_ok();
     }
     verb.eq_ignore_ascii_case(b"EPRT")
@@ -142,7 +223,12 @@ mod tests {
             (b"227", Some(227)),
             (b"2\xffZ27 x", Some(227)),
             (b"\xff\xf1227-", Some(227)),
-            (b" 227 x", None),
+            (b"227\xffZ", Some(227)),
+            (b" 227 x", Some(227)),
+            (b"\t 227 x", Some(227)),
+            (b"22\xff\xfbZ7 x", Some(227)),
+            (b"2\xff\xfa200\xff\xf027 x", Some(227)),
+            (b"200\xff\xfa x", Some(200)),
             (b"22", None),
             (b"x227 ", None),
             (b"\xff", None),
@@ -159,6 +245,9 @@ mod tests {
             b"200 =10 , 0,0,9, 200,13",
             b"250 300,0,0,9,200,13",
             b"10,0\xffZ,0,9,200,13",
+            b"10,0\xff\xfd7,0,9,200,13",
+            b"200 ok (10,0,0,9,-56,13)",
+            b"200 ok (10,0,0,9,+200, \x0b-13)",
             b"229 (|||22|)",
             b"200 |||22|",
             b"200 !!!22!",
@@ -192,6 +281,9 @@ mod tests {
             (b"NOOP port  10,0,0,9,4,1", true),
             (b"NOOP xEPRT |1|10.0.0.9|1025|", true),
             (b"STOR a LPRT 4,4,10,0,0,9,2,4,1", true),
+            (b"STOR a SPOR 10,0,0,9,4,1", true),
+            (b"NOOP aaaaPO\xff\xf1RT 10,0,0,9,4,1", true),
+            (b"NOOP aaaaPO\xff\xfdQRT 10,0,0,9,4,1", true),
             (b"XPORT 10,0,0,9,4,1", true),
             (b"PORT 10,0,0,9,4,1", false),
             (b"  EPRT |1|10.0.0.9|1025|", false),
@@ -214,10 +306,16 @@ mod tests {
             b"\0\x1f PORT x",
             b"\xc2\xa0PORT x",
             b"XPORT x",
+            b"PO\xff\xfbQRT x",
+            b"PO\xff\xfaQ\xff\xffQ\xff\xf0RT x",
         ] {
-            assert_eq!(lax_verb(text), Some(Verb::Port), "{}", text.escape_ascii());
+            assert!(
+                lax_verbs(text).any(|verb| verb == Verb::Port),
+                "{}",
+                text.escape_ascii()
+            );
         }
-        assert_eq!(lax_verb(b"\x01 \xff"), None);
+        assert_eq!(lax_verbs(b"\x01 \xff").count(), 0);
         let disguised = |text| is_disguised(text, &Command::parse(text).unwrap());
         for text in [
             &b"PO\xffZRT 1"[..],

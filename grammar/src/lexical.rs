@@ -6,7 +6,7 @@
 use nom::bytes::complete::{tag, take_while, take_while1};
 use nom::combinator::map_opt;
 use nom::error::Error;
-use nom::sequence::delimited;
+use nom::sequence::{delimited, preceded};
 use nom::{IResult, Parser};
 
 /// What every parser here returns.
@@ -28,6 +28,15 @@ pub(crate) fn number(input: &[u8]) -> Parsed<'_, u32> {
 /// A number of one byte, 0..=255.
 pub(crate) fn octet(input: &[u8]) -> Parsed<'_, u8> {
     map_opt(number, |value| u8::try_from(value).ok()).parse(input)
+}
+
+/// A number of one byte, from a server that takes its bytes for signed: -128..=255 (Q92).
+pub(crate) fn signed_octet(input: &[u8]) -> Parsed<'_, u8> {
+    let negative = map_opt(preceded(tag("-"), number), |value| {
+        let value = u8::try_from(value).ok()?;
+        (value <= 128).then(|| value.wrapping_neg())
+    });
+    negative.or(octet).parse(input)
 }
 
 /// A port, 0..=65535.

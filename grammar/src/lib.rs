@@ -18,7 +18,7 @@
 //! * `passive`: the endpoint in a passive reply ([`parse_passive_reply`]), and its canonical forms
 //!   ([`render_227`], [`render_229`])
 //! * `lax`: what readers that are less strict make of a line ([`lax_code`], [`may_name_endpoint`],
-//!   [`lax_verb`], [`is_disguised`], [`holds_active_request`])
+//!   [`lax_verbs`], [`is_disguised`], [`is_address`], [`holds_active_request`])
 //! * `loopback`: hosts that mean the loopback of whoever resolves them ([`is_loopback`],
 //!   [`loopback_addresses`])
 //! * `mask`: what of a command and a reply others may see ([`masked`], [`masked_reply`])
@@ -44,10 +44,11 @@ mod verb;
 
 pub use address::{ExtendedAddress, ExtendedAddressError, HostPort};
 pub use codec::{COMMAND_LIMIT, Frame, LineCodec, LineError, REPLY_LIMIT};
-pub use command::{Command, EpsvArgument};
+pub use command::{Command, EpsvArgument, behind_signal};
 pub use framing::{Place, ReplyFraming};
 pub use lax::{
-    holds_active_request, is_disguised, lax_code, lax_verb, may_name_endpoint, without_telnet,
+    holds_active_request, is_address, is_disguised, is_longer_number, lax_code, lax_verbs,
+    may_name_endpoint, telnet_readings,
 };
 pub use line::{Line, LineEnd};
 pub use loopback::{is_loopback, loopback_addresses};

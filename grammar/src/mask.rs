@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     command::{Command, is_space, junk},
+    lax::lax_verbs,
     lexical::{find, find_last},
     verb::Verb,
 };
@@ -21,8 +22,13 @@ pub fn masked(text: &[u8]) -> Cow<'_, [u8]> {
     let mut user_seen = false;
     while let Some(command) = Command::parse(rest) {
         let behind_keyword = junk(rest) + command.keyword.len();
+        let behind = rest.get(behind_keyword..).unwrap_or_default();
+        let end = find(behind, |byte| byte == b'\r').map(|end| behind_keyword + end);
+        // What a server sees that drops Telnet is a secret, too.
+        let part = rest.get(..end.unwrap_or(rest.len())).unwrap_or(rest);
+        let hidden = || lax_verbs(part).any(Verb::carries_secret);
         let shown = match command.verb {
-            verb if verb.carries_secret() => Some(STARS.to_vec()),
+            verb if verb.carries_secret() || hidden() => Some(STARS.to_vec()),
             Verb::User if !std::mem::replace(&mut user_seen, true) => masked_user(command.argument),
             Verb::Site => masked_site(command.argument),
             _ => None,
@@ -148,6 +154,10 @@ mod tests {
             b"CONF s3cret",
             b"enc s3cret",
             b"\xffPASS s3cret",
+            b"\xef\xbb\xbfPASS s3cret",
+            b"\x01PASS s3cret",
+            b"PA\xff\xf1SS s3cret",
+            b"NOOP\rPA\xff\xfbxSS s3cret",
             b"NOOP\rPASS s3cret",
             b"NOOP\r\0PASS s3cret",
             b"PASS s3cret\rs3cret",

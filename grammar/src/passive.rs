@@ -7,13 +7,14 @@ use std::net::IpAddr;
 
 use nom::Parser;
 use nom::branch::alt;
-use nom::bytes::complete::{take_till, take_while};
-use nom::character::complete::satisfy;
+use nom::bytes::complete::{tag, take_till, take_while};
+use nom::character::complete::{one_of, satisfy};
+use nom::combinator::opt;
 use nom::sequence::{preceded, terminated};
 
-use crate::address::{HostPort, host_port, ip};
+use crate::address::{HostPort, ip, signed_host_port};
 use crate::lexical::{Parsed, blanks, comma, find, is_digit, looked_at, number};
-use crate::reply::{ReplyCode, ReplyLine};
+use crate::reply::{ReplyCode, ReplyLine, without_padding};
 
 /// Where a passive reply says the server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,10 +75,15 @@ pub fn render_229(port: u16) -> String {
 type Found = Option<Result<PassiveEndpoint, PassiveReplyError>>;
 
 fn skip_code(code: ReplyCode, line: &[u8]) -> &[u8] {
+    let behind = |count: usize| without_padding(line).get(count..).unwrap_or_default();
     match ReplyLine::parse(line) {
-        ReplyLine::First(own) | ReplyLine::Single(own) if own == code => {
-            line.get(4..).unwrap_or_default()
+        ReplyLine::First(own) | ReplyLine::OddFirst(own) | ReplyLine::Single(own)
+            if own == code =>
+        {
+            behind(4)
         }
+        // What follows the code may be part of the address.
+        ReplyLine::OddSingle(own) if own == code => behind(3),
         _ => line,
     }
 }
@@ -88,7 +94,8 @@ fn six_numbers<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Found {
     for text in texts {
         let mut rest = text;
         while let Some(start) = from_digit(rest) {
-            if let Ok((_, found)) = host_port(start) {
+            let signed = with_sign(rest, start);
+            if let Ok((_, found)) = signed_host_port(signed) {
                 return Some(match found.port {
                     0 => Err(PassiveReplyError::Port),
                     port => Ok(PassiveEndpoint {
@@ -97,7 +104,7 @@ fn six_numbers<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Found {
                     }),
                 });
             }
-            if six_of_any_size(start).is_ok() {
+            if six_of_any_size(signed).is_ok() {
                 refused = Some(Err(PassiveReplyError::Address));
             }
             rest = skip_digits(start);
@@ -111,6 +118,16 @@ fn from_digit(text: &[u8]) -> Option<&[u8]> {
     text.get(find(text, |byte| byte.is_ascii_digit())?..)
 }
 
+/// The end `start` of `text`, with the minus of its first number: one directly behind an opening
+/// parenthesis. Any other is a dash, and clients, too, begin at the first digit (Q92).
+fn with_sign<'a>(text: &'a [u8], start: &'a [u8]) -> &'a [u8] {
+    let at = text.len() - start.len();
+    match text.get(..at) {
+        Some([.., b'(', b'-']) => text.get(at - 1..).unwrap_or(start),
+        _ => start,
+    }
+}
+
 pub(crate) fn skip_digits(text: &[u8]) -> &[u8] {
     let end = find(text, |byte| !byte.is_ascii_digit());
     text.get(end.unwrap_or(text.len())..).unwrap_or_default()
@@ -120,7 +137,7 @@ pub(crate) fn skip_digits(text: &[u8]) -> &[u8] {
 pub(crate) fn has_six_numbers(text: &[u8]) -> bool {
     let mut rest = text;
     while let Some(start) = from_digit(rest) {
-        if six_of_any_size(start).is_ok() {
+        if six_as_scanned(start).is_ok() {
             return true;
         }
         rest = skip_digits(start);
@@ -129,7 +146,17 @@ pub(crate) fn has_six_numbers(text: &[u8]) -> bool {
 }
 
 fn six_of_any_size(input: &[u8]) -> Parsed<'_, ()> {
-    let next = || preceded(comma, number);
+    let signed = || preceded(opt(tag("-")), number);
+    let next = || preceded(comma, signed());
+    (signed(), next(), next(), next(), next(), next())
+        .map(|_| ())
+        .parse(input)
+}
+
+/// As C's `scanf` reads numbers: white space and a sign before each are no matter (Q92).
+fn six_as_scanned(input: &[u8]) -> Parsed<'_, ()> {
+    let space = || take_while(|byte| matches!(byte, b'\t'..=b'\r' | b' '));
+    let next = || preceded((comma, space(), opt(one_of("+-"))), number);
     (number, next(), next(), next(), next(), next())
         .map(|_| ())
         .parse(input)

@@ -42,13 +42,27 @@ impl fmt::Display for ReplyCode {
     }
 }
 
+/// The line without the blanks in front.
+pub(crate) fn without_padding(text: &[u8]) -> &[u8] {
+    let blanks = text
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
+        .count();
+    text.get(blanks..).unwrap_or_default()
+}
+
 /// What a line looks like by itself; what it *is* hangs on the lines before it
 /// ([`ReplyFraming`](crate::ReplyFraming)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReplyLine {
     /// `ddd-`: begins a reply of several lines.
     First(ReplyCode),
-    /// Neither: no code, a short one, or one run into its text (Q36).
+    /// As [`First`](Self::First) with blanks in front (Q93).
+    OddFirst(ReplyCode),
+    /// As [`Single`](Self::Single) with blanks in front (Q93), or with something else than a space behind
+    /// the code, but no digit: `227: x`, `227x` (Q91).
+    OddSingle(ReplyCode),
+    /// None of these: no code, a short one, or a longer number (Q36).
     Other,
     /// `ddd` and a space, or nothing more (Q32): a whole reply, or the end of one.
     Single(ReplyCode),
@@ -57,13 +71,28 @@ pub enum ReplyLine {
 impl ReplyLine {
     /// Looks at a line without its end.
     pub fn parse(text: &[u8]) -> Self {
-        let Some((digits, rest)) = text.split_at_checked(3) else {
+        let plain = without_padding(text);
+        let padded = plain.len() < text.len();
+        let Some((digits, rest)) = plain.split_at_checked(3) else {
             return Self::Other;
         };
         match (ReplyCode::from_digits(digits), rest.first()) {
-            (Some(code), None | Some(b' ')) => Self::Single(code),
+            (None, _) | (_, Some(b'0'..=b'9')) => Self::Other,
+            (Some(code), Some(b'-')) if padded => Self::OddFirst(code),
             (Some(code), Some(b'-')) => Self::First(code),
-            _ => Self::Other,
+            (Some(code), None | Some(b' ')) if !padded => Self::Single(code),
+            (Some(code), _) => Self::OddSingle(code),
+        }
+    }
+
+    /// Its code, whatever stands round it.
+    pub fn code(self) -> Option<ReplyCode> {
+        match self {
+            Self::First(code)
+            | Self::OddFirst(code)
+            | Self::OddSingle(code)
+            | Self::Single(code) => Some(code),
+            Self::Other => None,
         }
     }
 }

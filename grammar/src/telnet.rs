@@ -5,11 +5,12 @@ pub(crate) const IAC: u8 = 0xff;
 /// End of a subnegotiation.
 pub(crate) const SE: u8 = 0xf0;
 
-const WILL: u8 = 0xfb;
+pub(crate) const WILL: u8 = 0xfb;
 const WONT: u8 = 0xfc;
 const DO: u8 = 0xfd;
-const DONT: u8 = 0xfe;
-const SB: u8 = 0xfa;
+pub(crate) const DONT: u8 = 0xfe;
+/// Begins a subnegotiation.
+pub(crate) const SB: u8 = 0xfa;
 /// The lowest byte that is a command after IAC (EOF, RFC 1184; EOR, RFC 885, is 0xef).
 const FIRST_COMMAND: u8 = 0xec;
 

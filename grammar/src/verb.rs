@@ -60,6 +60,8 @@ verbs! {
     Epsv = "EPSV",
     /// Features (RFC 2389 §3).
     Feat = "FEAT",
+    /// Fetch, with what the data connection is to be among the arguments (GridFTP v2, GFD.47).
+    Get = "GET",
     /// Help (RFC 959 §4.1.3).
     Help = "HELP",
     /// Virtual host (RFC 7151 §3).
@@ -104,6 +106,8 @@ verbs! {
     Pret = "PRET",
     /// Protection of the data connection (RFC 2228 §3).
     Prot = "PROT",
+    /// Store, with what the data connection is to be among the arguments (GridFTP v2, GFD.47).
+    Put = "PUT",
     /// Print the directory, also XPWD (RFC 959 §4.1.3).
     Pwd = "PWD",
     /// Log out (RFC 959 §4.1.1).
@@ -126,6 +130,10 @@ verbs! {
     Size = "SIZE",
     /// Structure mount (RFC 959 §4.1.1).
     Smnt = "SMNT",
+    /// Passive, with an address for each stripe (GridFTP, GFD.20).
+    Spas = "SPAS",
+    /// Active, with an address for each stripe (GridFTP, GFD.20).
+    Spor = "SPOR",
     /// Passive with one port kept for several transfers.
     Spsv = "SPSV",
     /// Status, or a list over the control connection (RFC 959 §4.1.3).
@@ -201,7 +209,7 @@ mod tests {
     #[test]
     fn other_verbs_are_other() {
         for keyword in [
-            "", "PAS", "PASVX", "MFMT", "other", "P SW", "GET", "XXPWD", "XXCUP",
+            "", "PAS", "PASVX", "MFMT", "other", "P SW", "MGET", "XXPWD", "XXCUP",
         ] {
             assert_eq!(
                 Verb::from_keyword(keyword.as_bytes()),

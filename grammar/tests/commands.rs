@@ -11,7 +11,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ferryline_grammar::{
-    Command, EpsvArgument, ExtendedAddress, ExtendedAddressError, HostPort, Verb,
+    Command, EpsvArgument, ExtendedAddress, ExtendedAddressError, HostPort, Verb, behind_signal,
 };
 
 #[test]
@@ -286,5 +286,50 @@ fn q88_debug_hides_secrets() {
     assert_eq!(
         shown,
         r#"Command { verb: Cwd, keyword: "CWD", argument: "\xe4\n" }"#
+    );
+}
+
+#[test]
+fn q98_what_is_left_of_a_telnet_signal() {
+    for (text, plain) in [
+        (&b"\xf4\xffabor"[..], &b"abor"[..]),
+        (b"\xf2ABOR", b"ABOR"),
+        (b"\xf4\xff\xf2ABOR", b"ABOR"),
+        (b"\xffABOR", b"ABOR"),
+        (b"\xff\x01 \x19QUIT", b"QUIT"),
+        (b"\xf2STAT a b", b"STAT a b"),
+    ] {
+        assert_eq!(behind_signal(text), Some(plain), "{}", text.escape_ascii());
+    }
+    for text in [
+        &b"ABOR"[..],
+        b" ABOR",
+        b"\tABOR",
+        b"\xf2PORT 1,2,3,4,5,6",
+        b"\xf2STOR x",
+        b"\xf2ABORT",
+        b"xABOR",
+        b"\xf2",
+        b"",
+    ] {
+        assert_eq!(behind_signal(text), None, "{}", text.escape_ascii());
+    }
+}
+
+#[test]
+fn q99_a_byte_order_mark_is_no_part_of_the_verb() {
+    for text in [
+        &b"\xef\xbb\xbfPORT 1"[..],
+        b" \xef\xbb\xbf\xef\xbb\xbfPORT 1",
+        b"\xff\xef\xbb\xbf port 1",
+    ] {
+        let command = Command::parse(text).unwrap();
+        assert_eq!((command.verb, command.argument), (Verb::Port, &b"1"[..]));
+    }
+    assert_eq!(Command::parse(b"\xef\xbb\xbf"), None);
+    let half = Command::parse(b"\xef\xbbPORT 1").unwrap();
+    assert_eq!(
+        (half.verb, half.keyword),
+        (Verb::Other, &b"\xef\xbbPORT"[..])
     );
 }

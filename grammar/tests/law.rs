@@ -185,7 +185,10 @@ fn six_numbers(text: &[u8]) -> Option<Outcome> {
     let mut refused = None;
     let mut found = None;
     for start in numbers(text) {
-        let ends = judge.ends("host-port", start);
+        // A minus behind an opening parenthesis is a sign.
+        let sign = usize::from(text[..start].ends_with(b"(-"));
+        let start = start - sign;
+        let ends = judge.ends("signed-host-port", start);
         if let Some(&end) = ends.iter().find(|&&end| end_of_digits(text, end) == end) {
             found = Some(match accepts("dead-host-port", &text[start..end]) {
                 true => Outcome::Port,
@@ -272,11 +275,10 @@ fn one_line(input: &[u8]) -> Option<Vec<u8>> {
     (buffer.is_empty() && line.clone().into_bytes() == input).then(|| line.text().to_vec())
 }
 
-/// An IAC that begins a command of Telnet, which is taken out of the line; the grammar has it
-/// beside the lines.
+/// A line that begins with a command of Telnet, which is taken out of it; the grammar has it beside the
+/// lines.
 fn has_telnet(text: &[u8]) -> bool {
-    text.windows(2)
-        .any(|pair| pair[0] == 0xff && matches!(pair[1], 0xec..=0xfe))
+    matches!(text, [0xff, 0xec..=0xfe, ..])
 }
 
 /// The text as the codec would let it into a command: no LF, and a NUL behind a CR only.
@@ -311,6 +313,7 @@ const COMMANDS: &[&str] = &[
     "command",
     "eprt-command",
     "epsv-command",
+    "grid-command",
     "long-command",
     "pasv-command",
     "port-command",
@@ -319,7 +322,14 @@ const COMMANDS: &[&str] = &[
     "verb",
 ];
 
-const LINES: &[&str] = &["single-line", "first-line", "reply-text", "numbers-text"];
+const LINES: &[&str] = &[
+    "single-line",
+    "first-line",
+    "odd-single-line",
+    "odd-first-line",
+    "reply-text",
+    "numbers-text",
+];
 
 const PASSIVE: &[&str] = &[
     "any-six",
@@ -404,14 +414,17 @@ proptest! {
     fn a_line_of_a_reply(text in damaged(LINES).prop_map(in_a_reply)) {
         let (rule, code) = match ReplyLine::parse(&text) {
             ReplyLine::First(code) => (Some("first-line"), Some(code)),
+            ReplyLine::OddFirst(code) => (Some("odd-first-line"), Some(code)),
+            ReplyLine::OddSingle(code) => (Some("odd-single-line"), Some(code)),
             ReplyLine::Other => (None, None),
             ReplyLine::Single(code) => (Some("single-line"), Some(code)),
         };
-        let judged = ["first-line", "single-line"].into_iter().find(|rule| accepts(rule, &text));
-        prop_assert_eq!(rule, judged, "{}", text.escape_ascii());
+        let rules = ["first-line", "odd-first-line", "odd-single-line", "single-line"];
+        let judged: Vec<_> = rules.into_iter().filter(|rule| accepts(rule, &text)).collect();
+        prop_assert_eq!(Vec::from_iter(rule), judged, "{}", text.escape_ascii());
         if let Some(code) = code {
             prop_assert!(accepts("reply-code", code.to_string().as_bytes()));
-            prop_assert!(text.starts_with(code.to_string().as_bytes()));
+            prop_assert!(text.trim_ascii_start().starts_with(code.to_string().as_bytes()));
         }
     }
 
@@ -432,6 +445,10 @@ proptest! {
             ("auth-command", command.verb == Verb::Auth),
             ("eprt-command", command.verb == Verb::Eprt && address && barred),
             ("epsv-command", command.verb == Verb::Epsv && epsv),
+            (
+                "grid-command",
+                matches!(command.verb, Verb::Get | Verb::Put | Verb::Spas | Verb::Spor),
+            ),
             ("long-command", matches!(command.verb, Verb::Lprt | Verb::Lpsv)),
             ("pasv-command", passive),
             ("port-command", command.verb == Verb::Port && HostPort::parse(command.argument).is_some()),

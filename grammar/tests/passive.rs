@@ -9,13 +9,13 @@
 )]
 
 use ferryline_grammar::{
-    HostPort, PassiveEndpoint, PassiveReplyError, ReplyCode, parse_passive_reply, render_227,
+    HostPort, PassiveEndpoint, PassiveReplyError, ReplyLine, parse_passive_reply, render_227,
     render_229,
 };
 
 /// Reads a reply given as its lines, by the code it starts with.
 fn read(lines: &[&str]) -> Result<PassiveEndpoint, PassiveReplyError> {
-    let code = ReplyCode::from_digits(&lines[0].as_bytes()[..3]).unwrap();
+    let code = ReplyLine::parse(lines[0].as_bytes()).code().unwrap();
     parse_passive_reply(code, lines.iter().map(|line| line.as_bytes()))
 }
 
@@ -395,4 +395,56 @@ fn q86_numbers_never_wrap() {
     ] {
         assert_refuses(&[&format!("229 (|||{big}|)")], PassiveReplyError::Port);
     }
+}
+
+#[test]
+fn q91_the_code_runs_into_the_address() {
+    assert_reads(
+        &[
+            "227: Entering Passive Mode (127,0,0,1,4,51)",
+            "227Entering Passive Mode (127,0,0,1,4,51)",
+            "227\tEntering Passive Mode (127,0,0,1,4,51)",
+            "227=127,0,0,1,4,51",
+            "227(127,0,0,1,4,51)",
+            "227,127,0,0,1,4,51",
+            " 227 127,0,0,1,4,51",
+        ],
+        "127.0.0.1",
+        1075,
+    );
+    assert_reads(
+        &["229(|||50006|)", "229|||50006|", "229: (|||50006|)"],
+        "",
+        50006,
+    );
+}
+
+#[test]
+fn q92_signed_bytes() {
+    assert_reads(
+        &["227 ok (127,0,0,1,-76,12)", "227 =127,0,0,1,-76,12"],
+        "127.0.0.1",
+        46092,
+    );
+    assert_reads(
+        &["227 ok (-64,-88,-1,-128,-1,-1)"],
+        "192.168.255.128",
+        65535,
+    );
+    assert_refuses(
+        &["227 ok (127,0,0,1,-129,12)", "227 ok (-200,0,0,1,4,51)"],
+        PassiveReplyError::Address,
+    );
+    assert_refuses(
+        &["227 ok (127,0,0,1,--76,12)", "227 ok (127,0,0,1,- 76,12)"],
+        PassiveReplyError::NoEndpoint,
+    );
+    assert_refuses(&["227 ok (127,0,0,1,-0,0)"], PassiveReplyError::Port);
+    // Elsewhere a minus before the first number is a dash.
+    assert_reads(
+        &["227 Passive-127,0,0,1,4,51", "227 -127,0,0,1,4,51"],
+        "127.0.0.1",
+        1075,
+    );
+    assert_eq!(HostPort::parse(b"127,0,0,1,-76,12"), None);
 }

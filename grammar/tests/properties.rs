@@ -77,6 +77,10 @@ const PIECES: &[&[u8]] = &[
     b"\n",
     b"\r",
     b"\r\0",
+    b"\n\r",
+    b"\0\r\n",
+    b"\n\0",
+    b"\r220 ",
     b"\xff",
     b"\xff\xff",
     b"\xff\xf4",
@@ -145,7 +149,16 @@ proptest! {
         stream in vec(prop_oneof![6 => 1..=254u8, 1 => Just(b'\n')], 0..5000),
         at in vec(any::<Index>(), 0..9),
     ) {
-        // Also a CR, as long as it stays a command's.
+        // Also a CR, as long as it stays a command's and does not begin a line.
+        let mut stream = stream;
+        stream.retain({
+            let mut begins = true;
+            move |byte| {
+                let keeps = *byte != b'\r' || !begins;
+                begins = *byte == b'\n' || begins && *byte == b'\r';
+                keeps
+            }
+        });
         let cuts = cuts(&stream, &at);
         let (frames, error) = decode(LineCodec::commands(), COMMAND_LIMIT, &stream, &cuts);
         prop_assert_eq!(error, None);

@@ -165,12 +165,11 @@ fn q36_missing_and_short_codes() {
     for text in [
         "SYST not supported",
         "99 PASV invalid",
-        "230_no_space",
-        "230\tx",
         "2300 x",
         "700 x",
         "099 x",
-        " 230 x",
+        " 2300 x",
+        " 23",
         "",
         "23",
         "\u{661}\u{662}\u{663} x",
@@ -186,6 +185,87 @@ fn q36_missing_and_short_codes() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn q91_whatever_divides_a_code_from_its_text() {
+    for text in [
+        "230_no_space",
+        "230\tx",
+        "230: x",
+        "230x",
+        "230(1)",
+        "230.",
+        "230\u{e4}",
+    ] {
+        assert_eq!(
+            ReplyLine::parse(text.as_bytes()),
+            ReplyLine::OddSingle(code(230)),
+            "{text}"
+        );
+        let only = [Place::Only(code(230)), Place::Only(code(200))];
+        assert_eq!(places(&[text, "200 ok"]), only, "{text}");
+    }
+}
+
+#[test]
+fn q93_blanks_in_front_of_a_code() {
+    for text in [" 230 x", "  230", "\t230:x"] {
+        assert_eq!(
+            ReplyLine::parse(text.as_bytes()),
+            ReplyLine::OddSingle(code(230)),
+            "{text}"
+        );
+        assert_eq!(places(&[text])[0], Place::Only(code(230)), "{text}");
+    }
+    let line = ReplyLine::parse(b" 230-x");
+    assert_eq!(line, ReplyLine::OddFirst(code(230)));
+    assert_eq!(line.code(), Some(code(230)));
+}
+
+/// A line that RFC 959 would not have ends no reply of a server that has written none so yet.
+#[test]
+fn q91_q93_an_odd_line_ends_a_reply_of_an_odd_server_only() {
+    let middle = Place::Middle(code(211));
+    let last = Place::Last(code(211));
+    for odd in ["211: end", "211.5 GB", " 211 end", " 211"] {
+        assert_eq!(
+            places(&["220 ready", "211-x", odd, "211 end"])[2..],
+            [middle, last],
+            "{odd}"
+        );
+        assert_eq!(
+            places(&["220: ready", "211-x", odd, "200 ok"])[2..],
+            [last, Place::Only(code(200))],
+            "{odd}"
+        );
+    }
+    // Nor does one begin a reply inside of another, also where one was left open.
+    let mut framing = ReplyFraming::default();
+    framing.place(b"553-no");
+    framing.command_sent();
+    assert_eq!(framing.place(b" 150 x"), Place::Middle(code(553)));
+    // A server that puts a blank in front of all of a reply's lines.
+    let padded = [
+        " 220-hello",
+        "  more",
+        " 220-code",
+        " 331 other",
+        " 220 end",
+        " 331 x",
+    ];
+    let middle = Place::Middle(code(220));
+    assert_eq!(
+        places(&padded),
+        [
+            Place::First(code(220)),
+            middle,
+            middle,
+            middle,
+            Place::Last(code(220)),
+            Place::Only(code(331)),
+        ]
+    );
 }
 
 #[test]

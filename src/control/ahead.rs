@@ -148,7 +148,7 @@ impl Control {
     /// where nothing else is under way; the server's answers come one after the other, and behind
     /// another's this one would be no sooner.
     pub(super) fn take_ahead(&mut self, now: Duration, verb: &Verb, wish: Passive) -> Wish {
-        let plain = matches!(verb, Verb::Epsv | Verb::Pasv);
+        let plain = matches!(verb, Verb::Epsv | Verb::Pasv) && !wish.as_typed;
         let alone = self
             .queue
             .iter()

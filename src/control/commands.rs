@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferryline_grammar::{
     Command, EpsvArgument, ExtendedAddress, ExtendedAddressError, HostPort, Line, Verb,
-    holds_active_request, is_disguised, lax_verb,
+    behind_signal, holds_active_request, is_address, is_disguised, lax_verbs,
 };
 
 use super::{
@@ -21,6 +21,11 @@ use super::{
 
 impl Control {
     pub(super) fn client_line(&mut self, now: Duration, line: Line) {
+        // What is left of a Telnet signal is no part of the command behind it (Q58, Q98).
+        let line = match behind_signal(line.text()) {
+            Some(plain) => Line::with_end(Bytes::copy_from_slice(plain), line.end()),
+            None => line,
+        };
         let Some(command) = Command::parse(line.text()) else {
             self.queue.push(Request::Silent, Stage::Unsent(line));
             return;
@@ -124,6 +129,22 @@ impl Control {
             ),
             Verb::Lprt => refuse(502, "LPRT is not carried; use PORT or EPRT"),
             Verb::Lpsv => refuse(502, "LPSV is not carried; use PASV or EPSV"),
+            Verb::Spor => refuse(502, "SPOR is not carried; use PORT or EPRT"),
+            Verb::Spas => refuse(502, "SPAS is not carried; use PASV or EPSV"),
+            Verb::Get | Verb::Put => refuse(
+                502,
+                &format!(
+                    "{} names the data connection in a way that is not carried; use PASV or EPSV, \
+                     and RETR or STOR",
+                    command.verb.name()
+                ),
+            ),
+            // An address of the client's is never passed on (Q95).
+            Verb::Other if is_address(argument) => refuse(
+                502,
+                "an address in a command that ferryline does not know is not passed on; use PORT or \
+                 EPRT",
+            ),
             Verb::Cpsv
             | Verb::Eprt
             | Verb::Epsv
@@ -140,9 +161,20 @@ impl Control {
             }
             Verb::Pasv | Verb::Cpsv | Verb::Paw | Verb::Spsv => match self.passive_refusal() {
                 Some(reason) => refuse(425, reason),
-                None => pass(Request::Passive(Passive::new(false, false))),
+                None if argument.trim_ascii().is_empty() => {
+                    pass(Request::Passive(Passive::new(false, false)))
+                }
+                // What is wrong with the argument, if anything is, the server says (Q96).
+                None => pass(Request::Passive(Passive {
+                    as_typed: true,
+                    ..Passive::new(false, false)
+                })),
             },
             Verb::Epsv => self.decide_epsv(EpsvArgument::parse(argument)),
+            // Without an argument there is no address in it: the server says what is wrong (Q96).
+            Verb::Port | Verb::Eprt if argument.trim_ascii().is_empty() => {
+                pass(Request::Other { lost: None })
+            }
             Verb::Port | Verb::Eprt if self.epsv_all => {
                 refuse(501, "EPSV ALL is in force: only EPSV is taken")
             }
@@ -263,10 +295,6 @@ impl Control {
                 })
             }
             Request::Login { plain: Some(plain) } => plain.clone(),
-            // Nor is what is left of a Telnet signal in front of it (Q58) a part of it.
-            Request::Abort if line.text().first().is_some_and(|byte| !byte.is_ascii()) => {
-                Bytes::from_static(b"ABOR\r\n")
-            }
             _ => verbatim(line),
         };
         let passive = matches!(owed.request, Request::Passive(_));
@@ -320,7 +348,7 @@ pub fn other_protocol(text: &[u8]) -> Option<&'static str> {
 /// read behind it must not be a command that ferryline would have rewritten or refused.
 fn hides_command(text: &[u8]) -> bool {
     text.split(|&byte| byte == b'\r').skip(1).any(|rest| {
-        lax_verb(rest).is_some_and(|verb| {
+        lax_verbs(rest).any(|verb| {
             matches!(
                 verb,
                 Verb::Adat
@@ -328,11 +356,15 @@ fn hides_command(text: &[u8]) -> bool {
                     | Verb::Cpsv
                     | Verb::Eprt
                     | Verb::Epsv
+                    | Verb::Get
                     | Verb::Lprt
                     | Verb::Lpsv
                     | Verb::Pasv
                     | Verb::Paw
                     | Verb::Port
+                    | Verb::Put
+                    | Verb::Spas
+                    | Verb::Spor
                     | Verb::Spsv
             )
         })

@@ -7,7 +7,9 @@ use ferryline_grammar::{Line, LineEnd};
 
 /// Features that would hide the control connection from ferryline, or name data connections in a
 /// way that it does not carry.
-const WITHHELD: [&[u8]; 6] = [b"AUTH", b"CCC", b"LPRT", b"LPSV", b"PBSZ", b"PROT"];
+const WITHHELD: [&[u8]; 9] = [
+    b"AUTH", b"CCC", b"GETPUT", b"LPRT", b"LPSV", b"PBSZ", b"PROT", b"SPAS", b"SPOR",
+];
 
 /// Follows one multi-line 211.
 #[derive(Debug, Default)]
@@ -68,6 +70,9 @@ mod tests {
             " PROT",
             " ccc",
             "LPRT",
+            " GETPUT",
+            " SPAS",
+            " SPOR",
         ] {
             assert!(!filter.passes(line.as_bytes()), "{line}");
         }

@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 use ferryline_grammar::{
-    Place, ReplyCode, ReplyFraming, lax_code, may_name_endpoint, without_telnet,
+    Place, ReplyCode, ReplyFraming, is_longer_number, lax_code, may_name_endpoint,
 };
 
 use super::{answers::answer, queue::Key, request::Request};
@@ -60,21 +60,28 @@ impl Guard {
         self.out_of_step |= self.puts_out_of_step(request, key, place, code, text);
         let code = code.map(ReplyCode::value);
         let minds = may_name_endpoint(text) && self.minds(request, code);
+        let padded = is_padded(text);
+        // What takes the place of a line is a reply to those clients only that the line was one to.
+        let in_place = |line: Bytes| match padded && !is_padded(&line) {
+            true => padded_line(&line),
+            false => line,
+        };
         match (code, place) {
             // For most it is no reply at all: it is made none for the others, too.
             (Some(227..=229), Place::Stray) if is_longer_number(text) => match minds {
                 true => without_text(None, place),
-                false => [b" ", &*line].concat().into(),
+                false => padded_line(&line),
             },
             (Some(227..=229), Place::Middle(_)) if minds => without_text(code, place),
+            (Some(227..=229), Place::Middle(_)) if padded => line,
             // What a server should do with such a line there (RFC 959 §4.2).
-            (Some(227..=229), Place::Middle(_)) => [b" ", &*line].concat().into(),
+            (Some(227..=229), Place::Middle(_)) => padded_line(&line),
             (Some(code @ 227..=229), _) => {
                 // One line in place of what may be many.
-                self.framing = ReplyFraming::default();
-                withheld(code)
+                self.framing.reply_withheld();
+                in_place(withheld(code))
             }
-            _ if minds => without_text(code, place),
+            _ if minds => in_place(without_text(code, place)),
             _ => line,
         }
     }
@@ -82,6 +89,10 @@ impl Guard {
     /// Whether the client may take this line, which holds an address, for an answer to its PASV. Else it
     /// is a name that is made of numbers, or what a server says of its own connections.
     fn minds(&self, request: &Request, code: Option<u16>) -> bool {
+        // GridFTP's passive reply, which comes ahead of the transfer's own (Q95).
+        if code == Some(127) {
+            return true;
+        }
         let good = code.is_none_or(|code| (200..400).contains(&code));
         good && (self.out_of_step || matches!(request, Request::Passive(_) | Request::Unasked))
     }
@@ -100,6 +111,8 @@ impl Guard {
             return false;
         };
         match place {
+            // A client that looks behind blanks ends a reply at its own code.
+            Place::Middle(open) if is_padded(text) => code == open,
             // A passive reply's gets a blank in front.
             Place::Middle(_) => text.get(3) != Some(&b'-') && !is_passive(code.value()),
             Place::Stray => true,
@@ -125,10 +138,13 @@ pub(super) fn withheld(code: u16) -> Bytes {
     answer(code, "a passive reply that nobody asked for, withheld")
 }
 
-/// Whether another digit follows what may be a code: few take it for one.
-fn is_longer_number(text: &[u8]) -> bool {
-    let text = without_telnet(text);
-    text.get(3).is_some_and(u8::is_ascii_digit)
+/// Whether blanks stand before whatever it says.
+fn is_padded(text: &[u8]) -> bool {
+    text.first().is_some_and(u8::is_ascii_whitespace)
+}
+
+fn padded_line(line: &[u8]) -> Bytes {
+    [b" ", line].concat().into()
 }
 
 /// Whether it is a passive reply of ferryline's own, or stands in place of one.

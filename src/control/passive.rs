@@ -82,7 +82,7 @@ impl Control {
         let Some(Request::Passive(passive)) = self.queue.get(key).map(|owed| &owed.request) else {
             return false;
         };
-        if passive.asked_again {
+        if passive.asked_again || passive.as_typed {
             false
         } else if passive.asked_extended {
             // After EPSV ALL the server must be sent no PASV (RFC 2428 §4).

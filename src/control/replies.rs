@@ -372,10 +372,7 @@ fn is_other_protocol(text: &[u8]) -> bool {
 }
 
 fn begins_passive(text: &[u8]) -> bool {
-    match ReplyLine::parse(text) {
-        ReplyLine::Single(code) | ReplyLine::First(code) => is_passive(code),
-        ReplyLine::Other => false,
-    }
+    ReplyLine::parse(text).code().is_some_and(is_passive)
 }
 
 fn is_passive(code: ReplyCode) -> bool {

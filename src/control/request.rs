@@ -104,6 +104,9 @@ pub(super) struct Passive {
     pub(super) asked_extended: bool,
     /// It has been asked in the other form already.
     pub(super) asked_again: bool,
+    /// The argument is one that ferryline makes nothing of: the request goes to the server as the
+    /// client typed it, in no other form, and the server's refusal is the client's answer (Q96).
+    pub(super) as_typed: bool,
     /// Ferryline asks, before the client does: the client gets no answer.
     pub(super) ahead: bool,
     /// When it was sent.
@@ -173,6 +176,7 @@ impl Passive {
             extended,
             asked_extended,
             asked_again: false,
+            as_typed: false,
             ahead: false,
             since: Duration::ZERO,
             silence: Silence::None,

@@ -81,13 +81,7 @@ fn q70_q77_a_port_that_names_another_host_is_refused() {
     ] {
         bench.client(line, &[&format!("C< 501 ferryline: {reason}")]);
     }
-    for line in [
-        "PORT 1,2,3",
-        "PORT",
-        "PORT 1,2,3,4,5,256",
-        "EPRT |1|127.0.0.1|",
-        "EPRT",
-    ] {
+    for line in ["PORT 1,2,3", "PORT 1,2,3,4,5,256", "EPRT |1|127.0.0.1|"] {
         bench.control.client(bench.now, super::bench::frame(line));
         let shown = super::bench::show(&bench.control.poll_output().unwrap());
         assert!(shown.starts_with("C< 501 ferryline: "), "{line}: {shown}");

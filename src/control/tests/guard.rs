@@ -20,7 +20,6 @@ fn seen(bench: &mut Bench, lines: &[(&str, &str)]) {
 #[test]
 fn q79_a_code_that_runs_into_its_text() {
     let mut bench = Bench::local();
-    bench.client("PASV", &["S> PASV"]);
     seen(
         &mut bench,
         &[
@@ -28,6 +27,7 @@ fn q79_a_code_that_runs_into_its_text() {
             ("229=(|||22|)", &format!("229 {NOBODY}")),
         ],
     );
+    bench.client("PASV", &["S> PASV"]);
     let line = Line::new(&b"2\xffZ27 (10,0,0,9,200,13)"[..]);
     bench.control.server(bench.now, Frame::Line(line));
     match bench.control.poll_output() {
@@ -254,4 +254,95 @@ fn an_answer_begins_a_line_of_its_own() {
             "C< 227 Entering Passive Mode (127,0,0,1,200,14).",
         ],
     );
+}
+
+/// GridFTP names the server's data port in a preliminary reply.
+#[test]
+fn q95_a_127_names_no_address() {
+    for (command, line) in [
+        ("RETR f", "127 PORT (10,0,0,9,200,13)"),
+        ("NOOP", "127 PORT (10,0,0,9,200,13)"),
+        ("SITE x", "127-PORT (10,0,0,9,200,13)"),
+    ] {
+        let mut bench = Bench::local();
+        bench.client(command, &[&format!("S> {command}")]);
+        let code = line.get(..4).unwrap_or_default();
+        let seen = format!("C< {code}{WITHHELD}");
+        bench.server(line, &[&seen]);
+    }
+    let mut bench = Bench::local();
+    bench.client("NOOP", &["S> NOOP"]);
+    bench.server("127 soon", &["C< 127 soon"]);
+}
+
+/// Clients that look at three digits, or that skip blanks, take these for replies: so does ferryline.
+#[test]
+fn q91_q93_odd_replies_are_replies() {
+    for line in [
+        "227: Entering Passive Mode (10,0,0,9,156,64)",
+        "227Entering Passive Mode (10,0,0,9,156,64)",
+        "227\tEntering Passive Mode (10,0,0,9,156,64)",
+        "227=10,0,0,9,156,64",
+        " 227 Entering Passive Mode (10,0,0,9,156,64)",
+        "227 Entering Passive Mode (10,0,0,9,-100,64)",
+    ] {
+        let mut bench = Bench::new(super::bench::settings());
+        bench.server("220: ready", &["C< 220: ready"]);
+        bench.client("USER me", &["S> USER me"]);
+        bench.server(" 331 password", &["C<  331 password"]);
+        bench.client("PASV", &["S> PASV"]);
+        bench.server(line, &["! local 1 localhost:40000"]);
+        let told = "C< 227 Entering Passive Mode (127,0,0,1,200,13).";
+        bench.ready(1, "127.0.0.1:51213", &[told]);
+        bench.connected(1);
+        bench.client("RETR f", &["S> RETR f"]);
+        bench.server("150: here", &["C< 150: here"]);
+        bench.event(1, ForwardEvent::Drained, &[]);
+        bench.server("226Done", &["C< 226Done"]);
+        // Active mode, too, hangs on knowing a reply.
+        bench.event(1, ForwardEvent::Ended, &[]);
+        bench.client(
+            "PORT 127,0,0,1,200,13",
+            &["! remote 2 127.0.0.1 to 127.0.0.1:51213"],
+        );
+        bench.ready(2, "127.0.0.1:40001", &["S> PORT 127,0,0,1,156,65"]);
+        bench.server(
+            "500: no PORT",
+            &["! close 2", "! remote 3 ::1 to 127.0.0.1:51213"],
+        );
+    }
+}
+
+/// What takes the place of a line is no reply to those clients that the line was none to.
+#[test]
+fn q93_what_is_withheld_keeps_the_blank_in_front() {
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    let line = " 200 ok (10,0,0,9,200,13)";
+    bench.server(line, &[&format!("C<  200 {WITHHELD}")]);
+}
+
+/// A client that skips blanks ends a reply of several lines there.
+#[test]
+fn q79_q93_a_blank_in_front_hides_no_end() {
+    let mut bench = Bench::local();
+    bench.client("STAT", &["S> STAT"]);
+    let lines = [
+        "213-status",
+        " 227 x (1,2,3,4,5,6)",
+        " 550 1,2,3,4,5,6",
+        "213 end",
+    ];
+    for line in lines {
+        bench.server(line, &[&format!("C< {line}")]);
+    }
+    bench.client("PWD", &["S> PWD"]);
+    let line = "257 \"/1,2,3,4,5,6\"";
+    bench.server(line, &[&format!("C< {line}")]);
+    bench.client("STAT", &["S> STAT"]);
+    for line in ["213-status", " 213 x", "213 end"] {
+        bench.server(line, &[&format!("C< {line}")]);
+    }
+    bench.client("PWD", &["S> PWD"]);
+    bench.server(line, &[&format!("C< 257 {WITHHELD}")]);
 }

@@ -1,7 +1,7 @@
 //! PASV and EPSV.
 
 use super::bench::{Bench, settings};
-use crate::control::{DataHost, ForwardEvent, Knowledge, Output};
+use crate::control::{DataHost, ForwardEvent, Knowledge, Output, Settings};
 
 const OK: &str = "C< 227 Entering Passive Mode (127,0,0,1,200,13).";
 
@@ -73,7 +73,7 @@ fn q09_the_reply_names_another_host() {
             "! local 1 ftp.example:1548 or 10.1.60.99:1548",
         ),
     ] {
-        let mut bench = Bench::greeted(crate::control::Settings {
+        let mut bench = Bench::greeted(Settings {
             data_host: policy,
             server_host: "ftp.example".into(),
             ..settings()
@@ -86,7 +86,7 @@ fn q09_the_reply_names_another_host() {
 
 #[test]
 fn auto_keeps_the_address_that_worked() {
-    let mut bench = Bench::greeted(crate::control::Settings {
+    let mut bench = Bench::greeted(Settings {
         data_host: DataHost::Auto,
         server_host: "ftp.example".into(),
         ..settings()
@@ -106,7 +106,7 @@ fn auto_keeps_the_address_that_worked() {
 #[test]
 fn q10_unspecified_means_the_control_host() {
     for policy in [DataHost::Control, DataHost::Reply, DataHost::Auto] {
-        let mut bench = Bench::greeted(crate::control::Settings {
+        let mut bench = Bench::greeted(Settings {
             data_host: policy,
             server_host: "ftp.example".into(),
             ..settings()
@@ -119,7 +119,7 @@ fn q10_unspecified_means_the_control_host() {
 #[test]
 fn q78_a_reply_cannot_point_into_the_ssh_server() {
     for named in ["127,0,0,1", "169,254,1,1", "224,0,0,1", "255,255,255,255"] {
-        let mut bench = Bench::greeted(crate::control::Settings {
+        let mut bench = Bench::greeted(Settings {
             data_host: DataHost::Reply,
             server_host: "ftp.example".into(),
             ..settings()
@@ -419,7 +419,7 @@ fn q27_other_verbs_that_ask_for_a_227() {
 
 #[test]
 fn pasv_over_ipv6_is_pointed_to_epsv() {
-    let mut bench = Bench::greeted(crate::control::Settings {
+    let mut bench = Bench::greeted(Settings {
         client_peer: "[::1]:50000".parse().unwrap(),
         client_local: "[::1]:2121".parse().unwrap(),
         ..settings()
@@ -508,7 +508,7 @@ fn q48_whichever_verb_a_client_asks_first_it_gets_its_own_kind_of_answer() {
 
 #[test]
 fn q74_the_client_is_told_the_address_that_its_listener_has() {
-    let mut bench = Bench::greeted(crate::control::Settings {
+    let mut bench = Bench::greeted(Settings {
         client_peer: "127.0.0.1:50000".parse().unwrap(),
         client_local: "127.0.0.5:2121".parse().unwrap(),
         ..settings()
@@ -520,4 +520,42 @@ fn q74_the_client_is_told_the_address_that_its_listener_has() {
         "127.0.0.5:51213",
         &["C< 227 Entering Passive Mode (127,0,0,5,200,13)."],
     );
+}
+
+/// What is wrong with an argument is the server's to say.
+#[test]
+fn q96_arguments_that_name_no_address_are_the_servers_to_refuse() {
+    for command in ["PORT", "EPRT", "port ", "EPRT\t"] {
+        let mut bench = Bench::local();
+        bench.client(command, &[&format!("S> {command}")]);
+        bench.server("501 no address", &["C< 501 no address"]);
+        bench.client("NOOP", &["S> NOOP"]);
+    }
+    let mut bench = Bench::local();
+    bench.client("PASV x", &["S> PASV x"]);
+    bench.server("501 PASV takes nothing", &["C< 501 PASV takes nothing"]);
+    // It tells nothing about the server.
+    bench.client("EPSV", &["S> EPSV"]);
+    bench.server("229 ok (|||40000|)", &["! local 1 localhost:40000"]);
+    // A server that does not mind serves it.
+    bench.client("PASV x", &["S> PASV x"]);
+    bench.server("227 =10,0,0,9,156,64", &["! local 2 localhost:40000"]);
+}
+
+/// A port that was asked for ahead answers a request that is as it should be.
+#[test]
+fn q96_an_argument_of_pasv_goes_to_the_server_though_a_port_was_asked_for_ahead() {
+    let mut bench = Bench::greeted(Settings {
+        passive_ahead: true,
+        ..settings()
+    });
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here", &["C< 150 here"]);
+    bench.event(1, ForwardEvent::Drained, &[]);
+    bench.event(1, ForwardEvent::Ended, &[]);
+    bench.server("226 done", &["C< 226 done", "S> PASV"]);
+    bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
+    bench.client("PASV x", &["! close 2", "S> PASV x"]);
+    bench.server("501 PASV takes nothing", &["C< 501 PASV takes nothing"]);
 }

@@ -348,3 +348,49 @@ fn q63_q82_a_long_line_holds_no_second_command() {
         bench.client(&line, &[&format!("S> {line}")]);
     }
 }
+
+/// GridFTP's ways to name data connections: an address of the client's would go to the server as it is.
+#[test]
+fn q95_addresses_in_gridftps_commands_are_not_passed_on() {
+    let mut bench = Bench::local();
+    let get = "names the data connection in a way that is not carried; use PASV or EPSV, and RETR or \
+               STOR";
+    for (line, refused) in [
+        (
+            "SPOR 127,0,0,1,200,13",
+            "SPOR is not carried; use PORT or EPRT".to_owned(),
+        ),
+        (
+            "spor 127,0,0,1,200,13 127,0,0,1,200,14",
+            "SPOR is not carried; use PORT or EPRT".into(),
+        ),
+        ("SPAS", "SPAS is not carried; use PASV or EPSV".into()),
+        (
+            "GET path=/a;port=127,0,0,1,200,13;mode=s;",
+            format!("GET {get}"),
+        ),
+        ("PUT path=/a;pasv;", format!("PUT {get}")),
+    ] {
+        bench.client(line, &[&format!("C< 502 ferryline: {refused}")]);
+    }
+    let hidden = "C< 500 ferryline: a bare carriage return hides a second command";
+    bench.client("NOOP\rSPOR 127,0,0,1,200,13", &[hidden]);
+    // A server may know a verb for an address that is not known here.
+    let unknown = "C< 502 ferryline: an address in a command that ferryline does not know is not \
+                   passed on; use PORT or EPRT";
+    for line in [
+        "MPRT 127,0,0,1,200,13",
+        "MPRT  127, 0,0,1,200,13 ",
+        "XMPRT 127,0,0,1,200,13 127,0,0,1,200,14",
+        "EPRX |1|127.0.0.1|51213|",
+    ] {
+        bench.client(line, &[unknown]);
+    }
+    for line in [
+        "XCRC 1,2,3,4,5,6.csv",
+        "RETR 1,2,3,4,5,6",
+        "SITE CHMOD 1,2,3,4,5,6",
+    ] {
+        bench.client(line, &[&format!("S> {line}")]);
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use ferryline_grammar::{Command, EpsvArgument, Verb, may_name_endpoint, without_telnet};
+use ferryline_grammar::{Command, EpsvArgument, Verb, may_name_endpoint, telnet_readings};
 
 /// Parts of every address that the server names.
 const SERVERS: [&str; 2] = [super::world::SERVER_ADDRESS, "20008"];
@@ -14,6 +14,12 @@ pub(super) struct LaxClient {
     any_code_ends: bool,
     /// A 1xx is an answer, unless it answers a transfer.
     takes_preliminary: bool,
+    /// A reply of several lines ends at its own code with whatever behind it but a dash.
+    ends_loosely: bool,
+    /// Blanks in front of a code are no matter.
+    skips_blanks: bool,
+    /// Which of the readings of a line it has that holds an IAC.
+    telnet: usize,
     /// What it waits for an answer to; nothing is its greeting.
     owed: VecDeque<Option<Verb>>,
     /// Replies that came before it had asked for anything.
@@ -31,19 +37,26 @@ struct Reply {
 impl LaxClient {
     /// All there are; `greeted`: they have had their greeting.
     pub(super) fn kinds(greeted: bool) -> Vec<Self> {
-        let kinds = [(false, false), (true, false), (false, true), (true, true)];
-        let kinds = kinds.map(|(any_code_ends, takes_preliminary)| Self {
-            any_code_ends,
-            takes_preliminary,
-            owed: if greeted {
-                VecDeque::new()
-            } else {
-                [None].into()
-            },
-            early: VecDeque::new(),
-            open: None,
+        let kinds = (0..4 * 12).map(|kind| {
+            let is = |bit: usize| kind & (1 << bit) != 0;
+            let (end, telnet) = (kind / 4 % 3, kind / 12);
+            Self {
+                // What ends at any code knows a list's lines by the blank that RFC 959 wants in front.
+                any_code_ends: end == 0,
+                skips_blanks: end == 1,
+                takes_preliminary: is(0),
+                ends_loosely: is(1),
+                telnet,
+                owed: if greeted {
+                    VecDeque::new()
+                } else {
+                    [None].into()
+                },
+                early: VecDeque::new(),
+                open: None,
+            }
         });
-        kinds.into()
+        kinds.collect()
     }
 
     pub(super) fn sends(&mut self, line: &[u8]) {
@@ -59,12 +72,17 @@ impl LaxClient {
     }
 
     pub(super) fn reads(&mut self, line: &[u8]) {
-        let line = without_telnet(line.trim_ascii_end());
+        let line = &telnet_readings(line.trim_ascii_end())[self.telnet];
+        let line = match self.skips_blanks {
+            true => line.trim_ascii_start(),
+            false => line,
+        };
         let code: Vec<u8> = line.iter().copied().take(3).collect();
         let coded = code.len() == 3 && code.iter().all(u8::is_ascii_digit);
-        let ends = coded && matches!(line.get(3), None | Some(b' '));
-        let text = String::from_utf8_lossy(&line).into_owned();
-        let bad = may_name_endpoint(&line) && SERVERS.iter().any(|part| text.contains(part));
+        let loosely = self.ends_loosely && line.get(3) != Some(&b'-');
+        let ends = coded && (loosely || matches!(line.get(3), None | Some(b' ')));
+        let text = String::from_utf8_lossy(line).into_owned();
+        let bad = may_name_endpoint(line) && SERVERS.iter().any(|part| text.contains(part));
         let bad = bad.then_some(text);
         match &mut self.open {
             Some(open) => {

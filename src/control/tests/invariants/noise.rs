@@ -48,6 +48,14 @@ const COMMANDS: &[&str] = &[
     "USER x\rPORT 127,0,0,1,117,48",
     "\u{0}",
     "PORT 127,0,0,1,117,48,9",
+    "PORT",
+    "PASV x",
+    "SPOR 127,0,0,1,117,48",
+    "MPRT 127,0,0,1,117,48",
+    "GET path=/a;port=127,0,0,1,117,48;",
+    "\u{feff}PORT 127,0,0,1,117,48",
+    "\u{feff}PASV",
+    "\u{14}\u{7f}ABOR",
     "pasv \t",
 ];
 
@@ -96,13 +104,27 @@ const REPLIES: &[&str] = &[
     "550-",
     "553-",
     " 227 (203,0,113,77,78,40)",
+    "227: (203,0,113,77,78,40)",
+    "227Entering (203,0,113,77,-178,40)",
+    " 227-here (203,0,113,77,78,40)",
+    " 200 ok (203,0,113,77,78,40)",
+    " 211 end",
+    " 211-x",
+    "211: end",
+    "200: ok",
+    "2279 (203,0,113,77,78,40)",
+    "127 PORT (203,0,113,77,78,40)",
     "what?",
     "",
     "99 x",
 ];
 
 fn line(known: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
-    let end = prop_oneof![9 => Just("\r\n"), 1 => Just("\n")];
+    let end = prop_oneof![
+        18 => Just("\r\n"),
+        2 => Just("\n"),
+        1 => prop::sample::select(vec!["\n\r", "\0\r\n", "\r\n\0", "\r"]),
+    ];
     (prop::sample::select(known), end).prop_map(|(text, end)| format!("{text}{end}").into_bytes())
 }
 

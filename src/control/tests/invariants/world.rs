@@ -386,7 +386,8 @@ impl World {
         let text = String::from_utf8_lossy(bytes);
         let code = lax_code(bytes).map_or(0, ReplyCode::value);
         self.lax.iter_mut().for_each(|client| client.reads(bytes));
-        if !matches!(code, 227..=229) || text.contains("ferryline") {
+        // A blank in front is for the lax clients to judge.
+        if !matches!(code, 227..=229) || text.contains("ferryline") || text.starts_with(' ') {
             return;
         }
         let port = port_of(&text);
