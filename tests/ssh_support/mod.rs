@@ -3,7 +3,6 @@
     dead_code,
     unused_imports,
     unreachable_pub,
-    unused_imports,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
