@@ -139,7 +139,7 @@ fn q78_a_reply_cannot_point_into_the_ssh_server() {
 #[test]
 fn q123_of_the_servers_several_addresses_data_goes_to_the_one_that_the_reply_names() {
     for policy in [DataHost::Control, DataHost::Auto] {
-        let mut bench = Bench::greeted(crate::control::Settings {
+        let mut bench = Bench::greeted(Settings {
             data_host: policy,
             server_host: "ftp.example".into(),
             server_addresses: ["192.0.2.1", "192.0.2.2", "127.0.0.1", "2001:db8::1"]
