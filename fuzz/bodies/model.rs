@@ -159,6 +159,10 @@ impl Model {
     pub fn output(&mut self, output: Output) {
         assert_eq!(self.over, None, "after the end: {output:?}");
         match &output {
+            Output::Ask(id) => {
+                let forward = self.forwards.get(id).expect("a forward that was asked for");
+                assert!(!forward.closed, "closed already: {id}");
+            }
             Output::Close(id) => {
                 let forward = self
                     .forwards

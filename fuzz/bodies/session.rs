@@ -228,7 +228,7 @@ impl Session {
 
     /// Something becomes of a forward, if the driver could say so of it now: `r`eady, `c`laimed, `k`
     /// and `K` connected to its first or second target, `d`rained, `p`rogress, `e`nded, `f`ailed,
-    /// `u`nreachable, `x` cut, `b`roken.
+    /// `u`nreachable, `x` cut, `b`roken, `a`ll received, all `s`ent, `w`aiting for a client that takes nothing.
     fn forward(&mut self, back: u8, kind: u8) {
         let count = self.model.forwards.len();
         let Some(place) = count.checked_sub(1 + usize::from(back & 0x0f)) else {
@@ -256,6 +256,9 @@ impl Session {
             (b'u', State::Claimed) if local => (ForwardEvent::Unreachable(reason()), State::Gone),
             (b'd', State::Connected) => (ForwardEvent::Drained, State::Connected),
             (b'd', state) if forward.drain => (ForwardEvent::Drained, state),
+            (b'a', State::Connected) => (ForwardEvent::AllReceived, State::Connected),
+            (b'w', State::Connected) => (ForwardEvent::Blocked, State::Connected),
+            (b's', State::Connected) => (ForwardEvent::AllSent, State::Connected),
             (b'p', State::Connected) => (ForwardEvent::Progress, State::Connected),
             (b'b', State::Connected) => (ForwardEvent::Broken, State::Broken),
             (b'x', State::Connected) => (ForwardEvent::Cut, State::Gone),

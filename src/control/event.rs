@@ -62,6 +62,16 @@ impl fmt::Display for Target {
 /// [`Output::OpenRemote`] or [`Output::OpenJoined`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForwardEvent {
+    /// The answer to [`Output::Ask`], about a download: the SSH server has given signs of life, nothing came
+    /// from the FTP server between them, and all that came before was handed to the client.
+    AllReceived,
+    /// The answer to [`Output::Ask`], about an upload: the client has ended its side in order, and the SSH
+    /// server has given a sign of life behind all that the client sent and the end of it, while the
+    /// data connection stood.
+    AllSent,
+    /// Bytes wait to be handed to the client, which has taken none for a second. When it takes some again,
+    /// [`Progress`](Self::Progress) says so at once.
+    Blocked,
     /// The client's side broke, not by an end of file. The way to the server still stands, until
     /// [`Output::Close`]: closing it would tell the server that the file is complete.
     Broken,
@@ -126,6 +136,10 @@ pub enum DataAtEnd {
 /// What the driver is to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
+    /// The FTP server has said how the transfer went, and has not ended the data connection: ask the
+    /// SSH server for signs of life on the connection that carries it, until one of
+    /// [`ForwardEvent::AllReceived`] and [`ForwardEvent::AllSent`] can be said, or both.
+    Ask(ForwardId),
     /// Close this forward: the listener, the remote forward, and, where one stands, the data
     /// connection, by a reset. Answered by [`ForwardEvent::Ended`] or not at all. Where
     /// [`Output::End`] follows, the server's control connection is to be closed first.
@@ -191,6 +205,9 @@ pub enum Notice {
         /// The lowest that is taken.
         lowest: u16,
     },
+    /// A final reply was let go although the FTP server has not ended the data connection: the SSH server
+    /// has nothing more of its data.
+    LeftOpen(ForwardId),
     /// The client's first line is another protocol's.
     NotFtp(&'static str),
     /// What answers in the FTP server's place speaks another protocol: its first words, escaped.
@@ -202,7 +219,9 @@ pub enum Notice {
         /// The host that is used instead.
         used: String,
     },
-    /// A final reply was let go although its data had not moved for a while.
+    /// A final reply is held, for the SSH connection that carries the data does not answer.
+    SilentWay(ForwardId),
+    /// A final reply was let go although the client had not taken all of its data.
     StalledTransfer(ForwardId),
     /// The server insists on TLS: its words, escaped.
     TlsRequired(String),
@@ -243,10 +262,20 @@ impl fmt::Display for Notice {
                 "the FTP server's passive reply names {named}; the data connection goes to {used}, \
                  the host of the control connection (--data-host reply follows the reply)"
             ),
+            Self::LeftOpen(id) => write!(
+                f,
+                "data connection {id}: the FTP server has sent its final reply and leaves it open; the \
+                 SSH server has nothing more of its data, so the reply is passed on"
+            ),
+            Self::SilentWay(id) => write!(
+                f,
+                "data connection {id}: the FTP server has sent its final reply, but the SSH connection \
+                 that carries the data does not answer; the reply is held until it does, or is lost"
+            ),
             Self::StalledTransfer(id) => write!(
                 f,
-                "data connection {id}: the client has not taken any data for a while; the final \
-                 reply is passed on before the data"
+                "data connection {id}: the client has not taken any of the data that waits for it for a \
+                 while; the final reply is passed on before the data"
             ),
             Self::TlsRequired(said) => write!(
                 f,

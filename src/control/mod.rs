@@ -33,6 +33,7 @@ mod commands;
 mod cuts;
 mod event;
 mod feat;
+mod gate;
 mod guard;
 mod held;
 mod machine;

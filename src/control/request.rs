@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{event::ForwardId, held};
+use super::{event::ForwardId, gate::Gate, held};
 
 /// What a request is to the state machine.
 #[derive(Debug)]
@@ -203,8 +203,8 @@ pub(super) struct Transfer {
     pub(super) early_success: bool,
     /// The data connection it uses, known with its first reply.
     pub(super) forward: Option<ForwardId>,
-    /// The final reply has come and waits for the data until then, if nothing moves.
-    pub(super) gate: Option<Duration>,
+    /// The final reply has come, and waits for the data.
+    pub(super) gate: Option<Gate>,
     /// It says that all went well, and begins at this place of what is to go out.
     pub(super) success_at: Option<usize>,
     /// The data was cut, for this reason: no success is to be told.

@@ -83,8 +83,14 @@ pub struct Limits {
     pub unused_forward: Duration,
     /// How long a passive port that was asked for ahead of the client is kept for it.
     pub unused_ahead: Duration,
-    /// How long a final reply waits for data that does not move.
+    /// How long a download's final reply waits for a client that takes nothing of what waits for it;
+    /// and any other for data that does not move.
     pub stalled_data: Duration,
+    /// How long after a final reply the SSH server is asked whether it has all of the data, where the data
+    /// connection has not ended by then.
+    pub quiet_data: Duration,
+    /// The same, for a download from an FTP server on another host than the SSH server's.
+    pub quiet_far_data: Duration,
     /// How long an answer of ferryline's own waits for an earlier reply of the server's that may
     /// never come (an `ABOR` that was answered by one reply where two are customary).
     pub missing_reply: Duration,
@@ -116,6 +122,8 @@ impl Limits {
             &mut self.unused_forward,
             &mut self.unused_ahead,
             &mut self.stalled_data,
+            &mut self.quiet_data,
+            &mut self.quiet_far_data,
             &mut self.missing_reply,
             &mut self.silent_epsv,
             &mut self.farewell,
@@ -142,6 +150,8 @@ impl Default for Limits {
             unused_forward: Duration::from_secs(60),
             unused_ahead: Duration::from_secs(10),
             stalled_data: Duration::from_secs(30),
+            quiet_data: Duration::from_secs(1),
+            quiet_far_data: Duration::from_secs(10),
             missing_reply: Duration::from_secs(5),
             unreached: Duration::from_secs(1),
             silent_epsv: Duration::from_secs(10),

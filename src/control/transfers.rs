@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::{
-    cuts::{ABORTED, CUT, ENDED, cut_deadline, cut_short},
+    cuts::{ABORTED, ENDED, cut_deadline, cut_short},
     event::{ForwardEvent, ForwardId, Notice, Output},
     machine::Control,
     queue::{Key, Stage},
@@ -42,6 +42,8 @@ pub(super) struct Forward {
     pub(super) refused: bool,
     /// How many times it was kept for longer, for a command that waits for its answer.
     pub(super) renewed: u8,
+    /// Its client takes nothing of what waits for it.
+    pub(super) blocked: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -81,6 +83,7 @@ impl Control {
                 joined: false,
                 refused: false,
                 renewed: 0,
+                blocked: false,
             },
         );
         id
@@ -130,8 +133,12 @@ impl Control {
             ForwardEvent::Claimed => {
                 if let Some(forward) = self.forwards.get_mut(&id) {
                     forward.state = ForwardState::Connected { drained: false };
+                    self.renew_gate(now, id);
                 }
             }
+            ForwardEvent::AllReceived => self.arrived(id, false),
+            ForwardEvent::AllSent => self.arrived(id, true),
+            ForwardEvent::Blocked => self.blocked(now, id),
             ForwardEvent::Connected { target } => self.connected(id, target),
             ForwardEvent::Drained => self.drained(id),
             ForwardEvent::Broken => self.broken(now, id),
@@ -236,7 +243,6 @@ impl Control {
         }
         let last = Treat::Pass { last: true };
         let preliminary = Treat::Pass { last: false };
-        let stalled = now + self.settings.limits.stalled_data;
         let forward = match (self.queue.forward_before(key), self.current) {
             (Some((order, id)), Some(_)) if order > self.current_order => Some(id),
             (Some((_, id)), None) => Some(id),
@@ -314,9 +320,7 @@ impl Control {
             ForwardState::Opening => false,
         };
         if awaited {
-            transfer.gate = Some(stalled);
-            transfer.success_at = (code < 300).then_some(owed.out.len());
-            owed.held = true;
+            self.hold(now, key, id, code);
             if self.mode == TransferMode::Kept {
                 self.outputs.push_back(Output::Drain(id));
             }
@@ -371,15 +375,12 @@ impl Control {
             ForwardState::Ready { until } => until,
             _ => None,
         });
-        let gates = self.queue.iter().filter_map(|owed| match &owed.request {
-            Request::Transfer(transfer) => transfer.gate,
-            _ => None,
-        });
-        let spoken = [cut_deadline(&self.queue), unreached_deadline(&self.queue)];
-        unused
-            .chain(gates)
-            .chain(spoken.into_iter().flatten())
-            .min()
+        let spoken = [
+            self.gate_deadline(),
+            cut_deadline(&self.queue),
+            unreached_deadline(&self.queue),
+        ];
+        unused.chain(spoken.into_iter().flatten()).min()
     }
 
     pub(super) fn expire_forwards(&mut self, now: Duration) {
@@ -396,27 +397,7 @@ impl Control {
             self.close_forward(id);
             self.notice(Notice::UnusedForward(id));
         }
-        let stalled: Vec<ForwardId> = self
-            .queue
-            .iter()
-            .filter_map(|owed| match &owed.request {
-                Request::Transfer(t) if t.gate.is_some_and(|until| until <= now) => t.forward,
-                _ => None,
-            })
-            .collect();
-        for id in stalled {
-            // A client that is slow to take its file sees for itself how that ends. Of an upload, and
-            // of a data connection that never came, it has only the reply.
-            let waits_for_itself = self.forwards.get(&id).is_some_and(Forward::is_connected)
-                && self.transfer_over(id).is_some_and(|t| !t.upload);
-            if waits_for_itself {
-                self.notice(Notice::StalledTransfer(id));
-            } else {
-                self.notice(Notice::UnconfirmedTransfer(id));
-                self.withdraw_success(id, CUT);
-            }
-            self.release(id);
-        }
+        self.expire_gates(now);
         self.expire_cuts(now);
         self.expire_unreached(now);
     }
@@ -502,7 +483,7 @@ impl Control {
         }
     }
 
-    fn close_unused(&mut self, id: ForwardId) {
+    pub(super) fn close_unused(&mut self, id: ForwardId) {
         if self.forwards.get(&id).is_some_and(|f| !f.is_connected()) {
             self.close_forward(id);
         }
@@ -540,59 +521,6 @@ impl Control {
         let download = |t: &mut Transfer| !t.upload || t.guessed;
         if self.transfer_over(id).is_none_or(download) || self.mode == TransferMode::Kept {
             self.release(id);
-        }
-    }
-
-    fn progress(&mut self, now: Duration, id: ForwardId) {
-        self.heard_client(now);
-        let stalled = now + self.settings.limits.stalled_data;
-        for owed in self.queue.iter_mut() {
-            if let Request::Transfer(transfer) = &mut owed.request
-                && transfer.forward == Some(id)
-                && let Some(until) = &mut transfer.gate
-            {
-                *until = stalled;
-            }
-        }
-    }
-
-    /// The client does not want the rest of what it is sent.
-    pub(super) fn release_all(&mut self) {
-        let gated: Vec<ForwardId> = self
-            .queue
-            .iter()
-            .filter_map(|owed| match &owed.request {
-                Request::Transfer(transfer) if transfer.gate.is_some() => transfer.forward,
-                _ => None,
-            })
-            .collect();
-        for id in gated {
-            // Nobody has seen the end of it yet.
-            if self.transfer_over(id).is_some_and(|t| t.upload) {
-                self.withdraw_success(id, ABORTED);
-            }
-            self.release(id);
-        }
-    }
-
-    /// Lets the final reply go that waits for this forward's data.
-    pub(super) fn release(&mut self, id: ForwardId) {
-        let mut over = false;
-        for owed in self.queue.iter_mut() {
-            if let Request::Transfer(transfer) = &mut owed.request
-                && transfer.forward == Some(id)
-                && transfer.gate.take().is_some()
-            {
-                owed.held = false;
-                over |= matches!(owed.stage, Stage::Answered);
-            }
-        }
-        if over && self.mode == TransferMode::Stream {
-            if self.current == Some(id) {
-                self.current = None;
-            }
-            // Only an active forward that never saw its data connection can still be unused here.
-            self.close_unused(id);
         }
     }
 }

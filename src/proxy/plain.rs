@@ -11,6 +11,13 @@ struct Unwatched;
 impl splice::Watch for Unwatched {
     fn drained(&self) {}
     fn progress(&self) {}
+    fn blocked(&self) {}
+    /// There is no FTP server whose word could be ahead of its data.
+    async fn asked(&self) {
+        std::future::pending().await
+    }
+    fn all_received(&self) {}
+    fn all_sent(&self) {}
     /// As with `ssh -L`, a connection of which one half has ended stands until the other has, too, or the
     /// far side is gone for good.
     fn last_word(&self) -> Option<Duration> {

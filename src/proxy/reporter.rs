@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -28,6 +28,7 @@ pub(super) struct Reporter {
     id: ForwardId,
     events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
     drained: AtomicBool,
+    asked: Arc<Notify>,
     cut: CancellationToken,
     still_data: Duration,
     last_word: Duration,
@@ -35,11 +36,13 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// For a forward of this session. `cut` is for all of them.
+    /// For a forward of this session. `asked` is notified where the session wants to know whether the data is
+    /// whole; `cut` is for all forwards.
     pub(super) fn new(
         session: u64,
         id: ForwardId,
         events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
+        asked: Arc<Notify>,
         cut: CancellationToken,
         context: &Context,
     ) -> Self {
@@ -49,6 +52,7 @@ impl Reporter {
             id,
             events,
             drained: AtomicBool::new(false),
+            asked,
             cut,
             still_data: options.limits.still_data,
             last_word: options.last_word,
@@ -140,6 +144,22 @@ impl Watch for Reporter {
 
     fn progress(&self) {
         self.tell(ForwardEvent::Progress);
+    }
+
+    fn blocked(&self) {
+        self.tell(ForwardEvent::Blocked);
+    }
+
+    async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
+    fn all_received(&self) {
+        self.tell(ForwardEvent::AllReceived);
+    }
+
+    fn all_sent(&self) {
+        self.tell(ForwardEvent::AllSent);
     }
 
     fn last_word(&self) -> Option<Duration> {

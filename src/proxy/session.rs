@@ -8,7 +8,7 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::mpsc,
+    sync::{Notify, mpsc},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -127,6 +127,7 @@ struct Session {
 /// What a forward's task waits for.
 #[derive(Clone, Default)]
 struct Handle {
+    asked: Arc<Notify>,
     close: CancellationToken,
     join: CancellationToken,
 }
@@ -346,6 +347,11 @@ impl Session {
         while let Some(output) = self.control.poll_output() {
             self.record.output(&output);
             match output {
+                Output::Ask(id) => {
+                    if let Some(forward) = self.forwards.get(&id) {
+                        forward.asked.notify_one();
+                    }
+                }
                 Output::Close(id) => {
                     self.closing.extend(self.forwards.remove(&id));
                 }
@@ -359,8 +365,8 @@ impl Session {
                     targets,
                     deliver_to,
                 } => {
-                    let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
                     let handle = Handle::default();
+                    let (data, reporter) = (Arc::clone(&self.data), self.reporter(id, &handle));
                     let join = handle.join.clone();
                     let task = joined::run(data, reporter, targets, deliver_to, join);
                     self.spawn(id, handle, task);
@@ -376,17 +382,19 @@ impl Session {
                 }
                 Output::Notice(notice) => self.context.warnings.notice(self.number, &notice),
                 Output::OpenLocal { id, targets } => {
-                    let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
-                    self.spawn(id, Handle::default(), local::run(data, reporter, targets));
+                    let handle = Handle::default();
+                    let (data, reporter) = (Arc::clone(&self.data), self.reporter(id, &handle));
+                    self.spawn(id, handle, local::run(data, reporter, targets));
                 }
                 Output::OpenRemote {
                     id,
                     bind,
                     deliver_to,
                 } => {
-                    let (data, reporter) = (Arc::clone(&self.data), self.reporter(id));
+                    let handle = Handle::default();
+                    let (data, reporter) = (Arc::clone(&self.data), self.reporter(id, &handle));
                     let task = remote::run(data, reporter, bind, deliver_to);
-                    self.spawn(id, Handle::default(), task);
+                    self.spawn(id, handle, task);
                 }
                 Output::ToClient(bytes) => {
                     self.observe_bytes(Direction::ToClient, &bytes);
@@ -457,9 +465,10 @@ impl Session {
         }
     }
 
-    fn reporter(&self, id: ForwardId) -> Reporter {
+    fn reporter(&self, id: ForwardId, handle: &Handle) -> Reporter {
         let events = self.event_sender.clone();
-        Reporter::new(self.number, id, events, self.cut.clone(), &self.context)
+        let asked = Arc::clone(&handle.asked);
+        Reporter::new(self.number, id, events, asked, self.cut.clone(), &self.context)
     }
 
     /// Starts a forward's task; closing it, or the end of everything, drops it where it stands,

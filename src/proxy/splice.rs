@@ -30,6 +30,7 @@
 //! stops is the only one: everybody's control connections stand still with it.
 
 use std::{
+    convert::Infallible,
     future::Future,
     io,
     pin::Pin,
@@ -46,9 +47,10 @@ use tokio::{
     },
     time::Instant,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::socket;
-use crate::ssh::{Channel, ChannelReader, ChannelWriter, LostReason, Received};
+use crate::ssh::{Channel, ChannelReader, ChannelWriter, LostReason, Probe, Received};
 
 /// What is read from the client at once.
 const CHUNK: usize = 256 * 1024;
@@ -56,6 +58,12 @@ const CHUNK: usize = 256 * 1024;
 /// After an upload's end of file and then the far side's own, how long it may take to close the
 /// channel. It has nothing to wait for; but some may wait for our closing it.
 const CLOSING: Duration = Duration::from_secs(2);
+
+/// How long a client takes nothing of what waits for it until that is told.
+const BLOCKED: Duration = Duration::from_secs(1);
+
+/// How long after an SSH server had something more it is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How a data connection ended.
 #[derive(Debug)]
@@ -93,6 +101,17 @@ pub(super) trait Watch {
     fn drained(&self);
     /// Bytes were handed on. At most once a second for each direction.
     fn progress(&self);
+    /// Bytes wait to be handed to the client, which has taken none for [`BLOCKED`]. When it takes some again,
+    /// `progress` says so at once.
+    fn blocked(&self);
+    /// Comes back when the SSH server is to be asked whether all has arrived.
+    fn asked(&self) -> impl Future<Output = ()> + Send;
+    /// It was asked: nothing came between its signs of life, and all that came before was handed to the
+    /// client.
+    fn all_received(&self);
+    /// It was asked: it has all that the client sent and the end of it, and the far side had not ended its own
+    /// direction.
+    fn all_sent(&self);
     /// How long the client's own end of file is waited for while nothing comes from it, after the
     /// server's; `None`: as long as the channel stands.
     fn last_word(&self) -> Option<Duration>;
@@ -121,6 +140,7 @@ pub(super) async fn run(
         None => LastWord::UntilClosed(reader.ended()),
     };
     let ends = {
+        let probe = reader.probe();
         let down = to_client(first, &mut reader, &mut write, &counts, watch);
         let up = to_server(&mut read, writer, &counts, watch);
         let whole = both(down, up, &counts, last_word);
@@ -129,6 +149,8 @@ pub(super) async fn run(
             () = cut => Err(Broken::Cut),
             () = stands_still(orphaned, &counts) => Err(Broken::Forsaken),
             ends = whole => ends,
+            // Behind `whole`: what is in the channel's queue has been handed on before this looks.
+            never = answer_questions(&probe, &counts, watch) => match never {},
         }
     };
     let ends = match ends {
@@ -284,6 +306,40 @@ async fn arrived(writer: &ChannelWriter, early: bool) -> Result<(), Broken> {
     }
 }
 
+/// Asks the SSH server whether all has arrived, whenever that is wanted.
+async fn answer_questions(probe: &Probe, counts: &Counts, watch: &impl Watch) -> Infallible {
+    loop {
+        watch.asked().await;
+        while !nothing_comes(probe, counts).await {
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+        watch.all_received();
+        counts.finished.cancelled().await;
+        if signs_of_life(probe).await && !counts.far_finished.load(Ordering::Relaxed) {
+            watch.all_sent();
+        }
+    }
+}
+
+/// Whether all that came was handed to the client, and the far side has nothing more.
+async fn nothing_comes(probe: &Probe, counts: &Counts) -> bool {
+    let before = counts.moved().to_client;
+    if counts.handing_over.load(Ordering::Relaxed) || !signs_of_life(probe).await {
+        return false;
+    }
+    // What came ahead of the last answer is in the channel's queue, and taken from there before this goes on.
+    tokio::task::yield_now().await;
+    !counts.handing_over.load(Ordering::Relaxed) && counts.moved().to_client == before
+}
+
+/// Whether the SSH server answers twice while the channel stands. An SSH server answers with what it has read
+/// from its own sockets before: OpenSSH's sshd, which does one thing after another, may have read something
+/// and answer before it sends that on. Between two answers it has looked at all of its sockets and sent on
+/// what there was.
+async fn signs_of_life(probe: &Probe) -> bool {
+    probe.answered().await && probe.answered().await
+}
+
 /// Comes back when the session is over and nothing has moved for as long as `orphaned` says.
 async fn stands_still(orphaned: impl Future<Output = Duration>, counts: &Counts) {
     let patience = orphaned.await;
@@ -311,6 +367,12 @@ struct Counts {
     to_server: AtomicU64,
     /// What the client has sent last has not been handed on yet: it is not its turn.
     handing_on: AtomicBool,
+    /// Something that came for the client has not been handed to it yet.
+    handing_over: AtomicBool,
+    /// The far side has ended its direction.
+    far_finished: AtomicBool,
+    /// The client has ended its side, and that was passed on.
+    finished: CancellationToken,
 }
 
 impl Counts {
@@ -368,18 +430,23 @@ async fn to_client(
         match received {
             Received::Data(data) => {
                 let mut rest = data;
+                counts.handing_over.store(true, Ordering::Relaxed);
                 // Piece by piece: a slow client moves too.
                 while !rest.is_empty() {
-                    let count = write.write(&rest).await.map_err(Broken::Client)?;
-                    if count == 0 {
-                        return Err(Broken::Client(io::ErrorKind::WriteZero.into()));
-                    }
+                    let (count, blocked) = hand_over(write, &rest, watch).await?;
                     rest.advance(count);
                     counts.to_client.fetch_add(count as u64, Ordering::Relaxed);
-                    tell(watch, &mut told);
+                    if blocked {
+                        told = Instant::now();
+                        watch.progress();
+                    } else {
+                        tell(watch, &mut told);
+                    }
                 }
+                counts.handing_over.store(false, Ordering::Relaxed);
             }
             Received::Eof => {
+                counts.far_finished.store(true, Ordering::Relaxed);
                 // With what a client has sent its server may have broken off, and closed for that.
                 if counts.moved().to_server == 0 && reader.was_given_up().await {
                     return Err(Broken::Server(LostReason::GivenUp));
@@ -394,6 +461,30 @@ async fn to_client(
             Received::Closed => return Ok(()),
             Received::Lost(reason) => return Err(Broken::Server(reason)),
         }
+    }
+}
+
+/// Hands some of it to the client; how much, and whether the client was told to take nothing before.
+async fn hand_over(
+    write: &mut WriteHalf<'_>,
+    bytes: &[u8],
+    watch: &impl Watch,
+) -> Result<(usize, bool), Broken> {
+    let writing = write.write(bytes);
+    tokio::pin!(writing);
+    let mut blocked = false;
+    let written = match tokio::time::timeout(BLOCKED, &mut writing).await {
+        Ok(written) => written,
+        Err(_) => {
+            blocked = true;
+            watch.blocked();
+            writing.await
+        }
+    };
+    match written {
+        Ok(0) => Err(Broken::Client(io::ErrorKind::WriteZero.into())),
+        Ok(count) => Ok((count, blocked)),
+        Err(error) => Err(Broken::Client(error)),
     }
 }
 
@@ -412,7 +503,10 @@ async fn to_server(
         counts.handing_on.store(true, Ordering::Relaxed);
         if count == 0 {
             return match writer.finish().await {
-                Ok(()) => Ok(writer),
+                Ok(()) => {
+                    counts.finished.cancel();
+                    Ok(writer)
+                }
                 // The far side has closed already: it wants no end of file any more. Of an upload, what
                 // it was sent may not have arrived.
                 Err(LostReason::Closed | LostReason::Local) if !counts.moved().is_upload() => {

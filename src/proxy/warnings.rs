@@ -65,10 +65,12 @@ struct DataLimits {
 #[derive(Default)]
 struct NoticeLimits {
     carried_as_passive: LogLimit,
+    left_open: LogLimit,
     low_data_port: LogLimit,
     not_ftp: LogLimit,
     not_ftp_server: LogLimit,
     other_data_host: LogLimit,
+    silent_way: LogLimit,
     stalled_transfer: LogLimit,
     tls_required: LogLimit,
     unconfirmed_transfer: LogLimit,
@@ -98,10 +100,12 @@ impl Warnings {
         let limits = &self.notices;
         let limit = match notice {
             Notice::CarriedAsPassive(_) => &limits.carried_as_passive,
+            Notice::LeftOpen(_) => &limits.left_open,
             Notice::LowDataPort { .. } => &limits.low_data_port,
             Notice::NotFtp(_) => &limits.not_ftp,
             Notice::NotFtpServer(_) => &limits.not_ftp_server,
             Notice::OtherDataHost { .. } => &limits.other_data_host,
+            Notice::SilentWay(_) => &limits.silent_way,
             Notice::StalledTransfer(_) => &limits.stalled_transfer,
             Notice::TlsRequired(_) => &limits.tls_required,
             Notice::UnconfirmedTransfer(_) => &limits.unconfirmed_transfer,

@@ -44,6 +44,13 @@ pub struct ChannelWriter {
     common: Arc<Common>,
 }
 
+/// Asks the SSH server for signs of life on the connection of a [`Channel`]; keeps the channel as a half
+/// does.
+#[derive(Debug)]
+pub struct Probe {
+    common: Arc<Common>,
+}
+
 /// What [`ChannelReader::read`] brings.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Received {
@@ -93,6 +100,13 @@ impl ChannelReader {
     pub fn ended(&self) -> impl Future<Output = LostReason> + Send + 'static {
         let common = Arc::clone(&self.common);
         async move { common.ended().await }
+    }
+
+    /// For questions to the SSH server about this channel.
+    pub fn probe(&self) -> Probe {
+        Probe {
+            common: Arc::clone(&self.common),
+        }
     }
 
     /// After [`Received::Eof`]: whether it was the SSH server that gave the channel up, as OpenSSH's
@@ -203,6 +217,23 @@ impl ChannelWriter {
     /// Waits until the SSH server has taken all that was sent before, or the connection is lost.
     pub async fn taken(&self) {
         self.common.taken().await;
+    }
+}
+
+impl Probe {
+    /// Waits for the answer to a question asked now. What the SSH server had sent before is in the
+    /// channel's queue by then, and it has taken all that it was sent before. `false`: the connection is
+    /// lost, or the far side has closed the channel.
+    pub async fn answered(&self) -> bool {
+        let common = &self.common;
+        tokio::select! {
+            biased;
+            _ = common.ended() => false,
+            pinged = common.connection.handle().send_ping() => {
+                // A connection that is lost answers, too: it is marked so before that.
+                pinged.is_ok() && !common.far_closed.is_cancelled() && !common.connection.is_lost()
+            }
+        }
     }
 }
 

@@ -75,7 +75,7 @@ mod way;
 
 pub use algorithm_list::AlgorithmList;
 pub use algorithms::AlgorithmKind;
-pub use channel::{Channel, ChannelReader, ChannelWriter, Received};
+pub use channel::{Channel, ChannelReader, ChannelWriter, Probe, Received};
 pub use error::{Error, ForwardError, LostReason, OpenError};
 pub use findings::{Findings, HostKey};
 pub use forward::{Incoming, Origin, RemoteForward};

@@ -130,6 +130,9 @@ fn action(input: &str) -> Parsed<'_, Event> {
 
 fn forward_event(input: &str) -> Parsed<'_, Event> {
     let event = alt((
+        map(named("all-received"), |id| (id, ForwardEvent::AllReceived)),
+        map(named("all-sent"), |id| (id, ForwardEvent::AllSent)),
+        map(named("blocked"), |id| (id, ForwardEvent::Blocked)),
         map(named("broken"), |id| (id, ForwardEvent::Broken)),
         map(named("cut"), |id| (id, ForwardEvent::Cut)),
         map(named("claimed"), |id| (id, ForwardEvent::Claimed)),
@@ -156,6 +159,7 @@ fn forward_event(input: &str) -> Parsed<'_, Event> {
 
 fn output(input: &str) -> Parsed<'_, Event> {
     let output = alt((
+        map(named("ask"), Output::Ask),
         map(named("close"), Output::Close),
         map(named("drain"), Output::Drain),
         value(Output::End(DataAtEnd::Abort), tag("end abort")),

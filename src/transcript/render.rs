@@ -42,6 +42,7 @@ pub fn render(at: Option<Duration>, event: &Event) -> Option<String> {
 
 fn output(output: &Output) -> Option<String> {
     Some(match output {
+        Output::Ask(id) => format!("! ask {id}"),
         Output::Close(id) => format!("! close {id}"),
         Output::Drain(id) => format!("! drain {id}"),
         Output::End(DataAtEnd::Abort) => "! end abort".into(),
@@ -76,6 +77,9 @@ fn list(targets: &[Target]) -> String {
 
 fn forward(id: u32, event: &ForwardEvent) -> String {
     match event {
+        ForwardEvent::AllReceived => format!("! all-received {id}"),
+        ForwardEvent::AllSent => format!("! all-sent {id}"),
+        ForwardEvent::Blocked => format!("! blocked {id}"),
         ForwardEvent::Broken => format!("! broken {id}"),
         ForwardEvent::Cut => format!("! cut {id}"),
         ForwardEvent::Claimed => format!("! claimed {id}"),

@@ -204,6 +204,9 @@ fn any_event() -> impl Strategy<Value = Event> {
         any::<usize>().prop_map(Ending::LineTooLong),
     ];
     let what = prop_oneof![
+        Just(ForwardEvent::AllReceived),
+        Just(ForwardEvent::AllSent),
+        Just(ForwardEvent::Blocked),
         Just(ForwardEvent::Broken),
         Just(ForwardEvent::Cut),
         Just(ForwardEvent::Claimed),
@@ -220,6 +223,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     let target = ("[a-z0-9.]{1,12}|[0-9a-f]{1,4}::[0-9a-f]{1,4}", any::<u16>())
         .prop_map(|(host, port)| Target { host, port });
     let output = prop_oneof![
+        id.clone().prop_map(Output::Ask),
         id.clone().prop_map(Output::Close),
         id.clone().prop_map(Output::Drain),
         Just(Output::End(DataAtEnd::Abort)),

@@ -99,7 +99,10 @@ impl Session {
 
     async fn perform(&mut self, answer: Answer) {
         for step in answer.0 {
-            let name = format!("{step:.40?}");
+            let name = match &step {
+                Step::SendData(bytes) => format!("sending {} B of data", bytes.len()),
+                other => format!("{other:.40?}"),
+            };
             // An open gate is the test's business, and data may wait for it too.
             let failed = match timeout(PATIENCE, self.step(step)).await {
                 Ok(Ok(())) => continue,

@@ -85,6 +85,11 @@ impl World {
         let stop = CancellationToken::new();
         let mut options = Options::default();
         options.limits.missing_reply = MISSING_REPLY;
+        options.limits.quiet_data = QUIET_DATA;
+        if let Some(interval) = alive_interval {
+            // No final reply may be let go while the way of its data is silent and not lost yet.
+            options.limits.stalled_data = interval / 2;
+        }
         let running = tokio::spawn(proxy.run(session.clone(), options, stop.clone()));
         let mut this = Self {
             proxy: address,
@@ -227,3 +232,5 @@ impl World {
 
 /// How long ferryline waits for the FTP server to speak of a transfer that was cut.
 const MISSING_REPLY: Duration = Duration::from_millis(50);
+/// How long after a final reply the SSH server is asked whether it has all of the data.
+const QUIET_DATA: Duration = Duration::from_millis(10);

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from clients import Curl, Ftplib, Lftp, Target, Tnftp
 from further_clients import InetutilsFtp, NcFtp
-from odd_server import FORMS
+from odd_lines_server import FORMS
 from servers import Server
 from stage import SIZES, Failed
 
@@ -20,12 +20,12 @@ class HastyCurl(Curl):
 
 
 class OddServer(Server):
-    """odd_server.py with one form of replies."""
+    """odd_lines_server.py with one form of replies."""
 
     form = ""
 
     def command(self):
-        program = Path(__file__).with_name("odd_server.py")
+        program = Path(__file__).with_name("odd_lines_server.py")
         return [sys.executable, "-B", program, self.port, self.place.home / "down", self.form]
 
 

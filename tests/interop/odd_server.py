@@ -1,101 +1,73 @@
-"""A small FTP server whose replies are odd in one way: `odd_server.py PORT FOLDER FORM`. It listens on 127.0.0.1."""
+"""An FTP server for what no real one does on demand: odd_server.py PORT. The name of a file says what becomes of its
+data connection: "open" stays open until the next command, any other ends with the file, as usual."""
 
+import os
 import socket
+import socketserver
 import sys
-import threading
-from pathlib import Path
 
-# What becomes of a reply without its end.
-FORMS = {
-    "colon": lambda text: text[:3] + b":" + text[3:] + b"\r\n",
-    "run-in": lambda text: text[:3] + text[4:] + b"\r\n",
-    "tab": lambda text: text[:3] + b"\t" + text[4:] + b"\r\n",
-    "blank": lambda text: b" " + text + b"\r\n",
-    "nul-ahead": lambda text: text + b"\0\r\n",
-    "nul-behind": lambda text: text + b"\r\n\0",
-    "lf-cr": lambda text: text + b"\n\r",
-    "cr": lambda text: text + b"\r",
-    "signed": lambda text: text + b"\r\n",
-}
+SIZE = 200_000
 
 
-class Session:
-    def __init__(self, control, folder, form):
-        self.control, self.folder, self.form = control, folder, form
-        self.listener = None
-
-    def run(self):
+class Session(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.listener = self.left_open = None
         self.say("220 ready")
-        for line in self.control.makefile("rb"):
-            verb, _, argument = line.decode("latin-1").strip().partition(" ")
-            answer = getattr(self, verb.upper(), None)
-            if answer is None:
-                self.say("500 not known")
-            elif answer(argument) is False:
+        for line in self.rfile:
+            if self.left_open is not None:
+                self.left_open.close()
+                self.left_open = None
+            verb, _, argument = line.decode("latin-1").rstrip("\r\n").partition(" ")
+            if self.answer(verb.upper(), argument) == "bye":
                 return
 
-    def say(self, text):
-        self.control.sendall(FORMS[self.form](text.encode("latin-1")))
+    def answer(self, verb, argument):
+        match verb:
+            case "USER":
+                self.say("331 password")
+            case "PASS":
+                self.say("230 logged in")
+            case "TYPE" | "NOOP":
+                self.say("200 ok")
+            case "EPSV" | "PASV":
+                self.listener = socket.create_server(("127.0.0.1", 0))
+                port = self.listener.getsockname()[1]
+                extended = verb == "EPSV"
+                self.say(f"229 here (|||{port}|)" if extended else f"227 here (127,0,0,1,{port >> 8},{port & 255})")
+            case "RETR":
+                self.transfer(argument, lambda data: data.sendall(os.urandom(SIZE)))
+            case "STOR":
+                self.transfer(argument, receive)
+            case "QUIT":
+                self.say("221 bye")
+                return "bye"
+            case _:
+                self.say("502 no")
 
-    def USER(self, _):
-        self.say("331 password")
-
-    def PASS(self, _):
-        self.say("230 in")
-
-    def TYPE(self, _):
-        self.say("200 ok")
-
-    def CWD(self, _):
-        self.say("250 ok")
-
-    def PWD(self, _):
-        self.say('257 "/"')
-
-    def SIZE(self, name):
-        self.say(f"213 {self.file(name).stat().st_size}")
-
-    def PASV(self, _):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        numbers = list(divmod(self.listener.getsockname()[1], 256))
-        if self.form == "signed":
-            numbers = [number - 256 if number > 127 else number for number in numbers]
-        self.say("227 Entering Passive Mode (127,0,0,1,{},{})".format(*numbers))
-
-    def RETR(self, name):
-        if self.listener is None:
-            return self.say("425 PASV first")
-        self.say("150 here")
+    def transfer(self, name, move):
+        self.say("150 now")
         data, _ = self.listener.accept()
-        with data:
-            data.sendall(self.file(name).read_bytes())
         self.listener.close()
-        self.listener = None
+        move(data)
+        if name.endswith("open"):
+            self.left_open = data
+        else:
+            data.close()
         self.say("226 done")
 
-    def QUIT(self, _):
-        self.say("221 bye")
-        return False
-
-    def file(self, name):
-        return self.folder / Path(name).name
+    def say(self, line):
+        self.wfile.write(line.encode() + b"\r\n")
 
 
-def serve(control, folder, form):
-    with control:
-        try:
-            Session(control, folder, form).run()
-        except OSError:
-            pass
+def receive(data):
+    while data.recv(1 << 16):
+        pass
 
 
-def main():
-    port, folder, form = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        while True:
-            control, _ = listener.accept()
-            threading.Thread(target=serve, args=(control, folder, form), daemon=True).start()
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
 
 
 if __name__ == "__main__":
-    main()
+    Server(("127.0.0.1", int(sys.argv[1])), Session).serve_forever()

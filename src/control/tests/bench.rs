@@ -181,6 +181,7 @@ pub(super) fn show(output: &Output) -> String {
         }
     };
     match output {
+        Output::Ask(id) => format!("! ask {id}"),
         Output::Close(id) => format!("! close {id}"),
         Output::Drain(id) => format!("! drain {id}"),
         Output::End(DataAtEnd::Abort) => "! end, abort".into(),

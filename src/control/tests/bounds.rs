@@ -98,6 +98,8 @@ fn q129_no_limit_wraps() {
                 requests,
                 unused_forward: Duration::MAX,
                 stalled_data: Duration::MAX,
+                quiet_data: Duration::MAX,
+                quiet_far_data: Duration::MAX,
                 missing_reply: Duration::MAX,
                 silent_epsv: Duration::MAX,
                 idle: Some(Duration::MAX),

@@ -12,7 +12,7 @@ fn told(code: u16, reason: &str) -> String {
 }
 
 /// A PORT whose remote forward stands and whose line is on its way to the server.
-fn port_sent() -> Bench {
+pub(super) fn port_sent() -> Bench {
     let mut bench = Bench::local();
     bench.client(
         "PORT 127,0,0,1,200,13",

@@ -7,6 +7,7 @@ mod bench;
 mod bounds;
 mod cuts;
 mod framing;
+mod gate;
 mod guard;
 mod invariants;
 mod order;

@@ -108,7 +108,9 @@ fn a_client_that_takes_data_after_its_reply_is_not_idle() {
     bench.server("150 now", &["C< 150 now"]);
     bench.server("226 done", &[]);
     // The reply does not wait for ever for a client that takes nothing.
-    bench.wait(30, &["C< 226 done"]);
+    bench.event(1, ForwardEvent::Blocked, &[]);
+    bench.wait(29, &["! ask 1"]);
+    bench.wait(1, &["C< 226 done"]);
     bench.wait(599, &[]);
     bench.event(1, ForwardEvent::Progress, &[]);
     bench.wait(599, &[]);

@@ -142,7 +142,7 @@ fn inputs() -> impl Strategy<Value = Vec<Input>> {
         1 => hostile().prop_map(Input::Client),
         12 => line(REPLIES).prop_map(Input::Server),
         1 => hostile().prop_map(Input::Server),
-        10 => (any::<u16>(), 0_u8..8).prop_map(|(which, what)| Input::Forward(which, what)),
+        10 => (any::<u16>(), 0_u8..11).prop_map(|(which, what)| Input::Forward(which, what)),
         2 => (0_u16..70).prop_map(Input::Wait),
     ];
     prop::collection::vec(input, 0..120)
@@ -183,6 +183,9 @@ fn happen(world: &mut World, which: u16, what: u8) {
         }
         (Stage::Connected, 1) => world.lose(id, ForwardEvent::Cut),
         (Stage::Connected, 2) => world.event(id, ForwardEvent::Broken),
+        (Stage::Connected, 8) => world.event(id, ForwardEvent::Blocked),
+        (Stage::Connected, 9) => world.event(id, ForwardEvent::AllReceived),
+        (Stage::Connected, 10) => world.event(id, ForwardEvent::AllSent),
         (Stage::Connected, 3) => world.event(id, ForwardEvent::Progress),
         _ => world.advance(id),
     }

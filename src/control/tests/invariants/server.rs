@@ -1,9 +1,6 @@
 //! A server that answers each command once and in order.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 
@@ -63,8 +60,8 @@ pub(super) struct Server {
     endpoint: Option<u16>,
     next_port: u16,
     running: Option<Running>,
-    /// The data ports of finished transfers, by their tags, and when they finished.
-    pub(super) finished: BTreeMap<String, (u16, Duration)>,
+    /// The data ports of finished transfers, by their tags.
+    pub(super) finished: BTreeMap<String, u16>,
     pub(super) wire: VecDeque<u8>,
     /// Lines that must reach the client as they are, in this order: all but those of which ferryline
     /// makes something else, and the answers to ABOR, which goes past what waits.
@@ -252,7 +249,7 @@ impl Server {
                     true
                 }
                 Some((_, Kind::Joined(_))) if tape.choose(2) == Some(0) => {
-                    self.end_transfer("226 done", world.now);
+                    self.end_transfer("226 done");
                     true
                 }
                 _ => false,
@@ -268,26 +265,25 @@ impl Server {
                 if stage == Stage::Connected && tape.choose(3) == Some(0) {
                     return true;
                 }
-                self.end_transfer("226 done", world.now);
+                self.end_transfer("226 done");
                 true
             }
             Stage::Gone | Stage::Closed if running.seen => {
-                self.end_transfer("426 cut", world.now);
+                self.end_transfer("426 cut");
                 true
             }
             Stage::Gone | Stage::Closed => {
-                self.end_transfer("425 nobody came", world.now);
+                self.end_transfer("425 nobody came");
                 true
             }
         }
     }
 
-    fn end_transfer(&mut self, word: &str, now: Duration) {
+    fn end_transfer(&mut self, word: &str) {
         let Some(running) = self.running.take() else {
             return;
         };
-        self.finished
-            .insert(running.tag.clone(), (running.port, now));
+        self.finished.insert(running.tag.clone(), running.port);
         self.pass(&format!("{word} {}", running.tag));
     }
 

@@ -133,15 +133,20 @@ impl Session {
             Stage::Connected => self.has_sent_all(id),
             Stage::Gone | Stage::Closed => false,
         };
+        let leaves_open = forward.stage == Stage::Connected && forward.asked && !forward.answered;
         if may && self.world.ended.is_none() {
-            self.world.advance(id);
+            if leaves_open && self.tape.choose(2) == Some(1) {
+                self.world.answer(id);
+            } else {
+                self.world.advance(id);
+            }
         }
         may && self.world.ended.is_none()
     }
 
     fn has_sent_all(&self, id: ForwardId) -> bool {
         let mut finished = self.server.finished.values();
-        finished.any(|(port, _)| forward_of(&self.world, *port) == Some(id))
+        finished.any(|port| forward_of(&self.world, *port) == Some(id))
     }
 
     fn lose(&mut self, id: ForwardId) {
@@ -158,12 +163,14 @@ impl Session {
     fn read(&mut self) {
         let (world, server, aborts) = (&self.world, &self.server, self.aborts);
         self.client.read(world, |tag| {
-            let Some((port, at)) = server.finished.get(tag) else {
+            let Some(port) = server.finished.get(tag) else {
                 return false;
             };
-            let stage = forward_of(world, *port).map(|id| world.forwards[&id].stage);
-            let undrained = matches!(stage, Some(Stage::Claimed | Stage::Connected));
-            undrained && !aborts && world.now < *at + Duration::from_secs(30)
+            let forward = forward_of(world, *port).map(|id| &world.forwards[&id]);
+            let undrained = forward.is_some_and(|forward| {
+                matches!(forward.stage, Stage::Claimed | Stage::Connected) && !forward.answered
+            });
+            undrained && !aborts
         });
     }
 

@@ -70,6 +70,9 @@ pub(super) struct Forward {
     pub(super) port: u16,
     /// The peer has been told of it; the driver, of a joined one, that its transfer has begun.
     pub(super) told: bool,
+    /// Whether all has arrived was asked, and whether that was answered.
+    pub(super) asked: bool,
+    pub(super) answered: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,6 +250,15 @@ impl World {
         }
     }
 
+    /// All has arrived over the forward, and its data connection stays open.
+    pub(super) fn answer(&mut self, id: ForwardId) {
+        self.forwards.get_mut(&id).unwrap().answered = true;
+        self.event(id, ForwardEvent::AllReceived);
+        if self.ended.is_none() {
+            self.event(id, ForwardEvent::AllSent);
+        }
+    }
+
     /// Time passes; deadlines on the way are kept.
     pub(super) fn wait(&mut self, time: Duration) {
         let until = self.now + time;
@@ -293,6 +305,15 @@ impl World {
 
     fn carry_out(&mut self, output: Output) {
         match output {
+            Output::Ask(id) => {
+                let forward = self.forwards.get_mut(&id).expect("a forward there is");
+                let connected = matches!(
+                    forward.stage,
+                    Stage::Claimed | Stage::Connected | Stage::Drained
+                );
+                assert!(connected, "asked of forward {id}: {:?}", forward.stage);
+                forward.asked = true;
+            }
             Output::Close(id) => {
                 let forward = self
                     .forwards
@@ -359,6 +380,8 @@ impl World {
             server_port,
             port: 0,
             told: false,
+            asked: false,
+            answered: false,
         };
         assert!(self.forwards.insert(id, forward).is_none(), "{id} twice");
     }

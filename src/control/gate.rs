@@ -1,0 +1,246 @@
+//! Final replies that are held until their data is known to be whole.
+//!
+//! The end of the data connection says so, and it is waited for. Some FTP servers do not end the data
+//! connection before their next command, and some paths fall silent: the two look the same from here.
+//! So the SSH connection that carries the data is asked for a sign of life ([`Output::Ask`]). Its answer
+//! comes behind all that the SSH server had.
+//!
+//! | the transfer | what lets its success pass | what turns it into a 426 |
+//! |---|---|---|
+//! | download | the end of file; [`ForwardEvent::AllReceived`]; a client that takes nothing of what waits for it for [`stalled_data`] | the loss of the data connection |
+//! | upload | the end of the data connection; [`ForwardEvent::AllSent`] | the loss of the data connection; neither event within [`stalled_data`] |
+//!
+//! [`stalled_data`]: super::Limits::stalled_data
+//! [`ForwardEvent::AllReceived`]: super::ForwardEvent::AllReceived
+//! [`ForwardEvent::AllSent`]: super::ForwardEvent::AllSent
+
+use std::time::Duration;
+
+use super::{
+    cuts::{ABORTED, CUT},
+    event::{ForwardId, Notice, Output},
+    machine::Control,
+    queue::{Key, Stage},
+    request::Request,
+    transfers::{Forward, ForwardState, TransferMode},
+};
+
+/// What a final reply that is held waits for, besides the end of its data connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gate {
+    /// The reply waits no longer than until then.
+    until: Option<Duration>,
+    /// The SSH connection is asked for a sign of life then.
+    ask_at: Option<Duration>,
+    /// It has been asked.
+    asked: bool,
+    /// The log says then that there was no answer.
+    note_at: Option<Duration>,
+}
+
+impl Gate {
+    fn deadline(&self) -> Option<Duration> {
+        [self.until, self.ask_at, self.note_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+impl Control {
+    /// The final reply of the transfer over this forward comes in, and is held.
+    pub(super) fn hold(&mut self, now: Duration, key: Key, id: ForwardId, code: u16) {
+        let [download, upload] = [false, true].map(|upload| self.new_gate(now, id, upload));
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        if let Request::Transfer(transfer) = &mut owed.request {
+            transfer.gate = Some(if transfer.upload { upload } else { download });
+            transfer.success_at = (code < 300).then_some(owed.out.len());
+            owed.held = true;
+        }
+    }
+
+    /// The gate of a transfer whose final reply comes now.
+    fn new_gate(&self, now: Duration, id: ForwardId, upload: bool) -> Gate {
+        let limits = &self.settings.limits;
+        let stalled = Some(now + limits.stalled_data);
+        let connected = self.forwards.get(&id).filter(|f| f.is_connected());
+        match connected {
+            Some(_) if self.mode == TransferMode::Stream && upload => Gate {
+                until: stalled,
+                ask_at: Some(now + limits.quiet_data),
+                asked: false,
+                note_at: None,
+            },
+            Some(forward) if self.mode == TransferMode::Stream => {
+                // On another host, the FTP server's TCP may have to send some of it again.
+                let quiet = match self.settings.server_on_ssh_host {
+                    true => limits.quiet_data,
+                    false => limits.quiet_far_data,
+                };
+                Gate {
+                    until: stalled.filter(|_| forward.blocked),
+                    ask_at: Some(now + quiet),
+                    asked: false,
+                    note_at: None,
+                }
+            }
+            _ => Gate {
+                until: stalled,
+                ask_at: None,
+                asked: false,
+                note_at: None,
+            },
+        }
+    }
+
+    /// The forward's data connection is being made, or the client takes or does not take what it is
+    /// sent: what the final reply waits for is another thing from now on.
+    pub(super) fn renew_gate(&mut self, now: Duration, id: ForwardId) {
+        let [download, upload] = [false, true].map(|upload| self.new_gate(now, id, upload));
+        for owed in self.queue.iter_mut() {
+            let Request::Transfer(transfer) = &mut owed.request else {
+                continue;
+            };
+            if let Some(gate) = &mut transfer.gate
+                && transfer.forward == Some(id)
+            {
+                let renewed = if transfer.upload { upload } else { download };
+                *gate = Gate {
+                    until: renewed.until,
+                    ask_at: gate
+                        .ask_at
+                        .or_else(|| renewed.ask_at.filter(|_| !gate.asked)),
+                    asked: gate.asked,
+                    note_at: gate
+                        .note_at
+                        .and(Some(now + self.settings.limits.stalled_data)),
+                };
+            }
+        }
+    }
+
+    /// The client takes nothing of what waits for it.
+    pub(super) fn blocked(&mut self, now: Duration, id: ForwardId) {
+        if let Some(forward) = self.forwards.get_mut(&id) {
+            forward.blocked = true;
+            self.renew_gate(now, id);
+        }
+    }
+
+    pub(super) fn progress(&mut self, now: Duration, id: ForwardId) {
+        self.heard_client(now);
+        if let Some(forward) = self.forwards.get_mut(&id) {
+            forward.blocked = false;
+        }
+        self.renew_gate(now, id);
+    }
+
+    /// All has arrived, as far as anybody can tell: where the FTP server has said so, too, its word
+    /// passes, although it has not ended the data connection.
+    pub(super) fn arrived(&mut self, id: ForwardId, upload: bool) {
+        let stream = self.mode == TransferMode::Stream;
+        let gated = self
+            .transfer_over(id)
+            .is_some_and(|transfer| transfer.upload == upload && transfer.gate.is_some());
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        if stream && gated && forward.is_connected() {
+            forward.state = ForwardState::Connected { drained: true };
+            self.notice(Notice::LeftOpen(id));
+            self.release(id);
+        }
+    }
+
+    pub(super) fn gate_deadline(&self) -> Option<Duration> {
+        let gates = self.queue.iter().filter_map(|owed| match &owed.request {
+            Request::Transfer(transfer) => transfer.gate.as_ref(),
+            _ => None,
+        });
+        gates.filter_map(Gate::deadline).min()
+    }
+
+    pub(super) fn expire_gates(&mut self, now: Duration) {
+        let note_at = now + self.settings.limits.stalled_data;
+        let due = |time: &mut Option<Duration>| time.take_if(|time| *time <= now).is_some();
+        let (mut ask, mut silent, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
+        for owed in self.queue.iter_mut() {
+            let Request::Transfer(transfer) = &mut owed.request else {
+                continue;
+            };
+            let (Some(gate), Some(id)) = (&mut transfer.gate, transfer.forward) else {
+                continue;
+            };
+            if due(&mut gate.until) {
+                stalled.push(id);
+            } else if due(&mut gate.ask_at) {
+                gate.asked = true;
+                gate.note_at = Some(note_at);
+                ask.push(id);
+            } else if due(&mut gate.note_at) && gate.until.is_none() {
+                silent.push(id);
+            }
+        }
+        for id in ask {
+            self.outputs.push_back(Output::Ask(id));
+        }
+        for id in silent {
+            self.notice(Notice::SilentWay(id));
+        }
+        for id in stalled {
+            // A client that is slow to take its file sees for itself how that ends. Of an upload, and
+            // of a data connection that never came, it has only the reply.
+            let waits_for_itself = self.forwards.get(&id).is_some_and(Forward::is_connected)
+                && self.transfer_over(id).is_some_and(|t| !t.upload);
+            if waits_for_itself {
+                self.notice(Notice::StalledTransfer(id));
+            } else {
+                self.notice(Notice::UnconfirmedTransfer(id));
+                self.withdraw_success(id, CUT);
+            }
+            self.release(id);
+        }
+    }
+
+    /// The client does not want the rest of what it is sent.
+    pub(super) fn release_all(&mut self) {
+        let gated: Vec<ForwardId> = self
+            .queue
+            .iter()
+            .filter_map(|owed| match &owed.request {
+                Request::Transfer(transfer) if transfer.gate.is_some() => transfer.forward,
+                _ => None,
+            })
+            .collect();
+        for id in gated {
+            // Nobody has seen the end of it yet.
+            if self.transfer_over(id).is_some_and(|t| t.upload) {
+                self.withdraw_success(id, ABORTED);
+            }
+            self.release(id);
+        }
+    }
+
+    /// Lets the final reply go that waits for this forward's data.
+    pub(super) fn release(&mut self, id: ForwardId) {
+        let mut over = false;
+        for owed in self.queue.iter_mut() {
+            if let Request::Transfer(transfer) = &mut owed.request
+                && transfer.forward == Some(id)
+                && transfer.gate.take().is_some()
+            {
+                owed.held = false;
+                over |= matches!(owed.stage, Stage::Answered);
+            }
+        }
+        if over && self.mode == TransferMode::Stream {
+            if self.current == Some(id) {
+                self.current = None;
+            }
+            // Only an active forward that never saw its data connection can still be unused here.
+            self.close_unused(id);
+        }
+    }
+}
