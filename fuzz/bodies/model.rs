@@ -45,6 +45,10 @@ pub struct Model {
     server_reads: Reader,
     /// The client's end of file was passed on.
     finished_server: bool,
+    /// The client's control connection broke.
+    pub client_lost: bool,
+    /// How many aborts of ferryline's own may go to the server yet.
+    pub doubts: usize,
 }
 
 /// One forward as the driver sees it.
@@ -103,6 +107,8 @@ impl Model {
             client_frames: ReplyFraming::default(),
             server_reads: Reader::new(LineCodec::commands()),
             finished_server: false,
+            client_lost: false,
+            doubts: 0,
         }
     }
 
@@ -184,6 +190,11 @@ impl Model {
                 let forward = self.forwards.get(id).expect("a forward that was asked for");
                 assert_eq!(forward.way, Way::Joined);
                 assert!(!forward.closed, "closed already: {id}");
+            }
+            Output::Settle(id) => {
+                let forward = self.forwards.get(id).expect("a forward that was asked for");
+                assert!(!forward.closed, "closed already: {id}");
+                assert!(self.client_lost, "the client's control connection stands");
             }
             Output::Learned(_) | Output::Notice(_) => {}
             Output::OpenJoined {
@@ -314,7 +325,9 @@ impl Model {
             let left = self.passive.checked_sub(1);
             self.passive = left.expect("a request for a passive port that nobody asked for");
         }
-        let own = is_refusal(bytes) || passive;
+        let abort = bytes == &b"ABOR\r\n"[..] && self.doubts > 0;
+        self.doubts -= usize::from(abort);
+        let own = is_refusal(bytes) || passive || abort;
         let text = bytes.strip_suffix(b"\r\n");
         let told = text.is_some_and(|text| self.tellable.contains(text));
         assert!(

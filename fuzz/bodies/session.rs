@@ -154,7 +154,10 @@ impl Session {
                         }
                         self.control.client(self.now, frame);
                     }
-                    Err(ending) => self.control.client_ended(self.now, ending),
+                    Err(ending) => {
+                        self.model.client_lost |= ending == Ending::Lost;
+                        self.control.client_ended(self.now, ending);
+                    }
                 }
                 self.poll();
             }
@@ -227,7 +230,7 @@ impl Session {
     }
 
     /// Something becomes of a forward, if the driver could say so of it now: `r`eady, `c`laimed, `k`
-    /// and `K` connected to its first or second target, `d`rained, `p`rogress, `e`nded, `f`ailed,
+    /// and `K` connected to its first or second target, `d`rained, d`o`ubtful, `p`rogress, `e`nded, `f`ailed,
     /// `u`nreachable, `x` cut, `b`roken, `a`ll received, all `s`ent, `w`aiting for a client that takes nothing.
     fn forward(&mut self, back: u8, kind: u8) {
         let count = self.model.forwards.len();
@@ -254,6 +257,10 @@ impl Session {
                 (ForwardEvent::Connected { target }, State::Connected)
             }
             (b'u', State::Claimed) if local => (ForwardEvent::Unreachable(reason()), State::Gone),
+            (b'o', State::Ready) if local => {
+                self.model.doubts += 1;
+                (ForwardEvent::Doubtful, State::Ready)
+            }
             (b'd', State::Connected) => (ForwardEvent::Drained, State::Connected),
             (b'd', state) if forward.drain => (ForwardEvent::Drained, state),
             (b'a', State::Connected) => (ForwardEvent::AllReceived, State::Connected),

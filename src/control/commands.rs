@@ -88,9 +88,13 @@ impl Control {
         }
     }
 
-    /// Sends what waits, as far as nothing holds it up.
-    pub(super) fn send_waiting(&mut self, now: Duration) {
+    /// Sends what waits, as far as nothing holds it up. Returns whether the next command waits for a
+    /// transfer before it.
+    pub(super) fn send_waiting(&mut self, now: Duration) -> bool {
         while let Some(key) = self.queue.next_unsent() {
+            if self.command_waits(now, key) {
+                return true;
+            }
             let active = self
                 .queue
                 .get(key)
@@ -101,6 +105,7 @@ impl Control {
                 self.send(now, key);
             }
         }
+        false
     }
 
     fn decide(&self, command: &Command<'_>) -> Decision {
@@ -204,6 +209,7 @@ impl Control {
             )),
             Verb::Quit => pass(Request::Quit),
             Verb::Rein => pass(Request::Rein),
+            Verb::Stat => pass(Request::Status),
             Verb::User => self
                 .login(Some(argument))
                 .map_or_else(Decision::Answer, pass),

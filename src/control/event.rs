@@ -85,6 +85,9 @@ pub enum ForwardEvent {
         /// Index into the targets of the [`Output::OpenLocal`].
         target: usize,
     },
+    /// Somebody connected whose user could not be found out, because the connection was closed at once: it
+    /// was refused, and may have been the client's.
+    Doubtful,
     /// It was cut before all that the server sent was handed to the client, whose side was reset.
     /// The forward is gone.
     Cut,
@@ -158,6 +161,9 @@ pub enum Output {
     Learned(Knowledge),
     /// A word for the log.
     Notice(Notice),
+    /// The client's control connection broke. Where the client has ended its side of this data
+    /// connection in order, let that run to its end; otherwise say [`ForwardEvent::Broken`].
+    Settle(ForwardId),
     /// Connect to the first target that can be reached through the SSH server; connect it to the
     /// client's listener on [`Join`](Self::Join), or when the first data comes.
     OpenJoined {

@@ -49,7 +49,7 @@ impl Gate {
 
 impl Control {
     /// The final reply of the transfer over this forward comes in, and is held.
-    pub(super) fn hold(&mut self, now: Duration, key: Key, id: ForwardId, code: u16) {
+    pub(super) fn hold_reply(&mut self, now: Duration, key: Key, id: ForwardId, code: u16) {
         let [download, upload] = [false, true].map(|upload| self.new_gate(now, id, upload));
         let Some(owed) = self.queue.entry(key) else {
             return;

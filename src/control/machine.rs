@@ -12,6 +12,7 @@ use super::{
     ahead::Ahead,
     answers::answer,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output},
+    holds::Hold,
     queue::Queue,
     quiet::Quiet,
     replies::Route,
@@ -81,6 +82,8 @@ pub struct Control {
     /// When the server was last heard, or something became of a data connection.
     pub(super) stirred: Duration,
     pub(super) finish_server: FinishServer,
+    /// What waits for a transfer before it.
+    pub(super) hold: Option<Hold>,
     /// The client is known to have ended its side, which is not read to its end yet.
     pub(super) client_left: bool,
     pub(super) ahead: Ahead,
@@ -136,6 +139,7 @@ impl Control {
             outputs: VecDeque::new(),
             stirred: Duration::ZERO,
             finish_server: FinishServer::No,
+            hold: None,
             client_left: false,
             ahead: Ahead::default(),
             refusals: (u8::MAX, u8::MAX),
@@ -204,7 +208,7 @@ impl Control {
                 let text = format!("a command line longer than {limit} bytes; the session ends");
                 self.end_with(500, &text);
             }
-            Ending::Lost | Ending::Silent => self.end(DataAtEnd::Abort),
+            Ending::Lost | Ending::Silent => self.client_lost(now),
             Ending::Nul => self.end_with(500, "a NUL in a command line; the session ends"),
         }
         self.settle(now);
@@ -270,6 +274,8 @@ impl Control {
             return;
         }
         self.expire_forwards(now);
+        self.expire_hold(now);
+        self.expire_doubts(now);
         self.end_silence(now);
         self.expire_ahead(now);
         self.expire_quiet(now);
@@ -306,6 +312,8 @@ impl Control {
         [
             self.abandoned_deadline(),
             self.forward_deadline(),
+            self.hold_deadline(),
+            self.doubt_deadline(),
             self.silence_deadline(),
             self.ahead_deadline(),
             self.quiet_deadline(),
@@ -377,15 +385,26 @@ impl Control {
         if self.over {
             return;
         }
-        self.send_waiting(now);
+        let mut held = self.send_waiting(now);
         self.flush(now);
         let open = self.client == Side::Open && self.server == Side::Open && !self.stopping;
         self.ask_ahead(now, open);
         self.close_forgotten();
         self.note_transfers(now);
+        self.note_doubts(now);
         if self.finish_server == FinishServer::Due && !self.queue.has_unsent() {
-            self.outputs.push_back(Output::FinishServer);
-            self.finish_server = FinishServer::Done(now);
+            if self.end_waits(now) {
+                held = true;
+            } else if self.client_is_lost() {
+                self.end(DataAtEnd::Abort);
+                return;
+            } else {
+                self.outputs.push_back(Output::FinishServer);
+                self.finish_server = FinishServer::Done(now);
+            }
+        }
+        if !held {
+            self.hold = None;
         }
         let data_awaited = self
             .queue
@@ -400,6 +419,11 @@ impl Control {
         } else if self.stopping && !self.queue.transfer_running() {
             self.end_with(421, SHUTTING_DOWN);
         }
+    }
+
+    /// The client's control connection broke.
+    pub(super) fn client_is_lost(&self) -> bool {
+        matches!(self.client, Side::Ended(Ending::Lost | Ending::Silent))
     }
 
     /// The server says no more, or is not waited for any longer.

@@ -29,12 +29,23 @@ impl Queue {
         if (100..200).contains(&code) {
             return self.beginning(&waiting);
         }
+        let own_abort = waiting
+            .iter()
+            .any(|&index| self.is(index, |r| matches!(r, Request::OwnAbort)));
         let mut running = None;
         for (place, &index) in waiting.iter().enumerate() {
             let last = place + 1 == waiting.len();
             let Some(owed) = self.entries.get_mut(index) else {
                 continue;
             };
+            // Of a transfer without a data connection that is no answer: ABOR has the only one.
+            if own_abort
+                && matches!(code, 225 | 226)
+                && matches!(&owed.request, Request::Transfer(t) if t.told)
+            {
+                owed.stage = Stage::Answered;
+                continue;
+            }
             match fit(&owed.request, code, last) {
                 Fit::Answers => {
                     let key = owed.key;
@@ -151,7 +162,7 @@ fn fit(request: &Request, code: u16, last: bool) -> Fit {
                 (false, false, _) => Fit::Answers,
             }
         }
-        Request::Abort => match code {
+        Request::Abort | Request::OwnAbort => match code {
             225 | 226 | 400..=599 => Fit::Answers,
             _ if last => Fit::Answers,
             _ => Fit::PassedOver,

@@ -13,9 +13,12 @@
 //! - `ahead`: a passive port that the server is asked for before the client asks
 //! - `silence`: an EPSV that is never answered; `route`: the FTP server named in the user name; `tls`:
 //!   a server that insists on TLS
-//! - `transfers`: which data connection a transfer uses, and when its final reply may pass
+//! - `forwards`: how many there may be; `transfers`: which data connection a transfer uses, and when its
+//!   final reply may pass
 //! - `cuts`: what is said of one whose data was cut on its way; `unreached`: of one whose data connection
-//!   could not be made; `unknown`: a command of no known verb that turns out to be a transfer
+//!   could not be made; `unknown`: a command of no known verb that turns out to be a transfer;
+//!   `doubts`: a data connection that was refused, and may have been the client's; `holds`: what waits for a
+//!   transfer
 //! - `queue`: the answers that are owed to the client, and the requests they answer (`request`); `held`: their
 //!   lines, and what those cost
 //! - `matching`, `turns`: which reply answers which request, and when it may go to the client; `guard`:
@@ -31,11 +34,14 @@ mod ahead;
 mod answers;
 mod commands;
 mod cuts;
+mod doubts;
 mod event;
 mod feat;
+mod forwards;
 mod gate;
 mod guard;
 mod held;
+mod holds;
 mod machine;
 mod matching;
 mod passive;

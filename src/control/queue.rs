@@ -313,6 +313,19 @@ impl Queue {
         }
     }
 
+    /// Ferryline's own abort has been answered: no transfer before it that ferryline has answered will be.
+    pub(super) fn give_up_told_before(&mut self, key: Key) {
+        let order = self.get(key).map_or(0, |owed| owed.order);
+        for owed in &mut self.entries {
+            if matches!(&owed.request, Request::Transfer(transfer) if transfer.told)
+                && matches!(owed.stage, Stage::Sent)
+                && owed.order < order
+            {
+                owed.stage = Stage::Answered;
+            }
+        }
+    }
+
     /// The forward of the last passive request before this one whose answer still waits for it, and
     /// that request's place in the order of what was sent.
     pub(super) fn forward_before(&self, key: Key) -> Option<(u64, ForwardId)> {

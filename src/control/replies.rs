@@ -169,6 +169,12 @@ impl Control {
             Request::Greeting { withheld: true } if code < 200 => Treat::Dropped,
             Request::Greeting { withheld: true } if code < 400 => Treat::Withheld,
             Request::Transfer(_) => self.transfer_reply(now, key, code),
+            Request::OwnAbort if code == 421 => Treat::Pass { last: true },
+            Request::OwnAbort if code < 200 => Treat::Dropped,
+            Request::OwnAbort => {
+                self.queue.give_up_told_before(key);
+                Treat::Withheld
+            }
             Request::Feat if code == 211 => Treat::Feat(FeatFilter::default()),
             _ => Treat::Pass { last: code >= 200 },
         }

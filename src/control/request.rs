@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{event::ForwardId, gate::Gate, held};
+use super::{event::ForwardId, gate::Gate, held, holds::Wait};
 
 /// What a request is to the state machine.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub(super) enum Request {
         /// What has become of the data connection that it may have been meant for.
         lost: Option<String>,
     },
+    /// An ABOR of ferryline's own: the client gets no answer.
+    OwnAbort,
     /// A passive request.
     Passive(Passive),
     /// QUIT.
@@ -51,6 +53,8 @@ pub(super) enum Request {
     Rein,
     /// A blank line: servers do not answer it.
     Silent,
+    /// STAT.
+    Status,
     /// A command that moves data.
     Transfer(Transfer),
     /// A reply that answers nothing.
@@ -209,6 +213,12 @@ pub(super) struct Transfer {
     pub(super) success_at: Option<usize>,
     /// The data was cut, for this reason: no success is to be told.
     pub(super) cut: Option<&'static str>,
+    /// Its client may have been refused, and has until then to connect again.
+    pub(super) doubted: Option<Duration>,
+    /// Its data connection has ended in order.
+    pub(super) data_ended: bool,
+    /// What was waited for on its account as long as anything waits.
+    pub(super) waited: Option<Wait>,
     /// It was cut, and the server's word on it is awaited no longer than until then.
     pub(super) overdue: Option<Duration>,
     /// Its data connection could not be made, and the server's own word on that is awaited.
@@ -231,6 +241,9 @@ impl Transfer {
             gate: None,
             success_at: None,
             cut: None,
+            doubted: None,
+            data_ended: false,
+            waited: None,
             overdue: None,
             unreached: None,
             told: false,

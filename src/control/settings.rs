@@ -79,6 +79,12 @@ pub struct Limits {
     /// What the replies that are held back may cost: their bytes, and 128 for each line. More wait in the
     /// server's socket. Also the bytes of commands that wait to be sent; more wait in the client's socket.
     pub held_bytes: usize,
+    /// How long a command behind a transfer command waits for the client to connect to its data port.
+    /// By then a client that had opened its data connection before the command is there.
+    pub late_client: Duration,
+    /// How long a client whose data connection may have been refused has to connect (again) before its
+    /// transfer is answered.
+    pub doubtful_client: Duration,
     /// How long a passive data connection is waited for.
     pub unused_forward: Duration,
     /// How long a passive port that was asked for ahead of the client is kept for it.
@@ -107,7 +113,8 @@ pub struct Limits {
     /// that still ran then.
     pub farewell: Duration,
     /// How long, after the client's end of file, the server may be silent while a transfer is
-    /// unanswered that has no data connection (any more), or while a command cannot be sent yet.
+    /// unanswered that has no data connection (any more), or while a command cannot be sent yet. Also how
+    /// long what waits for a transfer before it waits while nothing happens.
     pub unanswered: Duration,
     /// How long a data connection may stand still once its client has ended its control connection,
     /// or the session is over. As long as both sides of the control connection stand, that is for the
@@ -147,6 +154,8 @@ impl Default for Limits {
         Self {
             requests: 64,
             held_bytes: 512 * 1024,
+            late_client: Duration::from_secs(3),
+            doubtful_client: Duration::from_secs(1),
             unused_forward: Duration::from_secs(60),
             unused_ahead: Duration::from_secs(10),
             stalled_data: Duration::from_secs(30),

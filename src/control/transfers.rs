@@ -27,15 +27,15 @@ pub(super) enum TransferMode {
     Stream,
 }
 
-/// The data connections that a session may have at the same time: one that runs, the next one, and those
-/// before whose clients are slow.
-const MOST_CONNECTIONS: usize = 8;
-
 /// One forward.
 #[derive(Debug)]
 pub(super) struct Forward {
     pub(super) way: Way,
     pub(super) state: ForwardState,
+    /// The SSH server has opened the way to the FTP server, or the FTP server has.
+    pub(super) opened: bool,
+    /// A connection to it was refused that may have been the client's.
+    pub(super) doubtful: bool,
     /// It is a joined one, and the driver waits to be told that its transfer has begun.
     pub(super) joined: bool,
     /// The server has refused a transfer that would have used it, and may have closed its port.
@@ -84,6 +84,8 @@ impl Control {
                 refused: false,
                 renewed: 0,
                 blocked: false,
+                opened: false,
+                doubtful: false,
             },
         );
         id
@@ -134,19 +136,26 @@ impl Control {
                 if let Some(forward) = self.forwards.get_mut(&id) {
                     forward.state = ForwardState::Connected { drained: false };
                     self.renew_gate(now, id);
+                    if self.client_is_lost() {
+                        self.outputs.push_back(Output::Settle(id));
+                    }
                 }
             }
             ForwardEvent::AllReceived => self.arrived(id, false),
             ForwardEvent::AllSent => self.arrived(id, true),
             ForwardEvent::Blocked => self.blocked(now, id),
             ForwardEvent::Connected { target } => self.connected(id, target),
+            ForwardEvent::Doubtful => self.doubtful(id),
             ForwardEvent::Drained => self.drained(id),
             ForwardEvent::Broken => self.broken(now, id),
             ForwardEvent::Cut => {
                 self.cut_off(now, id);
                 self.gone(now, id);
             }
-            ForwardEvent::Ended => self.gone(now, id),
+            ForwardEvent::Ended => {
+                self.data_ended(id);
+                self.gone(now, id);
+            }
             ForwardEvent::Failed(reason) => {
                 self.forwards.remove(&id);
                 if !self.passive_failed(id, &reason) {
@@ -320,7 +329,7 @@ impl Control {
             ForwardState::Opening => false,
         };
         if awaited {
-            self.hold(now, key, id, code);
+            self.hold_reply(now, key, id, code);
             if self.mode == TransferMode::Kept {
                 self.outputs.push_back(Output::Drain(id));
             }
@@ -421,59 +430,6 @@ impl Control {
         taken
     }
 
-    /// Whether the session has as many data connections as it may have (Q85): a client and a server that
-    /// both keep them open could otherwise use up all descriptors.
-    pub(super) fn has_too_many_connections(&self) -> bool {
-        let running = |f: &&Forward| matches!(f.state, ForwardState::Connected { drained: false });
-        self.forwards.values().filter(running).count() >= MOST_CONNECTIONS
-    }
-
-    /// Of those whose clients have had their files and do not hang up, the oldest goes when they are
-    /// too many.
-    fn close_forsaken(&mut self) {
-        let drained: Vec<ForwardId> = self
-            .forwards
-            .iter()
-            .filter(|(id, f)| {
-                matches!(f.state, ForwardState::Connected { drained: true })
-                    && self.current != Some(**id)
-                    && !self.queue.needs(**id)
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        if drained.len() >= MOST_CONNECTIONS
-            && let Some(oldest) = drained.first()
-        {
-            self.close_forward(*oldest);
-        }
-    }
-
-    /// Closes the forward that the next transfer would have used.
-    pub(super) fn close_current(&mut self) {
-        if let Some(id) = self.current.take() {
-            self.close_unused(id);
-        }
-    }
-
-    /// Closes what no data connection uses yet, and nothing will any more: the forwards of requests
-    /// that came to nothing.
-    pub(super) fn close_forgotten(&mut self) {
-        let forgotten: Vec<ForwardId> = self
-            .forwards
-            .iter()
-            .filter(|(id, forward)| {
-                !forward.is_connected()
-                    && self.current != Some(**id)
-                    && !self.queue.needs(**id)
-                    && !self.is_ahead(**id)
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for id in forgotten {
-            self.close_forward(id);
-        }
-    }
-
     /// The transfer over a joined forward has begun.
     fn join(&mut self, id: ForwardId) {
         if let Some(forward) = self.forwards.get_mut(&id)
@@ -494,6 +450,7 @@ impl Control {
             return;
         };
         forward.state = ForwardState::Connected { drained: false };
+        forward.opened = true;
         if target > 0
             && matches!(forward.way, Way::Passive { targets } if target < targets)
             && !self.knowledge.reply_address_works

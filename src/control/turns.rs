@@ -158,8 +158,8 @@ impl Walk {
         self.behind = true;
         self.latest = self.latest.max(owed.order);
         // Of ABOR's two replies one may be missing; a reply may be left open for ever (Q29).
-        self.behind_sure |=
-            !matches!(owed.request, Request::Abort) && !matches!(owed.stage, Stage::Incoming);
+        self.behind_sure |= !matches!(owed.request, Request::Abort | Request::OwnAbort)
+            && !matches!(owed.stage, Stage::Incoming);
     }
 }
 

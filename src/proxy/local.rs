@@ -6,7 +6,7 @@ use std::{future::poll_fn, net::SocketAddr, sync::Arc, task::Poll, time::Duratio
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
-    owner,
+    owner::{self, Owner},
     session::{Data, Reporter},
     socket,
     splice::Outcome,
@@ -38,7 +38,7 @@ pub(super) async fn run(data: Arc<Data>, reporter: Reporter, targets: Vec<Target
             return;
         }
     }
-    let claimed = claim(&data, &listener.listener).await;
+    let claimed = claim(&data, &reporter, &listener.listener).await;
     // One listener, one connection (Q83).
     drop(listener);
     reporter.tell(ForwardEvent::Claimed);
@@ -72,7 +72,11 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 ///
 /// Of two that might both be the client's, neither is taken: with the wrong one, what the client has
 /// uploaded would be lost, and it would not know.
-async fn claim(data: &Data, listener: &TcpListener) -> Result<TcpStream, String> {
+async fn claim(
+    data: &Data,
+    reporter: &Reporter,
+    listener: &TcpListener,
+) -> Result<TcpStream, String> {
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -86,7 +90,7 @@ async fn claim(data: &Data, listener: &TcpListener) -> Result<TcpStream, String>
                 continue;
             }
         };
-        let Some(stream) = admit(data, stream, peer).await else {
+        let Some(stream) = admit(data, reporter, stream, peer).await else {
             continue;
         };
         if let Err(error) = socket::data(&stream) {
@@ -94,7 +98,7 @@ async fn claim(data: &Data, listener: &TcpListener) -> Result<TcpStream, String>
             continue;
         }
         while let Some((other, from)) = waiting(listener).await {
-            if let Some(other) = admit(data, other, from).await {
+            if let Some(other) = admit(data, reporter, other, from).await {
                 socket::reset(stream);
                 socket::reset(other);
                 return Err(format!(
@@ -107,7 +111,12 @@ async fn claim(data: &Data, listener: &TcpListener) -> Result<TcpStream, String>
 }
 
 /// A connection that may be the client's; any other is reset.
-async fn admit(data: &Data, stream: TcpStream, peer: SocketAddr) -> Option<TcpStream> {
+async fn admit(
+    data: &Data,
+    reporter: &Reporter,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> Option<TcpStream> {
     let owner = data.client_peer.ip().to_canonical();
     if peer.ip().to_canonical() != owner {
         data.warnings.stranger.warn(format_args!(
@@ -118,6 +127,9 @@ async fn admit(data: &Data, stream: TcpStream, peer: SocketAddr) -> Option<TcpSt
     }
     let user = owner::of_peer(&stream).await;
     if !data.owner.shares_with(user) {
+        if user == Owner::Unknown {
+            reporter.tell(ForwardEvent::Doubtful);
+        }
         data.warnings.other_user.warn(format_args!(
             "a data connection from {peer} refused: it is {user}'s, the client's are {}'s",
             data.owner

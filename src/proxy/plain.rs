@@ -27,6 +27,10 @@ impl splice::Watch for Unwatched {
         std::future::pending()
     }
     /// There is no control connection that it could outlive.
+    fn settle(&self) -> impl Future<Output = ()> + Send + 'static {
+        std::future::pending()
+    }
+
     fn orphaned(&self) -> impl Future<Output = Duration> + Send + 'static {
         std::future::pending()
     }

@@ -30,6 +30,7 @@ pub(super) struct Reporter {
     drained: AtomicBool,
     asked: Arc<Notify>,
     cut: CancellationToken,
+    settle: CancellationToken,
     still_data: Duration,
     last_word: Duration,
     warnings: Arc<Warnings>,
@@ -37,13 +38,14 @@ pub(super) struct Reporter {
 
 impl Reporter {
     /// For a forward of this session. `asked` is notified where the session wants to know whether the data is
-    /// whole; `cut` is for all forwards.
+    /// whole; `cut` is for all forwards, `settle` for this one.
     pub(super) fn new(
         session: u64,
         id: ForwardId,
         events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
         asked: Arc<Notify>,
         cut: CancellationToken,
+        settle: CancellationToken,
         context: &Context,
     ) -> Self {
         let options = &context.options;
@@ -54,6 +56,7 @@ impl Reporter {
             drained: AtomicBool::new(false),
             asked,
             cut,
+            settle,
             still_data: options.limits.still_data,
             last_word: options.last_word,
             warnings: Arc::clone(&context.warnings),
@@ -168,6 +171,10 @@ impl Watch for Reporter {
 
     fn cut(&self) -> impl Future<Output = ()> + Send + 'static {
         self.cut.clone().cancelled_owned()
+    }
+
+    fn settle(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.settle.clone().cancelled_owned()
     }
 
     fn orphaned(&self) -> impl Future<Output = Duration> + Send + 'static {

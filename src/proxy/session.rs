@@ -130,6 +130,7 @@ struct Handle {
     asked: Arc<Notify>,
     close: CancellationToken,
     join: CancellationToken,
+    settle: CancellationToken,
 }
 
 /// What the session waits for.
@@ -396,6 +397,11 @@ impl Session {
                     let task = remote::run(data, reporter, bind, deliver_to);
                     self.spawn(id, handle, task);
                 }
+                Output::Settle(id) => {
+                    if let Some(forward) = self.forwards.get(&id) {
+                        forward.settle.cancel();
+                    }
+                }
                 Output::ToClient(bytes) => {
                     self.observe_bytes(Direction::ToClient, &bytes);
                     self.to_client.push(&bytes);
@@ -468,7 +474,8 @@ impl Session {
     fn reporter(&self, id: ForwardId, handle: &Handle) -> Reporter {
         let events = self.event_sender.clone();
         let asked = Arc::clone(&handle.asked);
-        Reporter::new(self.number, id, events, asked, self.cut.clone(), &self.context)
+        let (cut, settle) = (self.cut.clone(), handle.settle.clone());
+        Reporter::new(self.number, id, events, asked, cut, settle, &self.context)
     }
 
     /// Starts a forward's task; closing it, or the end of everything, drops it where it stands,

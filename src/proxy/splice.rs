@@ -117,6 +117,9 @@ pub(super) trait Watch {
     fn last_word(&self) -> Option<Duration>;
     /// Comes back when the client's side is to be cut.
     fn cut(&self) -> impl Future<Output = ()> + Send + 'static;
+    /// Comes back when the client's control connection is known to have broken: what its side of the data
+    /// connection has not ended in order by then, or is about to, it has broken off.
+    fn settle(&self) -> impl Future<Output = ()> + Send + 'static;
     /// Comes back when the session is over, with how long the data connection may then stand still.
     fn orphaned(&self) -> impl Future<Output = Duration> + Send + 'static;
 }
@@ -496,10 +499,12 @@ async fn to_server(
 ) -> Result<ChannelWriter, Broken> {
     let mut told = Instant::now();
     let mut buffer = BytesMut::new();
+    let mut rest = Rest::new(watch.settle());
     loop {
         buffer.reserve(CHUNK);
         counts.handing_on.store(false, Ordering::Relaxed);
-        let count = read.read_buf(&mut buffer).await.map_err(Broken::Client)?;
+        let count = rest.of(read.read_buf(&mut buffer)).await;
+        let count = count.map_err(Broken::Client)?;
         counts.handing_on.store(true, Ordering::Relaxed);
         if count == 0 {
             return match writer.finish().await {
@@ -523,6 +528,54 @@ async fn to_server(
             .map_err(refused)?;
         tell(watch, &mut told);
     }
+}
+
+/// What comes of a client's data once its control connection broke. A client that had ended its data in
+/// order has sent all of it: what is not here yet comes by itself, with its end.
+struct Rest<F> {
+    settle: Pin<Box<F>>,
+    /// How many bytes more may come; `None`: the control connection stands.
+    left: Option<usize>,
+}
+
+/// How long the rest of a client's data may keep one waiting: it is in the client's system already.
+const REST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How much the rest may be: more than two systems' socket buffers hold. Who sends more has not ended.
+const MOST_REST: usize = 64 * 1024 * 1024;
+
+impl<F: Future<Output = ()>> Rest<F> {
+    fn new(settle: F) -> Self {
+        Self {
+            settle: Box::pin(settle),
+            left: None,
+        }
+    }
+
+    async fn of(&mut self, read: impl Future<Output = io::Result<usize>>) -> io::Result<usize> {
+        tokio::pin!(read);
+        if self.left.is_none() {
+            tokio::select! {
+                biased;
+                count = &mut read => return count,
+                () = &mut self.settle => self.left = Some(MOST_REST),
+            }
+        }
+        let count = match tokio::time::timeout(REST_PAUSE, read).await {
+            Ok(count) => count?,
+            Err(_) => return Err(unended()),
+        };
+        self.left = self.left.and_then(|left| left.checked_sub(count));
+        match self.left {
+            Some(_) => Ok(count),
+            None => Err(unended()),
+        }
+    }
+}
+
+fn unended() -> io::Error {
+    let text = "its control connection broke before it had ended its data";
+    io::Error::new(io::ErrorKind::ConnectionAborted, text)
 }
 
 /// Tells of progress, unless that was told less than a second ago.

@@ -140,6 +140,7 @@ fn forward_event(input: &str) -> Parsed<'_, Event> {
             (named("connected"), preceded(space1, number)),
             |(id, target)| (id, ForwardEvent::Connected { target }),
         ),
+        map(named("doubtful"), |id| (id, ForwardEvent::Doubtful)),
         map(named("drained"), |id| (id, ForwardEvent::Drained)),
         map(named("ended"), |id| (id, ForwardEvent::Ended)),
         map((named("failed"), said), |(id, reason)| {
@@ -166,6 +167,7 @@ fn output(input: &str) -> Parsed<'_, Event> {
         value(Output::End(DataAtEnd::Finish), tag("end finish")),
         value(Output::FinishServer, tag("finish-server")),
         map(named("join"), Output::Join),
+        map(named("settle"), Output::Settle),
         map(
             (
                 named("joined-forward"),

@@ -50,6 +50,7 @@ fn output(output: &Output) -> Option<String> {
         Output::FinishServer => "! finish-server".into(),
         Output::Learned(_) | Output::Notice(_) => return None,
         Output::Join(id) => format!("! join {id}"),
+        Output::Settle(id) => format!("! settle {id}"),
         Output::OpenJoined {
             id,
             targets,
@@ -84,6 +85,7 @@ fn forward(id: u32, event: &ForwardEvent) -> String {
         ForwardEvent::Cut => format!("! cut {id}"),
         ForwardEvent::Claimed => format!("! claimed {id}"),
         ForwardEvent::Connected { target } => format!("! connected {id} {target}"),
+        ForwardEvent::Doubtful => format!("! doubtful {id}"),
         ForwardEvent::Drained => format!("! drained {id}"),
         ForwardEvent::Ended => format!("! ended {id}"),
         ForwardEvent::Failed(reason) => {

@@ -23,6 +23,17 @@ enum Break {
     Control,
     ControlThenData,
     DataThenControl,
+    /// Its data connection ends in order, and then its control connection is reset, replies unread.
+    EndedDataThenControl,
+    /// Its data connection ends in order; then it says QUIT and waits for nothing.
+    EndedDataThenQuit,
+}
+
+impl Break {
+    /// Nothing was broken off: what the client has sent is the whole file.
+    fn is_whole(self) -> bool {
+        matches!(self, Self::EndedDataThenControl | Self::EndedDataThenQuit)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -79,6 +90,16 @@ fn cases() -> Vec<Case> {
                         at,
                         what,
                     });
+                }
+                if job == Job::Upload {
+                    for what in [Break::EndedDataThenControl, Break::EndedDataThenQuit] {
+                        cases.push(Case {
+                            mode,
+                            job,
+                            at,
+                            what,
+                        });
+                    }
                 }
             }
         }
@@ -146,6 +167,19 @@ async fn broken_off(world: &World, case: &Case) -> Result<(), String> {
             drop(client);
             Ok(())
         }
+        Break::EndedDataThenControl => {
+            drop(data);
+            client.control().set_zero_linger().unwrap();
+            drop(client);
+            Ok(())
+        }
+        Break::EndedDataThenQuit => {
+            drop(data);
+            let quit = client.control().write_all(b"QUIT\r\n").await;
+            quit.map_err(|error| error.to_string())?;
+            drop(client);
+            Ok(())
+        }
     }
 }
 
@@ -189,6 +223,12 @@ async fn cut(mut data: TcpStream, case: &Case) -> Result<(), String> {
 /// What the FTP server has of an upload is no half of it that it takes for the whole.
 fn whole_or_broken(world: &World, case: &Case) -> Result<(), String> {
     match world.ftp_server.take_stored(STORED_AS) {
+        Some(stored) if case.what.is_whole() => {
+            let whole = stored.end == StoredEnd::Eof && stored.content == noise(SIZE)[..case.at];
+            let found = || format!("{} B came, then {:?}", stored.content.len(), stored.end);
+            whole.then_some(()).ok_or_else(found)
+        }
+        None if case.what.is_whole() => Err("nothing was stored".into()),
         Some(stored) if stored.end == StoredEnd::Eof && case.at < SIZE => Err(format!(
             "{} B were stored as if they were all",
             stored.content.len()

@@ -12,7 +12,14 @@ fn left_in(transfer: &str) -> Bench {
     bench.passive_connected(1);
     bench.client(transfer, &[&format!("S> {transfer}")]);
     bench.server("150 here", &["C< 150 here"]);
-    bench.client_ended(Ending::Eof, &["! finish server"]);
+    if transfer.starts_with("RETR") {
+        bench.client_ended(Ending::Eof, &["! finish server"]);
+    } else {
+        // An upload's final reply is waited for, for a minute in which nothing happens (Q111).
+        bench.client_ended(Ending::Eof, &[]);
+        bench.wait(60, &["! finish server"]);
+        bench.event(1, ForwardEvent::Progress, &[]);
+    }
     bench
 }
 

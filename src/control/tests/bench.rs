@@ -190,6 +190,7 @@ pub(super) fn show(output: &Output) -> String {
         Output::Learned(_) => "! learned".into(),
         Output::Notice(notice) => format!("! notice {notice}"),
         Output::Join(id) => format!("! join {id}"),
+        Output::Settle(id) => format!("! settle {id}"),
         Output::OpenJoined {
             id,
             targets,

@@ -326,7 +326,7 @@ impl World {
                 );
                 forward.stage = Stage::Closed;
             }
-            Output::Drain(id) => assert!(self.forwards.contains_key(&id)),
+            Output::Drain(id) | Output::Settle(id) => assert!(self.forwards.contains_key(&id)),
             Output::End(data) => self.end(data),
             Output::FinishServer => {
                 assert!(!self.finished_server);

@@ -1,0 +1,107 @@
+//! A data connection that may have been the client's, and was refused because its user could not be
+//! found out (Q114).
+//!
+//! The owner of a socket is known to the kernel as long as its program has it open. A client that sends
+//! a few bytes and closes at once may be faster than the look at it, and nothing that is left then tells
+//! it from a thief. A client that has still to connect is taken all the same. One that does not, although
+//! its transfer command has been sent, waits for an answer: ferryline gives it, and has the FTP server
+//! give up its own wait by an ABOR.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{
+    answers::answer,
+    event::ForwardId,
+    machine::{Control, FinishServer},
+    queue::{Key, Stage},
+    request::Request,
+    transfers::ForwardState,
+};
+
+const DOUBTFUL: &str = "the data connection was closed before it could be seen whose it was, and is refused; ask for the transfer \
+     again, and close the data connection only when the FTP server has said 150";
+
+impl Control {
+    /// A connection to this forward was refused, and may have been the client's.
+    pub(super) fn doubtful(&mut self, id: ForwardId) {
+        if let Some(forward) = self.forwards.get_mut(&id) {
+            forward.doubtful = true;
+        }
+    }
+
+    /// To be called with everything that happens: the client's time to connect begins when its transfer
+    /// command has been sent and its connection may have been refused.
+    pub(super) fn note_doubts(&mut self, now: Duration) {
+        if !self.forwards.values().any(|forward| forward.doubtful) {
+            return;
+        }
+        let until = now + self.settings.limits.doubtful_client;
+        let doubted: Vec<Key> = self.doubted().map(|(key, _)| key).collect();
+        for key in doubted {
+            if let Some(owed) = self.queue.entry(key)
+                && let Request::Transfer(transfer) = &mut owed.request
+            {
+                transfer.doubted.get_or_insert(until);
+            }
+        }
+    }
+
+    pub(super) fn doubt_deadline(&self) -> Option<Duration> {
+        let times = self
+            .doubted()
+            .filter_map(|(key, _)| self.doubted_until(key));
+        times.min()
+    }
+
+    pub(super) fn expire_doubts(&mut self, now: Duration) {
+        let due: Vec<(Key, ForwardId)> = self
+            .doubted()
+            .filter(|(key, _)| self.doubted_until(*key).is_some_and(|until| until <= now))
+            .collect();
+        for (key, id) in due {
+            self.close_forward(id);
+            let Some(owed) = self.queue.entry(key) else {
+                continue;
+            };
+            owed.out.push_back(answer(425, DOUBTFUL));
+            if let Request::Transfer(transfer) = &mut owed.request {
+                transfer.told = true;
+            }
+            self.abort_waiting();
+        }
+    }
+
+    /// The FTP server waits for a data connection that will not come. Where another transfer runs it is
+    /// that one that an ABOR would end.
+    fn abort_waiting(&mut self) {
+        let ended = matches!(self.finish_server, FinishServer::Done(_));
+        if ended || self.queue.transfer_running() {
+            return;
+        }
+        let key = self.queue.push(Request::OwnAbort, Stage::Sent);
+        self.queue.sent(key);
+        self.queue.asked_again();
+        self.send_to_server(Bytes::from_static(b"ABOR\r\n"));
+        self.resync();
+    }
+
+    /// The transfers whose client may have been refused and has not come (again), with their forwards.
+    fn doubted(&self) -> impl Iterator<Item = (Key, ForwardId)> {
+        self.queue.iter().filter_map(|owed| {
+            let transfer = self.unanswered_transfer(owed)?;
+            let id = self.forward_of(owed, transfer)?;
+            let forward = self.forwards.get(&id)?;
+            let absent = matches!(forward.state, ForwardState::Ready { .. });
+            (forward.doubtful && absent).then_some((owed.key, id))
+        })
+    }
+
+    fn doubted_until(&self, key: Key) -> Option<Duration> {
+        match &self.queue.get(key)?.request {
+            Request::Transfer(transfer) => transfer.doubted,
+            _ => None,
+        }
+    }
+}

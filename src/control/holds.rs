@@ -1,0 +1,191 @@
+//! What waits for a transfer before it, so that the FTP server sees both in the order in which one
+//! TCP stream would have shown them.
+//!
+//! Control and data run on SSH connections of their own, so a line can overtake the data connection
+//! that its client had opened before it. Two things depend on that order:
+//!
+//! - A server may close its passive port on the next command. So a command behind a transfer command
+//!   waits until the data connection has been opened at the SSH server, or has failed there (Q112).
+//! - A server may break an upload off as soon as its control connection can be read. So QUIT, and the
+//!   client's end of its control connection, wait for the final reply of an upload before them (Q111).
+//!   Where that end was a reset, an upload whose data have ended in order is whole: it goes on to its
+//!   end (Q113).
+//!
+//! ABOR and STAT are for the transfer that runs, and wait for nothing. All waits are bounded: for a
+//! client that has not connected, by [`Limits::late_client`](super::Limits::late_client); otherwise by
+//! [`Limits::unanswered`](super::Limits::unanswered) without a word of the server's or an event of a
+//! data connection. Then what waits is passed on.
+
+use std::time::Duration;
+
+use super::{
+    event::{DataAtEnd, ForwardId, Output},
+    machine::{Control, FinishServer},
+    queue::{Key, Owed, Stage},
+    request::{Request, Transfer},
+    transfers::{Forward, ForwardState, Way},
+};
+
+/// What is waited for, in the order in which it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wait {
+    /// The data port is open, and its client may be about to connect.
+    Client,
+    /// The client has connected; the SSH server opens the way to the FTP server.
+    Opening,
+    /// The data of an upload are under way, or have ended in order: its final reply.
+    Reply,
+}
+
+/// A wait that has begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hold {
+    transfer: Key,
+    wait: Wait,
+    since: Duration,
+}
+
+impl Control {
+    /// Whether this command, the next to be sent, waits for a transfer before it.
+    pub(super) fn command_waits(&mut self, now: Duration, key: Key) -> bool {
+        let farewell = match self.queue.get(key).map(|owed| &owed.request) {
+            None | Some(Request::Abort | Request::Status) => return false,
+            Some(request) => matches!(request, Request::Quit),
+        };
+        let awaited = self.awaited(Some(key), farewell);
+        self.hold(now, awaited)
+    }
+
+    /// Whether the client's end of its control connection waits for a transfer before it.
+    pub(super) fn end_waits(&mut self, now: Duration) -> bool {
+        let awaited = self.awaited(None, true);
+        self.hold(now, awaited)
+    }
+
+    /// The client's control connection broke. Its upload may be whole all the same: a client that ends
+    /// without having read all replies is reset by its own system.
+    pub(super) fn client_lost(&mut self, now: Duration) {
+        let waits = self.upload_awaited();
+        if !waits {
+            self.end(DataAtEnd::Abort);
+            return;
+        }
+        self.stirs(now);
+        self.finish_server = FinishServer::Due;
+        let running = self.forwards.iter().filter(|(_, f)| f.is_connected());
+        let running: Vec<ForwardId> = running.map(|(id, _)| *id).collect();
+        for id in running {
+            self.outputs.push_back(Output::Settle(id));
+        }
+    }
+
+    /// The data connection over this forward has ended in order.
+    pub(super) fn data_ended(&mut self, id: ForwardId) {
+        if self.forwards.get(&id).is_some_and(Forward::is_connected)
+            && let Some(transfer) = self.transfer_over(id)
+        {
+            transfer.forward = Some(id);
+            transfer.data_ended = true;
+        }
+    }
+
+    pub(super) fn hold_deadline(&self) -> Option<Duration> {
+        let hold = self.hold?;
+        let limits = &self.settings.limits;
+        Some(match hold.wait {
+            Wait::Client => hold.since + limits.late_client,
+            Wait::Opening | Wait::Reply => hold.since.max(self.stirred) + limits.unanswered,
+        })
+    }
+
+    /// What has waited for long enough waits no longer.
+    pub(super) fn expire_hold(&mut self, now: Duration) {
+        if self.hold_deadline().is_none_or(|at| now < at) {
+            return;
+        }
+        if let Some(hold) = self.hold.take()
+            && let Some(owed) = self.queue.entry(hold.transfer)
+            && let Request::Transfer(transfer) = &mut owed.request
+        {
+            transfer.waited = Some(hold.wait);
+        }
+    }
+
+    fn hold(&mut self, now: Duration, awaited: Option<(Key, Wait)>) -> bool {
+        let Some((transfer, wait)) = awaited else {
+            return false;
+        };
+        let begun = self
+            .hold
+            .filter(|hold| hold.transfer == transfer && hold.wait == wait);
+        self.hold = Some(begun.unwrap_or(Hold {
+            transfer,
+            wait,
+            since: now,
+        }));
+        true
+    }
+
+    /// What something waits for that stands behind all transfers before `key`; `None`: behind all.
+    fn awaited(&self, key: Option<Key>, farewell: bool) -> Option<(Key, Wait)> {
+        let before = self.queue.iter().take_while(|owed| Some(owed.key) != key);
+        let mut waits = before.filter_map(|owed| {
+            let transfer = self.unanswered_transfer(owed)?;
+            let wait = self.wait_for(owed, transfer, farewell)?;
+            (transfer.waited < Some(wait)).then_some((owed.key, wait))
+        });
+        waits.next()
+    }
+
+    fn upload_awaited(&self) -> bool {
+        self.queue.iter().any(|owed| {
+            self.unanswered_transfer(owed).is_some_and(|transfer| {
+                transfer.upload && self.wait_for(owed, transfer, true).is_some()
+            })
+        })
+    }
+
+    /// A transfer that the server has been sent and still has to answer.
+    pub(super) fn unanswered_transfer<'a>(&self, owed: &'a Owed) -> Option<&'a Transfer> {
+        match &owed.request {
+            Request::Transfer(transfer)
+                if matches!(owed.stage, Stage::Sent)
+                    && !transfer.told
+                    && transfer.cut.is_none()
+                    && !self.queue.is_aborted(owed.key) =>
+            {
+                Some(transfer)
+            }
+            _ => None,
+        }
+    }
+
+    fn wait_for(&self, owed: &Owed, transfer: &Transfer, farewell: bool) -> Option<Wait> {
+        let forward = self
+            .forward_of(owed, transfer)
+            .and_then(|id| self.forwards.get(&id));
+        if let Some(forward) = forward
+            && matches!(forward.way, Way::Passive { .. })
+        {
+            match forward.state {
+                ForwardState::Ready { .. } => return Some(Wait::Client),
+                ForwardState::Connected { .. } if !forward.opened => return Some(Wait::Opening),
+                _ => {}
+            }
+        }
+        let data = transfer.data_ended || forward.is_some_and(Forward::is_connected);
+        (farewell && transfer.upload && data).then_some(Wait::Reply)
+    }
+
+    /// The forward of a transfer's data connection, as far as it is known.
+    pub(super) fn forward_of(&self, owed: &Owed, transfer: &Transfer) -> Option<ForwardId> {
+        let current = || self.current.filter(|_| self.uses_current(owed));
+        transfer.forward.or_else(current)
+    }
+
+    /// Whether what was sent at this place uses the current forward.
+    fn uses_current(&self, owed: &Owed) -> bool {
+        let renewed = self.queue.renewed_behind(self.current_order);
+        self.current_order < owed.order && owed.order < renewed
+    }
+}
