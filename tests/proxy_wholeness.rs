@@ -128,7 +128,7 @@ async fn a_download_that_ends_with_its_session_is_reset() {
         client.expect("220").await;
         let data = client.passive().await;
         client.ask("RETR f", "150").await;
-        client.send_raw("a NUL\0\r\n").await;
+        client.send_raw("a \0NUL\r\n").await;
         client.expect("500").await;
         let read = read_to_end(data).await;
         assert!(read.is_err(), "{read:?}");

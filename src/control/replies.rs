@@ -156,11 +156,14 @@ impl Control {
                 self.queue.append(key, reply);
                 Treat::Withheld
             }
+            // Its answer in the other form is still to come.
+            Request::Passive(passive) if passive.asked_again && code < 200 => Treat::Dropped,
             // Refused in both forms: the client hears of the one that it asked for.
             Request::Passive(passive) if !passive.refusal.is_empty() => {
                 if let Some(owed) = self.queue.entry(key)
                     && let Request::Passive(passive) = &mut owed.request
                 {
+                    passive.refused = true;
                     owed.out.extend(passive.refusal.take());
                 }
                 Treat::Withheld

@@ -108,6 +108,8 @@ pub(super) struct Passive {
     pub(super) asked_extended: bool,
     /// It has been asked in the other form already.
     pub(super) asked_again: bool,
+    /// The client has been given the refusal of the first form: what comes of the other is no second answer.
+    pub(super) refused: bool,
     /// The argument is one that ferryline makes nothing of: the request goes to the server as the
     /// client typed it, in no other form, and the server's refusal is the client's answer (Q96).
     pub(super) as_typed: bool,
@@ -180,6 +182,7 @@ impl Passive {
             extended,
             asked_extended,
             asked_again: false,
+            refused: false,
             as_typed: false,
             ahead: false,
             since: Duration::ZERO,

@@ -82,7 +82,9 @@ impl Queue {
                     }
                 }
                 Request::Passive(passive)
-                    if awaited && (owed.held || passive.asked_again || passive.join.is_some()) =>
+                    if awaited
+                        && !passive.refused
+                        && (owed.held || passive.asked_again || passive.join.is_some()) =>
                 {
                     owed.out.push_back(last_word.clone());
                 }

@@ -1,7 +1,7 @@
 //! PASV and EPSV.
 
 use super::bench::{Bench, settings};
-use crate::control::{DataHost, ForwardEvent, Knowledge, Output, Settings};
+use crate::control::{DataHost, Ending, ForwardEvent, Knowledge, Output, Settings};
 
 const OK: &str = "C< 227 Entering Passive Mode (127,0,0,1,200,13).";
 
@@ -558,4 +558,22 @@ fn q96_an_argument_of_pasv_goes_to_the_server_though_a_port_was_asked_for_ahead(
     bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
     bench.client("PASV x", &["! close 2", "S> PASV x"]);
     bench.server("501 PASV takes nothing", &["C< 501 PASV takes nothing"]);
+}
+
+/// A server that leaves its second refusal open, or says a 1xx first, and then ends the session: the
+/// request has one answer all the same.
+#[test]
+fn a_request_that_is_refused_in_both_forms_is_answered_once() {
+    const ENDED: &str = "C< 425 ferryline: the FTP server closed the control connection";
+    for (second, refusal, rest) in [
+        ("150-", None, Some(ENDED)),
+        ("500-no", Some("C< 500 what"), None),
+    ] {
+        let mut bench = Bench::local();
+        bench.client("PASV", &["S> PASV"]);
+        bench.server("500 what", &["S> EPSV"]);
+        bench.server(second, refusal.as_slice());
+        let expected: Vec<_> = rest.into_iter().chain(["! end"]).collect();
+        bench.server_ended(Ending::Eof, &expected);
+    }
 }
