@@ -14,10 +14,12 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Ferry, PATIENCE, ScriptedClient, ScriptedServer, answer, noise, read_to_end};
+use common::{
+    Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, noise, read_to_end, six_numbers,
+};
 use ferryline::proxy::Direction;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::{sleep, timeout};
 
 const LISTENING: &str = "227 Entering Passive Mode ({hostport}).\r\n";
@@ -135,4 +137,39 @@ async fn a_download_that_ends_with_its_session_is_reset() {
     }
     ferry.at_rest().await;
     ferry.stop().await;
+}
+
+/// A server that reads both as they come would take them for nothing.
+#[tokio::test]
+async fn q118_what_a_client_uploads_is_not_there_before_its_command() {
+    for content in [noise(100_000), Vec::new()] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let numbers = six_numbers(listener.local_addr().unwrap());
+        let begin = Gate::new();
+        let server = ScriptedServer::new()
+            .on(
+                "PASV",
+                answer().send(format!("227 Entering Passive Mode ({numbers}).\r\n")),
+            )
+            .on("STOR", answer().wait(&begin).send("150 go on\r\n"))
+            .start()
+            .await;
+        let ferry = Ferry::plan(server.address())
+            .options(|options| options.limits.early_data = PATIENCE)
+            .start()
+            .await;
+        let mut client = ScriptedClient::logged_in(ferry.v4).await;
+        let mut data = client.passive().await;
+        data.write_all(&content).await.unwrap();
+        data.shutdown().await.unwrap();
+        client.send("STOR f").await;
+        server.received("STOR").await;
+        let (mut arrived, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+        let early = timeout(Duration::from_millis(200), arrived.read(&mut [0])).await;
+        assert!(early.is_err(), "{early:?}");
+        begin.open();
+        client.expect("150 ").await;
+        let found = timeout(PATIENCE, read_to_end(arrived)).await.unwrap();
+        assert!(found.unwrap() == content);
+    }
 }

@@ -11,6 +11,10 @@
 //!   Where that end was a reset, an upload whose data have ended in order is whole: it goes on to its
 //!   end (Q113).
 //!
+//! - A server may give a data connection up on which something comes before it has read the command that
+//!   it is for. So what the client sends, and the end of it, waits in the driver until the server has said
+//!   something of the transfer ([`Control::takes_data`], Q118).
+//!
 //! ABOR and STAT are for the transfer that runs, and wait for nothing. All waits are bounded: for a
 //! client that has not connected, by [`Limits::late_client`](super::Limits::late_client); otherwise by
 //! [`Limits::unanswered`](super::Limits::unanswered) without a word of the server's or an event of a
@@ -87,6 +91,21 @@ impl Control {
             transfer.forward = Some(id);
             transfer.data_ended = true;
         }
+    }
+
+    /// Whether what the client sends over this forward may go to the FTP server: the server has begun to
+    /// answer the transfer that the data are for, or knew of it before it had the data connection.
+    pub fn takes_data(&mut self, id: ForwardId) -> bool {
+        let passive = |forward: &Forward| matches!(forward.way, Way::Passive { .. });
+        if !self.forwards.get(&id).is_some_and(passive) {
+            return true;
+        }
+        self.transfer_over(id).is_some_and(|transfer| {
+            transfer.preliminary
+                || transfer.early_success
+                || transfer.success_at.is_some()
+                || transfer.told
+        })
     }
 
     pub(super) fn hold_deadline(&self) -> Option<Duration> {

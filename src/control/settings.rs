@@ -82,6 +82,9 @@ pub struct Limits {
     /// How long a command behind a transfer command waits for the client to connect to its data port.
     /// By then a client that had opened its data connection before the command is there.
     pub late_client: Duration,
+    /// How long what a client sends over a passive data connection waits for the server's word on the
+    /// transfer that it is for ([`Control::takes_data`](super::Control::takes_data)).
+    pub early_data: Duration,
     /// How long a client whose data connection may have been refused has to connect (again) before its
     /// transfer is answered.
     pub doubtful_client: Duration,
@@ -155,6 +158,7 @@ impl Default for Limits {
             requests: 64,
             held_bytes: 512 * 1024,
             late_client: Duration::from_secs(3),
+            early_data: Duration::from_secs(1),
             doubtful_client: Duration::from_secs(1),
             unused_forward: Duration::from_secs(60),
             unused_ahead: Duration::from_secs(10),

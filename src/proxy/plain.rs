@@ -16,6 +16,8 @@ impl splice::Watch for Unwatched {
     async fn asked(&self) {
         std::future::pending().await
     }
+    /// There is no command.
+    async fn begun(&self) {}
     fn all_received(&self) {}
     fn all_sent(&self) {}
     /// As with `ssh -L`, a connection of which one half has ended stands until the other has, too, or the

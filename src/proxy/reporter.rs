@@ -29,8 +29,10 @@ pub(super) struct Reporter {
     events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
     drained: AtomicBool,
     asked: Arc<Notify>,
+    begun: CancellationToken,
     cut: CancellationToken,
     settle: CancellationToken,
+    early_data: Duration,
     still_data: Duration,
     last_word: Duration,
     warnings: Arc<Warnings>,
@@ -38,14 +40,14 @@ pub(super) struct Reporter {
 
 impl Reporter {
     /// For a forward of this session. `asked` is notified where the session wants to know whether the data is
-    /// whole; `cut` is for all forwards, `settle` for this one.
+    /// whole; `cut` is for all forwards, `begun` and `settle` for this one.
     pub(super) fn new(
         session: u64,
         id: ForwardId,
         events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
         asked: Arc<Notify>,
         cut: CancellationToken,
-        settle: CancellationToken,
+        [begun, settle]: [CancellationToken; 2],
         context: &Context,
     ) -> Self {
         let options = &context.options;
@@ -55,8 +57,10 @@ impl Reporter {
             events,
             drained: AtomicBool::new(false),
             asked,
+            begun,
             cut,
             settle,
+            early_data: options.limits.early_data,
             still_data: options.limits.still_data,
             last_word: options.last_word,
             warnings: Arc::clone(&context.warnings),
@@ -151,6 +155,10 @@ impl Watch for Reporter {
 
     fn blocked(&self) {
         self.tell(ForwardEvent::Blocked);
+    }
+
+    async fn begun(&self) {
+        let _ = tokio::time::timeout(self.early_data, self.begun.cancelled()).await;
     }
 
     async fn asked(&self) {

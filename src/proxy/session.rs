@@ -128,6 +128,8 @@ struct Session {
 #[derive(Clone, Default)]
 struct Handle {
     asked: Arc<Notify>,
+    /// The server takes what the client sends.
+    begun: CancellationToken,
     close: CancellationToken,
     join: CancellationToken,
     settle: CancellationToken,
@@ -415,6 +417,11 @@ impl Session {
         for forward in self.closing.drain(..) {
             forward.close.cancel();
         }
+        for (id, forward) in &self.forwards {
+            if !forward.begun.is_cancelled() && self.control.takes_data(*id) {
+                forward.begun.cancel();
+            }
+        }
         None
     }
 
@@ -474,8 +481,17 @@ impl Session {
     fn reporter(&self, id: ForwardId, handle: &Handle) -> Reporter {
         let events = self.event_sender.clone();
         let asked = Arc::clone(&handle.asked);
-        let (cut, settle) = (self.cut.clone(), handle.settle.clone());
-        Reporter::new(self.number, id, events, asked, cut, settle, &self.context)
+        let cut = self.cut.clone();
+        let of_its_own = [handle.begun.clone(), handle.settle.clone()];
+        Reporter::new(
+            self.number,
+            id,
+            events,
+            asked,
+            cut,
+            of_its_own,
+            &self.context,
+        )
     }
 
     /// Starts a forward's task; closing it, or the end of everything, drops it where it stands,

@@ -112,6 +112,8 @@ pub(super) trait Watch {
     /// It was asked: it has all that the client sent and the end of it, and the far side had not ended its own
     /// direction.
     fn all_sent(&self);
+    /// Comes back when the FTP server may be handed what the client sends.
+    fn begun(&self) -> impl Future<Output = ()> + Send;
     /// How long the client's own end of file is waited for while nothing comes from it, after the
     /// server's; `None`: as long as the channel stands.
     fn last_word(&self) -> Option<Duration>;
@@ -500,12 +502,18 @@ async fn to_server(
     let mut told = Instant::now();
     let mut buffer = BytesMut::new();
     let mut rest = Rest::new(watch.settle());
+    let mut begun = false;
     loop {
         buffer.reserve(CHUNK);
         counts.handing_on.store(false, Ordering::Relaxed);
         let count = rest.of(read.read_buf(&mut buffer)).await;
         let count = count.map_err(Broken::Client)?;
         counts.handing_on.store(true, Ordering::Relaxed);
+        // Before it is handed on: what is lost with the channel was sent all the same.
+        counts.to_server.fetch_add(count as u64, Ordering::Relaxed);
+        if !std::mem::replace(&mut begun, true) {
+            watch.begun().await;
+        }
         if count == 0 {
             return match writer.finish().await {
                 Ok(()) => {
@@ -520,8 +528,6 @@ async fn to_server(
                 Err(reason) => Err(refused(reason)),
             };
         }
-        // Before it is handed on: what is lost with the channel was sent all the same.
-        counts.to_server.fetch_add(count as u64, Ordering::Relaxed);
         writer
             .write(buffer.split().freeze())
             .await

@@ -1,6 +1,6 @@
 //! What waits for a transfer before it.
 
-use super::bench::Bench;
+use super::bench::{Bench, frame, id};
 use crate::control::{Ending, ForwardEvent};
 
 /// A data port that the client knows of and has not come to.
@@ -219,4 +219,47 @@ fn q113_a_server_that_says_nothing_of_an_upload_ends_the_session() {
     bench.wait(59, &[]);
     let last = "C< 421 ferryline: the FTP server has been silent for 60 s; the session ends";
     bench.wait(1, &[last, "! end, abort"]);
+}
+
+/// pyftpdlib closes a data connection on which something comes before the STOR.
+#[test]
+fn q118_data_waits_for_the_servers_word_on_its_transfer() {
+    for word in ["150 go on", "125 go on", "200 fine", "226 stored"] {
+        let mut bench = listening();
+        let id = id(1);
+        assert!(!bench.control.takes_data(id));
+        bench.connected(1);
+        assert!(!bench.control.takes_data(id));
+        bench.client("STOR f", &["S> STOR f"]);
+        assert!(!bench.control.takes_data(id));
+        bench.control.server(bench.now, frame(word));
+        assert!(bench.control.takes_data(id), "{word}");
+    }
+}
+
+/// The client has connected before it sends anything, and sends all at once.
+#[test]
+fn q112_what_comes_in_one_piece_waits_for_a_data_connection_that_is_being_opened() {
+    for transfer in ["RETR f", "STOR f", "LIST"] {
+        let mut bench = listening();
+        bench.event(1, ForwardEvent::Claimed, &[]);
+        bench.client(transfer, &[&format!("S> {transfer}")]);
+        bench.client("QUIT", &[]);
+        bench.client_ended(Ending::Eof, &[]);
+        let go_on: &[&str] = match transfer {
+            "STOR f" => &[],
+            _ => &["S> QUIT", "! finish server"],
+        };
+        bench.event(1, ForwardEvent::Connected { target: 0 }, go_on);
+    }
+}
+
+/// The transfer is for the data connection that has been asked for last; the server gives up the one before.
+#[test]
+fn q112_a_data_connection_that_no_transfer_uses_holds_nothing_up() {
+    let mut bench = listening();
+    bench.event(1, ForwardEvent::Claimed, &[]);
+    bench.client("PASV", &["S> PASV"]);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.client("QUIT", &["S> QUIT"]);
 }
