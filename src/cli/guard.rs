@@ -129,7 +129,7 @@ const IDLE: Range = Range {
 const LOGIN_TIME: Range = IDLE;
 const PIPELINED: Range = Range {
     least: 1,
-    most: 1024,
+    most: 256,
     reason: "each command and each reply costs a look at all that wait, and other clients wait meanwhile",
 };
 const DATA_WAIT: Range = Range {
@@ -268,12 +268,12 @@ mod tests {
                 .unwrap();
             assert!(error.to_string().contains("at most "), "{option}: {error}");
         }
-        let error = given("x --max-pipelined 1025").err().unwrap().to_string();
+        let error = given("x --max-pipelined 257").err().unwrap().to_string();
         assert!(
-            error.contains("from 1 to at most 1024 (each command"),
+            error.contains("from 1 to at most 256 (each command"),
             "{error}"
         );
-        assert!(given("x --max-pipelined 1024 --idle 31536000").is_ok());
+        assert!(given("x --max-pipelined 256 --idle 31536000").is_ok());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::{
     answers::answer,
     event::ForwardId,
+    holds::unanswered_transfer,
     machine::{Control, FinishServer},
     queue::{Key, Stage},
     request::Request,
@@ -89,9 +90,10 @@ impl Control {
 
     /// The transfers whose client may have been refused and has not come (again), with their forwards.
     fn doubted(&self) -> impl Iterator<Item = (Key, ForwardId)> {
-        self.queue.iter().filter_map(|owed| {
-            let transfer = self.unanswered_transfer(owed)?;
-            let id = self.forward_of(owed, transfer)?;
+        let marks = self.marks();
+        self.queue.iter().filter_map(move |owed| {
+            let transfer = unanswered_transfer(owed, &marks)?;
+            let id = self.forward_of(owed, transfer, &marks)?;
             let forward = self.forwards.get(&id)?;
             let absent = matches!(forward.state, ForwardState::Ready { .. });
             (forward.doubtful && absent).then_some((owed.key, id))

@@ -147,41 +147,34 @@ impl Control {
 
     /// What something waits for that stands behind all transfers before `key`; `None`: behind all.
     fn awaited(&self, key: Option<Key>, farewell: bool) -> Option<(Key, Wait)> {
+        let marks = self.marks();
         let before = self.queue.iter().take_while(|owed| Some(owed.key) != key);
         let mut waits = before.filter_map(|owed| {
-            let transfer = self.unanswered_transfer(owed)?;
-            let wait = self.wait_for(owed, transfer, farewell)?;
+            let transfer = unanswered_transfer(owed, &marks)?;
+            let wait = self.wait_for(owed, transfer, &marks, farewell)?;
             (transfer.waited < Some(wait)).then_some((owed.key, wait))
         });
         waits.next()
     }
 
     fn upload_awaited(&self) -> bool {
+        let marks = self.marks();
         self.queue.iter().any(|owed| {
-            self.unanswered_transfer(owed).is_some_and(|transfer| {
-                transfer.upload && self.wait_for(owed, transfer, true).is_some()
+            unanswered_transfer(owed, &marks).is_some_and(|transfer| {
+                transfer.upload && self.wait_for(owed, transfer, &marks, true).is_some()
             })
         })
     }
 
-    /// A transfer that the server has been sent and still has to answer.
-    pub(super) fn unanswered_transfer<'a>(&self, owed: &'a Owed) -> Option<&'a Transfer> {
-        match &owed.request {
-            Request::Transfer(transfer)
-                if matches!(owed.stage, Stage::Sent)
-                    && !transfer.told
-                    && transfer.cut.is_none()
-                    && !self.queue.is_aborted(owed.key) =>
-            {
-                Some(transfer)
-            }
-            _ => None,
-        }
-    }
-
-    fn wait_for(&self, owed: &Owed, transfer: &Transfer, farewell: bool) -> Option<Wait> {
+    fn wait_for(
+        &self,
+        owed: &Owed,
+        transfer: &Transfer,
+        marks: &Marks,
+        farewell: bool,
+    ) -> Option<Wait> {
         let forward = self
-            .forward_of(owed, transfer)
+            .forward_of(owed, transfer, marks)
             .and_then(|id| self.forwards.get(&id));
         if let Some(forward) = forward
             && matches!(forward.way, Way::Passive { .. })
@@ -197,14 +190,45 @@ impl Control {
     }
 
     /// The forward of a transfer's data connection, as far as it is known.
-    pub(super) fn forward_of(&self, owed: &Owed, transfer: &Transfer) -> Option<ForwardId> {
-        let current = || self.current.filter(|_| self.uses_current(owed));
-        transfer.forward.or_else(current)
+    pub(super) fn forward_of(
+        &self,
+        owed: &Owed,
+        transfer: &Transfer,
+        marks: &Marks,
+    ) -> Option<ForwardId> {
+        let uses_current = self.current_order < owed.order && owed.order < marks.renewed;
+        let current = self.current.filter(|_| uses_current);
+        transfer.forward.or(current)
     }
 
-    /// Whether what was sent at this place uses the current forward.
-    fn uses_current(&self, owed: &Owed) -> bool {
-        let renewed = self.queue.renewed_behind(self.current_order);
-        self.current_order < owed.order && owed.order < renewed
+    /// Looked for once, before the transfers are gone through.
+    pub(super) fn marks(&self) -> Marks {
+        Marks {
+            last_abort: self.queue.last_abort(),
+            renewed: self.queue.renewed_behind(self.current_order),
+        }
+    }
+}
+
+/// Places in the order of what the server was sent.
+pub(super) struct Marks {
+    /// Of the last ABOR that is still owed an answer.
+    last_abort: u64,
+    /// Of the next request for another data connection: what is sent behind it uses that one.
+    renewed: u64,
+}
+
+/// A transfer that the server has been sent and still has to answer.
+pub(super) fn unanswered_transfer<'a>(owed: &'a Owed, marks: &Marks) -> Option<&'a Transfer> {
+    match &owed.request {
+        Request::Transfer(transfer)
+            if matches!(owed.stage, Stage::Sent)
+                && !transfer.told
+                && transfer.cut.is_none()
+                && marks.last_abort <= owed.order =>
+        {
+            Some(transfer)
+        }
+        _ => None,
     }
 }

@@ -294,9 +294,14 @@ impl Queue {
     /// Whether the server has been sent an ABOR behind this request.
     pub(super) fn is_aborted(&self, key: Key) -> bool {
         let order = self.get(key).map_or(0, |owed| owed.order);
-        self.entries
-            .iter()
-            .any(|owed| matches!(owed.request, Request::Abort) && owed.order > order)
+        self.last_abort() > order
+    }
+
+    /// The place in the order of what was sent of the last ABOR that is still owed an answer; 0: none is.
+    pub(super) fn last_abort(&self) -> u64 {
+        let aborts = self.entries.iter();
+        let aborts = aborts.filter(|owed| matches!(owed.request, Request::Abort));
+        aborts.map(|owed| owed.order).max().unwrap_or(0)
     }
 
     /// The abort has been answered: no transfer that was sent before it will be.
