@@ -79,7 +79,7 @@ def forwarding_forbidden(stage):
             try:
                 code, lines = client.reply()
             except ConnectionError as error:
-                if "prohibited" in log.read_text():
+                if ferryline.says("prohibited"):
                     return f"the client was cut off: {error}"
                 raise Failed("the client was cut off and the log does not say why") from error
         if code not in (421, 425) or len(lines) != 1:

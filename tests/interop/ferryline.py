@@ -100,6 +100,15 @@ class Ferryline:
             endpoints = self._endpoints()
         return endpoints.get(host) or next(iter(endpoints.values()))
 
+    def says(self, *words, timeout=10):
+        """Whether the log has all of these words, or has them soon: it is written beside the work that it tells of."""
+        until = time.monotonic() + timeout
+        while not all(word in self.log.read_text() for word in words):
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.02)
+        return True
+
     def terminate(self):
         """Asks it to end. Once: a second signal means at once."""
         if not self._told:

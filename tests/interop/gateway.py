@@ -132,9 +132,8 @@ def refused(stage):
 
     if said := inside(host.namespace, play):
         raise Failed(f"the client got {said!r}")
-    log = ferryline.log.read_text()
-    if f"{host.address}:" not in log or "turned away" not in log or "NOTHING IS ENCRYPTED" not in log:
-        raise Failed("the log does not say so", log)
+    if not ferryline.says(f"{host.address}:", "turned away", "NOTHING IS ENCRYPTED"):
+        raise Failed("the log does not say so", ferryline.log.read_text())
     return "closed at once"
 
 
@@ -225,7 +224,7 @@ def remote_bind_not_allowed(stage):
         whole(stage, Ftplib, target, "remote-bind-default")
         if "PORT" in server.verbs_since(mark):
             raise Failed(f"the server was asked {server.verbs_since(mark)}")
-        if "GatewayPorts clientspecified" not in ferryline.log.read_text():
+        if not ferryline.says("GatewayPorts clientspecified"):
             raise Failed("the log does not say what to do")
     return "carried as passive from the second transfer on"
 

@@ -152,7 +152,7 @@ NAME = "one-of-two"
 def second_ssh_host(stage):
     """The third host is an SSH server, too, with the same keys; yields its address for ferryline's host."""
     net = stage.network.client_address.rsplit(".", 1)[0]
-    here, there = f"{net}.9", f"{net}.10"
+    here, there = f"{net}.17", f"{net}.18"
     near = f"fy-{stage.network.far.split('-')[1]}-e"
     if not hasattr(stage, "second_ssh"):
         wire(near, None, here, f"{near[:-1]}f", stage.network.far, there)
