@@ -346,3 +346,37 @@ fn q79_q93_a_blank_in_front_hides_no_end() {
     bench.client("PWD", &["S> PWD"]);
     bench.server(line, &[&format!("C< 257 {WITHHELD}")]);
 }
+
+/// A server that refuses where it should greet: a client that ferryline has greeted takes that for the
+/// answer to USER, and each reply from then on for the answer to its next command.
+#[test]
+fn q79_a_refusal_in_place_of_a_greeting_is_one_reply_too_many() {
+    let mut bench = Bench::new(Settings {
+        routed: Some("ftp.example:2100".into()),
+        ..super::bench::settings()
+    });
+    bench.client("USER me@ftp.example:2100", &[]);
+    bench.server("530 go away", &["S> USER me", "C< 530 go away"]);
+    bench.server("331 password", &["C< 331 password"]);
+    bench.client("SIZE f", &["S> SIZE f"]);
+    bench.server("213 10,0,0,9,200,13", &[&format!("C< 213 {WITHHELD}")]);
+}
+
+/// What a client has counted otherwise it counts otherwise from then on.
+#[test]
+fn q79_a_reply_in_order_sets_nothing_right() {
+    for first in [
+        ("226 again", "226 again".to_owned()),
+        ("227 =10,0,0,9,200,13", format!("227 {NOBODY}")),
+    ] {
+        let mut bench = Bench::local();
+        seen(&mut bench, &[(first.0, &first.1)]);
+        bench.client("STAT", &["S> STAT"]);
+        seen(
+            &mut bench,
+            &[("213-status", "213-status"), ("213 end", "213 end")],
+        );
+        bench.client("SIZE f", &["S> SIZE f"]);
+        bench.server("213 10,0,0,9,200,13", &[&format!("C< 213 {WITHHELD}")]);
+    }
+}
