@@ -180,4 +180,19 @@ mod tests {
         let flaw = check(&forged, "h", at(1500)).unwrap_err();
         assert!(flaw.reason.contains("signature"), "{flaw:?}");
     }
+
+    #[test]
+    fn times_are_said_in_a_unit_that_fits() {
+        for (seconds, said) in [
+            (1, "1 second"),
+            (119, "119 seconds"),
+            (120, "2 minutes"),
+            (7_199, "119 minutes"),
+            (7_200, "2 hours"),
+            (172_799, "47 hours"),
+            (172_800, "2 days"),
+        ] {
+            assert_eq!(rough(seconds), said);
+        }
+    }
 }

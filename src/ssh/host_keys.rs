@@ -306,6 +306,10 @@ mod tests {
     use std::sync::Mutex;
     use std::time::Duration;
 
+    use russh::keys::PrivateKey;
+    use russh::keys::key::safe_rng;
+    use russh::keys::ssh_key::certificate::{Builder, CertType};
+
     use super::super::prompt::Secret;
     use super::*;
 
@@ -421,11 +425,18 @@ mod tests {
         let says = Arc::new(Says("no", Mutex::default()));
         c.judge.prompt = says.clone();
         assert!(c.judge.decide(&key(A), None).is_err());
-        let asked = says.1.lock().unwrap()[0].clone();
+        let asked = says.1.lock().unwrap().clone();
+        let [asked] = asked.as_slice() else {
+            panic!("asked more than once: {asked:?}");
+        };
         assert!(
             asked.contains("\nED25519 key fingerprint is SHA256:"),
             "{asked}"
         );
+        let silent = Arc::new(Says("", Mutex::default()));
+        c.judge.prompt = silent.clone();
+        assert!(c.judge.decide(&key(A), None).is_err());
+        assert_eq!(silent.1.lock().unwrap().len(), 1);
         // What is neither is asked about again, not for ever.
         let unsure = Arc::new(Says("SHA256:another", Mutex::default()));
         c.judge.prompt = unsure.clone();
@@ -447,6 +458,96 @@ mod tests {
             c.judge.decide(&key(B), None),
             Err(Error::HostKeyDiffers { .. })
         ));
+    }
+
+    /// It was accepted or certified once, and is asked about and stored no second time.
+    #[test]
+    fn the_key_of_the_first_connection_is_good_for_further_ones() {
+        for (text, policy) in [
+            (String::new(), StrictHostKeyChecking::Yes),
+            (String::new(), StrictHostKeyChecking::AcceptNew),
+            (format!("host {B}\n"), StrictHostKeyChecking::Yes),
+        ] {
+            let mut c = case(&text, policy);
+            c.judge.pinned = Some(key(A));
+            c.judge.decide(&key(A), None).unwrap();
+            assert_eq!(fs::read_to_string(&c.file).unwrap(), text);
+        }
+    }
+
+    /// Host key A with a certificate for `principal`, and the authority's key.
+    fn certified(principal: &str) -> (Certificate, String) {
+        let authority = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
+        let subject = key(A).key_data().clone();
+        let mut builder = Builder::new(vec![1; 32], subject, 1, u64::MAX >> 1).unwrap();
+        builder.cert_type(CertType::Host).unwrap();
+        builder.valid_principal(principal).unwrap();
+        let certificate = builder.sign(&authority).unwrap();
+        (certificate, authority.public_key().to_openssh().unwrap())
+    }
+
+    #[test]
+    fn a_certificate_counts_where_its_authority_does() {
+        use StrictHostKeyChecking::{No, Yes};
+        let (good, authority) = certified("host");
+        let decide = |text: String, policy, certificate| {
+            case(&text, policy).judge.decide(&key(A), Some(certificate))
+        };
+        decide(format!("@cert-authority host {authority}\n"), Yes, &good).unwrap();
+        for text in [
+            format!("host {B}\n@cert-authority host {authority}\n@revoked * {authority}\n"),
+            format!("@cert-authority host {authority}\n@revoked host {A}\n"),
+        ] {
+            let error = decide(text, No, &good).unwrap_err();
+            assert!(matches!(error, Error::HostKeyRevoked { .. }), "{error}");
+        }
+        for text in [
+            format!("@cert-authority host {B}\n@revoked * {B}\n"),
+            format!("@cert-authority other {authority}\n"),
+        ] {
+            let error = decide(text, Yes, &good).unwrap_err();
+            assert!(matches!(error, Error::HostKeyUnknown { .. }), "{error}");
+        }
+        // A key of the host is no authority.
+        let error = decide(format!("host {authority}\n"), Yes, &good).unwrap_err();
+        assert!(matches!(error, Error::HostKeyChanged { .. }), "{error}");
+        let (of_another, authority) = certified("another");
+        let text = format!("@cert-authority host {authority}\n");
+        let error = decide(text.clone(), Yes, &of_another).unwrap_err();
+        assert!(matches!(error, Error::HostCertificate { .. }), "{error}");
+        decide(text, No, &of_another).unwrap();
+    }
+
+    #[test]
+    fn certificates_are_asked_for_where_an_authority_is_known() {
+        let kinds = [Algorithm::Ed25519];
+        let asked = |mark: &str, change: fn(&mut Judge)| {
+            let mut c = case(&format!("{mark}host {A}\n"), StrictHostKeyChecking::Yes);
+            change(&mut c.judge);
+            c.judge.certificates(&kinds)
+        };
+        let other_port = |judge: &mut Judge| Arc::make_mut(&mut judge.settings).port = 2222;
+        assert_eq!(asked("@cert-authority ", |_| {}), kinds);
+        assert_eq!(asked("@cert-authority ", other_port), kinds);
+        assert_eq!(asked("", |_| {}), []);
+        assert_eq!(asked("", other_port), []);
+        assert_eq!(
+            asked("@cert-authority ", |judge| judge.pinned = Some(key(A))),
+            []
+        );
+    }
+
+    #[test]
+    fn the_line_of_a_known_key_is_found() {
+        let text = format!("@revoked host {A}\nhost {B}\nhost {A}\n");
+        let mut c = case(&text, StrictHostKeyChecking::Yes);
+        assert_eq!(c.judge.known_at(&key(A)), Some((c.file.clone(), 3)));
+        assert_eq!(c.judge.known_at(&key(P256)), None);
+        Arc::make_mut(&mut c.judge.settings).port = 2222;
+        assert_eq!(c.judge.known_at(&key(A)), Some((c.file.clone(), 3)));
+        Arc::make_mut(&mut c.judge.settings).host_key_alias = Some("alias".into());
+        assert_eq!(c.judge.known_at(&key(A)), None);
+        assert!(c.judge.decide(&key(A), None).is_err());
     }
 
     #[test]

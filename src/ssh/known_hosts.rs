@@ -40,9 +40,8 @@ pub(super) enum Mark {
 pub(super) fn lookup<'a>(files: impl IntoIterator<Item = &'a PathBuf>, name: &str) -> Vec<Found> {
     let mut found = Vec::new();
     for file in files {
-        match bounded_file::read(file, KNOWN_HOSTS_LIMIT) {
+        match read(file) {
             Ok(text) => lookup_in(file, &text, name, &mut found),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::warn!(file = %file.display(), %error, "cannot read known hosts"),
         }
     }
@@ -88,6 +87,14 @@ pub(super) fn store(file: &Path, name: &str, key: &PublicKey) -> io::Result<()> 
     line.push_str(&format!("{name} {}\n", text.trim_end()));
     // One write, so that lines of several processes do not mix.
     file.write_all(line.as_bytes())
+}
+
+/// A file that does not exist is empty.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    match bounded_file::read(file, KNOWN_HOSTS_LIMIT) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    }
 }
 
 fn lookup_in(file: &Path, text: &[u8], name: &str, found: &mut Vec<Found>) {
@@ -267,6 +274,8 @@ mod tests {
         );
         lookup_in(Path::new("/k"), b"\xff\xfe\nh", "h", &mut found);
         assert_eq!(found.len(), 3);
+        // Nothing is said of a comment.
+        assert!(matches!(parse(b" # h"), Ok(None)));
     }
 
     #[test]
@@ -295,6 +304,13 @@ mod tests {
             assert_eq!(mode(&file), 0o600);
             assert_eq!(mode(file.parent().unwrap()), 0o700);
         }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(read(&dir.path().join("known_hosts")).unwrap(), b"");
+        assert!(read(dir.path()).is_err());
     }
 
     #[test]
