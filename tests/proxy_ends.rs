@@ -13,7 +13,10 @@
 
 mod common;
 
-use common::{Ferry, Gate, ScriptedClient, ScriptedServer, answer, nobody, read_to_end, reset};
+use common::{
+    Ferry, Gate, Log, ScriptedClient, ScriptedServer, answer, nobody, read_to_end, reset,
+    six_numbers,
+};
 
 #[tokio::test]
 async fn quit_ends_both_sides_in_order() {
@@ -240,4 +243,25 @@ async fn one_clients_end_is_no_business_of_the_others() {
     reset(resets.into_socket());
     ferry.at_rest_but_for_control(1).await;
     stays.ask("NOOP", "200 ").await;
+}
+
+/// A client can name as many as it likes.
+#[tokio::test]
+async fn clients_data_ports_that_do_not_answer_are_one_line_of_the_log() {
+    let log = Log::warnings();
+    let server = ScriptedServer::new()
+        .on("PORT", answer().send("200 ok\r\n").connect())
+        .start()
+        .await;
+    let ferry = Ferry::to(server.address()).await;
+    let (_nobody, dead) = nobody();
+    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let port = format!("PORT {}", six_numbers(dead));
+    for _ in 0..5 {
+        client.ask(&port, "200 ").await;
+    }
+    // The one that is kept ready stands.
+    ferry.at_rest_but_for(1, 1).await;
+    let lines = log.all(&format!("the client's data port {dead}"));
+    assert_eq!(lines.len(), 1, "{lines:?}");
 }

@@ -23,8 +23,8 @@ use tokio::{
 };
 
 use common::{
-    Ferry, PATIENCE, Plan, ScriptedClient, ScriptedServer, Shore, answer, extended_port, host_port,
-    noise, own_address, read_to_end, run, skipped,
+    Ferry, Log, PATIENCE, Plan, ScriptedClient, ScriptedServer, Shore, answer, extended_port,
+    host_port, noise, own_address, read_to_end, run, skipped,
 };
 
 /// This host's address beyond loopback; a host without one has no clients on other hosts.
@@ -446,7 +446,24 @@ async fn what_is_not_encrypted_is_said_at_the_start() {
     ] {
         assert!(ended.stderr.contains(part), "{ended:?}");
     }
+    let open = format!("ftp://{address} is open to other hosts");
+    assert!(ended.stderr.contains(&open), "{ended:?}");
+    assert!(!ended.stderr.contains("127.0.0.1:"), "{ended:?}");
     if own.is_some() {
         assert!(ended.stderr.contains("turned away"), "{ended:?}");
     }
+}
+
+#[tokio::test]
+async fn q102_a_remote_bind_address_for_a_server_with_a_name_only_is_warned_of() {
+    let log = Log::warnings();
+    let server = ScriptedServer::new().start().await;
+    let ferry = Ferry::plan(server.address())
+        .host("ftp.example")
+        .options(|options| options.remote_bind = Some([192, 0, 2, 1].into()))
+        .start()
+        .await;
+    log.says("--remote-bind 192.0.2.1: the address of ftp.example")
+        .await;
+    ferry.stop().await;
 }

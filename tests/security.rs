@@ -126,6 +126,7 @@ async fn q85_many_ports_and_many_passive_requests_hold_one_forward() {
 
 #[tokio::test]
 async fn clients_beyond_the_limit_get_a_421_and_are_served_when_there_is_room() {
+    let log = Log::warnings();
     let server = ScriptedServer::new().start().await;
     let ferry = Ferry::plan(server.address())
         .options(|options| options.max_sessions = 3)
@@ -145,6 +146,8 @@ async fn clients_beyond_the_limit_get_a_421_and_are_served_when_there_is_room() 
             .await;
         client.expect_end().await;
     }
+    let noted = log.all("refused: too many clients, 3 are served already");
+    assert_eq!(noted.len(), 1, "{noted:?}");
     served.pop().unwrap().ask("QUIT", "221 ").await;
     ferry.at_rest_but_for_control(2).await;
     let mut client = serve_again(ferry.v4).await;
@@ -156,6 +159,7 @@ async fn clients_beyond_the_limit_get_a_421_and_are_served_when_there_is_room() 
 
 #[tokio::test]
 async fn one_client_cannot_take_all_the_room() {
+    let log = Log::warnings();
     let server = ScriptedServer::new().start().await;
     let ferry = Ferry::plan(server.address())
         .options(|options| options.max_per_client = 2)
@@ -166,6 +170,8 @@ async fn one_client_cannot_take_all_the_room() {
     ScriptedClient::connect(ferry.v4)
         .await
         .expect("421 ferryline: too many connections from 127.0.0.1, 2 are ")
+        .await;
+    log.says("refused: too many connections from 127.0.0.1")
         .await;
     // Another address is another client.
     let _other = ScriptedClient::logged_in(ferry.v6).await;

@@ -211,6 +211,7 @@ async fn an_active_upload_that_is_over_at_once_is_taken() {
 
 #[tokio::test]
 async fn only_user_serves_nobody_else() {
+    let log = Log::warnings();
     let server = file_server().start().await;
     let everybody = Ferry::to(server.address()).await;
     let ftp = Ferry::plan(server.address())
@@ -249,6 +250,8 @@ async fn only_user_serves_nobody_else() {
         refused.is_err() || refused.as_ref().is_ok_and(String::is_empty),
         "{refused:?}"
     );
+    log.says("refused: this forward is not for user 65534")
+        .await;
     assert_eq!(ftp.session.stats().control_channels, 0);
     // Those who are meant are served.
     for address in [ftp.v4, ftp.v6, tcp.v4] {

@@ -209,4 +209,16 @@ mod tests {
         let _ftp = admission.take(ForwardKind::Ftp, client).ok().unwrap();
         assert!(admission.take(ForwardKind::Ftp, client).is_err());
     }
+
+    #[test]
+    fn q129_so_many_refused_clients_are_waited_for_and_no_more() {
+        let admission = Admission::new(&Options {
+            refusals: 1,
+            ..Options::default()
+        });
+        let first = admission.refusal();
+        assert!(first.is_some() && admission.refusal().is_none());
+        drop(first);
+        assert!(admission.refusal().is_some());
+    }
 }

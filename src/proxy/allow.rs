@@ -209,6 +209,7 @@ mod tests {
             ("2001:db8::1", "2001:db8::1", "2001:db8::2"),
         ] {
             let range: Cidr = range.parse().unwrap();
+            assert_eq!(range.to_string().parse(), Ok(range));
             assert!(range.contains(inside.parse().unwrap()), "{range} {inside}");
             assert!(
                 !range.contains(outside.parse().unwrap()),
@@ -229,6 +230,7 @@ mod tests {
             "::1/129",
             "10.0.0.0/8/8",
             "2001:db8::1/64",
+            "::ffff:10.0.0.0/80",
             "10.0.0/8",
         ] {
             assert!(text.parse::<Cidr>().is_err(), "{text}");
@@ -326,6 +328,8 @@ mod tests {
         ] {
             assert!(text.parse::<HostPattern>().is_err(), "{text}");
         }
+        let error = "10.0.0.0/99".parse::<HostPattern>().unwrap_err();
+        assert!(error.to_string().ends_with("is too large"), "{error}");
     }
 
     #[test]

@@ -191,4 +191,20 @@ mod tests {
             assert_eq!(listener.local_addr().unwrap().port(), low + 1);
         }
     }
+
+    #[tokio::test]
+    async fn q83_the_first_port_is_not_to_be_guessed() {
+        let ports: DataPorts = "20000-29999".parse().unwrap();
+        let local = "127.0.0.1:0".parse().unwrap();
+        let first = || ports.listen(local).unwrap().1.port;
+        let one = first();
+        assert!((0..8).any(|_| first() != one), "always {one}");
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_host_is_not_called_a_lack_of_ports() {
+        let ports: DataPorts = "20000-20001".parse().unwrap();
+        let reason = ports.listen("192.0.2.1:0".parse().unwrap()).unwrap_err();
+        assert!(reason.starts_with("no data port on 192.0.2.1"), "{reason}");
+    }
 }

@@ -98,10 +98,7 @@ impl Gateway {
 /// Says what remote forwards beyond the SSH server's loopback mean where the FTP server is known by a
 /// name only: whoever comes first is taken for it.
 pub(super) fn warn_remote_bind(spec: &ForwardSpec, bind: IpAddr) {
-    let named = spec.kind == ForwardKind::Ftp
-        && !ferryline_grammar::is_loopback(&spec.host)
-        && spec.host.parse::<IpAddr>().is_err();
-    if named && !bind.is_loopback() {
+    if takes_whoever_is_first(spec, bind) {
         tracing::warn!(
             "--remote-bind {bind}: the address of {} is the SSH server's to find out, so active data \
              connections are taken from whoever connects to {bind} first; with the address in place of \
@@ -109,6 +106,13 @@ pub(super) fn warn_remote_bind(spec: &ForwardSpec, bind: IpAddr) {
             spec.destination()
         );
     }
+}
+
+fn takes_whoever_is_first(spec: &ForwardSpec, bind: IpAddr) -> bool {
+    let named = spec.kind == ForwardKind::Ftp
+        && !ferryline_grammar::is_loopback(&spec.host)
+        && spec.host.parse::<IpAddr>().is_err();
+    named && !bind.is_loopback()
 }
 
 /// A listener for one data connection, and its port's lease.
@@ -212,5 +216,21 @@ mod tests {
         }
         assert_eq!(beyond(None), Some(false));
         assert_eq!(beyond(Some("this.host.example")), None);
+    }
+
+    #[test]
+    fn q102_of_a_server_with_a_name_only_whoever_is_first_is_taken() {
+        for (spec, bind, expected) in [
+            ("2121:ftp.example:21", "10.0.0.1", true),
+            ("2121:ftp.example:21", "0.0.0.0", true),
+            ("2121:ftp.example:21", "127.0.0.1", false),
+            ("2121:localhost:21", "10.0.0.1", false),
+            ("2121:10.0.0.9:21", "10.0.0.1", false),
+            ("tcp/2121:ftp.example:21", "10.0.0.1", false),
+        ] {
+            let parsed = spec.parse().unwrap();
+            let found = takes_whoever_is_first(&parsed, bind.parse().unwrap());
+            assert_eq!(found, expected, "{spec} {bind}");
+        }
     }
 }

@@ -46,14 +46,19 @@ impl Source for ChannelReader {
                 buffer.extend_from_slice(&data);
                 Ok(())
             }
-            // Some SSH servers close a channel without an end of file when its connection ends. The
-            // SSH connection itself is not lost then, and a reply has its own end.
-            Received::Eof | Received::Closed | Received::Lost(LostReason::Closed) => {
-                Err(Ending::Eof)
-            }
-            Received::Lost(reason) if reason.is_silence() => Err(Ending::Silent),
-            Received::Lost(_) => Err(Ending::Lost),
+            Received::Eof | Received::Closed => Err(Ending::Eof),
+            Received::Lost(reason) => Err(loss(&reason)),
         }
+    }
+}
+
+fn loss(reason: &LostReason) -> Ending {
+    match reason {
+        // Some SSH servers close a channel without an end of file when its connection ends. The
+        // SSH connection itself is not lost then, and a reply has its own end.
+        LostReason::Closed => Ending::Eof,
+        reason if reason.is_silence() => Ending::Silent,
+        _ => Ending::Lost,
     }
 }
 
@@ -178,9 +183,18 @@ fn ending(error: &LineError) -> Ending {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+    use std::{
+        pin::pin,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::{Context, Waker},
+    };
+
+    use tokio::{
+        io::AsyncWriteExt,
+        net::{TcpListener, TcpStream},
     };
 
     use super::*;
@@ -208,11 +222,8 @@ mod tests {
         let source = Endless { sent: 0 };
         let mut lines = Lines::new(source, LineCodec::replies());
         assert_eq!(lines.soak().await, Ending::Flood);
-        let waiting = lines.buffer.len();
-        assert!(
-            (MOST_WAITING..2 * MOST_WAITING).contains(&waiting),
-            "{waiting}"
-        );
+        // 4 MiB, and the piece that was too much.
+        assert_eq!(lines.buffer.len(), (4 * 1024 + 64) * 1024);
     }
 
     /// How many turns another task has while so many lines are taken.
@@ -237,5 +248,35 @@ mod tests {
         let (short, long) = (turns(1280, 1).await, turns(1280, 8 * 1024).await);
         assert!(short >= 5, "{short} turns");
         assert!(long >= 100, "{long} turns");
+    }
+
+    /// One that has is cut off in the end: one that has not must not look like it.
+    #[tokio::test]
+    async fn a_client_that_is_not_read_has_left_when_it_has_ended_its_side() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let lines = Lines::new(accepted.into_split().0, LineCodec::replies());
+        let mut once = Context::from_waker(Waker::noop());
+        assert!(pin!(lines.left()).poll(&mut once).is_pending());
+        client.write_all(b"NOOP\r\n").await.unwrap();
+        lines.source.readable().await.unwrap();
+        assert!(pin!(lines.left()).poll(&mut once).is_pending());
+        client.shutdown().await.unwrap();
+        lines.left().await;
+    }
+
+    #[test]
+    fn what_has_become_of_the_ssh_connection_is_told_apart() {
+        let silence = LostReason::Connection("the SSH server does not answer".into());
+        for (reason, expected) in [
+            (LostReason::Closed, Ending::Eof),
+            (silence, Ending::Silent),
+            (LostReason::Connection("reset".into()), Ending::Lost),
+            (LostReason::GivenUp, Ending::Lost),
+        ] {
+            assert_eq!(loss(&reason), expected, "{reason}");
+        }
     }
 }

@@ -201,3 +201,35 @@ pub(super) fn describe(outcome: &Outcome) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{proxy::splice::Moved, ssh::LostReason};
+
+    #[test]
+    fn the_log_says_how_a_data_connection_ended_and_how_far_it_came() {
+        let moved = Moved {
+            to_client: 17,
+            to_server: 4,
+        };
+        for (outcome, said) in [
+            (Outcome::Complete(moved), "complete, 17 bytes to the client"),
+            (
+                Outcome::Forsaken(moved),
+                "cut after 17 bytes to the client and 4 from it",
+            ),
+            (
+                Outcome::ServerLost(moved, LostReason::Closed),
+                "cut after 17 bytes to the client and 4 from it",
+            ),
+            (
+                Outcome::ServerClosed(moved),
+                "the FTP server closed it after 4 bytes from the client",
+            ),
+        ] {
+            let text = describe(&outcome);
+            assert!(text.starts_with(said), "{text}");
+        }
+    }
+}

@@ -139,6 +139,12 @@ impl<S: Sink> Outbox<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::pin,
+        sync::{Arc, Mutex},
+        task::{Context, Waker},
+    };
+
     use super::*;
 
     /// Takes nothing, as a client that does not read.
@@ -162,9 +168,44 @@ mod tests {
             outbox.push(b"\n");
             lines += 1;
         }
-        assert_eq!(lines, FULL);
+        assert_eq!(lines, 256 * 1024);
         assert!(outbox.queue.capacity() <= 2 * FULL);
         assert_eq!(outbox.gather().map(|all| all.len()), Some(FULL));
         assert!(outbox.gather().is_none() && !outbox.is_full());
+    }
+
+    /// Writes down what it takes.
+    #[derive(Clone, Default)]
+    struct Takes(Arc<Mutex<Vec<String>>>);
+
+    impl Sink for Takes {
+        async fn write(self, bytes: Bytes) -> (Self, Result<(), Broken>) {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            self.0.lock().unwrap().push(text);
+            (self, Ok(()))
+        }
+
+        async fn finish(self) -> (Self, Result<(), Broken>) {
+            self.0.lock().unwrap().push("EOF".into());
+            (self, Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_goes_out_in_one_piece_and_the_end_of_file_behind_it() {
+        let taken = Takes::default();
+        let seen = || std::mem::take(&mut *taken.0.lock().unwrap());
+        let mut outbox = Outbox::new(taken.clone());
+        let mut idle = Context::from_waker(Waker::noop());
+        assert!(pin!(outbox.progress()).poll(&mut idle).is_pending());
+        outbox.push(b"220 ");
+        outbox.push(b"ready");
+        assert_eq!(outbox.progress().await, Ok(()));
+        assert_eq!(seen(), ["220 ready"]);
+        outbox.finish();
+        outbox.push(b"221 bye");
+        assert_eq!(outbox.drain().await, Ok(()));
+        assert_eq!(seen(), ["221 bye", "EOF"]);
+        assert!(pin!(outbox.progress()).poll(&mut idle).is_pending());
     }
 }

@@ -252,6 +252,16 @@ mod tests {
         }
     }
 
+    /// Nobody is asked about a client on another host.
+    #[tokio::test]
+    async fn of_an_owner_that_is_untold_no_other_is_asked() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let from = "127.0.0.1:0".parse().unwrap();
+        let result = reach_listener(Owner::Untold, from, at, &Told::new([], [])).await;
+        assert!(result.is_ok(), "{result:?}");
+    }
+
     #[test]
     fn q83_a_listener_is_the_clients_before_and_after_or_its_connection_is() {
         use Owner::{Unknown, Untold, User};

@@ -20,7 +20,10 @@ mod system;
 #[cfg(any(target_os = "linux", test))]
 mod table;
 
-use std::{fmt, net::SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use tokio::net::TcpStream;
 
@@ -83,7 +86,11 @@ fn ends(stream: &TcpStream) -> Option<(SocketAddr, SocketAddr)> {
         (_, Some(local)) => (SocketAddr::new(local.ip(), 0), local),
         (_, None) => return None,
     };
-    (peer.ip().is_loopback() || peer.ip() == local.ip()).then_some((peer, local))
+    is_within_host(peer.ip(), local.ip()).then_some((peer, local))
+}
+
+fn is_within_host(peer: IpAddr, local: IpAddr) -> bool {
+    peer.is_loopback() || peer == local
 }
 
 /// An IPv4 address in IPv6 clothes is an IPv4 address.
@@ -112,6 +119,19 @@ mod tests {
             (Untold, Untold, true),
         ] {
             assert_eq!(session.shares_with(other), expected, "{session} {other}");
+        }
+    }
+
+    #[test]
+    fn q83_users_are_told_apart_on_each_address_of_this_host() {
+        for (peer, local, expected) in [
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "127.0.0.2", true),
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+        ] {
+            let [peer, local] = [peer, local].map(|address| address.parse().unwrap());
+            assert_eq!(is_within_host(peer, local), expected, "{peer} {local}");
         }
     }
 }

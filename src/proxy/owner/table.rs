@@ -118,4 +118,23 @@ mod tests {
             assert_eq!((socket.uid, socket.owner()), (0, None));
         }
     }
+    /// Kernels from 6.16 on still know whose a closed socket was; of a user that the namespace does not
+    /// know that says nothing.
+    #[test]
+    fn q83_a_socket_without_an_inode_is_its_users_but_not_roots() {
+        for (inode, uid, expected) in [
+            (0, 0, None),
+            (0, 1000, Some(1000)),
+            (0, OVERFLOW_UID, None),
+            (7, 0, Some(0)),
+            (7, OVERFLOW_UID, Some(OVERFLOW_UID)),
+        ] {
+            let socket = Socket {
+                state: LISTEN,
+                uid,
+                inode,
+            };
+            assert_eq!(socket.owner(), expected, "{socket:?}");
+        }
+    }
 }
