@@ -115,6 +115,48 @@ async fn an_upload_that_pauses_where_the_server_has_ended_its_side_ends_with_its
     }
 }
 
+/// sshd closes a channel by itself once it has both ends of file, and an early end then looks like the end of
+/// the file. So a client that ends its side of a download first is no different from one that does not (Q130).
+#[tokio::test]
+async fn q130_a_download_whose_channel_is_timed_out_is_no_success() {
+    for half_closed in [false, true] {
+        for active in [false, true] {
+            let handed_over = Gate::new();
+            let server = ScriptedServer::new()
+                .on(
+                    "RETR",
+                    answer()
+                        .send("150 here it comes\r\n")
+                        .partial_data("the beginning")
+                        .wait(&handed_over)
+                        .send("226 sent\r\n"),
+                )
+                .start()
+                .await;
+            let ferry = Ferry::plan(server.address()).openssh().start().await;
+            let mut client = ScriptedClient::logged_in(ferry.v4).await;
+            let mut other = ScriptedClient::logged_in(ferry.v4).await;
+            let time_out = time_out_of_next(&ferry);
+            let mut data = open(&mut client, active, "RETR f").await;
+            client.expect("150 ").await;
+            data.read_exact(&mut [0; 13]).await.unwrap();
+            if half_closed {
+                data.shutdown().await.unwrap();
+                // What ferryline does about it is done before it has answered anybody so often.
+                for _ in 0..5 {
+                    other.ask("NOOP", "200 ").await;
+                }
+            }
+            time_out.cancel();
+            let ended = read_to_end(data).await;
+            assert!(ended.is_err(), "{half_closed} {active}: {ended:?}");
+            handed_over.open();
+            client.expect("426 ").await;
+            client.ask("NOOP", "200 ").await;
+        }
+    }
+}
+
 /// It is the server that pauses, and there it is the server's time limits that count.
 #[tokio::test]
 async fn an_upload_is_whole_where_the_server_has_ended_its_side_and_is_slow_to_take_it() {
@@ -331,17 +373,22 @@ fn time_out_of_next(ferry: &Ferry) -> CancellationToken {
     time_out
 }
 
-/// Begins an upload with so many bytes.
-async fn begin(client: &mut ScriptedClient, active: bool, sent: usize) -> TcpStream {
-    let mut data = if active {
+/// Asks for a transfer; its data connection.
+async fn open(client: &mut ScriptedClient, active: bool, command: &str) -> TcpStream {
+    if active {
         let listener = client.active().await;
-        client.send("STOR f").await;
+        client.send(command).await;
         client.accept(listener).await
     } else {
         let data = client.passive().await;
-        client.send("STOR f").await;
+        client.send(command).await;
         data
-    };
+    }
+}
+
+/// Begins an upload with so many bytes.
+async fn begin(client: &mut ScriptedClient, active: bool, sent: usize) -> TcpStream {
+    let mut data = open(client, active, "STOR f").await;
     data.write_all(&noise(sent)).await.unwrap();
     client.expect("150 ").await;
     data

@@ -15,11 +15,13 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::sync::{Arc, Mutex};
 
 use common::{
     Ferry, Log, PATIENCE, ScriptedClient, ScriptedServer, Shore, answer, as_nobody, extended_port,
     host_port, read_to_end, six_numbers, upload,
 };
+use ferryline::proxy::Direction;
 
 fn file_server() -> common::Script {
     ScriptedServer::new()
@@ -134,6 +136,42 @@ async fn q114_an_upload_that_is_closed_at_once_is_refused_and_not_left_waiting()
         .await;
     client.ask("NOOP", "200 ").await;
     assert_eq!(server.commands("ABOR"), ["ABOR"]);
+}
+
+/// The client obeys the 150: it connects before it, sends its few bytes on it, and closes at once. Ferryline's
+/// runtime has not heard of the connection when the 150 comes, as on a busy machine.
+#[tokio::test]
+async fn q114_an_upload_whose_client_had_connected_before_the_150_is_served() {
+    if as_nobody(|| ()).is_none() {
+        return;
+    }
+    for start in ["150 ", "125 ", "200 "] {
+        let server = ScriptedServer::new()
+            .on(
+                "STOR",
+                answer()
+                    .send(format!("{start}now\r\n"))
+                    .receive_data()
+                    .send("226 done\r\n"),
+            )
+            .start()
+            .await;
+        let ferry = Ferry::to(server.address()).await;
+        let mut client = ScriptedClient::logged_in(ferry.v4).await;
+        let data = host_port(&client.ask("PASV", "227 ").await).unwrap();
+        let connected = Arc::new(Mutex::new(None));
+        let stream = Arc::clone(&connected);
+        ferry.lines.at(Direction::FromServer, start, move || {
+            *stream.lock().unwrap() = Some(StdStream::connect(data).unwrap());
+        });
+        ferry.lines.at(Direction::ToClient, start, move || {
+            let stream = connected.lock().unwrap().take();
+            stream.unwrap().write_all(b"my own").unwrap();
+        });
+        client.ask("STOR f", start).await;
+        client.expect("226 ").await;
+        assert_eq!(server.upload().await.unwrap(), b"my own");
+    }
 }
 
 /// In active mode it is ferryline that connects: to the client's own listener only.

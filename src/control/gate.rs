@@ -195,6 +195,9 @@ impl Control {
             let waits_for_itself = self.forwards.get(&id).is_some_and(Forward::is_connected)
                 && self.transfer_over(id).is_some_and(|t| !t.upload);
             if waits_for_itself {
+                if let Some(forward) = self.forwards.get_mut(&id) {
+                    forward.outlives = true;
+                }
                 self.notice(Notice::StalledTransfer(id));
             } else {
                 self.notice(Notice::UnconfirmedTransfer(id));

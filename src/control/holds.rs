@@ -2,7 +2,7 @@
 //! TCP stream would have shown them.
 //!
 //! Control and data run on SSH connections of their own, so a line can overtake the data connection
-//! that its client had opened before it. Two things depend on that order:
+//! that its client had opened before it. Several things depend on that order:
 //!
 //! - A server may close its passive port on the next command. So a command behind a transfer command
 //!   waits until the data connection has been opened at the SSH server, or has failed there (Q112).
@@ -14,6 +14,9 @@
 //! - A server may give a data connection up on which something comes before it has read the command that
 //!   it is for. So what the client sends, and the end of it, waits in the driver until the server has said
 //!   something of the transfer ([`Control::takes_data`], Q118).
+//!
+//! - An SSH server that has both ends of file may end the data connection at any time. So the client's own end
+//!   of a download stays here until the server's has come ([`Control::keeps_end`], Q130).
 //!
 //! ABOR and STAT are for the transfer that runs, and wait for nothing. All waits are bounded: for a
 //! client that has not connected, by [`Limits::late_client`](super::Limits::late_client); otherwise by
@@ -27,7 +30,7 @@ use super::{
     machine::{Control, FinishServer},
     queue::{Key, Owed, Stage},
     request::{Request, Transfer},
-    transfers::{Forward, ForwardState, Way},
+    transfers::{Forward, ForwardState, TransferMode, Way},
 };
 
 /// What is waited for, in the order in which it comes.
@@ -106,6 +109,27 @@ impl Control {
                 || transfer.success_at.is_some()
                 || transfer.told
         })
+    }
+
+    /// Whether the client's end of its side of this data connection is kept from the FTP server until the
+    /// server has ended its own. In a download it says nothing, and an SSH server that had both ends of
+    /// file could end the channel early without that being told from its end (Q130).
+    pub fn keeps_end(&mut self, id: ForwardId) -> bool {
+        // After an ABOR the server may wait for the client to be gone.
+        if self.mode == TransferMode::Kept || self.queue.last_abort() > 0 {
+            return false;
+        }
+        match self.forwards.get(&id) {
+            None
+            | Some(Forward {
+                state: ForwardState::Connected { drained: true },
+                ..
+            }) => return false,
+            Some(forward) if forward.outlives => return true,
+            Some(_) => {}
+        }
+        self.transfer_over(id)
+            .is_some_and(|t| !t.upload && !t.guessed && !t.told)
     }
 
     pub(super) fn hold_deadline(&self) -> Option<Duration> {

@@ -44,6 +44,8 @@ pub(super) struct Forward {
     pub(super) renewed: u8,
     /// Its client takes nothing of what waits for it.
     pub(super) blocked: bool,
+    /// The final reply of its download has passed, although its client had not taken all.
+    pub(super) outlives: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -84,6 +86,7 @@ impl Control {
                 refused: false,
                 renewed: 0,
                 blocked: false,
+                outlives: false,
                 opened: false,
                 doubtful: false,
             },

@@ -20,7 +20,7 @@ use russh::keys::ssh_key::certificate::{Builder, CertType};
 use russh::keys::ssh_key::rand_core::Rng as _;
 use russh::keys::{Algorithm, Certificate, EcdsaCurve, PrivateKey, PublicKey};
 use russh::server::{Config, run_stream};
-use russh::{Disconnect, Limits, MethodKind, MethodSet};
+use russh::{Disconnect, Limits, MethodKind, MethodSet, SshId};
 use tokio::io::duplex;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
@@ -62,6 +62,8 @@ pub struct Options {
     /// Asks for new keys after so many bytes in either direction; `None`: after 1 GiB, which is also
     /// the most.
     pub rekey_limit: Option<u64>,
+    /// Says that it is OpenSSH's sshd, whose ways ferryline counts on.
+    pub openssh: bool,
     /// What goes wrong from the beginning.
     pub faults: Faults,
 }
@@ -365,6 +367,10 @@ fn config(options: &Options, keys: Vec<PrivateKey>) -> io::Result<Config> {
         inactivity_timeout: None,
         nodelay: true,
         limits,
+        server_id: match options.openssh {
+            true => SshId::Standard("SSH-2.0-OpenSSH_9.2p1".into()),
+            false => default.server_id,
+        },
         ..default
     })
 }

@@ -1,11 +1,13 @@
 //! A passive data connection: a listener for the client, and behind it a channel to the FTP
 //! server.
 
-use std::{future::poll_fn, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
+    look::Looks,
     owner::{self, Owner},
     session::{Data, Reporter},
     socket,
@@ -19,7 +21,12 @@ use crate::{
 };
 
 /// Runs one local forward from its listener to the end of its data connection.
-pub(super) async fn run(data: Arc<Data>, reporter: Reporter, targets: Vec<Target>) {
+pub(super) async fn run(
+    data: Arc<Data>,
+    reporter: Reporter,
+    targets: Vec<Target>,
+    mut looks: Looks,
+) {
     let listener = match data.gateway.listen(data.client_local) {
         Ok(listener) => listener,
         Err(reason) => {
@@ -38,10 +45,11 @@ pub(super) async fn run(data: Arc<Data>, reporter: Reporter, targets: Vec<Target
             return;
         }
     }
-    let claimed = claim(&data, &reporter, &listener.listener).await;
+    let claimed = claim(&data, &reporter, &listener.listener, &mut looks).await;
     // One listener, one connection (Q83).
     drop(listener);
     reporter.tell(ForwardEvent::Claimed);
+    drop(looks);
     let stream = match claimed {
         Ok(stream) => stream,
         Err(reason) => {
@@ -76,20 +84,10 @@ async fn claim(
     data: &Data,
     reporter: &Reporter,
     listener: &TcpListener,
+    looks: &mut Looks,
 ) -> Result<TcpStream, String> {
     loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors, most likely: others must end first. The session closes
-                // this forward when its time is up.
-                data.warnings
-                    .unaccepted_data
-                    .warn(format_args!("cannot accept a data connection: {error}"));
-                tokio::time::sleep(ACCEPT_AGAIN).await;
-                continue;
-            }
-        };
+        let (stream, peer) = next(data, listener, looks).await;
         let Some(stream) = admit(data, reporter, stream, peer).await else {
             continue;
         };
@@ -97,7 +95,7 @@ async fn claim(
             tracing::debug!("a data connection from {peer} was gone at once: {error}");
             continue;
         }
-        while let Some((other, from)) = waiting(listener).await {
+        while let Some((other, from)) = waiting(listener) {
             if let Some(other) = admit(data, reporter, other, from).await {
                 socket::reset(stream);
                 socket::reset(other);
@@ -107,6 +105,39 @@ async fn claim(
             }
         }
         return Ok(stream);
+    }
+}
+
+/// The next connection, and at once those that wait already where a look at them is asked for.
+async fn next(data: &Data, listener: &TcpListener, looks: &mut Looks) -> (TcpStream, SocketAddr) {
+    loop {
+        if looks.goes_on()
+            && let Some(accepted) = waiting(listener)
+        {
+            return accepted;
+        }
+        looks.done();
+        tokio::select! {
+            biased;
+            () = looks.asked() => {}
+            accepted = accept(data, listener) => return accepted,
+        }
+    }
+}
+
+async fn accept(data: &Data, listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: others must end first. The session closes
+                // this forward when its time is up.
+                data.warnings
+                    .unaccepted_data
+                    .warn(format_args!("cannot accept a data connection: {error}"));
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
     }
 }
 
@@ -140,13 +171,13 @@ async fn admit(
     Some(stream)
 }
 
-/// A connection that stands in the listener's queue already.
-async fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
-    poll_fn(|cx| match listener.poll_accept(cx) {
-        Poll::Ready(accepted) => Poll::Ready(accepted.ok()),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
+/// A connection that stands in the listener's queue already. The kernel itself is asked: the runtime may not
+/// have learnt of it yet.
+fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    let (socket, peer) = SockRef::from(listener).accept().ok()?;
+    socket.set_nonblocking(true).ok()?;
+    let stream = TcpStream::from_std(socket.into()).ok()?;
+    Some((stream, peer.as_socket()?))
 }
 
 /// A channel to the first target that can be reached, with its place among them.

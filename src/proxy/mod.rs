@@ -11,11 +11,12 @@
 //! - `session`: one FTP client: pumps lines into the state machine, carries out what it asks
 //! - `local`, `remote`, `joined`: one data connection each: passive, active, and active carried
 //!   as passive
+//! - `look`: who has connected to a data port is looked at ahead of the FTP server's word
 //! - `spare`: a remote forward kept ready for the next active transfer
 //! - `gateway`, `data_ports`, `allow`: clients on other hosts, and who may go where
 //! - `servers`: what is known of each FTP server
 //! - `plain`: a `tcp/` forward
-//! - `splice`: moves the bytes of a data connection
+//! - `splice`: moves the bytes of a data connection; `rest`: what comes of them after the control connection
 //! - `lines`, `outbox`, `socket`: reading, writing and socket options
 //! - `owner`: whose the other end of a connection is
 //! - `record`: a session's transcript, where one was asked for
@@ -31,6 +32,7 @@ mod joined;
 mod lines;
 mod listen;
 mod local;
+mod look;
 mod observe;
 mod outbox;
 mod owner;
@@ -38,6 +40,7 @@ mod plain;
 mod record;
 mod remote;
 mod reporter;
+mod rest;
 mod route;
 mod servers;
 mod session;

@@ -18,6 +18,7 @@ impl splice::Watch for Unwatched {
     }
     /// There is no command.
     async fn begun(&self) {}
+    async fn may_end(&self) {}
     fn all_received(&self) {}
     fn all_sent(&self) {}
     /// As with `ssh -L`, a connection of which one half has ended stands until the other has, too, or the

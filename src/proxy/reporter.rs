@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Context,
     local::describe,
+    session::Handle,
     splice::{Moved, Outcome, Watch},
     warnings::{Trouble, Warnings},
 };
@@ -32,6 +33,7 @@ pub(super) struct Reporter {
     begun: CancellationToken,
     cut: CancellationToken,
     settle: CancellationToken,
+    keeps_end: watch::Receiver<bool>,
     early_data: Duration,
     still_data: Duration,
     last_word: Duration,
@@ -39,15 +41,13 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// For a forward of this session. `asked` is notified where the session wants to know whether the data is
-    /// whole; `cut` is for all forwards, `begun` and `settle` for this one.
+    /// For a forward of this session, which its handle tells things; `cut` is for all forwards.
     pub(super) fn new(
         session: u64,
         id: ForwardId,
         events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
-        asked: Arc<Notify>,
+        handle: &Handle,
         cut: CancellationToken,
-        [begun, settle]: [CancellationToken; 2],
         context: &Context,
     ) -> Self {
         let options = &context.options;
@@ -56,10 +56,11 @@ impl Reporter {
             id,
             events,
             drained: AtomicBool::new(false),
-            asked,
-            begun,
+            asked: Arc::clone(&handle.asked),
+            begun: handle.begun.clone(),
             cut,
-            settle,
+            settle: handle.settle.clone(),
+            keeps_end: handle.keeps_end.subscribe(),
             early_data: options.limits.early_data,
             still_data: options.limits.still_data,
             last_word: options.last_word,
@@ -159,6 +160,14 @@ impl Watch for Reporter {
 
     async fn begun(&self) {
         let _ = tokio::time::timeout(self.early_data, self.begun.cancelled()).await;
+    }
+
+    async fn may_end(&self) {
+        let mut keeps_end = self.keeps_end.clone();
+        if keeps_end.wait_for(|keeps_end| !keeps_end).await.is_err() {
+            // The session is over, and will not say so any more.
+            std::future::pending().await
+        }
     }
 
     async fn asked(&self) {

@@ -8,7 +8,7 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use super::{
     joined,
     lines::{Lines, give_way},
     local,
+    look::{Look, look},
     observe::{Direction, show},
     outbox::Outbox,
     owner::Owner,
@@ -126,13 +127,18 @@ struct Session {
 
 /// What a forward's task waits for.
 #[derive(Clone, Default)]
-struct Handle {
-    asked: Arc<Notify>,
+pub(super) struct Handle {
+    /// The session wants to know whether the data is whole.
+    pub(super) asked: Arc<Notify>,
+    /// Its data port can be looked at, where the client is to connect to it.
+    look: Option<Look>,
     /// The server takes what the client sends.
-    begun: CancellationToken,
+    pub(super) begun: CancellationToken,
+    /// The client's end of file is kept from the server.
+    pub(super) keeps_end: watch::Sender<bool>,
     close: CancellationToken,
     join: CancellationToken,
-    settle: CancellationToken,
+    pub(super) settle: CancellationToken,
 }
 
 /// What the session waits for.
@@ -236,22 +242,13 @@ impl Session {
                     self.record.input(now, &transcript::Input::ClientLeft);
                     self.control.client_left(now);
                 }
-                Input::Forward(id, event) => {
-                    if matches!(
-                        event,
-                        ForwardEvent::Cut
-                            | ForwardEvent::Ended
-                            | ForwardEvent::Failed(_)
-                            | ForwardEvent::Unreachable(_)
-                    ) {
-                        self.forwards.remove(&id);
-                    }
-                    self.record
-                        .input(now, &transcript::Input::Forward(id, &event));
-                    self.control.forward(now, id, event);
-                }
+                Input::Forward(id, event) => self.forward_event(now, id, event),
                 Input::Server(Ok(frame)) => {
                     self.observe(Direction::FromServer, &frame);
+                    if let Some(data_at_end) = self.look_at_data().await {
+                        break data_at_end;
+                    }
+                    let now = self.began.elapsed();
                     self.record.input(now, &transcript::Input::Server(&frame));
                     self.control.server(now, frame);
                 }
@@ -283,6 +280,42 @@ impl Session {
         self.record
             .input(now, &transcript::Input::ClientEnded(ending));
         self.control.client_ended(now, ending);
+    }
+
+    fn forward_event(&mut self, now: Duration, id: ForwardId, event: ForwardEvent) {
+        if matches!(
+            event,
+            ForwardEvent::Cut
+                | ForwardEvent::Ended
+                | ForwardEvent::Failed(_)
+                | ForwardEvent::Unreachable(_)
+        ) {
+            self.forwards.remove(&id);
+        }
+        self.record
+            .input(now, &transcript::Input::Forward(id, &event));
+        self.control.forward(now, id, event);
+    }
+
+    /// The FTP server has sent a line: whoever has connected to a data port by now is looked at first. The
+    /// line may be the 150 on which a client sends its few bytes and closes, and of a closed socket nobody
+    /// can tell whose it was (Q114).
+    async fn look_at_data(&mut self) -> Option<DataAtEnd> {
+        let looks: Vec<Look> = self
+            .forwards
+            .values()
+            .filter_map(|forward| forward.look.clone())
+            .collect();
+        for look in looks {
+            look.at().await;
+        }
+        while let Ok((id, event)) = self.events.try_recv() {
+            self.forward_event(self.began.elapsed(), id, event);
+            if let Some(data_at_end) = self.carry_out() {
+                return Some(data_at_end);
+            }
+        }
+        None
     }
 
     async fn next_input(&mut self) -> Input {
@@ -385,9 +418,13 @@ impl Session {
                 }
                 Output::Notice(notice) => self.context.warnings.notice(self.number, &notice),
                 Output::OpenLocal { id, targets } => {
-                    let handle = Handle::default();
+                    let (look, looks) = look();
+                    let handle = Handle {
+                        look: Some(look),
+                        ..Handle::default()
+                    };
                     let (data, reporter) = (Arc::clone(&self.data), self.reporter(id, &handle));
-                    self.spawn(id, handle, local::run(data, reporter, targets));
+                    self.spawn(id, handle, local::run(data, reporter, targets, looks));
                 }
                 Output::OpenRemote {
                     id,
@@ -418,6 +455,11 @@ impl Session {
             forward.close.cancel();
         }
         for (id, forward) in &self.forwards {
+            // Ahead of what lets the data go.
+            let keeps_end = self.control.keeps_end(*id);
+            forward
+                .keeps_end
+                .send_if_modified(|before| std::mem::replace(before, keeps_end) != keeps_end);
             if !forward.begun.is_cancelled() && self.control.takes_data(*id) {
                 forward.begun.cancel();
             }
@@ -480,16 +522,12 @@ impl Session {
 
     fn reporter(&self, id: ForwardId, handle: &Handle) -> Reporter {
         let events = self.event_sender.clone();
-        let asked = Arc::clone(&handle.asked);
-        let cut = self.cut.clone();
-        let of_its_own = [handle.begun.clone(), handle.settle.clone()];
         Reporter::new(
             self.number,
             id,
             events,
-            asked,
-            cut,
-            of_its_own,
+            handle,
+            self.cut.clone(),
             &self.context,
         )
     }

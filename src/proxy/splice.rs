@@ -49,7 +49,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::socket;
+use super::{rest::Rest, socket};
 use crate::ssh::{Channel, ChannelReader, ChannelWriter, LostReason, Probe, Received};
 
 /// What is read from the client at once.
@@ -114,6 +114,8 @@ pub(super) trait Watch {
     fn all_sent(&self);
     /// Comes back when the FTP server may be handed what the client sends.
     fn begun(&self) -> impl Future<Output = ()> + Send;
+    /// Comes back when the far side may be handed the client's end of file before it has ended itself.
+    fn may_end(&self) -> impl Future<Output = ()> + Send;
     /// How long the client's own end of file is waited for while nothing comes from it, after the
     /// server's; `None`: as long as the channel stands.
     fn last_word(&self) -> Option<Duration>;
@@ -320,7 +322,7 @@ async fn answer_questions(probe: &Probe, counts: &Counts, watch: &impl Watch) ->
         }
         watch.all_received();
         counts.finished.cancelled().await;
-        if signs_of_life(probe).await && !counts.far_finished.load(Ordering::Relaxed) {
+        if signs_of_life(probe).await && !counts.far_finished.is_cancelled() {
             watch.all_sent();
         }
     }
@@ -375,7 +377,7 @@ struct Counts {
     /// Something that came for the client has not been handed to it yet.
     handing_over: AtomicBool,
     /// The far side has ended its direction.
-    far_finished: AtomicBool,
+    far_finished: CancellationToken,
     /// The client has ended its side, and that was passed on.
     finished: CancellationToken,
 }
@@ -451,7 +453,6 @@ async fn to_client(
                 counts.handing_over.store(false, Ordering::Relaxed);
             }
             Received::Eof => {
-                counts.far_finished.store(true, Ordering::Relaxed);
                 // With what a client has sent its server may have broken off, and closed for that.
                 if counts.moved().to_server == 0 && reader.was_given_up().await {
                     return Err(Broken::Server(LostReason::GivenUp));
@@ -461,6 +462,7 @@ async fn to_client(
                 // may cut what is still on its way.
                 socket::orderly(write.as_ref());
                 watch.drained();
+                counts.far_finished.cancel();
                 return Ok(());
             }
             Received::Closed => return Ok(()),
@@ -515,6 +517,10 @@ async fn to_server(
             watch.begun().await;
         }
         if count == 0 {
+            tokio::select! {
+                () = watch.may_end() => {}
+                () = counts.far_finished.cancelled() => {}
+            }
             return match writer.finish().await {
                 Ok(()) => {
                     counts.finished.cancel();
@@ -534,54 +540,6 @@ async fn to_server(
             .map_err(refused)?;
         tell(watch, &mut told);
     }
-}
-
-/// What comes of a client's data once its control connection broke. A client that had ended its data in
-/// order has sent all of it: what is not here yet comes by itself, with its end.
-struct Rest<F> {
-    settle: Pin<Box<F>>,
-    /// How many bytes more may come; `None`: the control connection stands.
-    left: Option<usize>,
-}
-
-/// How long the rest of a client's data may keep one waiting: it is in the client's system already.
-const REST_PAUSE: Duration = Duration::from_secs(1);
-
-/// How much the rest may be: more than two systems' socket buffers hold. Who sends more has not ended.
-const MOST_REST: usize = 64 * 1024 * 1024;
-
-impl<F: Future<Output = ()>> Rest<F> {
-    fn new(settle: F) -> Self {
-        Self {
-            settle: Box::pin(settle),
-            left: None,
-        }
-    }
-
-    async fn of(&mut self, read: impl Future<Output = io::Result<usize>>) -> io::Result<usize> {
-        tokio::pin!(read);
-        if self.left.is_none() {
-            tokio::select! {
-                biased;
-                count = &mut read => return count,
-                () = &mut self.settle => self.left = Some(MOST_REST),
-            }
-        }
-        let count = match tokio::time::timeout(REST_PAUSE, read).await {
-            Ok(count) => count?,
-            Err(_) => return Err(unended()),
-        };
-        self.left = self.left.and_then(|left| left.checked_sub(count));
-        match self.left {
-            Some(_) => Ok(count),
-            None => Err(unended()),
-        }
-    }
-}
-
-fn unended() -> io::Error {
-    let text = "its control connection broke before it had ended its data";
-    io::Error::new(io::ErrorKind::ConnectionAborted, text)
 }
 
 /// Tells of progress, unless that was told less than a second ago.

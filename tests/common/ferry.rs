@@ -1,7 +1,7 @@
 //! A whole ferry inside the test: the embedded SSH server, a session with it, and the proxy.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ferryline::demo::ssh_server::{self, KeyPair, SshServer};
@@ -24,6 +24,7 @@ pub struct Plan {
     options: Options,
     lanes: usize,
     any_target: bool,
+    openssh: bool,
     also: Option<SocketAddr>,
 }
 
@@ -62,6 +63,7 @@ impl Ferry {
             options: Options::default(),
             lanes: 4,
             any_target: false,
+            openssh: false,
             also: None,
         }
     }
@@ -174,6 +176,12 @@ impl Plan {
         self
     }
 
+    /// The SSH server says that it is OpenSSH's.
+    pub fn openssh(mut self) -> Self {
+        self.openssh = true;
+        self
+    }
+
     /// A second forward, to the FTP server at this address, by the same proxy.
     pub fn also(mut self, target: SocketAddr) -> Self {
         self.also = Some(target);
@@ -188,6 +196,7 @@ impl Plan {
             user: "tester".to_owned(),
             authorized_keys: vec![key.public.clone()],
             any_target: self.any_target,
+            openssh: self.openssh,
             ..ssh_server::Options::default()
         })
         .await
@@ -252,16 +261,41 @@ impl Plan {
 
 /// What passed on the control connections, in order.
 #[derive(Default)]
-pub struct Lines(Record<(Direction, String)>);
+pub struct Lines(Record<(Direction, String)>, Mutex<Vec<Act>>);
+
+/// Something to do when a line of this direction that begins so passes.
+type Act = (Direction, &'static str, Box<dyn FnOnce() + Send>);
 
 impl Observer for Lines {
     fn line(&self, _session: u64, direction: Direction, line: &[u8]) {
         let line = String::from_utf8_lossy(line).into_owned();
+        let due = {
+            let mut acts = self.1.lock().unwrap();
+            let due = acts
+                .iter()
+                .position(|(way, start, _)| *way == direction && line.starts_with(start));
+            due.map(|at| acts.remove(at))
+        };
+        if let Some((_, _, act)) = due {
+            act();
+        }
         self.0.push((direction, line));
     }
 }
 
 impl Lines {
+    /// Has this done, once, at the moment when ferryline passes a line that begins so: nothing else of
+    /// ferryline's runs meanwhile where the test's runtime has one thread.
+    pub fn at(
+        &self,
+        direction: Direction,
+        start: &'static str,
+        act: impl FnOnce() + Send + 'static,
+    ) {
+        let mut acts = self.1.lock().unwrap();
+        acts.push((direction, start, Box::new(act)));
+    }
+
     /// Waits until ferryline has seen a line that begins like this.
     pub async fn seen(&self, direction: Direction, start: &str) -> String {
         let what = format!("{direction:?} {start}");

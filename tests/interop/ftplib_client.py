@@ -28,19 +28,6 @@ class Client(ftplib.FTP):
         return super().sendport(host, port)
 
 
-def store(client, name, path):
-    """Uploads a file. A small one may be closed before ferryline has seen whose its data connection is; the 425
-    that says so asks for the transfer again (Q114)."""
-    for again in range(4, -1, -1):
-        try:
-            with path.open("rb") as source:
-                client.storbinary(f"STOR {name}", source)
-            return
-        except ftplib.error_temp as error:
-            if not again or "before it could be seen whose it was" not in str(error):
-                raise
-
-
 def main(host, port, user, password, verb, action, folder, *words):
     client = Client(verb)
     client.connect(host, int(port))
@@ -51,7 +38,8 @@ def main(host, port, user, password, verb, action, folder, *words):
         print(*client.nlst(), sep="\n")
     elif action == "upload":
         for path in map(Path, words):
-            store(client, f"{folder}/{path.name}", path)
+            with path.open("rb") as source:
+                client.storbinary(f"STOR {folder}/{path.name}", source)
     elif action == "download":
         into, *names = words
         for name in names:

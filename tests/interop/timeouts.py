@@ -77,16 +77,19 @@ def paused_download(stage):
     with timing_out(stage, "timed-out-download") as (ferryline, name, folder):
         (folder / "f").write_bytes(bytes(size))
         for begun in (0, 1 << 20):
-            with RawFtp("127.0.0.1", ferryline.port()) as client:
-                said.append(download(client.login(), f"{name}/f", size, begun))
+            for half_closed in (False, True):
+                with RawFtp("127.0.0.1", ferryline.port()) as client:
+                    said.append(download(client.login(), f"{name}/f", size, begun, half_closed))
     return "; ".join(said)
 
 
-def download(client, path, size, begun):
+def download(client, path, size, begun, half_closed):
     """A download that pauses for longer than sshd allows; what the client got, and was told."""
     data = begin(client, f"RETR {path}")
     with data:
         drain(data, begun)
+        if half_closed:
+            data.shutdown(socket.SHUT_WR)
         time.sleep(LIMIT * 3)
         ended = "an end of file"
         try:
@@ -95,7 +98,7 @@ def download(client, path, size, begun):
             ended = "a reset"
     code, lines = client.reply()
     if code < 300 or ended != "a reset":
-        raise Failed(f"of {size} B came not all, with {ended}, and the client was told {lines}")
+        raise Failed(f"{half_closed=}: of {size} B came not all, with {ended}, and the client was told {lines}")
     client.expect(200, "NOOP")
     return f"{code} and {ended}"
 

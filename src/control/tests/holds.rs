@@ -237,6 +237,81 @@ fn q118_data_waits_for_the_servers_word_on_its_transfer() {
     }
 }
 
+/// The client has nothing to say in a download, and its end of file would hide an early end of the channel.
+#[test]
+fn q130_the_clients_end_of_a_download_waits_for_the_servers() {
+    let id = id(1);
+    for (verb, kept) in [
+        ("RETR f", true),
+        ("LIST", true),
+        ("NLST", true),
+        ("MLSD", true),
+        ("STOR f", false),
+        ("STOU", false),
+        ("APPE f", false),
+        ("THMB f", false),
+    ] {
+        let mut bench = Bench::local();
+        bench.passive_connected(1);
+        assert!(!bench.control.keeps_end(id));
+        bench.client(verb, &[&format!("S> {verb}")]);
+        assert_eq!(bench.control.keeps_end(id), kept, "{verb}");
+        bench.server("150 now", &["C< 150 now"]);
+        assert_eq!(bench.control.keeps_end(id), kept, "{verb}");
+        bench.event(1, ForwardEvent::Drained, &[]);
+        assert!(!bench.control.keeps_end(id), "{verb}");
+    }
+}
+
+/// The server may wait for it: in MODE B and C, after an ABOR, and where it says that it will send nothing or
+/// has sent all.
+#[test]
+fn q130_the_clients_end_is_not_kept_from_a_server_that_may_wait_for_it() {
+    let id = id(1);
+    let downloading = || {
+        let mut bench = Bench::local();
+        bench.passive_connected(1);
+        bench.client("RETR f", &["S> RETR f"]);
+        bench
+    };
+    let mut bench = downloading();
+    bench.server("550 no", &["C< 550 no"]);
+    assert!(!bench.control.keeps_end(id));
+
+    let mut bench = downloading();
+    bench.client("ABOR", &["S> ABOR"]);
+    assert!(!bench.control.keeps_end(id));
+
+    let mut bench = downloading();
+    bench.server("150 now", &["C< 150 now"]);
+    bench.server("226 done", &[]);
+    assert!(bench.control.keeps_end(id));
+    bench.wait(1, &["! ask 1"]);
+    bench.event(1, ForwardEvent::AllReceived, &["C< 226 done"]);
+    assert!(!bench.control.keeps_end(id));
+
+    let mut bench = Bench::local();
+    bench.client("MODE B", &["S> MODE B"]);
+    bench.server("200 ok", &["C< 200 ok"]);
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    assert!(!bench.control.keeps_end(id));
+}
+
+/// Its client may still find out.
+#[test]
+fn q130_the_clients_end_waits_also_where_the_reply_has_passed_before_the_data() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 now", &["C< 150 now"]);
+    bench.event(1, ForwardEvent::Blocked, &[]);
+    bench.server("226 done", &[]);
+    bench.wait(1, &["! ask 1"]);
+    bench.wait(60, &["C< 226 done"]);
+    assert!(bench.control.keeps_end(id(1)));
+}
+
 /// The client has connected before it sends anything, and sends all at once.
 #[test]
 fn q112_what_comes_in_one_piece_waits_for_a_data_connection_that_is_being_opened() {
