@@ -1,7 +1,6 @@
 """The benchmarks' entry: which lines of the table, and the table. `run` starts it."""
 
 import argparse
-import json
 import os
 import platform
 import re
@@ -12,7 +11,9 @@ from pathlib import Path
 
 import bulk
 import idle
+import many
 import parallel
+import picture
 import small
 import soak
 import stalled
@@ -20,7 +21,8 @@ from process import run
 from scene import Scene
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-LINES = {**bulk.LINES, **parallel.LINES, **small.LINES, **idle.LINES, **stalled.LINES}
+LINES = {**bulk.LINES, **parallel.LINES, **small.LINES, **idle.LINES, **stalled.LINES, **many.LINES}
+TOOLS = ["relay", "load"]
 
 
 def main():
@@ -32,9 +34,9 @@ def main():
     if os.geteuid() != 0:
         sys.exit("benches/run: root is needed (it makes network namespaces)")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    # A soak needs no long link.
-    ferryline, relay = build(options.ferryline, relay=not options.soak)
-    with Scene(ferryline, relay, REPOSITORY / "target" / "interop", options) as scene:
+    # A soak needs no tool.
+    ferryline, tools = build(options.ferryline, [] if options.soak else TOOLS)
+    with Scene(ferryline, tools, REPOSITORY / "target" / "interop", options) as scene:
         if options.soak:
             sys.exit(0 if soak.soak(scene, options.soak) else 1)
         print(f"{versions(scene, ferryline)}\nmedians of {options.runs} interleaved runs\n", flush=True)
@@ -42,6 +44,8 @@ def main():
         for name, line in chosen.items():
             for result in line(scene):
                 print(ROW.format(name, result.figures, result.ratio, result.reach, result.verdict), flush=True)
+        if options.picture:
+            options.picture.write_text(picture.curve(many.curve, versions(scene, ferryline)))
 
 
 ROW = "{:<34} {:<78} {:>9} {:>9}  {}"
@@ -57,21 +61,20 @@ def arguments():
     option("--ferryline", type=Path, metavar="PATH", help="the program to measure (default: a release build)")
     option("--option", action="append", default=[], metavar="WORD", help="a further argument for ferryline")
     option("--soak", type=float, metavar="MINUTES", help="no table: mixed clients for so long, nothing lost, memory flat")
+    option("--picture", type=Path, metavar="FILE", help="draw the lines many/clients-… into this SVG file")
     option("--list", action="store_true", help="print the names of the lines and end")
     return parser.parse_args()
 
 
-def build(ferryline, relay):
-    """The program, and the relay where it is wanted; both as cargo builds them for release."""
+def build(ferryline, tools):
+    """The program, and the tools' programs by name; all as cargo builds them for release."""
     if ferryline is None:
-        cargo("build", "--release")
+        cargo("build", "--release", "-p", "ferryline")
         ferryline = REPOSITORY / "target" / "release" / "ferryline"
-    if not relay:
-        return ferryline.resolve(), None
-    told = cargo("bench", "--bench", "relay", "--no-run", "--message-format", "json")
-    artifacts = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
-    relay = next(a["executable"] for a in artifacts if a.get("target", {}).get("name") == "relay" and a.get("executable"))
-    return ferryline.resolve(), Path(relay)
+    # They are a package of their own, so that they are built in seconds, without ferryline.
+    if tools:
+        cargo("build", "--release", "-p", "ferryline-bench-tools")
+    return ferryline.resolve(), {tool: REPOSITORY / "target" / "release" / tool for tool in tools}
 
 
 def cargo(*words):

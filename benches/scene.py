@@ -10,13 +10,18 @@ from pathlib import Path
 
 import longlink
 from netns import wait_for_listener
-from process import daemon, stop
-from servers import PASSWORD, UID, USER, Place, Sshd, Vsftpd
+from process import daemon, descendants, stop
+from servers import PASSWORD, SSH_USER, UID, USER, Place, Sshd, Vsftpd
 from stage import Stage
 
 # The data ports that the FTP server uses, so that `ssh -L` can forward them one by one.
 DATA_PORTS = range(50000, 50016)
+# The same of the FTP server for many clients.
+CROWD_DATA = range(51000, 60000)
+CROWD_FTP, CROWD_SSH = 2131, 2223
 BULK, FILES, SMALL = "bulk.bin", 500, 4096
+# How /proc/net/tcp says it.
+ESTABLISHED = "01"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -26,14 +31,14 @@ class BenchVsftpd(Vsftpd):
     name = "vsftpd-bench"
     usual_port = 2121
 
-    def __init__(self, place, port, address="127.0.0.1"):
+    def __init__(self, place, port, address="127.0.0.1", data_ports=DATA_PORTS):
         super().__init__(place, port)
-        self.name = f"vsftpd-bench-{address}"
+        self.name = f"vsftpd-bench-{address}-{port}"
         self.listens = address
         self.extra = f"""listen=YES
 listen_address={address}
-pasv_min_port={DATA_PORTS[0]}
-pasv_max_port={DATA_PORTS[-1]}
+pasv_min_port={data_ports[0]}
+pasv_max_port={data_ports[-1]}
 max_clients=2000
 """
 
@@ -48,8 +53,8 @@ max_clients=2000
 class Scene:
     """`runs` and `mib` as the command line says; the rest as methods that give tunnels."""
 
-    def __init__(self, ferryline, relay, cache, options):
-        self.ferryline, self.relay, self.env = ferryline, relay, {}
+    def __init__(self, ferryline, tools, cache, options):
+        self.ferryline, self.tools, self.env = ferryline, tools, {}
         self.runs, self.mib, self.rtt, self.options = options.runs, options.mib, options.rtt, options.option
         self._stage = Stage(ferryline, cache, False, "bench-logs")
 
@@ -63,18 +68,18 @@ class Scene:
         (home / "small").mkdir()
         for number in range(FILES):
             (home / "small" / f"{number}.bin").write_bytes(os.urandom(SMALL))
-        # What is uploaded goes to memory: disks are not what is measured.
-        self._sink = Path(f"/dev/shm/ferrybench-{os.getpid()}")
-        self._sink.mkdir()
-        os.chown(self._sink, UID, UID)
-        (home / "sink").symlink_to(self._sink)
+        # What is uploaded, or mirrored, goes to memory: disks are not what is measured.
+        self.memory = Path(f"/dev/shm/ferrybench-{os.getpid()}")
+        self.memory.mkdir()
+        os.chown(self.memory, UID, UID)
+        (home / "sink").symlink_to(self.memory)
         return self
 
     def __exit__(self, *_):
         self.server.stop()
-        for file in self._sink.iterdir():
+        for file in self.memory.iterdir():
             file.unlink()
-        self._sink.rmdir()
+        self.memory.rmdir()
         self._stage.__exit__()
 
     def program(self, path):
@@ -105,13 +110,13 @@ class Scene:
             stop(child)
 
     @contextlib.contextmanager
-    def ferry(self, *options, at=None):
+    def ferry(self, *options, at=None, user="root", server=None):
         """`ferryline forward`."""
         address, port = at or (self.address, self.sshd.port)
         keys = self._stage.keys
         words = [self.ferryline, "forward", "-q", "-p", port, "-i", keys / "user", *self.options, *options]
         words += ["-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={os.devnull}"]
-        words += ["-L", f"127.0.0.1:0:127.0.0.1:{self.server.port}", f"root@{address}"]
+        words += ["-L", f"127.0.0.1:0:127.0.0.1:{(server or self.server).port}", f"{user}@{address}"]
         env = {"HOME": str(self._stage.scratch), "PATH": os.environ["PATH"], **self.env}
         child = daemon(words, self._stage.logs / "ferryline.log", env=env, stdout=subprocess.PIPE)
         try:
@@ -132,6 +137,25 @@ class Scene:
         finally:
             server.stop()
 
+    @contextlib.contextmanager
+    def crowd(self):
+        """What many clients are measured on: an SSH server as distributions ship it, with a user who is not root
+        (sshd serves root with one process less), and an FTP server that has a data port for each client, reached
+        through the SSH server or directly."""
+        stage = self._stage
+        keys = stage.scratch / "crowd.pub"
+        keys.write_text((stage.keys / "user.pub").read_text())
+        # The user reads it: it cannot stay in the folder of the keys.
+        keys.chmod(0o644)
+        options = ["LogLevel ERROR", f"AuthorizedKeysFile {keys}", "MaxStartups 10:30:100"]
+        with contextlib.ExitStack() as stack:
+            sshd = stage.sshd("sshd-crowd", options, CROWD_SSH)
+            stack.callback(sshd.stop)
+            servers = [self._vsftpd(address, CROWD_FTP, CROWD_DATA) for address in ("127.0.0.1", self.address)]
+            for server in servers:
+                stack.callback(server.stop)
+            yield Crowd(self, sshd, *servers)
+
     @property
     def address(self):
         return self._stage.network.ssh_address
@@ -142,7 +166,7 @@ class Scene:
     def delayed(self):
         """A relay to sshd with a delay and no other limit; the address and port to connect to."""
         target = f"{self.address}:{self.sshd.port}"
-        words = [self.relay, "127.0.0.1:0", target, self.rtt / 2]
+        words = [self.tools["relay"], "127.0.0.1:0", target, self.rtt / 2]
         child = daemon(words, self._stage.logs / "relay.log", stdout=subprocess.PIPE)
         try:
             yield "127.0.0.1", int(child.stdout.readline().decode().rpartition(":")[2])
@@ -161,10 +185,42 @@ class Scene:
             finally:
                 sshd.stop()
 
-    def _vsftpd(self, address):
+    def _vsftpd(self, address, port=BenchVsftpd.usual_port, data_ports=DATA_PORTS):
         stage = self._stage
         place = Place(stage.programs, stage.scratch, stage.logs, stage.home, stage.network.site)
-        return BenchVsftpd(place, BenchVsftpd.usual_port, address).start()
+        return BenchVsftpd(place, port, address, data_ports).start()
+
+
+@dataclass
+class Crowd:
+    """Two ways to the FTP server of many clients, and what the SSH server pays for the one through it."""
+
+    scene: Scene
+    sshd: Sshd
+    near: BenchVsftpd
+    open: BenchVsftpd
+
+    def ferry(self, *options):
+        return self.scene.ferry(*options, at=(self.scene.address, self.sshd.port), user=SSH_USER, server=self.near)
+
+    @contextlib.contextmanager
+    def direct(self):
+        yield Tunnel(self.scene.address, self.open.port, self.open.child.pid)
+
+    def ssh_connections(self):
+        """How many SSH connections the SSH server has: ferryline's first one and its lanes."""
+        port = f":{self.sshd.port:04X}"
+        table = Path(f"/proc/{self.sshd.child.pid}/net/tcp").read_text().splitlines()[1:]
+        rows = [line.split() for line in table]
+        return sum(local.endswith(port) and state == ESTABLISHED for _, local, _, state, *_ in rows)
+
+    def ssh_server(self):
+        """The SSH server's processes but its listener, and their memory in MiB, what they share divided among them."""
+        pids, kib = descendants(self.sshd.child.pid), 0
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                kib += int(re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)[1])
+        return len(pids), kib / 1024
 
 
 @dataclass
@@ -183,9 +239,9 @@ class Tunnel:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
-    def resident(self):
-        """Its resident memory in MiB."""
-        return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())[1]) / 1024
+    def resident(self, field="VmRSS"):
+        """Its resident memory in MiB; `VmHWM`: the most that it was."""
+        return int(re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())[1]) / 1024
 
 
 def free_port():

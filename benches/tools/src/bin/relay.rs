@@ -25,9 +25,7 @@ type Delayed = (Instant, Vec<u8>);
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [listen, target, milliseconds] = arguments.as_slice() else {
-        // `cargo bench` starts every benchmark without them.
-        println!("usage: relay LISTEN TARGET MILLISECONDS (benches/run starts it)");
-        return Ok(());
+        return Err("usage: relay LISTEN TARGET MILLISECONDS (benches/run starts it)".into());
     };
     let delay = Duration::from_secs_f64(milliseconds.parse::<f64>()? / 1000.0);
     let listener = TcpListener::bind(listen)?;
