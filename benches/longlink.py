@@ -1,66 +1,61 @@
-"""A link with a delay, under the kernel's own TCP: two tun devices, and a process that carries packets between them.
+"""A link with a delay, under the kernel's own TCP: two TUN devices, and `link`, which carries packets between them.
 
-Unlike the relay, which delays what it has taken from a connection, this delays packets: connecting costs a round
-trip, and acknowledgements come late, as on a real link.
+Unlike the relay, which delays what it has taken from a connection, this delays packets of 1500 bytes: connecting costs
+a round trip, acknowledgements come late, and the kernels' socket buffers limit what is on its way.
 """
 
 import contextlib
-import fcntl
-import heapq
-import itertools
-import multiprocessing
-import os
-import select
-import struct
-import time
+import subprocess
+from pathlib import Path
 
 from netns import inside, ip, within
+from process import WITH_PARENT, stop
 
-TUNSETIFF = 0x400454CA
-IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
-NEAR, FAR = "198.19.255.1", "198.19.255.2"
-MTU = 9000
+NAME, NEAR, FAR = "ferrybench", "198.19.255.1", "198.19.255.2"
+MTU = 1500
+
+# As distributions come. The kernel of the machine may have others: Linux 6.18 comes with a tcp_rmem of 32 MiB.
+CONGESTION_CONTROL = "cubic"
+# tcp(7)'s limits of a socket's buffers, which belong to a network namespace.
+MIB = 1 << 20
+STOCK = {"tcp_rmem": f"4096 131072 {6 * MIB}", "tcp_wmem": f"4096 16384 {4 * MIB}"}
+RAISED = {"tcp_rmem": f"4096 131072 {64 * MIB}", "tcp_wmem": f"4096 16384 {64 * MIB}"}
 
 
 @contextlib.contextmanager
-def up(namespace, delay):
-    """Joins the root namespace and `namespace`; `delay` seconds each way. Yields the address at the far end."""
-    near, far = device("ferrybench0"), inside(namespace, lambda: device("ferrybench0"))
-    for where, own, peer in ((None, NEAR, FAR), (namespace, FAR, NEAR)):
-        ip(*within(where), "address", "add", own, "peer", peer, "dev", "ferrybench0")
-        ip(*within(where), "link", "set", "ferrybench0", "mtu", str(MTU), "txqueuelen", "10000", "up")
-    carrier = multiprocessing.get_context("fork").Process(target=carry, args=(near, far, delay), daemon=True)
-    carrier.start()
-    try:
+def up(program, namespace, delay, settings=STOCK):
+    """Joins the root namespace and `namespace`; `delay` milliseconds each way. Yields the address at the far end."""
+    words = WITH_PARENT + [str(program), f"{NAME}0", f"{NAME}1", str(delay)]
+    with contextlib.ExitStack() as stack:
+        for where in (None, namespace):
+            stack.enter_context(sysctl(where, settings))
+        child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        stack.callback(stop, child)
+        if child.stdout.readline() != b"ready\n":
+            raise RuntimeError("the link did not get ready; what it says is above")
+        ip("link", "set", f"{NAME}1", "netns", namespace)
+        for where, device, own, peer in ((None, f"{NAME}0", NEAR, FAR), (namespace, f"{NAME}1", FAR, NEAR)):
+            ip(*within(where), "address", "add", own, "peer", peer, "dev", device)
+            ip(*within(where), "link", "set", device, "mtu", str(MTU), "txqueuelen", "20000", "up")
+            # By the route: as a sysctl it would need leave that is given for the whole machine.
+            route = [peer, "dev", device, "src", own, "congctl", CONGESTION_CONTROL]
+            ip(*within(where), "route", "change", *route)
         yield FAR
+
+
+@contextlib.contextmanager
+def sysctl(namespace, settings):
+    """Sets values of net.ipv4 in a namespace, and puts the former ones back."""
+    folder = Path("/proc/sys/net/ipv4")
+
+    def write(values):
+        before = {name: (folder / name).read_text() for name in values}
+        for name, value in values.items():
+            (folder / name).write_text(value)
+        return before
+
+    before = inside(namespace, lambda: write(settings))
+    try:
+        yield
     finally:
-        carrier.kill()
-        carrier.join()
-        os.close(near)
-        os.close(far)
-
-
-def device(name):
-    handle = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-    fcntl.ioctl(handle, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
-    return handle
-
-
-def carry(near, far, delay):
-    """Takes packets from either device and gives them to the other one when they are due."""
-    other, waiting, order = {near: far, far: near}, [], itertools.count()
-    poll = select.epoll()
-    for handle in other:
-        poll.register(handle, select.EPOLLIN)
-    while True:
-        pause = max(0.0, waiting[0][0] - time.monotonic()) if waiting else -1
-        for handle, _ in poll.poll(pause):
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    packet = os.read(handle, 65536)
-                    heapq.heappush(waiting, (time.monotonic() + delay, next(order), other[handle], packet))
-        while waiting and waiting[0][0] <= time.monotonic():
-            _, _, handle, packet = heapq.heappop(waiting)
-            # A full queue drops, as a link does.
-            with contextlib.suppress(OSError):
-                os.write(handle, packet)
+        inside(namespace, lambda: write(before))

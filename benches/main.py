@@ -14,6 +14,7 @@ import idle
 import many
 import parallel
 import picture
+import real
 import small
 import soak
 import stalled
@@ -21,13 +22,13 @@ from process import run
 from scene import Scene
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-LINES = {**bulk.LINES, **parallel.LINES, **small.LINES, **idle.LINES, **stalled.LINES, **many.LINES}
-TOOLS = ["relay", "load"]
+LINES = {**bulk.LINES, **parallel.LINES, **small.LINES, **idle.LINES, **stalled.LINES, **many.LINES, **real.LINES}
+TOOLS = ["relay", "link", "load"]
 
 
 def main():
     options = arguments()
-    chosen = {name: line for name, line in LINES.items() if not options.k or any(part in name for part in options.k)}
+    chosen = {name: line for name, line in LINES.items() if not options.k or any(wants(part, name) for part in options.k)}
     if options.list:
         print(*chosen, sep="\n")
         return
@@ -46,6 +47,11 @@ def main():
                 print(ROW.format(name, result.figures, result.ratio, result.reach, result.verdict), flush=True)
         if options.picture:
             options.picture.write_text(picture.curve(many.curve, versions(scene, ferryline)))
+
+
+def wants(part, name):
+    """A whole name means that line only: many/clients-1 is not many/clients-128."""
+    return name == part if part in LINES else part in name
 
 
 ROW = "{:<34} {:<78} {:>9} {:>9}  {}"

@@ -16,7 +16,11 @@ from scene import BULK, SMALL
 from servers import PASSWORD, USER
 
 SECONDS = 5
+# Clients of small files: the ratios to reach, of files a second and of p99. Each keeps its data connection until it
+# has read the 226, so that it makes 23 files a second at most (`load.rs` says why).
 CLIENTS = {1: (0.9, 2), 8: (0.9, 2), 32: (0.9, 2), 128: (0.5, 4)}
+# Those that close at the end of the file, as most programs do: eight of them ask for all there is.
+EAGER = (1, 8, 32, 128)
 # Readers of a large file: how many are slow and their bytes a second, how many take what they get.
 SLOW, RATE, FAST = (16, 40, 100), 200_000, 10
 SETTLE, MEASURED = 2, 6
@@ -28,7 +32,7 @@ RUNNING, MOST = 128, 40
 curve = {}
 
 
-def clients(number, rate_wanted, p99_wanted):
+def clients(number, rate_wanted, p99_wanted, end="keep"):
     """Each fetches a small file over and over."""
 
     def line(scene):
@@ -36,7 +40,7 @@ def clients(number, rate_wanted, p99_wanted):
         with scene.crowd() as crowd:
             for _ in range(scene.runs):
                 with crowd.direct() as way:
-                    direct.append(files(scene, way, number))
+                    direct.append(files(scene, way, number, end))
                 with crowd.ferry() as way:
                     held = {}
 
@@ -45,10 +49,11 @@ def clients(number, rate_wanted, p99_wanted):
                         held["lanes"] = crowd.ssh_connections()
                         held["processes"], held["memory"] = crowd.ssh_server()
 
-                    own.append(files(scene, way, number, look))
+                    own.append(files(scene, way, number, end, look))
                     pages.append(held)
         rates = {name: middle(of, "rate") for name, of in (("direct", direct), ("ferryline", own))}
-        curve[number] = rates["direct"], rates["ferryline"]
+        if end == "keep":
+            curve[number] = rates["direct"], rates["ferryline"]
         yield at_least(
             f"{rates['ferryline']:.0f} files/s, direct {rates['direct']:.0f}; failed {failures(own)}, direct {failures(direct)}",
             rates["ferryline"] / rates["direct"],
@@ -70,8 +75,8 @@ def clients(number, rate_wanted, p99_wanted):
     return line
 
 
-def files(scene, way, number, at_end=lambda: None):
-    return load(scene, way, "files", number, SECONDS, f"small/{number}.bin", at_end=at_end)
+def files(scene, way, number, end, at_end=lambda: None):
+    return load(scene, way, "files", number, SECONDS, f"small/{number}.bin", end, at_end=at_end)
 
 
 def slow(number):
@@ -212,6 +217,7 @@ def told(figures):
 
 LINES = {
     **{f"many/clients-{number}": clients(number, *wanted) for number, wanted in CLIENTS.items()},
+    **{f"many/eager-{number}": clients(number, None, None, "close") for number in EAGER},
     **{f"many/slow-{number}": slow(number) for number in SLOW},
     "many/logins": logins,
     "many/mirror": mirror(1, 0.75),

@@ -16,8 +16,9 @@ class Result:
 
 
 def at_least(figures, ratio, wanted):
-    return Result(figures, f"{ratio:.2f}×", f"≥ {wanted}×", ratio >= wanted)
+    """`wanted` may be None: then nothing is asked."""
+    return Result(figures, f"{ratio:.2f}×", f"≥ {wanted}×" if wanted else "", ratio >= wanted if wanted else None)
 
 
 def at_most(figures, ratio, wanted):
-    return Result(figures, f"{ratio:.2f}×", f"≤ {wanted}×", ratio <= wanted)
+    return Result(figures, f"{ratio:.2f}×", f"≤ {wanted}×" if wanted else "", ratio <= wanted if wanted else None)

@@ -174,10 +174,10 @@ class Scene:
             stop(child)
 
     @contextlib.contextmanager
-    def long_link(self):
+    def long_link(self, settings=longlink.STOCK):
         """A link with a delay under the kernel's own TCP; the address of its far end, and the SSH server's port there."""
         stage = self._stage
-        with longlink.up(stage.network.site, self.rtt / 2000) as address:
+        with longlink.up(self.tools["link"], stage.network.site, self.rtt / 2, settings) as address:
             place = Place(stage.programs, stage.scratch, stage.logs, stage.home, stage.network.site)
             sshd = Sshd(place, 2222, address, stage.keys, ["LogLevel ERROR"], "sshd-far").start()
             try:
