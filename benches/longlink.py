@@ -40,6 +40,10 @@ def up(program, namespace, delay, settings=STOCK):
             # By the route: as a sysctl it would need leave that is given for the whole machine.
             route = [peer, "dev", device, "src", own, "congctl", CONGESTION_CONTROL]
             ip(*within(where), "route", "change", *route)
+        # The way from sshd to the FTP server, too.
+        for loop in ("127.0.0.0/8", "127.0.0.1"):
+            route = ["local", loop, "dev", "lo", "table", "local", "proto", "kernel", "scope", "host", "src", "127.0.0.1"]
+            ip(*within(namespace), "route", "change", *route, "congctl", CONGESTION_CONTROL)
         yield FAR
 
 
