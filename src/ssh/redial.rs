@@ -141,7 +141,11 @@ async fn dial_again(core: &Core) -> Arc<Connection> {
         let under_way = attempts.len();
         let next = async {
             match under_way {
-                0 => pause.over(core).await,
+                0 => {
+                    pause
+                        .over(core.somebody_waits(), core.somebody_came())
+                        .await
+                }
                 MOST_AT_ONCE.. => std::future::pending().await,
                 _ => {
                     sleep(BESIDE).await;
@@ -189,7 +193,8 @@ enum Pause {
 }
 
 impl Pause {
-    async fn over(&self, core: &Core) {
+    /// `waits` is done when a client waits for the connection, `came` when one more has come for it.
+    async fn over(&self, waits: impl Future<Output = ()>, came: impl Future<Output = ()>) {
         match self {
             Self::None => {}
             Self::Transient(pause) => {
@@ -197,12 +202,12 @@ impl Pause {
                 sleep(least).await;
                 tokio::select! {
                     () = sleep(pause.saturating_sub(least)) => {}
-                    () = core.somebody_waits() => {}
+                    () = waits => {}
                 }
             }
             Self::Refused => {
                 sleep(LAST_PAUSE).await;
-                core.somebody_came().await;
+                came.await;
             }
         }
     }
@@ -217,3 +222,28 @@ const WAITED_FOR_PAUSE: Duration = Duration::from_secs(2);
 /// An attempt that is not done after this long gets another one beside it.
 const BESIDE: Duration = Duration::from_secs(5);
 const MOST_AT_ONCE: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    async fn over(seconds: u64, waits: impl Future<Output = ()>) {
+        let pause = Pause::Transient(Duration::from_secs(seconds));
+        pause.over(waits, pending()).await;
+    }
+
+    /// The pauses are raced against each other, so the figures are written out: a limit for clients that
+    /// was as long as the pauses themselves fails here.
+    #[tokio::test]
+    async fn q126_a_long_pause_ends_for_a_client_sooner_than_a_shorter_one_for_nobody() {
+        let comes = sleep(Duration::from_secs(3));
+        let with_clients = async { tokio::join!(over(30, ready(())), over(30, comes)) };
+        tokio::select! {
+            biased;
+            _ = with_clients => {}
+            () = over(10, pending()) => panic!("the pause of 10 s for nobody was over first"),
+        }
+    }
+}
