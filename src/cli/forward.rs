@@ -79,7 +79,7 @@ impl Arguments {
             .map(|text| text.parse())
             .collect::<Result<Vec<ForwardSpec>, _>>()
             .map_err(|error| Failure::Usage(error.to_string()))?;
-        let settings = self.ssh.settings()?;
+        let mut settings = self.ssh.settings()?;
         let mut options = Options {
             data_host: self.data_host.into(),
             lowest_data_port: self.lowest_data_port,
@@ -90,7 +90,7 @@ impl Arguments {
             ..Options::default()
         };
         self.gateway.apply(&mut specs, &mut options)?;
-        self.guard.apply(settings.lanes, &mut options)?;
+        self.guard.apply(&mut settings.lanes, &mut options)?;
         if let Some(folder) = &options.record {
             std::fs::create_dir_all(folder).map_err(|error| {
                 Failure::Failed(format!("cannot record into {}: {error}", folder.display()))

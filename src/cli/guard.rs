@@ -42,8 +42,9 @@ pub(super) struct GuardArguments {
 
 impl GuardArguments {
     /// Carries them over into `options`. The limit of file descriptors is raised as far as it goes;
-    /// where `--max-sessions` clients would need more, fewer are served.
-    pub(super) fn apply(&self, lanes: usize, options: &mut Options) -> Result<(), Failure> {
+    /// where so many `lanes` would need too many there are fewer, and where `--max-sessions` clients would,
+    /// fewer are served.
+    pub(super) fn apply(&self, lanes: &mut usize, options: &mut Options) -> Result<(), Failure> {
         let max_sessions = size(self.max_sessions);
         options.max_per_client = size(self.max_per_client);
         options.idle = time(self.idle);
@@ -55,7 +56,15 @@ impl GuardArguments {
         options.max_sessions = max_sessions;
         if let Some(descriptors) = raise_descriptors() {
             options.refusals = refusals_for(descriptors);
-            let room = sessions_for(descriptors, lanes);
+            let most = lanes_for(descriptors);
+            if *lanes > most {
+                tracing::info!(
+                    "{descriptors} file descriptors are enough for {most} SSH connections for data (--lanes \
+                     {lanes}); raise the hard limit (ulimit -Hn, or LimitNOFILE= of systemd)"
+                );
+                *lanes = most;
+            }
+            let room = sessions_for(descriptors, *lanes);
             if room < max_sessions {
                 tracing::warn!(
                     "{descriptors} file descriptors are enough for {room} clients at once, not for \
@@ -93,6 +102,12 @@ fn sessions_for(descriptors: u64, lanes: usize) -> usize {
     usize::try_from(left / PER_SESSION)
         .unwrap_or(usize::MAX)
         .max(1)
+}
+
+/// How many lanes there may be: an eighth of the descriptors at most.
+fn lanes_for(descriptors: u64) -> usize {
+    let lanes = descriptors / 8 / PER_LANE;
+    usize::try_from(lanes).unwrap_or(usize::MAX).max(1)
 }
 
 /// How many clients that are refused may be waited for at once: an eighth of the descriptors at most.
@@ -212,7 +227,7 @@ mod tests {
     #[test]
     fn q129_all_sessions_together_use_no_more_descriptors_than_there_are() {
         for descriptors in [256, 512, 1024, 4096, 20_000, 1 << 20] {
-            for lanes in [0, 16, 64] {
+            for lanes in [0, 16, 64, lanes_for(descriptors)] {
                 let sessions = sessions_for(descriptors, lanes) as u64;
                 let refused = refusals_for(descriptors) as u64;
                 let used = OWN + PER_LANE * lanes as u64 + refused + sessions * PER_SESSION;
@@ -298,7 +313,7 @@ mod tests {
         }
         let words = <Words as clap::Parser>::try_parse_from(words.split_whitespace())?;
         let mut options = Options::default();
-        words.guard.apply(0, &mut options).unwrap();
+        words.guard.apply(&mut 0, &mut options).unwrap();
         Ok(options)
     }
 

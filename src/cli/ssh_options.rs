@@ -36,8 +36,9 @@ pub(super) struct SshArguments {
     /// ssh option Keyword=value; repeatable (see the README for those that are honoured)
     #[arg(short = 'o', value_name = "OPTION")]
     option: Vec<String>,
-    /// SSH connections for data, one a transfer; 0 shares the control connections' own
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = LANES.parser())]
+    /// SSH connections for data, one a transfer, as many as are needed at once; 0 shares the control
+    /// connections' own
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = LANES.parser())]
     lanes: u32,
 }
 

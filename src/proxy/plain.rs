@@ -56,16 +56,14 @@ async fn serve(stream: TcpStream, peer: SocketAddr, number: u64, context: &Conte
         return;
     }
     let opened = match context.ssh.lane().await {
-        // The lane is the connection's as long as the channel lives.
         Ok(lane) => lane
             .open(host, port, peer)
             .await
-            .map(|channel| (channel, lane))
             .map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match opened {
-        Ok((channel, _lane)) => {
+        Ok(channel) => {
             let outcome = splice::run(stream, channel, None, &Unwatched).await;
             tracing::info!("#{number} {}", describe(&outcome));
         }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, lock};
 use super::error::LostReason;
+use super::flow::Flow;
 use super::lanes::Lease;
 
 /// A channel split in two, with an explicit end of file in both directions. When both halves are
@@ -76,14 +77,19 @@ impl ChannelReader {
                 biased;
                 message = self.tap.next() => message,
                 () = self.common.closed_here.cancelled() => return self.end(LostReason::Local),
+                () = self.common.flow.waits() => continue,
             };
             match message {
                 Some(ChannelMsg::Data { data }) if !data.is_empty() => {
                     self.common.connection.shared().touch();
+                    self.common.flow.takes(data.len());
                     return Received::Data(data);
                 }
                 Some(ChannelMsg::Eof) => {
                     self.common.eof_received.store(true, Ordering::Release);
+                    self.common.flow.ends();
+                    // Nothing more can come that somebody might not read.
+                    self.common.hold.give_back();
                     return Received::Eof;
                 }
                 Some(ChannelMsg::Close) => return self.end(LostReason::Closed),
@@ -266,14 +272,35 @@ impl Tap {
     }
 }
 
-/// What a channel keeps busy as long as it lives.
+/// What a channel keeps busy.
 #[derive(Debug, Default)]
-#[expect(dead_code, reason = "held for what dropping them does")]
 pub(super) struct Hold {
-    /// The lane it runs on.
-    pub(super) lease: Option<Arc<Lease>>,
-    /// What it is counted in.
-    pub(super) counted: Option<Counted>,
+    lease: Mutex<Option<Arc<Lease>>>,
+    _counted: Option<Counted>,
+}
+
+impl Hold {
+    /// The lane it runs on, until nothing more comes over it.
+    pub(super) fn lane(lease: Option<Arc<Lease>>) -> Self {
+        Self {
+            lease: Mutex::new(lease),
+            _counted: None,
+        }
+    }
+
+    /// What it is counted in as long as it lives.
+    pub(super) fn counted(counted: Counted) -> Self {
+        Self {
+            lease: Mutex::default(),
+            _counted: Some(counted),
+        }
+    }
+
+    fn give_back(&self) {
+        // Not dropped under the lock.
+        let lease = lock(&self.lease).take();
+        drop(lease);
+    }
 }
 
 /// One of something that is counted, as long as it lives.
@@ -306,11 +333,13 @@ pub(super) fn wrap(
         half: Mutex::new(Some(read_half)),
         shut: CancellationToken::new(),
     });
-    let far_closed = connection.shared().opened(id, from_server, &tap);
+    let flow = Arc::default();
+    let far_closed = connection.shared().opened(id, from_server, &tap, &flow);
     let common = Arc::new(Common {
         id,
         half: Some(write_half),
         connection,
+        flow,
         far_closed,
         closed_here: CancellationToken::new(),
         close_sent: AtomicBool::new(false),
@@ -336,6 +365,7 @@ struct Common {
     id: ChannelId,
     half: Option<ChannelWriteHalf<Msg>>,
     connection: Arc<Connection>,
+    flow: Arc<Flow>,
     far_closed: CancellationToken,
     closed_here: CancellationToken,
     close_sent: AtomicBool,
@@ -466,6 +496,7 @@ impl Drop for Common {
             id: self.id,
             half: self.half.take(),
             connection: Arc::clone(&self.connection),
+            flow: Arc::clone(&self.flow),
             far_closed: self.far_closed.clone(),
             closed_here: self.closed_here.clone(),
             close_sent: AtomicBool::new(false),

@@ -7,9 +7,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use russh::client::Handle;
 use russh::keys::PublicKey;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::channel::{self, Channel, Hold, Tap};
 use super::error::{LostReason, OpenError, escaped};
 use super::events::Events;
+use super::flow::Flow;
 use super::forward::{Arrival, Expected};
 use super::heard::Heard;
 use super::place::Place;
@@ -43,8 +44,7 @@ pub(super) struct Shared {
     refusals: Mutex<VecDeque<(u32, String)>>,
     refused: Notify,
     host_key: OnceLock<PublicKey>,
-    born: Instant,
-    moved: AtomicU64,
+    used: AtomicBool,
     closed_first: AtomicUsize,
     worn_out: CancellationToken,
     warnings: Arc<Warnings>,
@@ -70,6 +70,7 @@ pub(super) struct Warnings {
 struct ChannelEntry {
     closed: CancellationToken,
     tap: Weak<Tap>,
+    flow: Weak<Flow>,
     confirmed: bool,
     released: bool,
 }
@@ -245,8 +246,7 @@ impl Shared {
             refusals: Mutex::default(),
             refused: Notify::new(),
             host_key: OnceLock::new(),
-            born: Instant::now(),
-            moved: AtomicU64::new(0),
+            used: AtomicBool::new(false),
             closed_first: AtomicUsize::new(0),
             worn_out: CancellationToken::new(),
             warnings,
@@ -315,21 +315,21 @@ impl Shared {
         }
     }
 
-    /// Data has moved just now.
+    /// Data moves on it.
     pub(super) fn touch(&self) {
-        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.moved.store(now.max(1), Ordering::Relaxed);
+        self.used.store(true, Ordering::Relaxed);
     }
 
     /// Whether data has ever moved.
     pub(super) fn was_used(&self) -> bool {
-        self.moved.load(Ordering::Relaxed) > 0
+        self.used.load(Ordering::Relaxed)
     }
 
-    /// How long ago data moved last.
-    pub(super) fn quiet_for(&self) -> Duration {
-        let moved = Duration::from_millis(self.moved.load(Ordering::Relaxed));
-        self.born.elapsed().saturating_sub(moved)
+    /// Whether somebody who reads slowly, or not at all, holds up all that it carries.
+    pub(super) fn is_held_up(&self) -> bool {
+        let channels = lock(&self.channels);
+        let mut flows = channels.values().filter_map(|entry| entry.flow.upgrade());
+        flows.any(|flow| flow.holds_up())
     }
 
     /// russh 0.65 keeps about 4 KiB (the queue of the channel's messages) for every channel that
@@ -354,10 +354,12 @@ impl Shared {
         id: ChannelId,
         from_server: bool,
         tap: &Arc<Tap>,
+        flow: &Arc<Flow>,
     ) -> CancellationToken {
         let mut channels = lock(&self.channels);
         let entry = channels.entry(id).or_default();
         entry.tap = Arc::downgrade(tap);
+        entry.flow = Arc::downgrade(flow);
         entry.confirmed |= from_server;
         entry.closed.clone()
     }

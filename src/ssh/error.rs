@@ -77,6 +77,17 @@ pub enum Error {
         /// What went wrong.
         reason: String,
     },
+    /// No lane for one more transfer.
+    #[error(
+        "no further SSH connection for data to {destination} can be had (--lanes, or the SSH server allows no more), \
+         and on each of the {lanes} there are a client reads slowly; try again later"
+    )]
+    HeldUp {
+        /// Whom they are with.
+        destination: String,
+        /// How many there are.
+        lanes: usize,
+    },
     /// The certificate that the server shows is from a known authority, and not valid.
     #[error(
         "the host certificate of {name} is not valid: {reason} (the SSH server's authority is known from \
@@ -254,6 +265,7 @@ impl Error {
         match self {
             Self::Connect { .. }
             | Self::Handshake { .. }
+            | Self::HeldUp { .. }
             | Self::Lost { .. }
             | Self::NotSsh { .. }
             | Self::ProxyCommand { .. }

@@ -119,10 +119,7 @@ impl Incoming {
         let _ = accepting
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()));
-        let hold = Hold {
-            lease: self.lease,
-            counted: None,
-        };
+        let hold = Hold::lane(self.lease);
         channel::wrap(raw, self.connection, true, hold)
     }
 

@@ -1,10 +1,15 @@
 //! The pool of data lanes: further SSH connections, each for one transfer while there are enough.
 //!
-//! A transfer gets an idle lane, else a new one, else (where there may be no more) it waits a little
-//! for one to come free, else it shares the one where that hurts least. One idle lane is kept ready,
-//! so that a transfer does not wait for a log-in. Where the server lets nobody in a second time, all
-//! share the control connection; and so does a transfer whose lane takes longer than about a second
-//! (see `pace`).
+//! A transfer gets an idle lane, else the next that comes free or is opened, in the order in which they
+//! came. Lanes grow with demand: a log-in is made for each transfer that has waited for more than a moment
+//! and is not about to get one that comes free, as where many short ones take turns (see `turns`); and one
+//! idle lane is kept ready. Lanes that nobody needs are closed after a minute. A lane is free again as soon as its transfer has the end of its file from the FTP
+//! server, for from then on it can hold up nobody.
+//!
+//! Where no further lane can be had, a transfer shares one (see `taking`), but never one whose client reads
+//! slowly: russh's session loop waits for that client, and all that shares the lane with it. Where all of
+//! them do, it fails and says so. Where the server lets nobody in a second time, all share the control
+//! connection; and so does a transfer whose first lane takes longer than about a second (see `pace`).
 //!
 //! A lane ends on the host that the control connection ends on: it goes to the same address, and where
 //! that is not for this host to choose, it has to prove it (see `place` and `proof`).
@@ -14,15 +19,20 @@
 
 mod opening;
 mod pace;
+mod queue;
+mod spare;
+mod state;
+mod taking;
+mod turns;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::channel::{Channel, Counted, Hold};
@@ -30,10 +40,11 @@ use super::connection::{Connection, lock};
 use super::error::{ForwardError, OpenError};
 use super::establish::Dialer;
 use super::forward::{self, Origin, RemoteForward};
-use super::place::Place;
-use pace::Pace;
+pub(super) use spare::SpareLane;
+use state::{Lane, State};
 
-/// A lane for one data connection, in use until this and every channel opened on it are dropped.
+/// A lane for one data connection, in use until this is dropped and every channel opened on it has had the end
+/// of what comes, or is dropped.
 #[derive(Debug)]
 pub struct LaneGuard {
     lease: Arc<Lease>,
@@ -53,10 +64,7 @@ impl LaneGuard {
         port: u16,
         originator: SocketAddr,
     ) -> Result<Channel, OpenError> {
-        let hold = Hold {
-            lease: Some(Arc::clone(&self.lease)),
-            counted: None,
-        };
+        let hold = Hold::lane(Some(Arc::clone(&self.lease)));
         self.lease
             .connection
             .open(host, port, originator, hold)
@@ -113,6 +121,14 @@ impl fmt::Debug for Lease {
     }
 }
 
+impl LaneGuard {
+    /// Takes from it that dropping it gives its lane back; returns the lane, unless somebody else has a share in
+    /// this use of it.
+    fn disarm(self) -> Option<u64> {
+        Arc::into_inner(self.lease).and_then(|mut lease| lease.lane.take())
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(id) = self.lane {
@@ -129,154 +145,6 @@ pub(super) struct Pool {
     logins: Semaphore,
     stop: CancellationToken,
     forwards: Arc<AtomicUsize>,
-}
-
-struct State {
-    lanes: Vec<Lane>,
-    next_id: u64,
-    pace: Pace,
-    /// The control connection: a lane has to end on its host.
-    control: Weak<Connection>,
-    /// The place of the control connection.
-    place: Place,
-    /// Counts the control connections that ended up elsewhere than the one before: lanes are of use to
-    /// the one that they were opened for only.
-    epoch: u64,
-    /// Transfers waiting for a lane.
-    waiting: usize,
-    /// The server lets nobody in a second time.
-    single: bool,
-    /// From this moment on it may.
-    single_until: Option<Instant>,
-    /// That it does not has been told.
-    told: bool,
-}
-
-struct Lane {
-    id: u64,
-    connection: Arc<Connection>,
-    leases: usize,
-    idle_since: Instant,
-    /// The control connection went elsewhere: it takes no more transfers.
-    retired: bool,
-    /// The spare forward on it. Only an idle lane has one.
-    spare: Option<SpareMark>,
-}
-
-struct SpareMark {
-    id: u64,
-    /// Tells its holder that it is of no use any more.
-    spoilt: CancellationToken,
-}
-
-/// An idle lane with a spare forward on it. Dropping it leaves the lane without.
-pub(super) struct SpareLane {
-    pool: Arc<Pool>,
-    connection: Arc<Connection>,
-    lane: u64,
-    id: u64,
-    spoilt: CancellationToken,
-}
-
-impl SpareLane {
-    pub(super) fn connection(&self) -> &Arc<Connection> {
-        &self.connection
-    }
-
-    /// Cancelled when a transfer has taken the lane, by whoever else finds the spare to be of no
-    /// use, or not at all.
-    pub(super) fn spoilt(&self) -> &CancellationToken {
-        &self.spoilt
-    }
-
-    /// One more remote forward.
-    pub(super) fn counted(&self) -> Counted {
-        Counted::new(&self.pool.forwards)
-    }
-
-    /// Takes the lane for a transfer; `None` where another one has it, or it is lost.
-    pub(super) fn take(&self) -> Option<Arc<Lease>> {
-        let mut state = lock(&self.pool.state);
-        let lane = state.lanes.iter_mut().find(|lane| self.marks(lane))?;
-        if lane.connection.is_lost() || self.spoilt.is_cancelled() {
-            return None;
-        }
-        lane.spare = None;
-        lane.leases += 1;
-        lane.connection.shared().touch();
-        let guard = self.pool.guard(Arc::clone(&lane.connection), Some(lane.id));
-        self.pool.top_up(&mut state);
-        Some(guard.lease)
-    }
-
-    fn marks(&self, lane: &Lane) -> bool {
-        lane.id == self.lane && lane.spare.as_ref().is_some_and(|spare| spare.id == self.id)
-    }
-}
-
-impl Drop for SpareLane {
-    fn drop(&mut self) {
-        let mut state = lock(&self.pool.state);
-        if let Some(lane) = state.lanes.iter_mut().find(|lane| self.marks(lane)) {
-            lane.spare = None;
-        }
-    }
-}
-
-impl Lane {
-    fn is_idle(&self) -> bool {
-        self.leases == 0 && self.is_usable()
-    }
-
-    fn is_usable(&self) -> bool {
-        !self.retired && !self.connection.is_lost()
-    }
-
-    /// Whether it is to be replaced as soon as it is idle (see `Shared::count_closed_first`).
-    fn is_worn_out(&self) -> bool {
-        self.retired || self.connection.shared().worn_out().is_cancelled()
-    }
-}
-
-impl State {
-    fn new(patience: Duration) -> Self {
-        Self {
-            lanes: Vec::new(),
-            next_id: 0,
-            pace: Pace::new(patience),
-            control: Weak::new(),
-            place: Place::default(),
-            epoch: 0,
-            waiting: 0,
-            single: false,
-            single_until: None,
-            told: false,
-        }
-    }
-
-    /// Takes the lanes out of use that lead elsewhere than the control connection; returns those that
-    /// nothing runs on.
-    fn retire_all(&mut self) -> Vec<Lane> {
-        self.epoch += 1;
-        for lane in &mut self.lanes {
-            lane.retired = true;
-        }
-        let all = std::mem::take(&mut self.lanes);
-        let (idle, busy) = all.into_iter().partition(|lane| lane.leases == 0);
-        self.lanes = busy;
-        idle
-    }
-
-    fn is_single(&mut self) -> bool {
-        if self
-            .single_until
-            .is_some_and(|until| Instant::now() >= until)
-        {
-            self.single_until = None;
-            self.single = false;
-        }
-        self.single
-    }
 }
 
 impl Pool {
@@ -308,7 +176,7 @@ impl Pool {
         state.single = false;
         state.told = false;
         state.pace.forgive();
-        self.top_up(&mut state);
+        self.top_up(&mut state, KEEP_WARM);
         drop(state);
         // Dropping the last holder ends the connection.
         drop(retired);
@@ -321,80 +189,20 @@ impl Pool {
         state.place = control.place().clone();
     }
 
-    /// A lane for a transfer; `None` where the control connection must do instead.
-    pub(super) async fn acquire(self: &Arc<Self>) -> Option<LaneGuard> {
-        self.acquire_within(None).await
-    }
-
-    /// A lane; with `patience`, also one whose log-in takes that long.
-    pub(super) async fn acquire_within(
-        self: &Arc<Self>,
-        patience: Option<Duration>,
-    ) -> Option<LaneGuard> {
-        let began = Instant::now();
-        let mut changed = self.changed.subscribe();
-        let _waiting = Waiting::new(self);
-        loop {
-            changed.mark_unchanged();
-            let until = {
-                let mut state = lock(&self.state);
-                state.lanes.retain(|lane| !lane.connection.is_lost());
-                if let Some(guard) = self.take_idle(&mut state) {
-                    return Some(guard);
-                }
-                if self.dialer.settings().lanes == 0
-                    || state.is_single()
-                    || self.stop.is_cancelled()
-                {
-                    return self.share(&mut state);
-                }
-                self.top_up(&mut state);
-                let pace = &state.pace;
-                match (pace.worth_waiting_until(), patience) {
-                    (_, Some(patience)) if pace.under_way() > 0 => began + patience,
-                    (Some(until), _) => until.min(began + OPEN_PATIENCE),
-                    (None, _) if pace.under_way() > 0 || pace.is_failing() => began,
-                    (None, _) if state.lanes.is_empty() => began,
-                    (None, _) => began + SHARE_AFTER,
-                }
-            };
-            tokio::select! {
-                _ = changed.changed() => {}
-                () = sleep_until(until.into()) => {
-                    let mut state = lock(&self.state);
-                    if let Some(guard) = self.take_idle(&mut state) {
-                        return Some(guard);
-                    }
-                    return self.share(&mut state);
-                }
-            }
-        }
-    }
-
     /// An idle lane for a spare forward, where there is one this moment. Nobody waits for it, nor
     /// is a log-in made for it: in the count of idle lanes it stays one.
     pub(super) fn spare(self: &Arc<Self>) -> Option<SpareLane> {
         let mut state = lock(&self.state);
-        let id = state.next_id;
-        let lane = state
-            .lanes
-            .iter_mut()
-            .filter(|lane| lane.is_idle() && lane.spare.is_none())
-            .max_by_key(|lane| lane.idle_since)?;
+        let id = state.next_id();
+        let lane = state.warmest_without_spare()?;
         let spoilt = CancellationToken::new();
-        lane.spare = Some(SpareMark {
-            id,
-            spoilt: spoilt.clone(),
-        });
-        let spare = SpareLane {
+        Some(SpareLane {
             pool: Arc::clone(self),
             connection: Arc::clone(&lane.connection),
             lane: lane.id,
-            id,
+            id: lane.mark(id, &spoilt),
             spoilt,
-        };
-        state.next_id += 1;
-        Some(spare)
+        })
     }
 
     /// The control connection, for a transfer that has no lane.
@@ -404,19 +212,13 @@ impl Pool {
 
     pub(super) fn lanes_open(&self) -> usize {
         let state = lock(&self.state);
-        state
-            .lanes
-            .iter()
-            .filter(|l| !l.connection.is_lost())
-            .count()
+        let open = |lane: &&Lane| !lane.connection.is_lost();
+        state.lanes.iter().filter(open).count()
     }
 
     pub(super) fn lanes_busy(&self) -> usize {
-        lock(&self.state)
-            .lanes
-            .iter()
-            .filter(|l| l.leases > 0)
-            .count()
+        let state = lock(&self.state);
+        state.lanes.len() - state.idle()
     }
 
     /// Whether the server is known to let nobody in a second time.
@@ -433,7 +235,7 @@ impl Pool {
         let mut state = lock(&self.state);
         state.lanes.retain(|lane| lane.leases > 0);
         state.pace.forgive();
-        self.top_up(&mut state);
+        self.top_up(&mut state, KEEP_WARM);
     }
 
     /// Takes all lanes out of the pool.
@@ -441,42 +243,6 @@ impl Pool {
         let lanes = std::mem::take(&mut lock(&self.state).lanes);
         self.changed.send_replace(());
         lanes.into_iter().map(|lane| lane.connection).collect()
-    }
-
-    fn take_idle(self: &Arc<Self>, state: &mut State) -> Option<LaneGuard> {
-        // The one that was used last is the one whose TCP is warm; one with somebody's spare on it
-        // only where there is no other.
-        let lane = state
-            .lanes
-            .iter_mut()
-            .filter(|lane| lane.is_idle())
-            .max_by_key(|lane| (lane.spare.is_none(), lane.idle_since))?;
-        if let Some(spare) = lane.spare.take() {
-            spare.spoilt.cancel();
-        }
-        lane.leases = 1;
-        lane.connection.shared().touch();
-        let guard = self.guard(Arc::clone(&lane.connection), Some(lane.id));
-        // Whoever holds this one waits no longer.
-        state.waiting = state.waiting.saturating_sub(1);
-        self.top_up(state);
-        state.waiting += 1;
-        Some(guard)
-    }
-
-    /// The lane where one more transfer hurts least: one whose data flows before one that stands
-    /// still, then the one with the fewest; none that waits to be replaced while there are others.
-    fn share(self: &Arc<Self>, state: &mut State) -> Option<LaneGuard> {
-        let lane = state
-            .lanes
-            .iter_mut()
-            .filter(|lane| lane.is_usable())
-            .min_by_key(|lane| {
-                let stalled = lane.connection.shared().quiet_for() > STALLED_AFTER;
-                (lane.is_worn_out(), stalled && lane.leases > 0, lane.leases)
-            })?;
-        lane.leases += 1;
-        Some(self.guard(Arc::clone(&lane.connection), Some(lane.id)))
     }
 
     fn guard(self: &Arc<Self>, connection: Arc<Connection>, lane: Option<u64>) -> LaneGuard {
@@ -490,55 +256,69 @@ impl Pool {
         }
     }
 
-    fn give_back(&self, id: u64) {
+    fn give_back(self: &Arc<Self>, id: u64) {
         let mut state = lock(&self.state);
-        let Some(at) = state.lanes.iter().position(|lane| lane.id == id) else {
-            return;
-        };
-        let mut worn_out = false;
-        if let Some(lane) = state.lanes.get_mut(at) {
-            lane.leases = lane.leases.saturating_sub(1);
-            lane.idle_since = Instant::now();
-            worn_out = lane.leases == 0 && lane.is_worn_out();
-        }
-        let gone = worn_out.then(|| state.lanes.remove(at));
+        let gone = state.given_back(id, Instant::now());
+        self.serve(&mut state);
         drop(state);
         drop(gone);
-        self.changed.send_replace(());
     }
 
-    /// Starts as many log-ins as there are transfers waiting, and one more for the next one.
-    fn top_up(self: &Arc<Self>, state: &mut State) {
+    /// Starts a log-in for each transfer that has waited for more than a moment, and for so many idle lanes.
+    fn top_up(self: &Arc<Self>, state: &mut State, warm: usize) {
         let max = self.dialer.settings().lanes;
         if state.is_single() || self.stop.is_cancelled() {
             return;
         }
         let now = Instant::now();
         let under_way = state.pace.under_way();
-        let idle = state.lanes.iter().filter(|lane| lane.leases == 0).count();
-        let wanted = (state.waiting + KEEP_WARM).saturating_sub(idle + under_way);
+        let pressing = match state.one_is_free_soon(now) {
+            true => 0,
+            false => state.queue.pressing(),
+        };
+        let wanted = (pressing + warm).saturating_sub(state.idle() + under_way);
         let room = max.saturating_sub(state.lanes.len() + under_way);
-        for _ in 0..wanted.min(room).min(state.pace.room(now)) {
+        // What is wanted is known better when these are done.
+        let at_once = MAX_LOGINS.saturating_sub(under_way);
+        let begun = wanted.min(room).min(at_once);
+        for _ in 0..begun.min(state.pace.room(now)) {
             state.pace.begin(now);
             tokio::spawn(opening::open_lane(Arc::clone(self), state.epoch));
         }
     }
-}
 
-/// A transfer that waits for a lane, as long as this lives.
-struct Waiting<'a>(&'a Pool);
-
-impl<'a> Waiting<'a> {
-    fn new(pool: &'a Pool) -> Self {
-        lock(&pool.state).waiting += 1;
-        Self(pool)
+    /// Sees to it that an idle lane is there again, unless one comes free in a moment: short transfers take
+    /// turns on a few lanes.
+    fn keep_warm(self: &Arc<Self>, state: &mut State) {
+        if state.all_are_busy(Instant::now()) && !std::mem::replace(&mut state.warming, true) {
+            tokio::spawn(warm(Arc::clone(self)));
+        }
     }
 }
 
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let mut state = lock(&self.0.state);
-        state.waiting = state.waiting.saturating_sub(1);
+/// Opens a lane when there has been no idle one for a while.
+async fn warm(pool: Arc<Pool>) {
+    loop {
+        let left = {
+            let mut state = lock(&pool.state);
+            let busy_for = state.busy_since.map(|since| since.elapsed());
+            let left = busy_for.map(|busy| MOMENT.saturating_sub(busy));
+            match left {
+                Some(left) if !left.is_zero() => left,
+                Some(_) if state.one_is_free_soon(Instant::now()) => MOMENT,
+                over => {
+                    state.warming = false;
+                    if over.is_some() {
+                        pool.top_up(&mut state, KEEP_WARM);
+                    }
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = pool.stop.cancelled() => return,
+            () = sleep(left) => {}
+        }
     }
 }
 
@@ -549,38 +329,17 @@ async fn reap(pool: Arc<Pool>) {
             () = pool.stop.cancelled() => return,
             () = sleep(REAP_EVERY) => {}
         }
-        let mut state = lock(&pool.state);
-        let mut idle = state.lanes.iter().filter(|lane| lane.leases == 0).count();
-        let mut gone = Vec::new();
-        let mut kept = Vec::new();
-        for lane in state.lanes.drain(..) {
-            let old = lane.leases == 0 && lane.idle_since.elapsed() >= IDLE_LIMIT;
-            if old && idle > KEEP_IDLE {
-                idle -= 1;
-                gone.push(lane);
-            } else {
-                kept.push(lane);
-            }
-        }
-        state.lanes = kept;
-        drop(state);
+        let gone = lock(&pool.state).take_unused(Instant::now());
         // Dropping the last holder ends the connection.
         drop(gone);
     }
 }
 
-/// At most so many log-ins at a time, for sshd's MaxStartups.
-const MAX_LOGINS: usize = 2;
+/// At most so many log-ins at a time: sshd begins to drop some at ten (MaxStartups), all its clients
+/// together.
+const MAX_LOGINS: usize = 4;
 /// So many idle lanes are kept ready for the next transfer.
 const KEEP_WARM: usize = 1;
-/// Idle lanes beyond this are closed after `IDLE_LIMIT`.
-const KEEP_IDLE: usize = 2;
-const IDLE_LIMIT: Duration = Duration::from_secs(60);
+/// A transfer that has waited for so long is worth a log-in, which takes longer.
+const MOMENT: Duration = Duration::from_millis(20);
 const REAP_EVERY: Duration = Duration::from_secs(10);
-/// With all lanes busy, a transfer waits so long for one before it shares.
-const SHARE_AFTER: Duration = Duration::from_secs(2);
-/// With lanes being opened one after the other, it waits so long.
-const OPEN_PATIENCE: Duration = Duration::from_secs(10);
-/// A busy lane counts as stalled when nothing has moved for so long: well below `SHARE_AFTER`, so that
-/// who has waited that long does not end up with one.
-const STALLED_AFTER: Duration = Duration::from_millis(500);

@@ -51,6 +51,7 @@ mod error;
 mod establish;
 mod events;
 mod findings;
+mod flow;
 mod forward;
 mod greeting;
 mod heard;

@@ -123,10 +123,7 @@ impl Session {
                 }
                 let live = control.live();
                 if let Some(connection) = live.filter(|live| !is_same(asked.as_ref(), live)) {
-                    let hold = Hold {
-                        lease: None,
-                        counted: Some(Counted::new(&core.control_channels)),
-                    };
+                    let hold = Hold::counted(Counted::new(&core.control_channels));
                     openings.spawn(open_on(
                         Arc::clone(connection),
                         (host.to_owned(), port),
@@ -162,7 +159,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The connection to the server is lost, or the session was closed.
+    /// The connection to the server is lost, the session was closed, or no more lanes may be opened and on all
+    /// of them a client reads slowly.
     pub async fn lane(&self) -> Result<LaneGuard, Error> {
         if self.core.stop.is_cancelled() {
             return Err(self.core.closed());
@@ -170,7 +168,7 @@ impl Session {
         // While the control connection is away the server is, too: lanes of old are of no use, and
         // new ones would only wait.
         let control = self.core.control().await?;
-        Ok(match self.core.pool.acquire().await {
+        Ok(match self.core.pool.acquire().await? {
             Some(lane) => lane,
             None => self.core.pool.on_control(control),
         })
@@ -181,11 +179,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The connection to the server is lost, or the session was closed.
+    /// As for [`lane`](Self::lane).
     pub async fn lane_within(&self, patience: Duration) -> Result<LaneGuard, Error> {
         let control = self.core.control().await?;
         let pool = &self.core.pool;
-        Ok(match pool.acquire_within(Some(patience)).await {
+        Ok(match pool.acquire_within(Some(patience)).await? {
             Some(lane) => lane,
             None => pool.on_control(control),
         })

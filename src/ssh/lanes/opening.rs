@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::pace::Recovered;
-use super::{Lane, Pool, State};
+use super::state::State;
+use super::{KEEP_WARM, Pool};
 use crate::ssh::backoff::Backoff;
 use crate::ssh::connection::{Connection, lock};
 use crate::ssh::error::Error;
@@ -27,20 +28,12 @@ pub(super) async fn open_lane(pool: Arc<Pool>, epoch: u64) {
     match opened {
         None => {}
         // It leads to where the control connection was before.
-        Some(_) if state.epoch != epoch => pool.top_up(&mut state),
+        Some(_) if state.epoch != epoch => pool.top_up(&mut state, KEEP_WARM),
         Some(Ok(connection)) => {
-            let id = state.next_id;
-            state.next_id += 1;
-            tokio::spawn(watch_lane(Arc::clone(&pool), id, Arc::clone(&connection)));
-            state.lanes.push(Lane {
-                id,
-                connection,
-                leases: 0,
-                idle_since: Instant::now(),
-                retired: false,
-                spare: None,
-            });
+            let id = state.add(Arc::clone(&connection));
+            tokio::spawn(watch_lane(Arc::clone(&pool), id, connection));
             state.told = false;
+            pool.serve(&mut state);
             if state.pace.succeeded(Instant::now()) == Recovered(true) {
                 tracing::info!("further SSH connections can be had again: data has its own");
             }

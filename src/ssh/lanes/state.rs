@@ -1,0 +1,254 @@
+//! What the pool knows of its lanes.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::pace::Pace;
+use super::queue::Queue;
+use super::turns::Turns;
+use crate::ssh::connection::Connection;
+use crate::ssh::place::Place;
+
+/// All of it, under one lock.
+pub(super) struct State {
+    pub(super) lanes: Vec<Lane>,
+    last_id: u64,
+    pub(super) pace: Pace,
+    /// The control connection: a lane has to end on its host.
+    pub(super) control: Weak<Connection>,
+    /// The place of the control connection.
+    pub(super) place: Place,
+    /// Counts the control connections that ended up elsewhere than the one before: lanes are of use to
+    /// the one that they were opened for only.
+    pub(super) epoch: u64,
+    /// Transfers that wait for a lane.
+    pub(super) queue: Queue,
+    turns: Turns,
+    /// Since when no lane has been idle.
+    pub(super) busy_since: Option<Instant>,
+    /// Somebody sees to an idle lane.
+    pub(super) warming: bool,
+    /// The server lets nobody in a second time.
+    pub(super) single: bool,
+    /// From this moment on it may.
+    pub(super) single_until: Option<Instant>,
+    /// That it does not has been told.
+    pub(super) told: bool,
+}
+
+/// A further SSH connection.
+pub(super) struct Lane {
+    pub(super) id: u64,
+    pub(super) connection: Arc<Connection>,
+    pub(super) leases: usize,
+    pub(super) idle_since: Instant,
+    /// The control connection went elsewhere: it takes no more transfers.
+    retired: bool,
+    /// The spare forward on it. Only an idle lane has one.
+    pub(super) spare: Option<SpareMark>,
+}
+
+/// A spare forward that stands on a lane.
+pub(super) struct SpareMark {
+    pub(super) id: u64,
+    /// Tells its holder that it is of no use any more.
+    spoilt: CancellationToken,
+}
+
+impl Lane {
+    fn is_idle(&self) -> bool {
+        self.leases == 0 && self.is_usable()
+    }
+
+    fn is_usable(&self) -> bool {
+        !self.retired && !self.connection.is_lost()
+    }
+
+    /// Whether it is to be replaced as soon as it is idle (see `Shared::count_closed_first`).
+    fn is_worn_out(&self) -> bool {
+        self.retired || self.connection.shared().worn_out().is_cancelled()
+    }
+
+    /// A spare forward stands on it from now on; returns its number.
+    pub(super) fn mark(&mut self, id: u64, spoilt: &CancellationToken) -> u64 {
+        self.spare = Some(SpareMark {
+            id,
+            spoilt: spoilt.clone(),
+        });
+        id
+    }
+}
+
+impl State {
+    pub(super) fn new(patience: Duration) -> Self {
+        Self {
+            lanes: Vec::new(),
+            last_id: 0,
+            pace: Pace::new(patience),
+            control: Weak::new(),
+            place: Place::default(),
+            epoch: 0,
+            queue: Queue::default(),
+            turns: Turns::default(),
+            busy_since: None,
+            warming: false,
+            single: false,
+            single_until: None,
+            told: false,
+        }
+    }
+
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// There is one more, and nobody uses it yet; returns its number.
+    pub(super) fn add(&mut self, connection: Arc<Connection>) -> u64 {
+        let id = self.next_id();
+        self.lanes.push(Lane {
+            id,
+            connection,
+            leases: 0,
+            idle_since: Instant::now(),
+            retired: false,
+            spare: None,
+        });
+        id
+    }
+
+    /// Lanes that nobody uses.
+    pub(super) fn idle(&self) -> usize {
+        self.lanes.iter().filter(|lane| lane.leases == 0).count()
+    }
+
+    /// Whether no lane is idle; remembers since when.
+    pub(super) fn all_are_busy(&mut self, now: Instant) -> bool {
+        match self.lanes.iter().any(|lane| lane.leases == 0) {
+            true => self.busy_since = None,
+            false => _ = self.busy_since.get_or_insert(now),
+        }
+        self.busy_since.is_some()
+    }
+
+    /// Whether those who wait are about to get lanes that come free.
+    pub(super) fn one_is_free_soon(&mut self, now: Instant) -> bool {
+        self.turns.soon(now) * 2 > self.queue.len()
+    }
+
+    /// An idle lane is in use from now on. The one that was used last is the one whose TCP is warm; one with
+    /// somebody's spare on it only where there is no other.
+    pub(super) fn take_idle(&mut self) -> Option<&Lane> {
+        let idle = self.lanes.iter_mut().filter(|lane| lane.is_idle());
+        let lane = idle.max_by_key(|lane| (lane.spare.is_none(), lane.idle_since))?;
+        if let Some(spare) = lane.spare.take() {
+            spare.spoilt.cancel();
+        }
+        lane.leases = 1;
+        lane.connection.shared().touch();
+        Some(lane)
+    }
+
+    pub(super) fn warmest_without_spare(&mut self) -> Option<&mut Lane> {
+        let lanes = self.lanes.iter_mut();
+        let fit = lanes.filter(|lane| lane.is_idle() && lane.spare.is_none());
+        fit.max_by_key(|lane| lane.idle_since)
+    }
+
+    /// One more transfer on a lane that has some: of those whose clients keep up the one with the fewest,
+    /// and none that waits to be replaced while there are others.
+    pub(super) fn share(&mut self) -> Sharing<'_> {
+        let mut any = false;
+        let mut best: Option<&mut Lane> = None;
+        for lane in &mut self.lanes {
+            if !lane.is_usable() {
+                continue;
+            }
+            any = true;
+            let key = |lane: &Lane| (lane.is_worn_out(), lane.leases);
+            if best.as_ref().is_some_and(|best| key(best) <= key(lane)) {
+                continue;
+            }
+            if !lane.connection.shared().is_held_up() {
+                best = Some(lane);
+            }
+        }
+        match best {
+            Some(lane) => {
+                lane.leases += 1;
+                Sharing::Lane(lane)
+            }
+            None if any => Sharing::AllHeldUp,
+            None => Sharing::NoLane,
+        }
+    }
+
+    /// A transfer has ended; returns its lane where that is of no more use.
+    pub(super) fn given_back(&mut self, id: u64, now: Instant) -> Option<Lane> {
+        let at = self.lanes.iter().position(|lane| lane.id == id)?;
+        let lane = self.lanes.get_mut(at)?;
+        lane.leases = lane.leases.saturating_sub(1);
+        lane.idle_since = now;
+        if lane.leases == 0 {
+            self.turns.count(now);
+        }
+        let worn_out = lane.leases == 0 && lane.is_worn_out();
+        worn_out.then(|| self.lanes.remove(at))
+    }
+
+    /// Takes the lanes out of use that lead elsewhere than the control connection; returns those that
+    /// nothing runs on.
+    pub(super) fn retire_all(&mut self) -> Vec<Lane> {
+        self.epoch += 1;
+        for lane in &mut self.lanes {
+            lane.retired = true;
+        }
+        let all = std::mem::take(&mut self.lanes);
+        let (idle, busy) = all.into_iter().partition(|lane| lane.leases == 0);
+        self.lanes = busy;
+        idle
+    }
+
+    /// Takes out what nobody has used for a while, but for a few.
+    pub(super) fn take_unused(&mut self, now: Instant) -> Vec<Lane> {
+        let mut idle = self.idle();
+        let mut gone = Vec::new();
+        let mut kept = Vec::new();
+        for lane in self.lanes.drain(..) {
+            let old = lane.leases == 0 && now.duration_since(lane.idle_since) >= IDLE_LIMIT;
+            if old && idle > KEEP_IDLE {
+                idle -= 1;
+                gone.push(lane);
+            } else {
+                kept.push(lane);
+            }
+        }
+        self.lanes = kept;
+        gone
+    }
+
+    pub(super) fn is_single(&mut self) -> bool {
+        if self
+            .single_until
+            .is_some_and(|until| Instant::now() >= until)
+        {
+            self.single_until = None;
+            self.single = false;
+        }
+        self.single
+    }
+}
+
+/// Where one more transfer may run beside others.
+pub(super) enum Sharing<'a> {
+    Lane(&'a Lane),
+    /// On each there is one whose client reads slowly or not at all.
+    AllHeldUp,
+    NoLane,
+}
+
+/// Idle lanes beyond this are closed after `IDLE_LIMIT`.
+const KEEP_IDLE: usize = 2;
+const IDLE_LIMIT: Duration = Duration::from_secs(60);

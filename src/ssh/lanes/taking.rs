@@ -1,0 +1,162 @@
+//! How a transfer comes to its lane: an idle one, one that comes free or is opened, or a share.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep_until;
+
+use super::state::{Sharing, State};
+use super::{LaneGuard, MOMENT, Pool};
+use crate::ssh::connection::lock;
+use crate::ssh::error::Error;
+
+impl Pool {
+    /// A lane for a transfer; `None` where the control connection must do instead.
+    ///
+    /// # Errors
+    ///
+    /// There may be no further lanes, and those there are have clients that read slowly.
+    pub(in crate::ssh) async fn acquire(self: &Arc<Self>) -> Result<Option<LaneGuard>, Error> {
+        self.acquire_within(None).await
+    }
+
+    /// A lane; with `patience`, also one whose log-in takes that long.
+    pub(in crate::ssh) async fn acquire_within(
+        self: &Arc<Self>,
+        patience: Option<Duration>,
+    ) -> Result<Option<LaneGuard>, Error> {
+        let began = Instant::now();
+        let mut changed = self.changed.subscribe();
+        let (waiting, mut given) = {
+            let mut state = lock(&self.state);
+            if state.queue.is_empty()
+                && let Some(lane) = self.take_idle(&mut state)
+            {
+                return Ok(Some(lane));
+            }
+            let (id, given) = state.queue.join();
+            (Waiting { pool: self, id }, given)
+        };
+        loop {
+            changed.mark_unchanged();
+            let until = {
+                let mut state = lock(&self.state);
+                match self.decide(&mut state, waiting.id, began, patience) {
+                    Decision::Wait(until) => until,
+                    Decision::Control => return Ok(None),
+                    Decision::Lane(lane) => return Ok(Some(lane)),
+                    Decision::HeldUp => return Err(self.held_up(&state)),
+                }
+            };
+            tokio::select! {
+                biased;
+                Ok(lane) = &mut given => return Ok(Some(lane)),
+                _ = changed.changed() => {}
+                () = sleep_until(until.into()) => {}
+            }
+        }
+    }
+
+    /// Lanes that have come free go to those who wait, in their order.
+    pub(super) fn serve(self: &Arc<Self>, state: &mut State) {
+        while !state.queue.is_empty() {
+            let Some(lane) = self.take_idle(state) else {
+                return;
+            };
+            if let Err(lane) = state.queue.serve(lane) {
+                // Nobody was there any more. It is given back under the lock that is held here.
+                if let Some(id) = lane.disarm() {
+                    state.given_back(id, Instant::now());
+                }
+            }
+        }
+        state.all_are_busy(Instant::now());
+    }
+
+    fn take_idle(self: &Arc<Self>, state: &mut State) -> Option<LaneGuard> {
+        let lane = state.take_idle()?;
+        let lane = self.guard(Arc::clone(&lane.connection), Some(lane.id));
+        self.keep_warm(state);
+        Some(lane)
+    }
+
+    fn decide(
+        self: &Arc<Self>,
+        state: &mut State,
+        id: u64,
+        began: Instant,
+        patience: Option<Duration>,
+    ) -> Decision {
+        let now = Instant::now();
+        let only_control =
+            self.dialer.settings().lanes == 0 || state.is_single() || self.stop.is_cancelled();
+        let until = if only_control {
+            began
+        } else if !state.lanes.is_empty() && now < began + MOMENT {
+            return Decision::Wait(began + MOMENT);
+        } else if state.one_is_free_soon(now) {
+            return Decision::Wait(now + MOMENT);
+        } else {
+            state.queue.press(id);
+            self.top_up(state, 0);
+            let pace = &state.pace;
+            match (pace.worth_waiting_until(), patience) {
+                (_, Some(patience)) if pace.under_way() > 0 => began + patience,
+                (Some(until), _) => until.min(began + OPEN_PATIENCE),
+                (None, _) if state.lanes.is_empty() => began,
+                (None, _) => began + SHARE_AFTER,
+            }
+        };
+        if now < until {
+            return Decision::Wait(until);
+        }
+        match state.share() {
+            Sharing::Lane(lane) => {
+                Decision::Lane(self.guard(Arc::clone(&lane.connection), Some(lane.id)))
+            }
+            Sharing::NoLane => Decision::Control,
+            Sharing::AllHeldUp if now < began + HELD_UP_PATIENCE => {
+                Decision::Wait((now + LOOK_AGAIN).min(began + HELD_UP_PATIENCE))
+            }
+            Sharing::AllHeldUp => Decision::HeldUp,
+        }
+    }
+
+    fn held_up(&self, state: &State) -> Error {
+        Error::HeldUp {
+            destination: self.dialer.settings().destination(),
+            lanes: state.lanes.len(),
+        }
+    }
+}
+
+/// What becomes of a transfer that has no lane yet.
+enum Decision {
+    /// It waits, and looks again then at the latest.
+    Wait(Instant),
+    /// It shares this one.
+    Lane(LaneGuard),
+    /// It shares the control connection.
+    Control,
+    HeldUp,
+}
+
+/// A transfer that waits for a lane, as long as this lives.
+struct Waiting<'a> {
+    pool: &'a Pool,
+    id: u64,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        lock(&self.pool.state).queue.leave(self.id);
+    }
+}
+
+/// With all lanes busy, and no more allowed, a transfer waits so long for one before it shares.
+const SHARE_AFTER: Duration = Duration::from_millis(250);
+/// With lanes being opened one after the other, it waits so long.
+const OPEN_PATIENCE: Duration = Duration::from_secs(10);
+/// Where all that could be shared are held up, it waits so long for one that is not.
+const HELD_UP_PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
