@@ -12,11 +12,13 @@ mod ssh_support;
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use ferryline::ssh::{Channel, Error, LaneGuard, Received, Session};
 use ssh_support::{
     World, all_quiet, echo_server, nobody, pattern, ping, read_to_eof, serve, source, until, within,
 };
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 const KIB: usize = 1024;
 
@@ -73,6 +75,54 @@ async fn a_lane_is_free_again_at_the_end_of_the_file() {
     all_quiet(&session, &world.server).await;
 }
 
+/// Some servers end their own direction before they have taken anything.
+#[tokio::test]
+async fn an_upload_whose_far_side_ends_first_keeps_its_lane() {
+    let mut world = World::new().await;
+    world.settings.lanes = 1;
+    let session = world.connect().await;
+    let sink = serve(|mut tcp| async move {
+        tcp.shutdown().await.unwrap();
+        let _ = tokio::io::copy(&mut tcp, &mut tokio::io::sink()).await;
+    })
+    .await;
+    let lane = within("the lane", session.lane()).await.unwrap();
+    let opened = lane.open("127.0.0.1", sink.port(), nobody()).await;
+    let mut channel = opened.unwrap();
+    drop(lane);
+    assert_eq!(channel.reader.read().await, Received::Eof);
+    channel
+        .writer
+        .write(Bytes::from_static(b"a line"))
+        .await
+        .unwrap();
+    assert_eq!(session.stats().lanes_busy, 1);
+    drop(channel);
+    all_quiet(&session, &world.server).await;
+}
+
+/// As the first of these, by PORT: the forward itself may live longer than its transfer.
+#[tokio::test]
+async fn the_lane_of_a_remote_forward_is_free_again_at_the_end_of_the_file() {
+    let mut world = World::new().await;
+    world.settings.lanes = 1;
+    let session = world.connect().await;
+    let lane = within("the lane", session.lane()).await.unwrap();
+    let asked = lane.remote_forward("127.0.0.1".parse().unwrap()).await;
+    let mut forward = asked.unwrap();
+    drop(lane);
+    assert_eq!(session.stats().lanes_busy, 1);
+    let mut server = TcpStream::connect(forward.address()).await.unwrap();
+    server.write_all(b"all of it").await.unwrap();
+    server.shutdown().await.unwrap();
+    let incoming = within("the connection", forward.next()).await.unwrap();
+    let mut channel = incoming.accept();
+    assert_eq!(read_to_eof(&mut channel.reader).await, b"all of it");
+    assert_eq!(session.stats().lanes_busy, 0);
+    drop((channel, forward, server));
+    all_quiet(&session, &world.server).await;
+}
+
 #[tokio::test]
 async fn who_came_first_gets_the_lane_that_comes_free() {
     let mut world = World::new().await;
@@ -109,7 +159,8 @@ async fn where_there_may_be_no_more_lanes_transfers_share_with_those_that_keep_u
     // As an upload is: nothing comes on it.
     let lane = within("the third lane", session.lane()).await.unwrap();
     let opened = lane.open("127.0.0.1", echo.port(), nobody()).await;
-    let quick = opened.unwrap();
+    let mut quick = opened.unwrap();
+    assert_eq!(quick.reader.read_now().await, None);
     for _ in 0..5 {
         let shared = within("a share", session.lane()).await.unwrap();
         assert!(!shared.is_shared_control());

@@ -35,6 +35,7 @@ pub struct Channel {
 #[derive(Debug)]
 pub struct ChannelReader {
     tap: Arc<Tap>,
+    flow: Arc<Flow>,
     ended: Option<Received>,
     common: Arc<Common>,
 }
@@ -77,19 +78,19 @@ impl ChannelReader {
                 biased;
                 message = self.tap.next() => message,
                 () = self.common.closed_here.cancelled() => return self.end(LostReason::Local),
-                () = self.common.flow.waits() => continue,
+                () = self.flow.waits() => continue,
             };
             match message {
                 Some(ChannelMsg::Data { data }) if !data.is_empty() => {
                     self.common.connection.shared().touch();
-                    self.common.flow.takes(data.len());
+                    self.flow.takes(data.len());
+                    self.common.received.store(true, Ordering::Relaxed);
                     return Received::Data(data);
                 }
                 Some(ChannelMsg::Eof) => {
                     self.common.eof_received.store(true, Ordering::Release);
-                    self.common.flow.ends();
-                    // Nothing more can come that somebody might not read.
-                    self.common.hold.give_back();
+                    self.flow.ends();
+                    self.common.downloaded();
                     return Received::Eof;
                 }
                 Some(ChannelMsg::Close) => return self.end(LostReason::Closed),
@@ -149,6 +150,7 @@ impl ChannelReader {
     }
 
     fn end(&mut self, reason: LostReason) -> Received {
+        self.flow.ends();
         let eof = self.common.eof_received.load(Ordering::Acquire);
         let ended = match reason {
             LostReason::Closed | LostReason::Local if eof => Received::Closed,
@@ -169,6 +171,7 @@ impl ChannelWriter {
     pub async fn write(&mut self, data: Bytes) -> Result<(), LostReason> {
         let common = &self.common;
         let half = common.half.as_ref().ok_or(LostReason::Local)?;
+        common.sent.store(true, Ordering::Relaxed);
         tokio::select! {
             biased;
             reason = common.ended() => Err(reason),
@@ -333,13 +336,14 @@ pub(super) fn wrap(
         half: Mutex::new(Some(read_half)),
         shut: CancellationToken::new(),
     });
-    let flow = Arc::default();
+    let flow = Flow::new();
     let far_closed = connection.shared().opened(id, from_server, &tap, &flow);
     let common = Arc::new(Common {
         id,
         half: Some(write_half),
         connection,
-        flow,
+        received: AtomicBool::new(false),
+        sent: AtomicBool::new(false),
         far_closed,
         closed_here: CancellationToken::new(),
         close_sent: AtomicBool::new(false),
@@ -352,6 +356,7 @@ pub(super) fn wrap(
     Channel {
         reader: ChannelReader {
             tap,
+            flow,
             ended: None,
             common: Arc::clone(&common),
         },
@@ -365,7 +370,10 @@ struct Common {
     id: ChannelId,
     half: Option<ChannelWriteHalf<Msg>>,
     connection: Arc<Connection>,
-    flow: Arc<Flow>,
+    /// Some bytes came.
+    received: AtomicBool,
+    /// Some bytes went, or tried to.
+    sent: AtomicBool,
     far_closed: CancellationToken,
     closed_here: CancellationToken,
     close_sent: AtomicBool,
@@ -383,6 +391,14 @@ impl Common {
     /// Both directions have ended by themselves, so the far side is about to close the channel.
     fn is_orderly(&self) -> bool {
         self.eof_sent.load(Ordering::Acquire) && self.eof_received.load(Ordering::Acquire)
+    }
+
+    /// The far side has sent all it had. A download takes up its lane no longer, whenever its client hangs up:
+    /// nothing more can come that it might not read. An upload, whose far side may end first, does.
+    fn downloaded(&self) {
+        if self.received.load(Ordering::Relaxed) && !self.sent.load(Ordering::Relaxed) {
+            self.hold.give_back();
+        }
     }
 
     /// See [`ChannelWriter::finish`].
@@ -496,7 +512,8 @@ impl Drop for Common {
             id: self.id,
             half: self.half.take(),
             connection: Arc::clone(&self.connection),
-            flow: Arc::clone(&self.flow),
+            received: AtomicBool::new(self.received.load(Ordering::Relaxed)),
+            sent: AtomicBool::new(self.sent.load(Ordering::Relaxed)),
             far_closed: self.far_closed.clone(),
             closed_here: self.closed_here.clone(),
             close_sent: AtomicBool::new(false),

@@ -325,11 +325,14 @@ impl Shared {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Whether somebody who reads slowly, or not at all, holds up all that it carries.
-    pub(super) fn is_held_up(&self) -> bool {
+    /// Bytes a second that the slowest of those readers takes who are behind: all that it carries waits for
+    /// them. `None` where all keep up.
+    pub(super) fn slowest_reader(&self) -> Option<f64> {
         let channels = lock(&self.channels);
-        let mut flows = channels.values().filter_map(|entry| entry.flow.upgrade());
-        flows.any(|flow| flow.holds_up())
+        let flows = channels.values().filter_map(|entry| entry.flow.upgrade());
+        flows
+            .filter_map(|flow| flow.behind())
+            .min_by(f64::total_cmp)
     }
 
     /// russh 0.65 keeps about 4 KiB (the queue of the channel's messages) for every channel that

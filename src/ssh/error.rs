@@ -79,8 +79,8 @@ pub enum Error {
     },
     /// No lane for one more transfer.
     #[error(
-        "no further SSH connection for data to {destination} can be had (--lanes, or the SSH server allows no more), \
-         and on each of the {lanes} there are a client reads slowly; try again later"
+        "no further SSH connection for data to {destination} could be had in time (--lanes, or the SSH server \
+         allows no more), and each of the {lanes} there are has a client that reads slowly; try again later"
     )]
     HeldUp {
         /// Whom they are with.

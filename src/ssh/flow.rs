@@ -4,22 +4,21 @@
 //! waits with it. So before a transfer is put beside others, it is asked how fast those are read.
 
 use std::future::poll_fn;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::connection::lock;
 
 /// How what comes on one channel is read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Flow(Mutex<State>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum State {
     /// The reader waits for more: nothing is queued.
-    #[default]
     KeepsUp,
-    /// The reader is at work on what it took last; more may be queued.
+    /// The reader is at work on what it took last, or has not begun; more may be queued.
     Behind(Pace),
     /// Nothing more comes.
     Ended,
@@ -31,16 +30,22 @@ struct Pace {
     began: Instant,
     taken: usize,
     last: Instant,
+    /// Its rate in the period before, where it was behind then, too.
+    before: Option<f64>,
 }
 
 impl Flow {
+    /// Of a channel that nobody has read yet.
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State::Behind(Pace::new(Instant::now())))))
+    }
+
     /// The reader takes so many bytes.
     pub(super) fn takes(&self, bytes: usize) {
         self.takes_at(bytes, Instant::now());
     }
 
-    /// The reader has taken all there is. Never comes back twice without something taken between; before
-    /// that it is ready at once.
+    /// The reader has taken all there is: ready once, until it takes something again.
     pub(super) async fn waits(&self) {
         poll_fn(|_| {
             let mut state = lock(&self.0);
@@ -60,45 +65,64 @@ impl Flow {
         *lock(&self.0) = State::Ended;
     }
 
-    /// Whether what is queued here holds up others that share its SSH connection: it is not read at all, or
-    /// slowly.
-    pub(super) fn holds_up(&self) -> bool {
-        self.holds_up_at(Instant::now())
+    /// Bytes a second that its reader takes where it is behind; `None` where it keeps up.
+    pub(super) fn behind(&self) -> Option<f64> {
+        self.behind_at(Instant::now())
     }
 
     fn takes_at(&self, bytes: usize, now: Instant) {
         let mut state = lock(&self.0);
-        let fresh = Pace {
-            began: now,
-            taken: 0,
-            last: now,
-        };
         let mut pace = match *state {
-            State::Behind(pace) if now.duration_since(pace.began) < PERIOD => pace,
-            _ => fresh,
+            State::Behind(pace) => pace.moved_on(now),
+            State::KeepsUp | State::Ended => Pace::new(now),
         };
         pace.taken = pace.taken.saturating_add(bytes);
         pace.last = now;
         *state = State::Behind(pace);
     }
 
-    fn holds_up_at(&self, now: Instant) -> bool {
-        let State::Behind(pace) = *lock(&self.0) else {
-            return false;
-        };
-        let time = now.saturating_duration_since(pace.began);
-        if now.saturating_duration_since(pace.last) > STANDS_STILL {
-            return true;
+    fn behind_at(&self, now: Instant) -> Option<f64> {
+        match *lock(&self.0) {
+            State::Behind(pace) => pace.rate(now),
+            State::KeepsUp | State::Ended => None,
         }
-        // The period may have just begun.
-        time > JUDGED_AFTER && (pace.taken as f64) < SLOWEST * time.as_secs_f64()
+    }
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self {
+            began: now,
+            taken: 0,
+            last: now,
+            before: None,
+        }
+    }
+
+    fn moved_on(self, now: Instant) -> Self {
+        match now.saturating_duration_since(self.began) < PERIOD {
+            true => self,
+            false => Self {
+                before: self.rate(now),
+                ..Self::new(now)
+            },
+        }
+    }
+
+    /// Not known of one that has just begun.
+    fn rate(self, now: Instant) -> Option<f64> {
+        if now.saturating_duration_since(self.last) > STANDS_STILL {
+            return Some(0.0);
+        }
+        match now.saturating_duration_since(self.began) {
+            time if time > JUDGED_AFTER => Some(self.taken as f64 / time.as_secs_f64()),
+            _ => self.before,
+        }
     }
 }
 
 /// A reader that has taken nothing for so long, with more at hand, stands still.
 const STANDS_STILL: Duration = Duration::from_millis(200);
-/// Bytes a second: what may be queued for one reader (8 MiB at most) is gone in two seconds then.
-const SLOWEST: f64 = 4.0 * 1024.0 * 1024.0;
 /// What a reader does is looked at for so long, and then anew.
 const PERIOD: Duration = Duration::from_secs(1);
 const JUDGED_AFTER: Duration = Duration::from_millis(200);
@@ -108,52 +132,78 @@ mod tests {
     use super::*;
 
     const PACKET: usize = 32 * 1024;
+    const MOMENT: Duration = Duration::from_millis(10);
 
-    /// Takes packets for `time`, at `rate` bytes a second.
-    fn reads(flow: &Flow, from: Instant, time: Duration, rate: f64) -> Instant {
-        let each = Duration::from_secs_f64(PACKET as f64 / rate);
-        let mut now = from;
-        while now < from + time {
+    /// Takes packets for `time`, at `rate` bytes a second; `each` is told what is known every 10 ms.
+    fn reads(
+        flow: &Flow,
+        time: Duration,
+        rate: f64,
+        mut each: impl FnMut(Duration, Option<f64>),
+    ) -> Instant {
+        let start = Instant::now();
+        let pause = Duration::from_secs_f64(PACKET as f64 / rate);
+        let (mut now, mut looked) = (start, start);
+        while now < start + time {
             flow.takes_at(PACKET, now);
-            now += each;
+            now += pause;
+            while looked < now {
+                each(looked - start, flow.behind_at(looked));
+                looked += MOMENT;
+            }
         }
         now
     }
 
     #[test]
-    fn only_who_reads_slowly_holds_up_others() {
-        let start = Instant::now();
-        for (rate, slow) in [(200e3, true), (2e6, true), (8e6, false), (700e6, false)] {
-            let flow = Flow::default();
-            assert!(!flow.holds_up_at(start));
-            let now = reads(&flow, start, 4 * PERIOD, rate);
-            let judged = now.max(start + JUDGED_AFTER * 2);
-            assert_eq!(flow.holds_up_at(judged), slow, "{rate}");
+    fn the_rate_of_who_is_behind_is_known_at_every_moment() {
+        for rate in [250e3, 1e6, 3e6, 8e6, 100e6] {
+            let flow = Flow::new();
+            reads(&flow, PERIOD * 4, rate, |at, known| {
+                // In the first moments there is nothing to judge by.
+                if at > JUDGED_AFTER + MOMENT {
+                    let known = known.unwrap();
+                    assert!(
+                        (0.7 * rate..1.7 * rate).contains(&known),
+                        "{rate} at {at:?}: {known}"
+                    );
+                }
+            });
         }
     }
 
     #[tokio::test]
-    async fn who_waits_or_has_it_all_holds_up_nobody() {
-        let start = Instant::now() - Duration::from_secs(10);
-        let flow = Flow::default();
-        let now = reads(&flow, start, PERIOD, 200e3);
-        assert!(flow.holds_up_at(now));
+    async fn who_waits_or_has_it_all_is_not_behind() {
+        let flow = Flow::new();
+        let now = reads(&flow, PERIOD, 200e3, |_, _| {});
+        assert!(flow.behind_at(now).is_some());
         flow.waits().await;
-        assert!(!flow.holds_up_at(now));
+        assert_eq!(flow.behind_at(now + PERIOD), None);
         // It is told once.
-        let again = tokio::time::timeout(Duration::ZERO, flow.waits()).await;
-        assert!(again.is_err());
+        assert!(
+            tokio::time::timeout(Duration::ZERO, flow.waits())
+                .await
+                .is_err()
+        );
         flow.takes_at(PACKET, now);
+        assert_eq!(flow.behind_at(now), None, "as far as can be known");
+        assert!(flow.behind_at(now + PERIOD).is_some());
         flow.ends();
-        assert!(!flow.holds_up_at(now + Duration::from_secs(60)));
+        assert_eq!(flow.behind_at(now + PERIOD), None);
     }
 
     #[test]
-    fn who_was_fast_and_stands_still_holds_up_others() {
-        let start = Instant::now();
-        let flow = Flow::default();
-        let now = reads(&flow, start, 3 * PERIOD, 700e6);
-        assert!(!flow.holds_up_at(now));
-        assert!(flow.holds_up_at(now + STANDS_STILL * 2));
+    fn who_was_fast_and_stands_still_takes_nothing() {
+        let flow = Flow::new();
+        let now = reads(&flow, PERIOD * 3, 700e6, |_, _| {});
+        assert!(flow.behind_at(now).unwrap() > 100e6);
+        assert_eq!(flow.behind_at(now + STANDS_STILL * 2), Some(0.0));
+    }
+
+    /// Whoever opened it may be busy with other things, while the queue fills.
+    #[test]
+    fn a_channel_that_nobody_reads_stands_still() {
+        let flow = Flow::new();
+        assert_eq!(flow.behind_at(Instant::now() + PERIOD), Some(0.0));
     }
 }

@@ -75,7 +75,7 @@ impl RemoteForward {
         Some(Incoming {
             arrival: arrival.ok()?,
             connection: Arc::clone(&self.connection),
-            lease: self.lease.clone(),
+            lease: self.lease.take(),
         })
     }
 

@@ -3,10 +3,10 @@
 //! A transfer gets an idle lane, else the next that comes free or is opened, in the order in which they
 //! came. Lanes grow with demand: a log-in is made for each transfer that has waited for more than a moment
 //! and is not about to get one that comes free, as where many short ones take turns (see `turns`); and one
-//! idle lane is kept ready. Lanes that nobody needs are closed after a minute. A lane is free again as soon as its transfer has the end of its file from the FTP
+//! idle lane is kept ready. Lanes that nobody needs are closed after a minute. The lane of a download is free again as soon as it has the end of its file from the FTP
 //! server, for from then on it can hold up nobody.
 //!
-//! Where no further lane can be had, a transfer shares one (see `taking`), but never one whose client reads
+//! Where no further lane can be had, a transfer shares one (see `taking`), but none whose client reads
 //! slowly: russh's session loop waits for that client, and all that shares the lane with it. Where all of
 //! them do, it fails and says so. Where the server lets nobody in a second time, all share the control
 //! connection; and so does a transfer whose first lane takes longer than about a second (see `pace`).
@@ -43,8 +43,8 @@ use super::forward::{self, Origin, RemoteForward};
 pub(super) use spare::SpareLane;
 use state::{Lane, State};
 
-/// A lane for one data connection, in use until this is dropped and every channel opened on it has had the end
-/// of what comes, or is dropped.
+/// A lane for one data connection, in use until this is dropped and every channel opened on it has brought a
+/// download to its end, or is dropped.
 #[derive(Debug)]
 pub struct LaneGuard {
     lease: Arc<Lease>,
@@ -218,7 +218,7 @@ impl Pool {
 
     pub(super) fn lanes_busy(&self) -> usize {
         let state = lock(&self.state);
-        state.lanes.len() - state.idle()
+        state.lanes.iter().filter(|lane| lane.leases > 0).count()
     }
 
     /// Whether the server is known to let nobody in a second time.
@@ -259,6 +259,9 @@ impl Pool {
     fn give_back(self: &Arc<Self>, id: u64) {
         let mut state = lock(&self.state);
         let gone = state.given_back(id, Instant::now());
+        if gone.is_some() {
+            self.top_up(&mut state, KEEP_WARM);
+        }
         self.serve(&mut state);
         drop(state);
         drop(gone);
@@ -270,6 +273,9 @@ impl Pool {
         if state.is_single() || self.stop.is_cancelled() {
             return;
         }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
         let now = Instant::now();
         let under_way = state.pace.under_way();
         let pressing = match state.one_is_free_soon(now) {
@@ -283,15 +289,19 @@ impl Pool {
         let begun = wanted.min(room).min(at_once);
         for _ in 0..begun.min(state.pace.room(now)) {
             state.pace.begin(now);
-            tokio::spawn(opening::open_lane(Arc::clone(self), state.epoch));
+            runtime.spawn(opening::open_lane(Arc::clone(self), state.epoch));
         }
     }
 
     /// Sees to it that an idle lane is there again, unless one comes free in a moment: short transfers take
     /// turns on a few lanes.
     fn keep_warm(self: &Arc<Self>, state: &mut State) {
+        // A lane may also be given back while the runtime shuts down.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
         if state.all_are_busy(Instant::now()) && !std::mem::replace(&mut state.warming, true) {
-            tokio::spawn(warm(Arc::clone(self)));
+            runtime.spawn(warm(Arc::clone(self)));
         }
     }
 }

@@ -121,12 +121,12 @@ impl State {
 
     /// Lanes that nobody uses.
     pub(super) fn idle(&self) -> usize {
-        self.lanes.iter().filter(|lane| lane.leases == 0).count()
+        self.lanes.iter().filter(|lane| lane.is_idle()).count()
     }
 
     /// Whether no lane is idle; remembers since when.
     pub(super) fn all_are_busy(&mut self, now: Instant) -> bool {
-        match self.lanes.iter().any(|lane| lane.leases == 0) {
+        match self.lanes.iter().any(Lane::is_idle) {
             true => self.busy_since = None,
             false => _ = self.busy_since.get_or_insert(now),
         }
@@ -158,30 +158,28 @@ impl State {
     }
 
     /// One more transfer on a lane that has some: of those whose clients keep up the one with the fewest,
-    /// and none that waits to be replaced while there are others.
-    pub(super) fn share(&mut self) -> Sharing<'_> {
+    /// and none that waits to be replaced while there are others. With `slow`, also one whose clients do not,
+    /// and of those the fastest.
+    pub(super) fn share(&mut self, slow: bool) -> Sharing<'_> {
         let mut any = false;
-        let mut best: Option<&mut Lane> = None;
-        for lane in &mut self.lanes {
-            if !lane.is_usable() {
-                continue;
-            }
+        let mut best: Option<(Rank, &mut Lane)> = None;
+        for lane in self.lanes.iter_mut().filter(|lane| lane.is_usable()) {
             any = true;
-            let key = |lane: &Lane| (lane.is_worn_out(), lane.leases);
-            if best.as_ref().is_some_and(|best| key(best) <= key(lane)) {
-                continue;
-            }
-            if !lane.connection.shared().is_held_up() {
-                best = Some(lane);
+            let rank = Rank::of(lane);
+            if best
+                .as_ref()
+                .is_none_or(|(found, _)| rank.is_better_than(found))
+            {
+                best = Some((rank, lane));
             }
         }
         match best {
-            Some(lane) => {
+            Some((rank, lane)) if rank.keeps_up() || slow && rank.moves() => {
                 lane.leases += 1;
                 Sharing::Lane(lane)
             }
-            None if any => Sharing::AllHeldUp,
-            None => Sharing::NoLane,
+            _ if any => Sharing::AllHeldUp,
+            _ => Sharing::NoLane,
         }
     }
 
@@ -191,7 +189,7 @@ impl State {
         let lane = self.lanes.get_mut(at)?;
         lane.leases = lane.leases.saturating_sub(1);
         lane.idle_since = now;
-        if lane.leases == 0 {
+        if lane.is_idle() {
             self.turns.count(now);
         }
         let worn_out = lane.leases == 0 && lane.is_worn_out();
@@ -217,7 +215,9 @@ impl State {
         let mut gone = Vec::new();
         let mut kept = Vec::new();
         for lane in self.lanes.drain(..) {
-            let old = lane.leases == 0 && now.duration_since(lane.idle_since) >= IDLE_LIMIT;
+            // A channel whose client has not hung up keeps its connection: it is still one of those there may be.
+            let unused = lane.leases == 0 && Arc::strong_count(&lane.connection) == 1;
+            let old = unused && now.duration_since(lane.idle_since) >= IDLE_LIMIT;
             if old && idle > KEEP_IDLE {
                 idle -= 1;
                 gone.push(lane);
@@ -241,10 +241,50 @@ impl State {
     }
 }
 
+/// How good it is to share a lane.
+struct Rank {
+    /// Bytes a second of its slowest reader.
+    rate: f64,
+    worn_out: bool,
+    leases: usize,
+}
+
+impl Rank {
+    fn of(lane: &Lane) -> Self {
+        let slowest = lane.connection.shared().slowest_reader();
+        Self {
+            rate: slowest.unwrap_or(f64::INFINITY),
+            worn_out: lane.is_worn_out(),
+            leases: lane.leases,
+        }
+    }
+
+    fn keeps_up(&self) -> bool {
+        self.rate >= FAST
+    }
+
+    fn moves(&self) -> bool {
+        self.rate >= LEAST
+    }
+
+    fn is_better_than(&self, other: &Self) -> bool {
+        match (self.keeps_up(), other.keeps_up()) {
+            (true, true) => (self.worn_out, self.leases) < (other.worn_out, other.leases),
+            (false, false) => self.rate > other.rate,
+            (keeps_up, _) => keeps_up,
+        }
+    }
+}
+
+/// Bytes a second: what may be queued for one reader (8 MiB at most) is gone in two seconds then.
+const FAST: f64 = 4.0 * 1024.0 * 1024.0;
+/// And in eight.
+const LEAST: f64 = 1024.0 * 1024.0;
+
 /// Where one more transfer may run beside others.
 pub(super) enum Sharing<'a> {
     Lane(&'a Lane),
-    /// On each there is one whose client reads slowly or not at all.
+    /// On each there is one whose client reads too slowly, or not at all.
     AllHeldUp,
     NoLane,
 }

@@ -41,6 +41,9 @@ impl Pool {
             changed.mark_unchanged();
             let until = {
                 let mut state = lock(&self.state);
+                if let Ok(lane) = given.try_recv() {
+                    return Ok(Some(lane));
+                }
                 match self.decide(&mut state, waiting.id, began, patience) {
                     Decision::Wait(until) => until,
                     Decision::Control => return Ok(None),
@@ -110,14 +113,18 @@ impl Pool {
         if now < until {
             return Decision::Wait(until);
         }
-        match state.share() {
+        let is_opening = state.pace.under_way() > 0 && !state.pace.is_failing();
+        let last = began
+            + match is_opening {
+                true => OPEN_PATIENCE,
+                false => HELD_UP_PATIENCE,
+            };
+        match state.share(now >= last) {
             Sharing::Lane(lane) => {
                 Decision::Lane(self.guard(Arc::clone(&lane.connection), Some(lane.id)))
             }
             Sharing::NoLane => Decision::Control,
-            Sharing::AllHeldUp if now < began + HELD_UP_PATIENCE => {
-                Decision::Wait((now + LOOK_AGAIN).min(began + HELD_UP_PATIENCE))
-            }
+            Sharing::AllHeldUp if now < last => Decision::Wait((now + LOOK_AGAIN).min(last)),
             Sharing::AllHeldUp => Decision::HeldUp,
         }
     }
