@@ -37,6 +37,8 @@ mod observe;
 mod outbox;
 mod owner;
 mod plain;
+#[cfg(unix)]
+mod ports;
 mod record;
 mod remote;
 mod reporter;

@@ -5,6 +5,9 @@ use std::{io, net::SocketAddr, time::Duration};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+#[cfg(unix)]
+use super::ports;
+
 /// For a client's control connection: lines go out as they come; urgent data is read in line (a
 /// client's ABOR may have its last byte sent so, Q58); a client that has vanished is found out.
 pub(super) fn control(stream: &TcpStream) -> io::Result<()> {
@@ -42,18 +45,40 @@ pub(super) fn abortive(stream: &TcpStream) {
     }
 }
 
-/// A listener for one data connection: any free port (Q83), or the one that is asked for, which may
-/// have had connections that are not quite over.
+/// A listener for one data connection: any free port (Q83), or the one that is asked for. Either may have had
+/// connections that are not quite over.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    if address.port() != 0 {
+        return listen_again(address);
+    }
+    // Where the kernel chooses, it takes no port with a connection that ended within the last minute: with some
+    // hundred files a second, none is left, and the search for one takes milliseconds before that.
+    #[cfg(unix)]
+    for port in ports::at_random(TRIES) {
+        match listen_again(SocketAddr::new(address.ip(), port)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            done => return done,
+        }
+    }
+    let socket = tcp_socket(address)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// A listener at just this port.
+fn listen_again(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = tcp_socket(address)?;
     // Not on Windows: there it lets two programs share a port.
     #[cfg(unix)]
-    if address.port() != 0 {
-        socket.set_reuseaddr(true)?;
-    }
+    socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(8)
+    socket.listen(BACKLOG)
 }
+
+const BACKLOG: u32 = 8;
+/// Ports that are tried before the kernel is left to search.
+#[cfg(unix)]
+const TRIES: u64 = 16;
 
 /// Connects from a given address of ours: clients check that data comes from the host that they
 /// have their control connection with (Q74).
@@ -83,5 +108,19 @@ fn tcp_socket(address: SocketAddr) -> io::Result<TcpSocket> {
         TcpSocket::new_v4()
     } else {
         TcpSocket::new_v6()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// On Linux a port with a connection that has ended within the last minute is free for such a listener only.
+    #[tokio::test]
+    async fn q131_a_data_port_may_have_had_a_connection_just_now() {
+        for _ in 0..100 {
+            let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+            assert!(SockRef::from(&listener).reuse_address().unwrap());
+        }
     }
 }

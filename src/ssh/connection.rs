@@ -25,7 +25,7 @@ use super::flow::Flow;
 use super::forward::{Arrival, Expected};
 use super::heard::Heard;
 use super::place::Place;
-use crate::log_limit::LogLimit;
+use super::warnings::Warnings;
 
 /// One authenticated SSH connection. It ends in order when the last holder drops it.
 pub(super) struct Connection {
@@ -53,16 +53,6 @@ pub(super) struct Shared {
     heard: Arc<Heard>,
     /// Somebody found it silent.
     doubted: Notify,
-}
-
-/// What strangers or the network can have said in the log. One for all connections of a session: there
-/// may be many, one after another.
-#[derive(Default)]
-pub(super) struct Warnings {
-    spoilt: LogLimit,
-    stranger: LogLimit,
-    pub(super) silent_lane: LogLimit,
-    unnamed: LogLimit,
 }
 
 /// A channel as the event callbacks know it.

@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::algorithms::{self, AlgorithmKind};
 use super::auth::{self, Login};
 use super::config::config;
-use super::connection::{Connection, Shared, Warnings, lock};
+use super::connection::{Connection, Shared, lock};
 use super::error::{Error, escaped};
 use super::events::Events;
 use super::findings::Findings;
@@ -23,6 +23,7 @@ use super::prompt::{Patience, Prompt};
 use super::proxy_command::ProxyCommand;
 use super::settings::Settings;
 use super::transport;
+use super::warnings::Warnings;
 use super::way::{Reached, Route};
 
 /// What a connection is for.

@@ -21,7 +21,7 @@
 //! | `lanes` | the pool of data lanes |
 //! | `establish`, `config` | making one SSH connection: key exchange, host key, log-in |
 //! | `algorithms`, `algorithm_list` | which algorithms are offered |
-//! | `connection`, `events` | one SSH connection: opening channels, what the server sends |
+//! | `connection`, `events`, `warnings` | one SSH connection: opening channels, what the server sends |
 //! | `attempt`, `auth` | logging in: the first time, and again for further connections |
 //! | `candidates`, `credential`, `agent`, `keys` | keys and certificates: which, and how they sign |
 //! | `interactive`, `prompt`, `askpass` | what a person is asked, and how |
@@ -31,7 +31,7 @@
 //! | `way`, `connect`, `proxy_command` | the way there: jump hosts, TCP, commands |
 //! | `place`, `proof` | whether two connections end on one host |
 //! | `transport`, `retransmission`, `heard` | what an SSH connection runs over |
-//! | `channel`, `forward` | what data flows through: channels, remote forwards |
+//! | `channel`, `flow`, `forward` | what data flows through: channels, whether their readers keep up, remote forwards |
 //! | `spare` | a remote forward asked for ahead |
 
 mod agent;
@@ -72,6 +72,7 @@ mod session;
 mod settings;
 mod spare;
 mod transport;
+mod warnings;
 mod way;
 
 pub use algorithm_list::AlgorithmList;
