@@ -260,8 +260,8 @@ async fn clients_data_ports_that_do_not_answer_are_one_line_of_the_log() {
     for _ in 0..5 {
         client.ask(&port, "200 ").await;
     }
-    // The one that is kept ready stands.
-    ferry.at_rest_but_for(1, 1).await;
+    drop(client);
+    ferry.at_rest().await;
     let lines = log.all(&format!("the client's data port {dead}"));
     assert_eq!(lines.len(), 1, "{lines:?}");
 }
