@@ -106,6 +106,7 @@ impl Pool {
             match (pace.worth_waiting_until(), patience) {
                 (_, Some(patience)) if pace.under_way() > 0 => began + patience,
                 (Some(until), _) => until.min(began + OPEN_PATIENCE),
+                (None, _) if pace.under_way() > 0 || pace.is_failing() => began,
                 (None, _) if state.lanes.is_empty() => began,
                 (None, _) => began + SHARE_AFTER,
             }
