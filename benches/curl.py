@@ -27,7 +27,7 @@ def transfer(words, counted, size):
 
 
 def several(tunnel, paths, folder, *options):
-    """Seconds for files one after another over one control connection, compared by nobody."""
+    """Seconds for files one after another over one control connection, without a comparison."""
     config = folder / "curl.config"
     config.write_text("".join(f'url = "{tunnel.url(path)}"\noutput = "/dev/null"\n' for path in paths))
     began = time.monotonic()

@@ -13,7 +13,8 @@ mod ssh_support;
 use bytes::Bytes;
 use ferryline::ssh::{ForwardError, LostReason, OpenError, Received};
 use ssh_support::{
-    World, all_quiet, echo_server, nobody, pattern, ping, read_to_eof, serve, source, until, within,
+    World, all_quiet, echo_server, endless, nobody, on_a_lane, pattern, ping, read_to_eof, serve,
+    source, stalled, until, within,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,8 +26,7 @@ async fn megabytes_go_both_ways_unchanged() {
     let world = World::new().await;
     let session = world.connect().await;
     let echo = echo_server().await;
-    let lane = session.lane().await.unwrap();
-    let mut channel = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+    let (lane, mut channel) = on_a_lane(&session, echo).await;
     let sent = pattern(8 * MIB);
     let mut writer = channel.writer;
     let to_send = Bytes::from(sent.clone());
@@ -106,14 +106,8 @@ async fn each_direction_ends_on_its_own() {
 async fn a_lost_connection_is_no_end_of_file() {
     let world = World::new().await;
     let session = world.connect().await;
-    let endless =
-        serve(|mut tcp| async move { while tcp.write_all(&[7; 4096]).await.is_ok() {} }).await;
-    let lane = session.lane().await.unwrap();
-    let mut channel = lane
-        .open("127.0.0.1", endless.port(), nobody())
-        .await
-        .unwrap();
-    assert!(matches!(channel.reader.read().await, Received::Data(_)));
+    let endless = endless().await;
+    let (lane, mut channel) = stalled(&session, endless).await;
     world.server.kill();
     let end = within("the end", async {
         loop {

@@ -17,8 +17,8 @@ use bytes::Bytes;
 use ferryline::demo::ssh_server::{Options, SshServer};
 use ferryline::ssh::{Error, LostReason, OpenError, Received, StrictHostKeyChecking};
 use ssh_support::{
-    Script, World, all_quiet, echo_server, nobody, pattern, ping, read_to_eof, serve, source,
-    until, within,
+    Script, World, all_quiet, echo_server, endless, nobody, on_a_lane, pattern, ping, read_to_eof,
+    serve, source, stalled, until, within,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -67,23 +67,16 @@ async fn every_transfer_has_a_lane_of_its_own() {
 async fn a_stalled_transfer_stalls_nothing_else() {
     let world = World::new().await;
     let session = world.connect().await;
-    let endless =
-        serve(|mut tcp| async move { while tcp.write_all(&[7; 65_536]).await.is_ok() {} }).await;
+    let endless = endless().await;
     let echo = echo_server().await;
     let file = source(20 * MIB).await;
     let mut control = session
         .open_control("127.0.0.1", echo.port(), nobody())
         .await
         .unwrap();
-    let stalled_lane = session.lane().await.unwrap();
-    let mut stalled = stalled_lane
-        .open("127.0.0.1", endless.port(), nobody())
-        .await
-        .unwrap();
-    assert!(matches!(stalled.reader.read().await, Received::Data(_)));
+    let (stalled_lane, mut stalled) = stalled(&session, endless).await;
     // Nobody reads it from here on; its connection fills up to the last buffer.
-    let lane = session.lane().await.unwrap();
-    let mut moving = lane.open("127.0.0.1", file.port(), nobody()).await.unwrap();
+    let (lane, mut moving) = on_a_lane(&session, file).await;
     let got = read_to_eof(&mut moving.reader).await;
     assert!(got == pattern(20 * MIB));
     for _ in 0..10 {
@@ -202,11 +195,7 @@ async fn a_lost_connection_comes_back() {
     .await
     .unwrap();
     ping(&mut again).await;
-    let lane_again = within("a new lane", session.lane()).await.unwrap();
-    let mut data = lane_again
-        .open("127.0.0.1", echo.port(), nobody())
-        .await
-        .unwrap();
+    let (lane_again, mut data) = on_a_lane(&session, echo).await;
     ping(&mut data).await;
     drop((channel, lane, again, lane_again, data));
     all_quiet(&session, &world.server).await;
@@ -300,8 +289,7 @@ async fn many_clients_at_once() {
     for _ in 0..24 {
         let session = session.clone();
         transfers.spawn(async move {
-            let lane = session.lane().await.unwrap();
-            let mut channel = lane.open("127.0.0.1", file.port(), nobody()).await.unwrap();
+            let (lane, mut channel) = on_a_lane(&session, file).await;
             let got = read_to_eof(&mut channel.reader).await;
             assert!(got == pattern(MIB));
         });

@@ -15,26 +15,13 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use ferryline::ssh::{Channel, Error, LaneGuard, Received, Session};
 use ssh_support::{
-    World, all_quiet, echo_server, nobody, pattern, ping, read_to_eof, serve, source, until, within,
+    World, all_quiet, echo_server, endless, nobody, on_a_lane, pattern, ping, read_to_eof, serve,
+    source, stalled, until, within,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 const KIB: usize = 1024;
-
-/// Sends as long as anybody takes it.
-async fn endless() -> SocketAddr {
-    serve(|mut tcp| async move { while tcp.write_all(&[7; 65_536]).await.is_ok() {} }).await
-}
-
-/// A transfer whose client takes a little and then nothing more.
-async fn stalled(session: &Session, from: SocketAddr) -> (LaneGuard, Channel) {
-    let lane = session.lane().await.unwrap();
-    let opened = lane.open("127.0.0.1", from.port(), nobody()).await;
-    let mut channel = opened.unwrap();
-    assert!(matches!(channel.reader.read().await, Received::Data(_)));
-    (lane, channel)
-}
 
 #[tokio::test]
 async fn lanes_grow_to_what_is_needed_at_once() {
@@ -52,7 +39,7 @@ async fn lanes_grow_to_what_is_needed_at_once() {
     all_quiet(&session, &world.server).await;
 }
 
-/// The control connections of clients that are slow to close would each keep a lane otherwise.
+/// Clients that are slow to close their data connection would each keep a lane otherwise.
 #[tokio::test]
 async fn a_lane_is_free_again_at_the_end_of_the_file() {
     let mut world = World::new().await;
@@ -61,9 +48,7 @@ async fn a_lane_is_free_again_at_the_end_of_the_file() {
     let file = source(4 * KIB).await;
     let mut ended = Vec::new();
     for _ in 0..20 {
-        let lane = within("the lane", session.lane()).await.unwrap();
-        let opened = lane.open("127.0.0.1", file.port(), nobody()).await;
-        let mut channel = opened.unwrap();
+        let (lane, mut channel) = on_a_lane(&session, file).await;
         drop(lane);
         assert_eq!(session.stats().lanes_busy, 1);
         assert!(read_to_eof(&mut channel.reader).await == pattern(4 * KIB));
@@ -86,9 +71,7 @@ async fn an_upload_whose_far_side_ends_first_keeps_its_lane() {
         let _ = tokio::io::copy(&mut tcp, &mut tokio::io::sink()).await;
     })
     .await;
-    let lane = within("the lane", session.lane()).await.unwrap();
-    let opened = lane.open("127.0.0.1", sink.port(), nobody()).await;
-    let mut channel = opened.unwrap();
+    let (lane, mut channel) = on_a_lane(&session, sink).await;
     drop(lane);
     assert_eq!(channel.reader.read().await, Received::Eof);
     channel
@@ -101,7 +84,7 @@ async fn an_upload_whose_far_side_ends_first_keeps_its_lane() {
     all_quiet(&session, &world.server).await;
 }
 
-/// As the first of these, by PORT: the forward itself may live longer than its transfer.
+/// The same in active mode, where the remote forward may live longer than its transfer.
 #[tokio::test]
 async fn the_lane_of_a_remote_forward_is_free_again_at_the_end_of_the_file() {
     let mut world = World::new().await;
@@ -157,9 +140,7 @@ async fn where_there_may_be_no_more_lanes_transfers_share_with_those_that_keep_u
         stalled(&session, endless).await,
     ];
     // As an upload is: nothing comes on it.
-    let lane = within("the third lane", session.lane()).await.unwrap();
-    let opened = lane.open("127.0.0.1", echo.port(), nobody()).await;
-    let mut quick = opened.unwrap();
+    let (lane, mut quick) = on_a_lane(&session, echo).await;
     assert_eq!(quick.reader.read_now().await, None);
     for _ in 0..5 {
         let shared = within("a share", session.lane()).await.unwrap();

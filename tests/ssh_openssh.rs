@@ -23,7 +23,8 @@ use ferryline::ssh::{
     StrictHostKeyChecking,
 };
 use ssh_support::{
-    Script, echo_server, nobody, pattern, ping, read_to_eof, serve, skipped, source, until, within,
+    Script, echo_server, endless, nobody, on_a_lane, pattern, ping, read_to_eof, serve, skipped,
+    source, stalled, until, within,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -265,18 +266,12 @@ async fn a_stalled_download_leaves_the_rest_alone_and_can_be_dropped() {
     };
     let session = sshd.connect().await;
     let echo = echo_server().await;
-    let endless =
-        serve(|mut tcp| async move { while tcp.write_all(&[7; 65_536]).await.is_ok() {} }).await;
+    let endless = endless().await;
     let mut control = session
         .open_control("127.0.0.1", echo.port(), nobody())
         .await
         .unwrap();
-    let lane = session.lane().await.unwrap();
-    let mut stalled = lane
-        .open("127.0.0.1", endless.port(), nobody())
-        .await
-        .unwrap();
-    assert!(matches!(stalled.reader.read().await, Received::Data(_)));
+    let (lane, mut stalled) = stalled(&session, endless).await;
     for _ in 0..20 {
         ping(&mut control).await;
     }
@@ -379,8 +374,7 @@ async fn a_killed_sshd_is_a_lost_connection() {
     };
     let session = sshd.connect().await;
     let echo = echo_server().await;
-    let lane = session.lane().await.unwrap();
-    let mut channel = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+    let (lane, mut channel) = on_a_lane(&session, echo).await;
     ping(&mut channel).await;
     // The session's own processes survive their parent, so they are found by the parent's number.
     let parent = std::fs::read_to_string(sshd.dir.path().join("pid")).unwrap();

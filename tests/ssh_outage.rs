@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use ferryline::ssh::{OpenError, Received, StrictHostKeyChecking};
 use log::Log;
-use ssh_support::{World, echo_server, nobody, ping, serve, until, within};
+use ssh_support::{World, echo_server, endless, nobody, ping, stalled, until, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -238,15 +238,9 @@ async fn q127_a_silent_lane_beside_a_control_connection_that_is_heard_is_explain
     world.settings.alive_interval = Some(Duration::from_secs(1));
     world.settings.alive_count_max = 1;
     let session = world.connect().await;
-    let endless =
-        serve(|mut tcp| async move { while tcp.write_all(&[7; 4096]).await.is_ok() {} }).await;
+    let endless = endless().await;
     until("a lane", || session.stats().lanes_open == 1).await;
-    let lane = session.lane().await.unwrap();
-    let mut data = lane
-        .open("127.0.0.1", endless.port(), nobody())
-        .await
-        .unwrap();
-    assert!(matches!(data.reader.read().await, Received::Data(_)));
+    let (_lane, mut data) = stalled(&session, endless).await;
     path.silence_further_ones();
     let end = within("the end", async {
         loop {

@@ -41,9 +41,8 @@ pub(super) struct GuardArguments {
 }
 
 impl GuardArguments {
-    /// Carries them over into `options`. The limit of file descriptors is raised as far as it goes;
-    /// where so many `lanes` would need too many there are fewer, and where `--max-sessions` clients would,
-    /// fewer are served.
+    /// Carries them over into `options`. Raises the limit of file descriptors as far as it goes. Where it
+    /// does not allow for `lanes`, or for `--max-sessions`, lowers them.
     pub(super) fn apply(&self, lanes: &mut usize, options: &mut Options) -> Result<(), Failure> {
         let max_sessions = size(self.max_sessions);
         options.max_per_client = size(self.max_per_client);

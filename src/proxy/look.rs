@@ -92,7 +92,7 @@ mod tests {
         };
         let ((), looked_at) = tokio::join!(look.at(), port);
         assert_eq!(looked_at, MOST_LOOKED_AT);
-        // A data port that is gone keeps nobody waiting.
+        // Once the data port is gone, nothing is left to wait for.
         drop(looks);
         look.at().await;
     }

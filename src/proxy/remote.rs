@@ -252,7 +252,7 @@ mod tests {
         }
     }
 
-    /// Nobody is asked about a client on another host.
+    /// The owner of a connection from another host is not looked up.
     #[tokio::test]
     async fn of_an_owner_that_is_untold_no_other_is_asked() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

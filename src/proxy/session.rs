@@ -297,9 +297,9 @@ impl Session {
         self.control.forward(now, id, event);
     }
 
-    /// The FTP server has sent a line: whoever has connected to a data port by now is looked at first. The
-    /// line may be the 150 on which a client sends its few bytes and closes, and of a closed socket nobody
-    /// can tell whose it was (Q114).
+    /// Before a line of the FTP server's passes: finds out who owns the connections that wait at data ports.
+    /// The line may be the 150 on which a client sends its few bytes and closes, and the owner of a closed
+    /// socket cannot be found out (Q114).
     async fn look_at_data(&mut self) -> Option<DataAtEnd> {
         let looks: Vec<Look> = self
             .forwards

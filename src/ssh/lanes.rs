@@ -3,8 +3,8 @@
 //! A transfer gets an idle lane, else the next that comes free or is opened, in the order in which they
 //! came. Lanes grow with demand: a log-in is made for each transfer that has waited for more than a moment
 //! and is not about to get one that comes free, as where many short ones take turns (see `turns`); and one
-//! idle lane is kept ready. Lanes that nobody needs are closed after a minute. The lane of a download is free again as soon as it has the end of its file from the FTP
-//! server, for from then on it can hold up nobody.
+//! idle lane is kept ready. A lane that has been idle for a minute is closed. The lane of a download is free
+//! again as soon as the SSH server has sent EOF for it: from then on it can hold up no other transfer.
 //!
 //! Where no further lane can be had, a transfer shares one (see `taking`), but none whose client reads
 //! slowly: russh's session loop waits for that client, and all that shares the lane with it. Where all of
@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -142,7 +142,6 @@ pub(super) struct Pool {
     dialer: Arc<Dialer>,
     state: Mutex<State>,
     changed: watch::Sender<()>,
-    logins: Semaphore,
     stop: CancellationToken,
     forwards: Arc<AtomicUsize>,
 }
@@ -154,7 +153,6 @@ impl Pool {
             dialer,
             state: Mutex::new(state),
             changed: watch::Sender::new(()),
-            logins: Semaphore::new(MAX_LOGINS),
             stop,
             forwards: Arc::default(),
         });
@@ -332,7 +330,7 @@ async fn warm(pool: Arc<Pool>) {
     }
 }
 
-/// Closes lanes that nobody has used for a while.
+/// Closes lanes that have been idle for a while.
 async fn reap(pool: Arc<Pool>) {
     loop {
         tokio::select! {
@@ -345,8 +343,7 @@ async fn reap(pool: Arc<Pool>) {
     }
 }
 
-/// At most so many log-ins at a time: sshd begins to drop some at ten (MaxStartups), all its clients
-/// together.
+/// Log-ins at a time: sshd begins to drop some at ten (MaxStartups), counting those of all its clients.
 const MAX_LOGINS: usize = 4;
 /// So many idle lanes are kept ready for the next transfer.
 const KEEP_WARM: usize = 1;

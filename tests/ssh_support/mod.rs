@@ -24,8 +24,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferryline::demo::ssh_server::{KeyPair, Options, SshServer};
 use ferryline::ssh::{
-    Channel, ChannelReader, Error, Identity, Prompt, Received, Secret, Session, Settings, Stats,
-    StrictHostKeyChecking,
+    Channel, ChannelReader, Error, Identity, LaneGuard, Prompt, Received, Secret, Session,
+    Settings, Stats, StrictHostKeyChecking,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -220,6 +220,26 @@ pub async fn read_to_eof(reader: &mut ChannelReader) -> Vec<u8> {
     })
     .await;
     all
+}
+
+/// A server that sends as long as anybody takes it.
+pub async fn endless() -> SocketAddr {
+    serve(|mut tcp| async move { while tcp.write_all(&[7; 65_536]).await.is_ok() {} }).await
+}
+
+/// A download whose client takes a little and then nothing more.
+pub async fn stalled(session: &Session, from: SocketAddr) -> (LaneGuard, Channel) {
+    let (lane, mut channel) = on_a_lane(session, from).await;
+    assert!(matches!(channel.reader.read().await, Received::Data(_)));
+    (lane, channel)
+}
+
+/// A data connection to `server`, on a lane of its own.
+pub async fn on_a_lane(session: &Session, server: SocketAddr) -> (LaneGuard, Channel) {
+    let lane = within("a lane", session.lane()).await.unwrap();
+    let opening = lane.open("127.0.0.1", server.port(), nobody());
+    let channel = within("a data connection", opening).await.unwrap();
+    (lane, channel)
 }
 
 /// One line there and back.

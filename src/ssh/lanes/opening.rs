@@ -97,10 +97,7 @@ async fn dial_patiently(pool: &Pool) -> Result<Arc<Connection>, Error> {
             let retries = if state.pace.is_failing() { 0 } else { RETRIES };
             (state.place.clone(), state.control.clone(), retries)
         };
-        let permit = pool.logins.acquire().await;
-        let dialed = dial(pool, &place, &control).await;
-        drop(permit);
-        match dialed {
+        match dial(pool, &place, &control).await {
             Err(error) if may_be_chance(&error) && backoff.taken() < retries => {
                 tracing::debug!(%error, "a data lane did not open; trying again");
                 sleep(backoff.next_pause()).await;

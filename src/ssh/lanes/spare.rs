@@ -42,7 +42,6 @@ impl SpareLane {
         }
         lane.spare = None;
         lane.leases += 1;
-        lane.connection.shared().touch();
         let guard = self.pool.guard(Arc::clone(&lane.connection), Some(lane.id));
         self.pool.keep_warm(&mut state);
         Some(guard.lease)

@@ -147,7 +147,6 @@ impl State {
             spare.spoilt.cancel();
         }
         lane.leases = 1;
-        lane.connection.shared().touch();
         Some(lane)
     }
 

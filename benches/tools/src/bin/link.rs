@@ -65,7 +65,7 @@ mod linux {
     }
 
     fn device(name: &str) -> io::Result<Arc<SyncDevice>> {
-        // Whoever started this puts it into its namespace first, and brings it up there.
+        // The program that started this one moves the device into its namespace first, and brings it up there.
         let device = DeviceBuilder::new().name(name).offload(true).enable(false);
         device.build_sync().map(Arc::new)
     }

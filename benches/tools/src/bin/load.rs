@@ -580,7 +580,7 @@ fn tell(what: &str) {
     let _ = io::stdout().flush();
 }
 
-/// Until whoever measures has seen enough.
+/// Set when the measurement is over.
 fn wait_for_line() {
     let _ = io::stdin().lock().read_line(&mut String::new());
 }

@@ -70,6 +70,6 @@ fn give(mut to: TcpStream, receiver: &Receiver<Delayed>) {
             break;
         }
     }
-    // Whoever reads at the other end of a broken connection has to learn of it.
+    // The reader at the other end of a broken connection has to learn of it.
     let _ = to.shutdown(Shutdown::Both);
 }
