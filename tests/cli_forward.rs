@@ -280,7 +280,6 @@ async fn the_help_names_what_there_is() {
                 "[ftp/|tcp/][BIND:]PORT:HOST:HOSTPORT",
                 "-o",
                 "--data-host",
-                "--passive-ahead",
                 "--lanes",
                 "DESTINATION",
             ],

@@ -74,7 +74,7 @@ async fn a_stalled_transfer_stalls_nothing_else() {
         .open_control("127.0.0.1", echo.port(), nobody())
         .await
         .unwrap();
-    let (stalled_lane, mut stalled) = stalled(&session, endless).await;
+    let (stalled_lane, stalled) = stalled(&session, endless).await;
     // Nobody reads it from here on; its connection fills up to the last buffer.
     let (lane, mut moving) = on_a_lane(&session, file).await;
     let got = read_to_eof(&mut moving.reader).await;
@@ -289,7 +289,7 @@ async fn many_clients_at_once() {
     for _ in 0..24 {
         let session = session.clone();
         transfers.spawn(async move {
-            let (lane, mut channel) = on_a_lane(&session, file).await;
+            let (_lane, mut channel) = on_a_lane(&session, file).await;
             let got = read_to_eof(&mut channel.reader).await;
             assert!(got == pattern(MIB));
         });

@@ -10,10 +10,8 @@
 
 mod ssh_support;
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
-use ferryline::ssh::{Channel, Error, LaneGuard, Received, Session};
+use ferryline::ssh::{Error, Received};
 use ssh_support::{
     World, all_quiet, echo_server, endless, nobody, on_a_lane, pattern, ping, read_to_eof, serve,
     source, stalled, until, within,

@@ -23,8 +23,8 @@ use ferryline::ssh::{
     StrictHostKeyChecking,
 };
 use ssh_support::{
-    Script, echo_server, endless, nobody, on_a_lane, pattern, ping, read_to_eof, serve, skipped,
-    source, stalled, until, within,
+    Script, echo_server, endless, nobody, on_a_lane, pattern, ping, read_to_eof, skipped, source,
+    stalled, until, within,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -271,7 +271,7 @@ async fn a_stalled_download_leaves_the_rest_alone_and_can_be_dropped() {
         .open_control("127.0.0.1", echo.port(), nobody())
         .await
         .unwrap();
-    let (lane, mut stalled) = stalled(&session, endless).await;
+    let (lane, stalled) = stalled(&session, endless).await;
     for _ in 0..20 {
         ping(&mut control).await;
     }
@@ -374,7 +374,7 @@ async fn a_killed_sshd_is_a_lost_connection() {
     };
     let session = sshd.connect().await;
     let echo = echo_server().await;
-    let (lane, mut channel) = on_a_lane(&session, echo).await;
+    let (_lane, mut channel) = on_a_lane(&session, echo).await;
     ping(&mut channel).await;
     // The session's own processes survive their parent, so they are found by the parent's number.
     let parent = std::fs::read_to_string(sshd.dir.path().join("pid")).unwrap();

@@ -32,8 +32,6 @@ pub struct Model {
     lowest_data_port: u16,
     /// How many requests for passive ports may go to the server yet.
     passive: usize,
-    /// Each transfer may be followed by one that is sent ahead of the client.
-    ahead: bool,
     /// Lines that passed through the machine untouched, as they came.
     client_lines: HashSet<Bytes>,
     server_lines: HashSet<Bytes>,
@@ -93,7 +91,6 @@ impl Model {
             remote_bind: settings.remote_bind,
             lowest_data_port: settings.lowest_data_port,
             passive: 0,
-            ahead: settings.passive_ahead,
             outputs: Vec::new(),
             forwards: BTreeMap::new(),
             over: None,
@@ -133,11 +130,6 @@ impl Model {
     /// The server has sent this line.
     pub fn server_said(&mut self, line: &Line) {
         self.server_lines.insert(line.clone().into_bytes());
-        let ends = [&b"226"[..], b"250"];
-        let ends = ends
-            .iter()
-            .any(|code| line.text().windows(3).any(|part| part == *code));
-        self.passive += usize::from(self.ahead && ends);
     }
 
     /// The driver tells the machine this address.

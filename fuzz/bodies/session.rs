@@ -344,7 +344,6 @@ fn settings([facts, more]: [u8; 2]) -> (Settings, Knowledge) {
         },
         server_on_ssh_host: !fact(2),
         remote_bind: (more & 8 != 0).then(|| "192.0.2.7".parse().unwrap()),
-        passive_ahead: more & 16 != 0,
         routed: None,
         limits: Limits {
             requests: REQUESTS,

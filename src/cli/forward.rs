@@ -42,11 +42,6 @@ pub(super) struct Arguments {
     /// How active data connections (PORT, EPRT) are carried
     #[arg(long, value_enum, value_name = "HOW", default_value_t = ActiveArgument::Auto)]
     active: ActiveArgument,
-    /// Ask the FTP server for the next passive port when a transfer has ended, before the client asks:
-    /// a round trip less on long links for clients that say something else first. Leaves a port open on
-    /// the FTP server at the end of each session
-    #[arg(long)]
-    passive_ahead: bool,
     /// Write a transcript of every session into this folder, passwords masked ('ferryline replay'
     /// reads them)
     #[arg(long, value_name = "DIR")]
@@ -84,7 +79,6 @@ impl Arguments {
             data_host: self.data_host.into(),
             lowest_data_port: self.lowest_data_port,
             active: self.active.into(),
-            passive_ahead: self.passive_ahead,
             record: self.record,
             record_limit: u64::from(self.record_limit) << 20,
             ..Options::default()

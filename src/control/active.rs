@@ -294,7 +294,6 @@ impl Control {
             _ => format!("EPRT {}\r\n", ExtendedAddress { address, port }),
         };
         self.queue.sent(key);
-        self.ahead_replaced();
         self.send_to_server(Bytes::from(line));
         self.resync();
     }

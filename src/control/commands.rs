@@ -9,7 +9,6 @@ use ferryline_grammar::{
 };
 
 use super::{
-    ahead::Wish,
     answers::answer,
     event::{DataAtEnd, Notice},
     machine::{Control, verbatim},
@@ -60,20 +59,9 @@ impl Control {
             self.queue.push_local(reply, now);
             return;
         }
-        self.ahead_command(&command.verb);
         match self.decide(&command) {
             Decision::Answer(reply) => self.queue.push_local(reply, now),
             Decision::Pass(request) => {
-                let request = match request {
-                    Request::Passive(wish) => match self.take_ahead(now, &command.verb, wish) {
-                        Wish::Served => return,
-                        Wish::Ask(wish) => Request::Passive(wish),
-                    },
-                    request => request,
-                };
-                if matches!(request, Request::EpsvAll) {
-                    self.ahead_epsv_all();
-                }
                 // ABOR is for what runs now: it does not wait for what waits (Q60).
                 let aborts = matches!(command.verb, Verb::Abor);
                 let at_once = aborts && self.queue.has_unsent();
@@ -268,7 +256,6 @@ impl Control {
     }
 
     fn send(&mut self, now: Duration, key: super::queue::Key) {
-        let in_the_way = self.ahead_in_the_way();
         let renewed = self.queue.awaits_connection_before(key);
         let Some(owed) = self.queue.entry(key) else {
             return;
@@ -279,12 +266,8 @@ impl Control {
         let Stage::Unsent(line) = &owed.stage else {
             return;
         };
-        let nowhere = match &self.nowhere {
-            None if in_the_way => Some("no data connection: send PASV, EPSV, PORT or EPRT first"),
-            reason => reason.as_deref().filter(|_| !renewed),
-        };
         if matches!(owed.request, Request::Transfer(_))
-            && let Some(reason) = nowhere
+            && let Some(reason) = self.nowhere.as_deref().filter(|_| !renewed)
         {
             owed.out.push_back(answer(425, reason));
             owed.request = Request::Local { since: now };
@@ -303,14 +286,10 @@ impl Control {
             Request::Login { plain: Some(plain) } => plain.clone(),
             _ => verbatim(line),
         };
-        let passive = matches!(owed.request, Request::Passive(_));
         if matches!(owed.request, Request::Silent) {
             owed.stage = Stage::Answered;
         } else {
             self.queue.sent(key);
-        }
-        if passive {
-            self.ahead_replaced();
         }
         self.send_to_server(bytes);
         self.resync();

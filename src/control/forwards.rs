@@ -52,10 +52,7 @@ impl Control {
             .forwards
             .iter()
             .filter(|(id, forward)| {
-                !forward.is_connected()
-                    && self.current != Some(**id)
-                    && !self.queue.needs(**id)
-                    && !self.is_ahead(**id)
+                !forward.is_connected() && self.current != Some(**id) && !self.queue.needs(**id)
             })
             .map(|(id, _)| *id)
             .collect();

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use ferryline_grammar::{Frame, Line, ReplyFraming};
 
 use super::{
-    ahead::Ahead,
     answers::answer,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output},
     holds::Hold,
@@ -86,7 +85,6 @@ pub struct Control {
     pub(super) hold: Option<Hold>,
     /// The client is known to have ended its side, which is not read to its end yet.
     pub(super) client_left: bool,
-    pub(super) ahead: Ahead,
     /// How many Telnet options are still refused, the client's and the server's. Nobody asks for
     /// more but to fill the memory, or in a circle.
     refusals: (u8, u8),
@@ -141,7 +139,6 @@ impl Control {
             finish_server: FinishServer::No,
             hold: None,
             client_left: false,
-            ahead: Ahead::default(),
             refusals: (u8::MAX, u8::MAX),
             client: Side::Open,
             server: Side::Open,
@@ -231,11 +228,6 @@ impl Control {
             return;
         }
         self.server = Side::Ended(ending);
-        for line in self.parting() {
-            self.farewell = true;
-            let line = self.queue.guard.pass(&Request::Unasked, None, line);
-            self.outputs.push_back(Output::ToClient(line));
-        }
         match ending {
             // A final reply that waits for its data is waited for: see `settle`.
             Ending::Eof => {}
@@ -277,7 +269,6 @@ impl Control {
         self.expire_hold(now);
         self.expire_doubts(now);
         self.end_silence(now);
-        self.expire_ahead(now);
         self.expire_quiet(now);
         self.settle(now);
     }
@@ -315,7 +306,6 @@ impl Control {
             self.hold_deadline(),
             self.doubt_deadline(),
             self.silence_deadline(),
-            self.ahead_deadline(),
             self.quiet_deadline(),
             self.queue.deadline(self.settings.limits.missing_reply),
         ]
@@ -387,8 +377,6 @@ impl Control {
         }
         let mut held = self.send_waiting(now);
         self.flush(now);
-        let open = self.client == Side::Open && self.server == Side::Open && !self.stopping;
-        self.ask_ahead(now, open);
         self.close_forgotten();
         self.note_transfers(now);
         self.note_doubts(now);

@@ -10,7 +10,6 @@
 //! - `commands`: what is done with a line of the client
 //! - `replies`: what is done with a line of the server
 //! - `active`, `passive`: the two kinds of data connection, from request to answer
-//! - `ahead`: a passive port that the server is asked for before the client asks
 //! - `silence`: an EPSV that is never answered; `route`: the FTP server named in the user name; `tls`:
 //!   a server that insists on TLS
 //! - `forwards`: how many there may be; `transfers`: which data connection a transfer uses, and when its
@@ -30,7 +29,6 @@
 
 mod abandoned;
 mod active;
-mod ahead;
 mod answers;
 mod commands;
 mod cuts;

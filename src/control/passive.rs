@@ -35,12 +35,8 @@ impl Control {
         let reply = passive.reply.take();
         let join = passive.join;
         let instead = passive.asked_again && !passive.asked_extended;
-        let ahead = passive.ahead;
         let endpoint = parse_passive_reply(code, reply.iter().map(Bytes::as_ref));
         owed.stage = Stage::Answered;
-        if ahead && !self.is_wanted_ahead(key) {
-            return;
-        }
         match endpoint
             .map_err(|error| why(code, &error))
             .and_then(|endpoint| self.targets(&endpoint))
@@ -55,9 +51,7 @@ impl Control {
                         targets: targets.len(),
                     },
                 });
-                if ahead {
-                    self.ahead_named(key, id);
-                } else if let Some(owed) = self.queue.entry(key) {
+                if let Some(owed) = self.queue.entry(key) {
                     owed.held = true;
                     if let Request::Passive(passive) = &mut owed.request {
                         passive.forward = Some(id);
@@ -72,7 +66,6 @@ impl Control {
                     None => Output::OpenLocal { id, targets },
                 });
             }
-            Err(_) if ahead => self.end_ahead(),
             Err(reason) => self.queue.append(key, answer(425, &reason)),
         }
     }
@@ -128,7 +121,6 @@ impl Control {
         owed.held = false;
         let order = owed.order;
         let joined = passive.join.is_some();
-        let asked_extended = passive.asked_extended;
         let reply = match (joined, passive.extended) {
             (true, _) => Some("200 ferryline: active mode, carried as passive".into()),
             (false, true) => Some(render_229(address.port())),
@@ -148,9 +140,6 @@ impl Control {
                     forward.joined = joined;
                 }
                 self.use_forward(id, order);
-                if !joined {
-                    self.ahead_form(asked_extended);
-                }
             }
             None => {
                 owed.out.push_back(answer(425, NO_IPV6));
@@ -173,7 +162,6 @@ impl Control {
             ..Passive::new(false, extended)
         });
         self.queue.sent(key);
-        self.ahead_replaced();
         self.send_to_server(Bytes::from_static(if extended {
             b"EPSV\r\n"
         } else {

@@ -53,7 +53,7 @@ impl Owed {
         let sent = matches!(self.stage, Stage::Sent);
         match &self.request {
             Request::Active(_) => sent,
-            Request::Passive(passive) => !passive.ahead && (sent || self.held),
+            Request::Passive(_) => sent || self.held,
             _ => false,
         }
     }
@@ -252,10 +252,6 @@ impl Queue {
         if self.finals >= self.commands {
             for owed in &mut self.entries {
                 if Some(owed.key) == incoming {
-                    continue;
-                }
-                // The client waits for nothing there.
-                if matches!(&owed.request, Request::Passive(passive) if passive.ahead) {
                     continue;
                 }
                 let running = matches!(&owed.request, Request::Transfer(t) if t.preliminary || t.early_success);

@@ -43,8 +43,6 @@ pub(super) enum Treat {
     NameAgain,
     /// Kept back: the answer to an EPSV that PASV was asked in place of meanwhile.
     LateEpsv,
-    /// Kept in case that the server then goes.
-    Parting,
     /// Dropped, and not the request's final one.
     Dropped,
     /// Dropped: ferryline has said something in its place.
@@ -115,7 +113,6 @@ impl Control {
     fn begin_reply(&mut self, now: Duration, code: ReplyCode) {
         // The reply before it was left open (Q29): what there is of it is all of it.
         self.end_reply(now);
-        self.drop_parting();
         let value = code.value();
         if matches!(value, 230 | 232) {
             self.logged_in();
@@ -130,7 +127,7 @@ impl Control {
             None => self.unasked(value),
         };
         self.overtake_unreached(key);
-        if matches!(value, 221 | 421) && !matches!(treat, Treat::Parting) {
+        if matches!(value, 221 | 421) {
             self.farewell = true;
         }
         self.route = Route::To { key, code, treat };
@@ -143,7 +140,6 @@ impl Control {
         };
         match &owed.request {
             Request::Passive(passive) if self.is_late_epsv(passive, code) => Treat::LateEpsv,
-            Request::Passive(passive) if passive.ahead => self.treat_ahead(code),
             Request::Passive(_) if passive_code => Treat::Collect,
             Request::Passive(_) if code == 228 => self.withhold(key, code),
             Request::Passive(_) if self.asks_again(key, code) => Treat::AskAgain,
@@ -196,10 +192,8 @@ impl Control {
         // Its lines come one by one, and none of a later reply may come between.
         let key = self.queue.push(Request::Unasked, Stage::Incoming);
         let late = code == 229 && std::mem::take(&mut self.late_epsv);
-        let treat = if late || self.is_about_ahead(code) || self.queue.is_late_refusal(code) {
+        let treat = if late || self.queue.is_late_refusal(code) {
             Treat::Withheld
-        } else if self.may_be_about_ahead(code) {
-            Treat::Parting
         } else if matches!(code, 227..=229) {
             self.withhold(key, code)
         } else {
@@ -216,13 +210,6 @@ impl Control {
 
     fn reply_line(&mut self, line: &Line, first: bool, last: bool) {
         let active = self.settings.active != ActiveMode::Remote || self.has_remote_forwards();
-        if let Route::To {
-            treat: Treat::Parting,
-            ..
-        } = &self.route
-        {
-            self.keep_parting(verbatim(line));
-        }
         let Route::To { key, code, treat } = &mut self.route else {
             return;
         };
@@ -259,7 +246,7 @@ impl Control {
                     passive.refusal.push(verbatim(line));
                 }
             }
-            Treat::Dropped | Treat::Parting | Treat::Withheld => {}
+            Treat::Dropped | Treat::Withheld => {}
             Treat::Collect => {
                 if let Request::Passive(passive) = &mut owed.request {
                     passive.reply.push(Bytes::copy_from_slice(line.text()));
@@ -303,7 +290,7 @@ impl Control {
             Treat::Dropped => {}
             Treat::LateEpsv => self.late_epsv_came(now, key),
             Treat::NameAgain => self.name_again(now, key),
-            Treat::Feat(_) | Treat::Parting | Treat::Withheld => self.answered(key),
+            Treat::Feat(_) | Treat::Withheld => self.answered(key),
         }
     }
 

@@ -113,8 +113,6 @@ pub(super) struct Passive {
     /// The argument is one that ferryline makes nothing of: the request goes to the server as the
     /// client typed it, in no other form, and the server's refusal is the client's answer (Q96).
     pub(super) as_typed: bool,
-    /// Ferryline asks, before the client does: the client gets no answer.
-    pub(super) ahead: bool,
     /// When it was sent.
     pub(super) since: Duration,
     /// What has become of an EPSV that was not answered in time.
@@ -184,7 +182,6 @@ impl Passive {
             asked_again: false,
             refused: false,
             as_typed: false,
-            ahead: false,
             since: Duration::ZERO,
             silence: Silence::None,
             forward: None,

@@ -30,9 +30,6 @@ pub struct Settings {
     /// The address of the SSH server's host that an FTP server on another host can reach, where the
     /// SSH server may be asked for remote forwards there (`--remote-bind`).
     pub remote_bind: Option<IpAddr>,
-    /// Whether the FTP server is asked for the next passive port before the client asks
-    /// (`--passive-ahead`).
-    pub passive_ahead: bool,
     /// The client named its FTP server in its user name, `USER name@host`, and this is what stood
     /// behind the `@`. It has been greeted, so the server's greeting is kept from it; the server gets
     /// the plain name.
@@ -90,8 +87,6 @@ pub struct Limits {
     pub doubtful_client: Duration,
     /// How long a passive data connection is waited for.
     pub unused_forward: Duration,
-    /// How long a passive port that was asked for ahead of the client is kept for it.
-    pub unused_ahead: Duration,
     /// How long a download's final reply waits for a client that takes nothing of what waits for it;
     /// and any other for data that does not move.
     pub stalled_data: Duration,
@@ -130,7 +125,6 @@ impl Limits {
     pub(super) fn addable(mut self) -> Self {
         for time in [
             &mut self.unused_forward,
-            &mut self.unused_ahead,
             &mut self.stalled_data,
             &mut self.quiet_data,
             &mut self.quiet_far_data,
@@ -161,7 +155,6 @@ impl Default for Limits {
             early_data: Duration::from_secs(1),
             doubtful_client: Duration::from_secs(1),
             unused_forward: Duration::from_secs(60),
-            unused_ahead: Duration::from_secs(10),
             stalled_data: Duration::from_secs(30),
             quiet_data: Duration::from_secs(1),
             quiet_far_data: Duration::from_secs(10),

@@ -92,8 +92,6 @@ impl Control {
         }
         match passive.silence {
             // After EPSV ALL the server must be sent no PASV (RFC 2428 §4).
-            // The client waits for nothing here: see `ahead`.
-            _ if passive.ahead => None,
             Silence::None if passive.asked_extended && !passive.asked_again && !self.epsv_all => {
                 let since = passive.since.max(self.queue.heard);
                 Some((next.key, since + self.settings.limits.silent_epsv))

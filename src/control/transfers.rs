@@ -131,9 +131,6 @@ impl Control {
     }
 
     pub(super) fn forward_event(&mut self, now: Duration, id: ForwardId, event: ForwardEvent) {
-        if self.ahead_event(id, &event) {
-            return;
-        }
         match event {
             ForwardEvent::Claimed => {
                 if let Some(forward) = self.forwards.get_mut(&id) {
@@ -342,7 +339,6 @@ impl Control {
 
     /// A transfer's final reply is in.
     pub(super) fn transfer_done(&mut self, key: Key, code: u16) {
-        self.ahead_transfer_done(code);
         let Some(owed) = self.queue.entry(key) else {
             return;
         };

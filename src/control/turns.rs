@@ -153,10 +153,6 @@ impl Walk {
 
     /// It stays: its final reply is still to come.
     fn leave_behind(&mut self, owed: &Owed) {
-        if matches!(&owed.request, Request::Passive(passive) if passive.ahead) {
-            // The client waits for nothing.
-            return;
-        }
         self.behind = true;
         self.latest = self.latest.max(owed.order);
         // Of ABOR's two replies one may be missing; a reply may be left open for ever (Q29).

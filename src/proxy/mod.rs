@@ -94,8 +94,6 @@ pub struct Options {
     /// The address of the SSH server's host that FTP servers on other hosts can reach, where the SSH
     /// server allows remote forwards there (OpenSSH's `GatewayPorts clientspecified`).
     pub remote_bind: Option<IpAddr>,
-    /// Whether FTP servers are asked for the next passive port before the client asks.
-    pub passive_ahead: bool,
     /// The clients' side.
     pub gateway: Gateway,
     /// The FTP servers that clients may name, where they do ([`ForwardSpec::is_user_routed`]).
@@ -140,7 +138,6 @@ impl Default for Options {
             lowest_data_port: LOWEST_DATA_PORT,
             active: ActiveMode::default(),
             remote_bind: None,
-            passive_ahead: false,
             gateway: Gateway::default(),
             allow_hosts: Vec::new(),
             limits: Limits::default(),

@@ -184,7 +184,6 @@ impl Session {
             active: context.options.active,
             server_on_ssh_host: is_loopback(&data.server.host),
             remote_bind: context.options.remote_bind,
-            passive_ahead: context.options.passive_ahead,
             routed: start.routed,
             limits: Limits {
                 idle: context.options.idle,

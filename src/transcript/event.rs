@@ -93,8 +93,6 @@ pub struct Header {
     pub on_ssh_host: bool,
     /// The SSH host's address for remote forwards to FTP servers on other hosts.
     pub remote_bind: Option<IpAddr>,
-    /// Whether passive ports are asked for ahead of the client.
-    pub passive_ahead: bool,
     /// What the client named its FTP server by, in its user name.
     pub routed: Option<String>,
     /// How long the client may be idle, where that is limited.
@@ -122,7 +120,6 @@ impl Header {
             active: settings.active,
             on_ssh_host: settings.server_on_ssh_host,
             remote_bind: settings.remote_bind,
-            passive_ahead: settings.passive_ahead,
             routed: settings.routed.clone(),
             idle: settings.limits.idle,
             login: settings.limits.login,
@@ -144,7 +141,6 @@ impl Header {
             active: self.active,
             server_on_ssh_host: self.on_ssh_host,
             remote_bind: self.remote_bind,
-            passive_ahead: self.passive_ahead,
             routed: self.routed.clone(),
             limits: Limits {
                 idle: self.idle,
@@ -171,7 +167,6 @@ impl Default for Header {
             active: ActiveMode::Auto,
             on_ssh_host: true,
             remote_bind: None,
-            passive_ahead: false,
             routed: None,
             idle: None,
             login: None,

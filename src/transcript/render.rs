@@ -110,7 +110,6 @@ fn header(header: &Header) -> String {
         active,
         on_ssh_host,
         remote_bind,
-        passive_ahead,
         routed,
         idle,
         login,
@@ -144,9 +143,6 @@ fn header(header: &Header) -> String {
     }
     if let Some(address) = remote_bind {
         text.push_str(&format!(" remote-bind={address}"));
-    }
-    if *passive_ahead {
-        text.push_str(" passive-ahead");
     }
     if let Some(named) = routed {
         text.push_str(&format!(" routed={}", escape::word(named.as_bytes())));

@@ -274,7 +274,6 @@ fn any_event() -> impl Strategy<Value = Event> {
                 true => vec!["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()],
                 false => Vec::new(),
             },
-            passive_ahead: b,
             requests: if b { 3 } else { 64 },
             unused_forward: Duration::from_secs(if b { 7 } else { 60 }),
             remote_bind: a.then(|| "192.0.2.7".parse().unwrap()),

@@ -10,7 +10,6 @@ import time
 import traceback
 from pathlib import Path
 
-import ahead
 import doctor
 import early_word
 import faults
@@ -84,7 +83,7 @@ def every_cell(direct, long):
         for name, play in outage.LONG_CELLS.items():
             yield name, lambda stage, _, play=play: play(stage)
     if not direct:
-        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, early_word, order, outage, load, rekey, users, port_21, ahead, odd_peers, route, odd_lines, recorded):
+        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, early_word, order, outage, load, rekey, users, port_21, odd_peers, route, odd_lines, recorded):
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 

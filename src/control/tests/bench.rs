@@ -26,7 +26,6 @@ pub(super) fn settings() -> Settings {
         server_addresses: Vec::new(),
         server_on_ssh_host: true,
         remote_bind: None,
-        passive_ahead: false,
         routed: None,
         limits: Limits::default(),
     }

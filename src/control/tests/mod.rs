@@ -2,7 +2,6 @@
 
 mod abandoned;
 mod active;
-mod ahead;
 mod bench;
 mod bounds;
 mod cuts;

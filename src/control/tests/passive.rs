@@ -542,24 +542,6 @@ fn q96_arguments_that_name_no_address_are_the_servers_to_refuse() {
     bench.server("227 =10,0,0,9,156,64", &["! local 2 localhost:40000"]);
 }
 
-/// A port that was asked for ahead answers a request that is as it should be.
-#[test]
-fn q96_an_argument_of_pasv_goes_to_the_server_though_a_port_was_asked_for_ahead() {
-    let mut bench = Bench::greeted(Settings {
-        passive_ahead: true,
-        ..settings()
-    });
-    bench.passive_connected(1);
-    bench.client("RETR f", &["S> RETR f"]);
-    bench.server("150 here", &["C< 150 here"]);
-    bench.event(1, ForwardEvent::Drained, &[]);
-    bench.event(1, ForwardEvent::Ended, &[]);
-    bench.server("226 done", &["C< 226 done", "S> PASV"]);
-    bench.server("227 =10,0,0,9,156,65", &["! local 2 localhost:40001"]);
-    bench.client("PASV x", &["! close 2", "S> PASV x"]);
-    bench.server("501 PASV takes nothing", &["C< 501 PASV takes nothing"]);
-}
-
 /// A server that leaves its second refusal open, or says a 1xx first, and then ends the session: the
 /// request has one answer all the same.
 #[test]

@@ -9,9 +9,7 @@ use super::{
     server::{Profile, Server, forward_of, profiles},
     world::{Kind, Stage, Tape, World},
 };
-use crate::control::{
-    DataAtEnd, Ending, ForwardEvent, ForwardId, Settings, tests::bench::settings,
-};
+use crate::control::{DataAtEnd, Ending, ForwardEvent, ForwardId, tests::bench::settings};
 
 struct Session {
     world: World,
@@ -24,18 +22,9 @@ struct Session {
 }
 
 impl Session {
-    fn new(
-        script: Vec<Ask>,
-        window: usize,
-        profile: Profile,
-        tape: Vec<u16>,
-        passive_ahead: bool,
-    ) -> Self {
+    fn new(script: Vec<Ask>, window: usize, profile: Profile, tape: Vec<u16>) -> Self {
         Self {
-            world: World::new(Settings {
-                passive_ahead,
-                ..settings()
-            }),
+            world: World::new(settings()),
             aborts: script.contains(&Ask::Abor) || script.contains(&Ask::ModeB),
             client: Client::new(script, window),
             server: Server::new(profile),
@@ -192,7 +181,7 @@ impl Session {
     }
 
     /// What ferryline has nothing to do with has come as it was sent. Of requests for data connections
-    /// there are no more than the client's, once more each, and those that were sent ahead.
+    /// there are no more than the client's, once more each.
     fn check_what_the_server_was_sent(&self) {
         let sent = String::from_utf8_lossy(&self.world.to_server).into_owned();
         let sent: Vec<&str> = sent.lines().collect();
@@ -214,11 +203,7 @@ impl Session {
             verb.is_some_and(|verb| matches!(verb, "EPRT" | "EPSV" | "PASV" | "PORT"))
         };
         let asked = self.client.sent.iter().filter(asked).count();
-        let ahead = match self.world.control.settings.passive_ahead {
-            true => self.server.finished.len(),
-            false => 0,
-        };
-        assert!(passive <= 2 * asked + ahead, "{sent:#?}");
+        assert!(passive <= 2 * asked, "{sent:#?}");
     }
 }
 
@@ -259,9 +244,8 @@ proptest! {
     #[test]
     fn every_command_has_its_one_answer(
         script in scripts(), window in windows(), profile in profiles(), tape in tapes(),
-        ahead in any::<bool>(),
     ) {
-        let mut session = Session::new(script, window, profile, tape, ahead);
+        let mut session = Session::new(script, window, profile, tape);
         session.run();
         session.check();
     }
@@ -269,9 +253,8 @@ proptest! {
     #[test]
     fn every_command_has_its_one_answer_also_when_forwards_fail(
         script in scripts(), window in windows(), profile in profiles(), tape in tapes(),
-        ahead in any::<bool>(),
     ) {
-        let mut session = Session::new(script, window, profile, tape, ahead);
+        let mut session = Session::new(script, window, profile, tape);
         session.trouble = true;
         session.run();
         session.check();
@@ -281,9 +264,8 @@ proptest! {
     #[test]
     fn an_end_at_any_time_leaves_nothing_open(
         script in scripts(), window in windows(), profile in profiles(), tape in tapes(), end in 0..5,
-        ahead in any::<bool>(),
     ) {
-        let mut session = Session::new(script, window, profile, tape, ahead);
+        let mut session = Session::new(script, window, profile, tape);
         session.trouble = true;
         while !session.tape.is_used_up() {
             session.client.step();

@@ -12,7 +12,6 @@ use tokio_util::codec::Decoder;
 use super::lax::LaxClient;
 use crate::control::{
     Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Knowledge, Notice, Output, Settings,
-    request::Request,
 };
 
 pub(super) const SERVER_PORTS: u16 = 20_000;
@@ -460,11 +459,6 @@ impl World {
             unsent <= limits.held_bytes + 8 * 1024,
             "{unsent} bytes unsent"
         );
-        let ahead = queue
-            .iter()
-            .filter(|owed| matches!(&owed.request, Request::Passive(passive) if passive.ahead));
-        let allowed = usize::from(self.control.settings.passive_ahead);
-        assert!(ahead.count() <= allowed, "{queue:?}");
         assert!(self.control.forwards.len() <= 4 * limits.requests);
     }
 }
