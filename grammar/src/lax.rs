@@ -308,6 +308,9 @@ mod tests {
             b"XPORT x",
             b"PO\xff\xfbQRT x",
             b"PO\xff\xfaQ\xff\xffQ\xff\xf0RT x",
+            // To a reader of one byte behind each IAC only, and to BSD's only (Q97).
+            b"PO\xff\xfbRT x",
+            b"PO\xff\xfbQ\xff\xffRT x",
         ] {
             assert!(
                 lax_verbs(text).any(|verb| verb == Verb::Port),
