@@ -1,6 +1,9 @@
 //! What waits for a transfer before it.
 
-use super::bench::{Bench, frame, id};
+use super::{
+    bench::{Bench, frame, id},
+    cuts::port_sent,
+};
 use crate::control::{Ending, ForwardEvent};
 
 /// A data port that the client knows of and has not come to.
@@ -337,4 +340,32 @@ fn q112_a_data_connection_that_no_transfer_uses_holds_nothing_up() {
     bench.client("PASV", &["S> PASV"]);
     bench.client("RETR f", &["S> RETR f"]);
     bench.client("QUIT", &["S> QUIT"]);
+}
+
+#[test]
+fn q112_abor_that_nothing_waits_before_waits_for_no_data_connection() {
+    let mut bench = listening();
+    bench.event(1, ForwardEvent::Claimed, &[]);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.client("ABOR", &["S> ABOR"]);
+}
+
+/// Its client could not take the file any more.
+#[test]
+fn q113_a_download_that_is_being_opened_ends_with_its_clients_control_connection() {
+    let mut bench = listening();
+    bench.event(1, ForwardEvent::Claimed, &[]);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.client_ended(Ending::Lost, &["! close 1", "! end, abort"]);
+}
+
+/// The server has made an active data connection itself, for a command that it has read.
+#[test]
+fn q118_data_over_an_active_data_connection_waits_for_nothing() {
+    let mut bench = port_sent();
+    assert!(bench.control.takes_data(id(1)));
+    bench.server("200 ok", &["C< 200 ok"]);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.connected(1);
+    assert!(bench.control.takes_data(id(1)));
 }
