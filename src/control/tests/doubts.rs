@@ -1,5 +1,7 @@
 //! Data connections that were closed before it could be seen whose they were.
 
+use std::time::Duration;
+
 use super::bench::Bench;
 use crate::control::ForwardEvent;
 
@@ -82,4 +84,52 @@ fn q114_no_other_transfer_is_aborted() {
     bench.client("STOR g", &["S> STOR g"]);
     bench.event(2, ForwardEvent::Doubtful, &[]);
     bench.wait(1, &["! close 2", TOLD]);
+}
+
+/// What comes of another command meanwhile gives the client no more time.
+#[test]
+fn q114_the_client_has_one_second_whatever_else_comes() {
+    let mut bench = listening();
+    bench.event(1, ForwardEvent::Doubtful, &[]);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.now += Duration::from_millis(600);
+    bench.client("NOOP", &[]);
+    bench.now += Duration::from_millis(400);
+    bench.control.timeout(bench.now);
+    bench.client(
+        "STAT",
+        &["! close 1", "S> ABOR", "S> NOOP", TOLD, "S> STAT"],
+    );
+}
+
+/// The answers to ferryline's own ABOR are nobody else's.
+#[test]
+fn q114_what_the_client_asks_behind_the_abort_has_its_own_answer() {
+    for replies in [&["425 nobody came", "226 aborted"][..], &["226 aborted"]] {
+        for ahead in [0, replies.len() - 1] {
+            let mut bench = listening();
+            bench.event(1, ForwardEvent::Doubtful, &[]);
+            bench.client("STOR f", &["S> STOR f"]);
+            bench.wait(1, &["! close 1", "S> ABOR", TOLD]);
+            let (before, behind) = replies.split_at(ahead);
+            for reply in before {
+                bench.server(reply, &[]);
+            }
+            bench.client("NOOP", &["S> NOOP"]);
+            for reply in behind {
+                bench.server(reply, &[]);
+            }
+            bench.server("200 ok", &["C< 200 ok"]);
+        }
+    }
+}
+
+#[test]
+fn q114_a_server_that_goes_at_the_abort_is_heard() {
+    let mut bench = listening();
+    bench.event(1, ForwardEvent::Doubtful, &[]);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.wait(1, &["! close 1", "S> ABOR", TOLD]);
+    bench.server("425 nobody came", &[]);
+    bench.server("421 good bye", &["C< 421 good bye"]);
 }
