@@ -151,3 +151,26 @@ fn q105_a_1xx_without_a_data_connection_changes_nothing() {
     bench.client("REST 1", &["S> REST 1"]);
     bench.server("350 ok", &["C< 350 ok"]);
 }
+
+/// 120 says that the service will be ready later, and nothing of a data connection.
+#[test]
+fn q105_a_120_makes_no_transfer() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("XYZZY", &["S> XYZZY"]);
+    bench.server("120 in a minute", &["C< 120 in a minute"]);
+    bench.server("220 ready", &["C< 220 ready"]);
+}
+
+/// A data connection that ended early was the unknown command's, and is no reason to refuse the next.
+#[test]
+fn q105_data_that_ends_before_the_1xx_spoils_no_later_transfer() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("ERET P 0 1 f", &["S> ERET P 0 1 f"]);
+    bench.event(1, ForwardEvent::Drained, &[]);
+    bench.server("150 here it comes", &["C< 150 here it comes"]);
+    bench.server("226 done", &["C< 226 done"]);
+    bench.event(1, ForwardEvent::Ended, &[]);
+    bench.client("RETR g", &["S> RETR g"]);
+}
