@@ -182,3 +182,12 @@ fn q101_a_success_without_a_beginning_needs_no_data_connection() {
         bench.passive_connected(2);
     }
 }
+
+/// A 200 in the place of a 150 is a beginning (Q42).
+#[test]
+fn q101_a_success_behind_a_beginning_needs_its_data_connection() {
+    let mut bench = asked("LIST");
+    bench.server("200 here it comes", &["C< 200 here it comes"]);
+    unreachable(&mut bench);
+    bench.server("226 done", &[OWN]);
+}
