@@ -186,3 +186,14 @@ fn a_226_ahead_of_an_active_data_connection_waits_for_the_data_when_that_comes()
     bench.wait(60, &[]);
     bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
 }
+
+/// What is in the channel before the FTP server's last word may not be all.
+#[test]
+fn q115_nothing_has_arrived_before_the_server_has_said_so() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 now", &["C< 150 now"]);
+    bench.event(1, ForwardEvent::AllReceived, &[]);
+    bench.server("226 done", &[]);
+}
