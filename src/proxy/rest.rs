@@ -52,3 +52,39 @@ fn unended() -> io::Error {
     let text = "its control connection broke before it had ended its data";
     io::Error::new(io::ErrorKind::ConnectionAborted, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    /// So much comes, but is not there yet.
+    async fn comes(count: usize) -> io::Result<usize> {
+        tokio::task::yield_now().await;
+        Ok(count)
+    }
+
+    #[tokio::test]
+    async fn q113_what_a_client_had_not_ended_is_broken_off() {
+        let mut standing = Rest::new(pending());
+        assert_eq!(standing.of(comes(7)).await.unwrap(), 7);
+        let mut broken = Rest::new(ready(()));
+        assert_eq!(broken.of(comes(7)).await.unwrap(), 7);
+        // Longer than any machine is busy.
+        let nothing_comes = tokio::time::timeout(REST_PAUSE * 30, broken.of(pending()));
+        let error = nothing_comes.await.expect("an end").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[tokio::test]
+    async fn q113_a_client_that_sends_without_end_has_not_ended() {
+        let mut standing = Rest::new(pending());
+        assert_eq!(standing.of(comes(MOST_REST)).await.unwrap(), MOST_REST);
+        assert_eq!(standing.of(comes(1)).await.unwrap(), 1);
+        let mut broken = Rest::new(ready(()));
+        assert_eq!(broken.of(comes(MOST_REST)).await.unwrap(), MOST_REST);
+        let error = broken.of(comes(1)).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    }
+}
