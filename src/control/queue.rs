@@ -48,6 +48,16 @@ pub(super) enum Stage {
 }
 
 impl Owed {
+    /// Whether nothing that the client has sent behind it goes out before the server has answered it.
+    pub(super) fn keeps_back_what_follows(&self) -> bool {
+        let keeps = match &self.request {
+            Request::Greeting { withheld } => *withheld,
+            Request::Passive(passive) => passive.join.is_some(),
+            _ => false,
+        };
+        keeps && matches!(self.stage, Stage::Sent)
+    }
+
     /// Whether it has asked the server for a data connection and the client does not know of it yet.
     fn renews_connection(&self) -> bool {
         let sent = matches!(self.stage, Stage::Sent);
@@ -192,11 +202,12 @@ impl Queue {
     /// goes out before it does.
     pub(super) fn next_unsent(&self) -> Option<Key> {
         for owed in &self.entries {
+            if owed.keeps_back_what_follows() {
+                return None;
+            }
             match (&owed.stage, &owed.request) {
                 (Stage::Unsent(_), _) => return Some(owed.key),
                 (Stage::Waiting, _) => return None,
-                (Stage::Sent, Request::Greeting { withheld: true }) => return None,
-                (Stage::Sent, Request::Passive(passive)) if passive.join.is_some() => return None,
                 (_, Request::Passive(passive)) if passive.join.is_some() && owed.held => {
                     return None;
                 }

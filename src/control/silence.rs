@@ -96,7 +96,12 @@ impl Control {
                 let since = passive.since.max(self.queue.heard);
                 Some((next.key, since + self.settings.limits.silent_epsv))
             }
-            Silence::Broken(until) => Some((next.key, until)),
+            // Behind another that was given up, its time begins then.
+            Silence::Broken(until) => {
+                let since = self.queue.heard;
+                let until = until.max(since + self.settings.limits.silent_epsv);
+                Some((next.key, until))
+            }
             Silence::None | Silence::Asked => None,
         }
     }

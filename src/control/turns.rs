@@ -106,6 +106,7 @@ impl Queue {
             heard: self.heard,
             behind: false,
             behind_sure: false,
+            behind_unsent: false,
             latest: 0,
         }
     }
@@ -129,6 +130,8 @@ struct Walk {
     behind: bool,
     /// One of them for an answer that is sure to come.
     behind_sure: bool,
+    /// One of them is a request that the client's next lines go out behind, and not before its answer.
+    behind_unsent: bool,
     /// What was sent last, of those.
     latest: u64,
 }
@@ -139,6 +142,7 @@ impl Walk {
         let overtook = owed.order != 0 && owed.order < self.latest;
         match (&owed.request, &owed.stage) {
             _ if owed.held => Turn::AfterEvent,
+            (_, Stage::Unsent(_)) if self.behind_unsent => Turn::AfterServer,
             (_, Stage::Unsent(_) | Stage::Waiting) => Turn::AfterEvent,
             _ if overtook => Turn::AfterServer,
             (Request::Local { .. }, _) if !self.behind => Turn::Now,
@@ -154,6 +158,7 @@ impl Walk {
     /// It stays: its final reply is still to come.
     fn leave_behind(&mut self, owed: &Owed) {
         self.behind = true;
+        self.behind_unsent |= owed.keeps_back_what_follows();
         self.latest = self.latest.max(owed.order);
         // Of ABOR's two replies one may be missing; a reply may be left open for ever (Q29).
         self.behind_sure |= !matches!(owed.request, Request::Abort | Request::OwnAbort)

@@ -1,6 +1,7 @@
 //! Answers in order: ferryline's own among the server's.
 
-use super::bench::Bench;
+use super::bench::{Bench, settings};
+use crate::control::{ActiveMode, Settings};
 
 const AUTH: &str = "C< 502 ferryline: AUTH is refused: this connection is already inside SSH";
 
@@ -223,6 +224,22 @@ fn replies_that_pile_up_behind_one_that_is_not_read_end_the_session() {
     bench.client("STAT", &["S> STAT"]);
     bench.server("500 what", &["S> PASV"]);
     bench.server("213-status", &[]);
+    while bench.control.wants_server() && bench.control.poll_output().is_none() {
+        let line = super::bench::frame(&"x".repeat(4096));
+        bench.control.server(bench.now, line);
+    }
+    assert!(bench.control.is_over());
+}
+
+#[test]
+fn replies_that_pile_up_behind_a_command_that_waits_for_one_end_the_session() {
+    let mut bench = Bench::greeted(Settings {
+        active: ActiveMode::Passive,
+        ..settings()
+    });
+    bench.client("PORT 127,0,0,1,200,13", &["S> EPSV"]);
+    // It goes out behind the answer, which is not read behind so many lines that nobody asked for.
+    bench.client("NOOP", &[]);
     while bench.control.wants_server() && bench.control.poll_output().is_none() {
         let line = super::bench::frame(&"x".repeat(4096));
         bench.control.server(bench.now, line);

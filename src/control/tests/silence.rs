@@ -109,6 +109,21 @@ fn where_only_one_refusal_ever_comes_the_client_gets_it() {
 }
 
 #[test]
+fn each_has_its_own_time_where_only_one_refusal_ever_comes_for_any() {
+    let mut bench = Bench::local();
+    bench.client("EPSV", &["S> EPSV"]);
+    bench.client("EPSV", &["S> EPSV"]);
+    bench.wait(10, &["S> PASV"]);
+    bench.server("500 no", &[]);
+    bench.wait(10, &["S> PASV"]);
+    bench.server("500 no, either", &[]);
+    bench.wait(9, &[]);
+    bench.wait(1, &["C< 500 no"]);
+    bench.wait(9, &[]);
+    bench.wait(1, &["C< 500 no, either"]);
+}
+
+#[test]
 fn where_only_a_late_229_ever_comes_the_client_is_told() {
     let mut bench = Bench::local();
     bench.client("EPSV", &["S> EPSV"]);
