@@ -13,11 +13,14 @@
 
 pub mod codec;
 pub mod command;
+#[path = "../../src/control/tests/invariants/lax.rs"]
+mod lax;
 mod model;
 mod peer;
 pub mod reply;
 pub mod session;
 pub mod transcript;
+mod upload;
 
 use bytes::BytesMut;
 use ferryline_grammar::{Frame, LineCodec};

@@ -2,7 +2,7 @@
 //! address, which forwards stand, how much was said.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::{IpAddr, SocketAddr},
 };
 
@@ -13,6 +13,8 @@ use ferryline_grammar::{
     behind_signal, lax_code, lax_verbs, may_name_endpoint, render_227, render_229,
 };
 use tokio_util::codec::Decoder;
+
+use super::{lax::LaxClient, upload::Upload};
 
 /// Everything that came out, and what must hold of it.
 pub struct Model {
@@ -47,6 +49,12 @@ pub struct Model {
     pub client_lost: bool,
     /// How many aborts of ferryline's own may go to the server yet.
     pub doubts: usize,
+    /// The codes of all replies of the server's.
+    pub codes: BTreeSet<u16>,
+    /// Clients that see other replies than RFC 959 has.
+    lax: Vec<LaxClient>,
+    /// The one upload of a session that has no other.
+    pub upload: Upload,
 }
 
 /// One forward as the driver sees it.
@@ -86,7 +94,10 @@ pub enum State {
 }
 
 impl Model {
-    pub fn new(settings: &Settings) -> Self {
+    /// `lax`: which kinds of lax clients look on. All would take three times as long as the session.
+    pub fn new(settings: &Settings, lax: u8) -> Self {
+        let kind = usize::from(lax & 0x0f);
+        let lax = LaxClient::kinds(settings.routed.is_some(), kind / 4);
         Self {
             remote_bind: settings.remote_bind,
             lowest_data_port: settings.lowest_data_port,
@@ -106,12 +117,19 @@ impl Model {
             finished_server: false,
             client_lost: false,
             doubts: 0,
+            codes: BTreeSet::new(),
+            lax: lax.into_iter().skip(kind % 4).step_by(4).collect(),
+            upload: Upload::Awaited,
         }
     }
 
     /// The client has sent this line.
     pub fn client_said(&mut self, line: &Line) {
         self.client_lines.insert(line.clone().into_bytes());
+        self.upload.client_said(line.text());
+        for client in &mut self.lax {
+            client.sends(line.text());
+        }
         let verb = Command::parse(line.text()).map(|command| command.verb);
         // In its own form, and in the other one.
         if let Some(
@@ -130,6 +148,9 @@ impl Model {
     /// The server has sent this line.
     pub fn server_said(&mut self, line: &Line) {
         self.server_lines.insert(line.clone().into_bytes());
+        self.upload.server_said(line.text());
+        self.codes
+            .extend(lax_code(line.text()).map(|code| code.value()));
     }
 
     /// The driver tells the machine this address.
@@ -287,6 +308,10 @@ impl Model {
             bytes.escape_ascii()
         );
         for line in self.client_reads.lines(bytes) {
+            self.upload.told_client(&line);
+            for client in &mut self.lax {
+                client.reads(&line, |line| !self.tellable.contains(line));
+            }
             // As lax clients read it, wherever it stands. Behind a blank it is a reply where none is open.
             let code = lax_code(&line).map_or(0, |code| code.value());
             let place = self.client_frames.place(&line);
@@ -333,7 +358,15 @@ impl Model {
             "said behind the end of file: {}",
             bytes.escape_ascii()
         );
+        let mut forwards = self.forwards.values();
+        let ready = match (forwards.next(), forwards.next()) {
+            (Some(forward), None) => {
+                forward.way == Way::Local && forward.state != State::Opening && !forward.closed
+            }
+            _ => false,
+        };
         for line in self.server_reads.lines(bytes) {
+            self.upload.told_server(&line, ready);
             for part in line.split(|byte| *byte == b'\r') {
                 for verb in lax_verbs(part) {
                     match verb {

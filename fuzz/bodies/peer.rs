@@ -36,6 +36,11 @@ impl Peer {
         self.ending.get_or_insert(ending);
     }
 
+    /// Whether it sends no more.
+    pub fn has_ended(&self) -> bool {
+        self.ending.is_some()
+    }
+
     /// The next frame, or how the side ended; `None` where more must come first.
     pub fn next(&mut self) -> Option<Result<Frame, Ending>> {
         loop {

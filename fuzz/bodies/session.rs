@@ -39,6 +39,9 @@ pub const SEPARATOR: u8 = 0x1e;
 
 /// How many records a script may come to, with those that are repeated.
 const RECORDS: usize = 400;
+/// How many answers a server is made to give until nothing may be owed any more: each line of the client's
+/// can come to three requests.
+const ANSWERS: usize = 4 * RECORDS;
 const REQUESTS: usize = 8;
 const HELD_BYTES: usize = 1024;
 
@@ -48,8 +51,10 @@ pub fn run(script: &[u8]) {
         return;
     };
     let facts = [*facts, *more];
-    let whole = Session::new(facts, None).play(records);
-    let cut = Session::new(facts, Some(Dice::new((*more).into()))).play(records);
+    // One script in four: it takes as long as all the rest.
+    let probed = script.len() % 4 == 0;
+    let whole = Session::new(facts, None, probed).play(records);
+    let cut = Session::new(facts, Some(Dice::new((*more).into())), probed).play(records);
     assert_eq!(whole, cut, "the way the bytes were cut made a difference");
 }
 
@@ -61,19 +66,22 @@ struct Session {
     model: Model,
     cuts: Option<Dice>,
     ipv6: bool,
+    /// At its end, whether something is kept back for ever.
+    probed: bool,
 }
 
 impl Session {
-    fn new(facts: [u8; 2], cuts: Option<Dice>) -> Self {
+    fn new(facts: [u8; 2], cuts: Option<Dice>, probed: bool) -> Self {
         let (settings, knowledge) = settings(facts);
         Self {
             ipv6: settings.client_local.is_ipv6(),
-            model: Model::new(&settings),
+            model: Model::new(&settings, facts[1] >> 4),
             control: Control::new(settings, knowledge),
             now: Duration::ZERO,
             client: Peer::new(LineCodec::commands()),
             server: Peer::new(LineCodec::replies()),
             cuts,
+            probed,
         }
     }
 
@@ -268,7 +276,10 @@ impl Session {
             (b's', State::Connected) => (ForwardEvent::AllSent, State::Connected),
             (b'p', State::Connected) => (ForwardEvent::Progress, State::Connected),
             (b'b', State::Connected) => (ForwardEvent::Broken, State::Broken),
-            (b'x', State::Connected) => (ForwardEvent::Cut, State::Gone),
+            (b'x', State::Connected) => {
+                self.model.upload.cut();
+                (ForwardEvent::Cut, State::Gone)
+            }
             (b'e', state) if state != State::Opening => (ForwardEvent::Ended, State::Gone),
             _ => return,
         };
@@ -281,9 +292,69 @@ impl Session {
         self.control.forward(self.now, id, event);
     }
 
+    /// All forwards end, every deadline comes, and the server says something to whatever it is asked: then
+    /// nothing that either side has said is kept back any more.
+    fn nothing_is_kept_back(&mut self) {
+        const COMMAND: &[u8] = b"NOOP still there\r\n";
+        let client = !self.client.has_ended();
+        if client {
+            self.sends(true, b"\r\n");
+            self.sends(true, COMMAND);
+        }
+        self.sends(false, b"\r\n");
+        for number in 0..ANSWERS {
+            // Replies of several lines that it has left open.
+            for code in self.model.codes.clone() {
+                self.sends(false, format!("{code:03} x\r\n").as_bytes());
+            }
+            let answer = format!("450 answer {number}\r\n");
+            self.sends(false, answer.as_bytes());
+            self.pump();
+            self.forwards_end();
+            self.deadlines();
+            let mut outputs = self.model.outputs.iter().rev();
+            let came = |output: &Output| match output {
+                Output::ToClient(bytes) => bytes == answer.as_bytes(),
+                _ => false,
+            };
+            let went = |output: &Output| match output {
+                Output::ToServer(bytes) => bytes == COMMAND,
+                _ => false,
+            };
+            if self.model.over.is_some()
+                || outputs.clone().any(came) && (!client || outputs.any(went))
+            {
+                return;
+            }
+        }
+        panic!("something is kept back for ever: {:?}", self.control);
+    }
+
+    fn forwards_end(&mut self) {
+        let ids: Vec<ForwardId> = self.model.forwards.keys().copied().collect();
+        for id in ids {
+            let Some(forward) = self.model.forwards.get_mut(&id) else {
+                continue;
+            };
+            let event = match forward.state {
+                State::Gone => continue,
+                State::Opening => ForwardEvent::Failed("refused".into()),
+                _ => ForwardEvent::Ended,
+            };
+            forward.state = State::Gone;
+            if self.model.over.is_none() {
+                self.tell(id, event);
+                self.pump();
+            }
+        }
+    }
+
     /// The client closes. Whatever is waited for then has its deadline, though the server and the
     /// forwards say nothing more.
     fn end(mut self) -> Vec<Output> {
+        if self.probed {
+            self.nothing_is_kept_back();
+        }
         self.client.ends(Ending::Eof);
         self.pump();
         // Where too much of what it said is unanswered, its end is seen before it is read.

@@ -108,7 +108,10 @@ struct Decoding {
 
 impl World {
     pub(super) fn new(settings: Settings) -> Self {
-        let lax = LaxClient::kinds(settings.routed.is_some());
+        let routed = settings.routed.is_some();
+        let lax = (0..4)
+            .flat_map(|telnet| LaxClient::kinds(routed, telnet))
+            .collect();
         Self {
             control: Control::new(settings, Knowledge::default()),
             now: Duration::ZERO,
@@ -407,7 +410,15 @@ impl World {
     fn check_to_client(&mut self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         let code = lax_code(bytes).map_or(0, ReplyCode::value);
-        self.lax.iter_mut().for_each(|client| client.reads(bytes));
+        let is_servers = |line: &[u8]| {
+            let line = String::from_utf8_lossy(line);
+            [SERVER_ADDRESS, "20008"]
+                .iter()
+                .any(|part| line.contains(part))
+        };
+        for client in &mut self.lax {
+            client.reads(bytes, is_servers);
+        }
         // A blank in front is for the lax clients to judge.
         if !matches!(code, 227..=229) || text.contains("ferryline") || text.starts_with(' ') {
             return;
