@@ -59,7 +59,7 @@ impl Guard {
         }
         self.out_of_step |= self.puts_out_of_step(request, key, place, code, text);
         let code = code.map(ReplyCode::value);
-        let minds = may_name_endpoint(text) && self.minds(request, code);
+        let minds = may_name_endpoint(text) && self.minds(request, code, text);
         let padded = is_padded(text);
         // What takes the place of a line is a reply to those clients only that the line was one to.
         let in_place = |line: Bytes| match padded && !is_padded(&line) {
@@ -88,12 +88,14 @@ impl Guard {
 
     /// Whether the client may take this line, which holds an address, for an answer to its PASV. Else it
     /// is a name that is made of numbers, or what a server says of its own connections.
-    fn minds(&self, request: &Request, code: Option<u16>) -> bool {
+    fn minds(&self, request: &Request, code: Option<u16>, text: &[u8]) -> bool {
         // GridFTP's passive reply, which comes ahead of the transfer's own (Q95).
         if code == Some(127) {
             return true;
         }
-        let good = code.is_none_or(|code| (200..400).contains(&code));
+        // Where any code ends a reply of several lines, the last one says whether that is a success.
+        let goes_on = text.trim_ascii_start().get(3) == Some(&b'-');
+        let good = goes_on || code.is_none_or(|code| (200..400).contains(&code));
         good && (self.out_of_step || matches!(request, Request::Passive(_) | Request::Unasked))
     }
 

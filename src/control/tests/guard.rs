@@ -345,3 +345,17 @@ fn q79_a_reply_in_order_sets_nothing_right() {
         bench.server("213 10,0,0,9,200,13", &[&format!("C< 213 {WITHHELD}")]);
     }
 }
+
+/// A client that ends a reply of several lines at any code has a success here, with an address in it.
+#[test]
+fn q79_an_address_in_the_first_line_of_what_may_end_as_a_success() {
+    let mut bench = Bench::local();
+    seen(
+        &mut bench,
+        &[
+            ("550-no (10,0,0,9,200,13)", &format!("550-{WITHHELD}")),
+            ("226 done", "226 done"),
+            ("550 no (10,0,0,9,200,13)", "550 no (10,0,0,9,200,13)"),
+        ],
+    );
+}

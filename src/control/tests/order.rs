@@ -51,7 +51,7 @@ fn q53_a_blank_line_is_no_request() {
 
 #[test]
 fn q41_commands_before_the_greeting() {
-    let mut bench = Bench::new(super::bench::settings());
+    let mut bench = Bench::new(settings());
     bench.client("USER u", &["S> USER u"]);
     bench.client("AUTH TLS", &[]);
     bench.server("220-hello", &["C< 220-hello"]);
@@ -61,7 +61,7 @@ fn q41_commands_before_the_greeting() {
 
 #[test]
 fn q40_a_delayed_greeting() {
-    let mut bench = Bench::new(super::bench::settings());
+    let mut bench = Bench::new(settings());
     bench.client("AUTH TLS", &[]);
     bench.server("120 ready in 5 minutes", &["C< 120 ready in 5 minutes"]);
     bench.server("220 ready", &["C< 220 ready", AUTH]);
@@ -135,7 +135,7 @@ fn a_forward_that_fails_at_once_does_not_overtake_the_replies_before_it() {
 
 #[test]
 fn a_command_in_the_middle_of_a_reply_loses_nothing_of_it() {
-    let mut bench = Bench::new(super::bench::settings());
+    let mut bench = Bench::new(settings());
     bench.server("220-welcome", &["C< 220-welcome"]);
     bench.client("USER u", &["S> USER u"]);
     bench.server("220 ready", &["C< 220 ready"]);
