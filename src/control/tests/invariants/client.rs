@@ -135,7 +135,7 @@ impl Client {
         true
     }
 
-    /// Reads what has come. `early` says whether a 226 with this tag has come before its data.
+    /// Reads what has come. `early` says whether a 226 with this tag has come before its data, or without.
     pub(super) fn read(&mut self, world: &World, early: impl Fn(&str) -> bool) {
         while let Some(end) = world.to_client[self.read..]
             .iter()

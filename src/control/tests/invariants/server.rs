@@ -268,6 +268,15 @@ impl Server {
                 self.end_transfer("226 done");
                 true
             }
+            // Through an SSH server a cut is an end of file to it.
+            Stage::Gone if way.is_some_and(|id| world.forwards[&id].cut) => {
+                if !running.said_preliminary {
+                    let line = format!("150 here it comes {}", running.tag);
+                    self.say(&line);
+                }
+                self.end_transfer("226 done");
+                true
+            }
             Stage::Gone | Stage::Closed if running.seen => {
                 self.end_transfer("426 cut");
                 true

@@ -142,6 +142,7 @@ impl Session {
         let event = match self.world.forwards[&id].stage {
             Stage::Asked => ForwardEvent::Failed("no".into()),
             Stage::Gone | Stage::Closed => return,
+            Stage::Connected if self.tape.choose(2) == Some(0) => ForwardEvent::Cut,
             _ => ForwardEvent::Ended,
         };
         if self.world.ended.is_none() {
@@ -151,6 +152,16 @@ impl Session {
 
     fn read(&mut self) {
         let (world, server, aborts) = (&self.world, &self.server, self.aborts);
+        let uploads = |tag: &str| {
+            let stor = format!("STOR {tag}");
+            self.client.sent.contains(&stor)
+        };
+        let uploads: Vec<String> = server
+            .finished
+            .keys()
+            .filter(|tag| uploads(tag))
+            .cloned()
+            .collect();
         self.client.read(world, |tag| {
             let Some(port) = server.finished.get(tag) else {
                 return false;
@@ -159,7 +170,9 @@ impl Session {
             let undrained = forward.is_some_and(|forward| {
                 matches!(forward.stage, Stage::Claimed | Stage::Connected) && !forward.answered
             });
-            undrained && !aborts
+            // Of an upload that was cut there is no success, whether its client has aborted it or not.
+            let cut = forward.is_some_and(|forward| forward.cut);
+            undrained && !aborts || cut && (!aborts || uploads.iter().any(|upload| upload == tag))
         });
     }
 
@@ -176,7 +189,9 @@ impl Session {
             withdrawn += usize::from(found != line);
         }
         // Of an upload that the client aborts, too.
-        assert!(self.aborts || withdrawn <= self.world.unconfirmed);
+        let cut = self.world.forwards.values().filter(|forward| forward.cut);
+        let most = self.world.unconfirmed + cut.count();
+        assert!(self.aborts || withdrawn <= most);
         self.check_what_the_server_was_sent();
     }
 

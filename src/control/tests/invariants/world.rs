@@ -69,6 +69,8 @@ pub(super) struct Forward {
     pub(super) port: u16,
     /// The peer has been told of it; the driver, of a joined one, that its transfer has begun.
     pub(super) told: bool,
+    /// It was cut before all had passed.
+    pub(super) cut: bool,
     /// Whether all has arrived was asked, and whether that was answered.
     pub(super) asked: bool,
     pub(super) answered: bool,
@@ -226,7 +228,9 @@ impl World {
 
     /// The forward is gone in this way.
     pub(super) fn lose(&mut self, id: ForwardId, event: ForwardEvent) {
-        self.forwards.get_mut(&id).unwrap().stage = Stage::Gone;
+        let forward = self.forwards.get_mut(&id).unwrap();
+        forward.stage = Stage::Gone;
+        forward.cut = event == ForwardEvent::Cut;
         self.event(id, event);
     }
 
@@ -382,6 +386,7 @@ impl World {
             server_port,
             port: 0,
             told: false,
+            cut: false,
             asked: false,
             answered: false,
         };
