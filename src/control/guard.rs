@@ -119,6 +119,8 @@ impl Guard {
             Place::Middle(_) => text.get(3) != Some(&b'-') && !is_passive(code.value()),
             Place::Stray => true,
             Place::Last(_) => false,
+            // Whoever looks at the first column only has not seen it.
+            Place::First(_) | Place::Only(_) if is_padded(text) => true,
             Place::First(_) | Place::Only(_) => match (request, code.value()) {
                 (Request::Unasked, value) => value >= 200,
                 // It has had ferryline's.

@@ -1,6 +1,6 @@
 //! Replies in which only lax clients see an address, and what they get in its place.
 
-use super::bench::Bench;
+use super::bench::{Bench, settings};
 use crate::control::{ForwardEvent, Output, Settings};
 use ferryline_grammar::{Frame, Line, LineEnd};
 
@@ -357,5 +357,24 @@ fn q79_an_address_in_the_first_line_of_what_may_end_as_a_success() {
             ("226 done", "226 done"),
             ("550 no (10,0,0,9,200,13)", "550 no (10,0,0,9,200,13)"),
         ],
+    );
+}
+
+/// A client that knows no code behind a blank has had no greeting yet, and takes what comes next for it.
+#[test]
+fn q79_a_reply_that_begins_with_a_blank_is_none_for_some() {
+    let mut bench = Bench::new(settings());
+    bench.server(" 220 hi", &["C<  220 hi"]);
+    bench.client("PASV", &["S> PASV"]);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
+    bench.ready(
+        1,
+        "127.0.0.1:51213",
+        &["C< 227 Entering Passive Mode (127,0,0,1,200,13)."],
+    );
+    seen(
+        &mut bench,
+        &[("226-ok (10,0,0,9,200,13)", &format!("226-{WITHHELD}"))],
     );
 }
