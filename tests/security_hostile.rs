@@ -19,6 +19,8 @@
 #[path = "hostile/client.rs"]
 mod client;
 mod common;
+#[path = "../src/control/tests/invariants/lax.rs"]
+mod lax;
 #[path = "hostile/random.rs"]
 mod random;
 #[path = "hostile/server.rs"]
@@ -35,6 +37,7 @@ use ferryline::demo::ftp_server::FtpServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use client::Seen;
 use common::{Ferry, noise};
 use random::Random;
 
@@ -92,7 +95,7 @@ async fn hostile_clients_and_a_hostile_server_harm_nobody_else() {
     while let Some(done) = others.join_next().await {
         transfers += done.expect("a client that did nothing wrong was harmed");
     }
-    let sessions = crowd.await.expect("a hostile client saw what it must not");
+    let (sessions, seen) = crowd.await.expect("a hostile client saw what it must not");
     // Who comes now is served as ever.
     assert_eq!(transfer(ways[2], OTHERS, Instant::now()).await, 1);
     // With the clients gone nothing may be left, though the servers are still there and have nothing to
@@ -106,8 +109,9 @@ async fn hostile_clients_and_a_hostile_server_harm_nobody_else() {
     honest.shutdown().await;
     let (refused, taken) = ferry.ssh_server.unasked();
     eprintln!(
-        "{sessions} hostile sessions, {transfers} transfers of others, at most {most} remote \
-         forwards, {refused} channels refused"
+        "{sessions} hostile sessions ({} uploads stored), {transfers} transfers of others, at most {most} remote \
+         forwards, {refused} channels refused",
+        seen.stored
     );
     assert!(sessions >= CLIENTS && transfers >= OTHERS);
     assert_eq!(taken, 0, "a channel that nobody had asked for was taken");
@@ -139,13 +143,13 @@ fn short() -> Limits {
 }
 
 /// The hostile clients, as another user than the others where that can be: what is the others' must
-/// be out of their reach. How many sessions they had.
+/// be out of their reach. How many sessions they had, and what they have seen.
 ///
 /// What no user keeps out of their reach here, where the SSH host is this one, are the FTP server's own
 /// passive ports: with few ports to choose from, one that comes back to an old data port may find the FTP
 /// server's listener there, before the SSH server does, and what it sends becomes the upload. So their
 /// own listeners are on ports that nobody else is given.
-fn crowd(seed: u64, ways: [SocketAddr; 3], trap: SocketAddr, until: Instant) -> usize {
+fn crowd(seed: u64, ways: [SocketAddr; 3], trap: SocketAddr, until: Instant) -> (usize, Seen) {
     let run = |bold| {
         // On this thread, whose user it is.
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -157,16 +161,21 @@ fn crowd(seed: u64, ways: [SocketAddr; 3], trap: SocketAddr, until: Instant) -> 
             for number in 0..CLIENTS {
                 clients.spawn(async move {
                     let mut random = Random::new(seed + 1000 * number as u64);
-                    let mut sessions = 0;
+                    let (mut sessions, mut all) = (0, Seen::default());
                     while Instant::now() < until {
-                        let way = *random.pick(&ways);
-                        client::run(&mut random, way, trap, bold).await;
+                        let seen = client::run(&mut random, ways, trap, bold).await;
                         sessions += 1;
+                        all.stored += seen.stored;
                     }
-                    sessions
+                    (sessions, all)
                 });
             }
-            clients.join_all().await.iter().sum()
+            let (mut sessions, mut all) = (0, Seen::default());
+            for (count, seen) in clients.join_all().await {
+                sessions += count;
+                all.stored += seen.stored;
+            }
+            (sessions, all)
         })
     };
     #[cfg(target_os = "linux")]

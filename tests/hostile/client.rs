@@ -1,13 +1,18 @@
 //! A client that does whatever may do harm.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use bytes::BytesMut;
+use ferryline_grammar::{Frame, LineCodec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_util::codec::Decoder;
 
 use super::common::{extended_port, host_port, six_numbers};
+use super::lax::LaxClient;
 use super::random::Random;
 
 const COMMANDS: &[&str] = &[
@@ -72,6 +77,19 @@ const COMMANDS: &[&str] = &[
     "EPRT |1|127.0.0.1|70000|",
     "EPRT",
     "PORT 4294967423,0,0,1,200,13",
+    // No address at all, one in a disguise, and verbs that few know.
+    "PORT",
+    "EPRT  ",
+    "PASV x",
+    "SPOR 10,0,0,1,200,13",
+    "SPAS",
+    "GET path=a;port=10,0,0,1,200,13;",
+    "MPRT 10,0,0,1,200,13",
+    "\u{feff}PORT 10,0,0,1,200,13",
+    "\u{feff}PASV",
+    "ESTO A 0 x",
+    "ERET P 0 1 x",
+    "THMB x",
     // More than one line in a line, and other protocols.
     "NOOP\rPORT 10,0,0,1,200,13",
     "CWD x\r\0PASV",
@@ -91,48 +109,97 @@ const OTHERS: &[&[u8]] = &[
     b"PO\xffZRT 10,0,0,1,200,13\r\n",
     b"NOOP\n",
     b"NOOP\r",
+    b"NOOP\n\r",
+    b"NOOP\r\n\0",
+    b"NOOP\0\r\n",
+    b"\r\n \t\r\nNOOP\r\n",
+    b"CWD \xff\xfa\r\n",
+    b"STOR \xff\r\n",
+    b"\xf4\xffabor\r\n",
+    b"\xf2STAT\r\n",
+    b"NOOP\rPO\xff\xfaX\xff\xf0RT 10,0,0,1,200,13\r\n",
+    b"PASV\r\nRETR f\r\nRETR f\r\nABOR\r\n",
+    b"PASV\r\nSTOR g\r\nABOR\r\n",
+    b"PASV\r\nSTOR g\r\nQUIT\r\n",
 ];
 
-/// One session, from connecting to whatever end comes first. `trap` is where nobody may be sent. As
-/// another user (`bold`) it tries ports again that may be somebody else's by now.
-pub async fn run(random: &mut Random, address: SocketAddr, trap: SocketAddr, bold: bool) {
-    let Ok(Ok(mut control)) = timeout(Duration::from_secs(5), TcpStream::connect(address)).await
-    else {
-        return;
-    };
-    if !random.once_in(4)
-        && send(&mut control, b"USER demo\r\nPASS secret\r\n")
-            .await
-            .is_none()
-    {
-        return;
+/// What a session has seen of what matters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// Uploads that the server has called stored.
+    pub stored: usize,
+}
+
+/// One session, from connecting to one of `ways` to whatever end comes first. `trap` is where nobody may be sent. As another user (`bold`) it tries ports again that
+/// may be somebody else's by now.
+pub async fn run(random: &mut Random, ways: [SocketAddr; 3], trap: SocketAddr, bold: bool) -> Seen {
+    let address = *random.pick(&ways);
+    let mut seen = Seen::default();
+    let connect = timeout(Duration::from_secs(5), TcpStream::connect(address)).await;
+    if let Ok(Ok(control)) = connect {
+        let _ = session(random, control, address, trap, bold, &mut seen).await;
+    }
+    seen
+}
+
+async fn session(
+    random: &mut Random,
+    control: TcpStream,
+    address: SocketAddr,
+    trap: SocketAddr,
+    bold: bool,
+    seen: &mut Seen,
+) -> Option<()> {
+    let mut control = Control::new(control, trap);
+    // An upload first, of which the server knows what to make.
+    let uploads_first = random.once_in(3);
+    if !uploads_first && !random.once_in(4) {
+        control.send(b"USER demo\r\nPASS secret\r\n").await?;
     }
     let mut listeners = Vec::new();
     let mut replies = Replies::default();
-    for _ in 0..random.below(40) {
+    // What was sent of an upload that was ended in order; `None`, where it was not.
+    let mut uploads: HashMap<String, Option<usize>> = HashMap::new();
+    let mut upload = None;
+    for step in 0..random.below(40) {
         let mut segment = Vec::new();
+        let first_upload = step == 0 && uploads_first;
         for _ in 0..=random.below(4) {
+            if first_upload {
+                break;
+            }
             segment.extend(command(random, trap, &mut listeners).await);
         }
-        if random.once_in(30) {
+        if !first_upload && random.once_in(30) {
             // As many as a client can have under way, and more.
             segment = segment.repeat(100);
+        } else if first_upload || random.once_in(3) {
+            let name = format!("u{:012x}.", random.next() & 0xffff_ffff_ffff);
+            let tail = ["", "ABOR\r\n", "QUIT\r\n"];
+            segment.extend(format!("PASV\r\nSTOR {name}\r\n{}", random.pick(&tail)).bytes());
+            uploads.insert(name.clone(), None);
+            upload = Some(name);
         }
-        if send(&mut control, &segment).await.is_none() {
-            return;
-        }
-        let Some(heard) = hear(random, &mut control).await else {
-            return;
-        };
+        control.send(&segment).await?;
+        let heard = control.hear(random).await?;
         for line in replies.of(&heard) {
             let line = line.as_str();
+            if let Some(stored) = line.strip_prefix("226 stored ") {
+                let (name, count) = stored.split_once(' ').unwrap();
+                let sent = uploads.get(name).copied().flatten();
+                assert_eq!(sent, count.parse().ok(), "a cut upload is stored: {line}");
+                seen.stored += 1;
+            }
             let data = match line.get(..3) {
                 Some("227") => host_port(line),
                 Some("229") => extended_port(line).map(|port| SocketAddr::new(address.ip(), port)),
                 _ => None,
             };
             assert_ne!(data.map(|data| data.ip()), Some(trap.ip()), "{line}");
-            if let Some(data) = data.filter(|_| !random.once_in(3)) {
+            if let (Some(data), Some(name)) = (data, upload.take_if(|_| data.is_some())) {
+                let sent = send_upload(random, data, &name).await;
+                uploads.insert(name, sent);
+            } else if let Some(data) = data.filter(|_| !random.once_in(3)) {
                 let times = if bold { 1 + random.below(3) } else { 1 };
                 for _ in 0..times {
                     if let Ok(Ok(stream)) =
@@ -151,16 +218,128 @@ pub async fn run(random: &mut Random, address: SocketAddr, trap: SocketAddr, bol
             }
         }
         if random.once_in(20) {
-            let _ = control.shutdown().await;
+            let _ = control.stream.shutdown().await;
         }
     }
+    drop(listeners);
     match random.below(3) {
-        0 => drop(control.set_zero_linger()),
-        1 => {
-            let _ = send(&mut control, b"QUIT\r\n").await;
-        }
+        0 => drop(control.stream.set_zero_linger()),
+        1 => control.send(b"QUIT\r\n").await?,
         _ => {}
     }
+    Some(())
+}
+
+/// The control connection, and lax clients that look on.
+struct Control {
+    stream: TcpStream,
+    /// Six numbers that the hostile server names and that must lead nobody anywhere.
+    away: [String; 3],
+    lax: Vec<LaxClient>,
+    /// All that passed, to be shown where something is wrong with it.
+    passed: Vec<(&'static str, Vec<u8>)>,
+    sent: (LineCodec, BytesMut),
+    heard: (LineCodec, BytesMut),
+}
+
+impl Control {
+    fn new(stream: TcpStream, trap: SocketAddr) -> Self {
+        Self {
+            stream,
+            away: ["10,0,0,9,".into(), "169,254,".into(), six_numbers(trap)],
+            lax: (0..4)
+                .flat_map(|telnet| LaxClient::kinds(false, telnet))
+                .collect(),
+            passed: Vec::new(),
+            sent: (LineCodec::commands(), BytesMut::new()),
+            heard: (LineCodec::replies(), BytesMut::new()),
+        }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Option<()> {
+        self.passed.push(("sent", bytes.to_vec()));
+        let (codec, buffer) = &mut self.sent;
+        buffer.extend_from_slice(bytes);
+        // What is no line ends the session.
+        while let Ok(Some(frame)) = codec.decode(buffer) {
+            if let Frame::Line(line) = frame {
+                self.lax
+                    .iter_mut()
+                    .for_each(|client| client.sends(line.text()));
+            }
+        }
+        let sent = timeout(Duration::from_millis(300), self.stream.write_all(bytes)).await;
+        sent.ok()?.ok()
+    }
+
+    /// What comes within a few milliseconds; `None` at the end.
+    async fn hear(&mut self, random: &mut Random) -> Option<String> {
+        let mut heard = Vec::new();
+        if random.once_in(5) {
+            return Some(String::new());
+        }
+        let patience = Duration::from_millis(1 + random.below(15) as u64);
+        while heard.len() < 100_000 {
+            match timeout(patience, self.read()).await {
+                Ok(read) => heard.extend(read?),
+                Err(_) => break,
+            }
+        }
+        Some(String::from_utf8_lossy(&heard).into_owned())
+    }
+
+    /// What comes next; `None` at the end.
+    async fn read(&mut self) -> Option<Vec<u8>> {
+        let mut some = vec![0; 4096];
+        let count = self.stream.read(&mut some).await.ok()?;
+        some.truncate(count);
+        self.passed.push(("heard", some.clone()));
+        let (codec, buffer) = &mut self.heard;
+        buffer.extend_from_slice(&some);
+        while let Ok(Some(frame)) = codec.decode(buffer) {
+            let Frame::Line(line) = frame else {
+                continue;
+            };
+            let is_servers = |line: &[u8]| {
+                let line = String::from_utf8_lossy(line);
+                self.away.iter().any(|away| line.contains(away))
+            };
+            for client in &mut self.lax {
+                client.reads(line.text(), is_servers);
+            }
+        }
+        (count > 0).then_some(some)
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for (way, bytes) in &self.passed {
+                eprintln!("{way} {}", bytes.escape_ascii());
+            }
+        }
+    }
+}
+
+/// An upload that says its name over and over. How much of it was sent, if it was ended in order.
+async fn send_upload(random: &mut Random, data: SocketAddr, name: &str) -> Option<usize> {
+    let connect = timeout(Duration::from_secs(1), TcpStream::connect(data)).await;
+    let mut stream = connect.ok()?.ok()?;
+    let bytes = name.repeat(1 + random.below(2000)).into_bytes();
+    let whole = !random.once_in(2);
+    let write = timeout(Duration::from_secs(1), stream.write_all(&bytes)).await;
+    if !matches!(write, Ok(Ok(()))) || !whole {
+        if random.once_in(2) {
+            tokio::time::sleep(Duration::from_millis(random.below(20) as u64)).await;
+        }
+        let _ = stream.set_zero_linger();
+        return None;
+    }
+    stream.shutdown().await.ok()?;
+    let mut end = [0; 1];
+    let _ = timeout(Duration::from_millis(50), stream.read(&mut end)).await;
+    Some(bytes.len())
 }
 
 async fn command(
@@ -172,7 +351,9 @@ async fn command(
         0 => random.pick(OTHERS).to_vec(),
         1 => [random.bytes(60), b"\r\n".to_vec()].concat(),
         2 if random.once_in(4) => {
-            [vec![b'A'; 7000 + random.below(3000)], b"\r\n".to_vec()].concat()
+            let unit = *random.pick(&[&b"A"[..], b" ", b"\t", b" \r", b"LPRT 1,", b"USER :"]);
+            let count = (7000 + random.below(3000)) / unit.len();
+            [b"CWD x", unit.repeat(count).as_slice(), b"\r\n"].concat()
         }
         3 => format!("PORT {}\r\n", six_numbers(trap)).into_bytes(),
         4 => format!("EPRT |1|{}|{}|\r\n", trap.ip(), trap.port()).into_bytes(),
@@ -217,11 +398,6 @@ async fn use_data(random: &mut Random, mut stream: TcpStream) {
     }
 }
 
-async fn send(control: &mut TcpStream, bytes: &[u8]) -> Option<()> {
-    let sent = timeout(Duration::from_millis(300), control.write_all(bytes)).await;
-    sent.ok()?.ok()
-}
-
 /// The first lines of replies, as a client finds them that keeps to RFC 959: in the middle of a reply
 /// of several lines anything may stand.
 #[derive(Default)]
@@ -261,22 +437,4 @@ fn check_laxly(line: &str) {
     let named = host_port(line).filter(|_| passive);
     let away = named.is_some_and(|named| named.ip() != IpAddr::from([127, 0, 0, 1]));
     assert!(!away, "{line}");
-}
-
-/// What comes within a few milliseconds; `None` at the end.
-async fn hear(random: &mut Random, control: &mut TcpStream) -> Option<String> {
-    let mut heard = Vec::new();
-    if random.once_in(5) {
-        return Some(String::new());
-    }
-    let patience = Duration::from_millis(1 + random.below(15) as u64);
-    let mut some = [0; 4096];
-    while heard.len() < 100_000 {
-        match timeout(patience, control.read(&mut some)).await {
-            Ok(Ok(0) | Err(_)) => return None,
-            Ok(Ok(count)) => heard.extend_from_slice(&some[..count]),
-            Err(_) => break,
-        }
-    }
-    Some(String::from_utf8_lossy(&heard).into_owned())
 }

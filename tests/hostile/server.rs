@@ -49,6 +49,25 @@ const REPLIES: &[&str] = &[
     "200 ok (10,0,0,9,200,13)\r\n",
     "226-ok (10,0,0,9,200,13)\r\n226 ok\r\n",
     "257-x\r\n250 y\r\n229 x (|||22|)\r\n226 (10,0,0,9,200,13)\r\n257 z\r\n",
+    "227: Entering (10,0,0,9,200,13)\r\n",
+    "227Entering (10,0,0,9,200,13)\r\n",
+    "227\t(10,0,0,9,200,13)\r\n",
+    " 227 (10,0,0,9,200,13)\r\n",
+    "\u{feff}227 (10,0,0,9,200,13)\r\n",
+    "227 (10,0,0,9,-56,13)\r\n",
+    "200 (10,0,0,9,-56, +13)\r\n",
+    "127 PORT (10,0,0,9,200,13)\r\n",
+    "229:(|||22|)\r\n",
+    " 211-x\r\n 227 (10,0,0,9,200,13)\r\n 211: x\r\n",
+    "214-\r\n\n\n\n\n\n\n\n\n214 x\r\n",
+    "226 done\r\n214-x\r\n\n\n\n\n\n\n\n\n",
+    // Ends of lines that few have.
+    "200 a\0\r\n",
+    "200 a\r\n\0",
+    "200 a\n\r",
+    "227 (10,0,0,9,200,13)\n\r",
+    "227 (10,0,0,9,200,13)\r",
+    "200: a\r\n",
     // Lines that are more than one for some, or none.
     "200 a\r227 (10,0,0,9,200,13)\r\n",
     "200 a\nb\r\n",
@@ -67,6 +86,20 @@ const OTHERS: &[&[u8]] = &[
     b"2\xffZ27 (10,0,0,9,200,13)\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
     b"200 no end of line",
+    b"22\xff\xfaX\xff\xf07 (10,0,0,9,200,13)\r\n",
+    b"250 \xff\xfa\r\n",
+];
+
+const GREETINGS: &[&[u8]] = &[
+    b"220 hostile\r\n",
+    b"220 hostile\r\n",
+    b"220: hostile\r\n",
+    b" 220 hostile\r\n",
+    b"220 hostile\0\r\n",
+    b"\0220 hostile\r\n\0",
+    b"220 hostile\n\r",
+    b"220-a\r220 hostile\r",
+    b"\xef\xbb\xbf220 hostile\r\n",
 ];
 
 /// Serves until it is dropped. `trap` is where nobody may be sent.
@@ -84,9 +117,11 @@ async fn serve(mut random: Random, mut control: TcpStream, trap: SocketAddr) -> 
     let random = &mut random;
     let mut data = None;
     if !random.once_in(10) {
-        send(&mut control, b"220 hostile\r\n").await?;
+        let greeting = *random.pick(GREETINGS);
+        send(&mut control, greeting).await?;
     }
     let mut read = vec![0; 16 * 1024];
+    let mut rest = String::new();
     loop {
         // Unasked, now and then.
         let heard = timeout(Duration::from_millis(200), control.read(&mut read)).await;
@@ -95,7 +130,17 @@ async fn serve(mut random: Random, mut control: TcpStream, trap: SocketAddr) -> 
             Ok(Ok(count)) => String::from_utf8_lossy(&read[..count]).into_owned(),
             Err(_) => "unasked".to_owned(),
         };
-        for line in heard.lines().take(200) {
+        rest.push_str(&heard);
+        let whole = rest.rfind('\n').map_or(0, |at| at + 1);
+        let lines: String = match heard.as_str() {
+            "unasked" => std::mem::take(&mut rest),
+            _ => rest.drain(..whole).collect(),
+        };
+        // Nothing that the client says of itself or of others comes here, whatever it stands in.
+        for address in ["10,0,0,1,200", six_numbers(trap).as_str()] {
+            assert!(!lines.contains(address), "{lines:?}");
+        }
+        for line in lines.lines().take(200) {
             let told = match line.get(..5) {
                 Some("PORT ") => host_port(line),
                 Some("EPRT ") => extended_address(line),
@@ -112,7 +157,8 @@ async fn serve(mut random: Random, mut control: TcpStream, trap: SocketAddr) -> 
                     }
                 }
             }
-            answer(random, &mut control, &mut data, line, trap).await?;
+            let upload = lines.contains("STOR u") && !random.once_in(4);
+            answer(random, &mut control, &mut data, line, trap, upload).await?;
         }
         if let Some(listener) = &data
             && let Ok(Ok((stream, _))) = timeout(Duration::from_millis(5), accept(listener)).await
@@ -120,6 +166,18 @@ async fn serve(mut random: Random, mut control: TcpStream, trap: SocketAddr) -> 
             use_data(random, stream).await;
         }
     }
+}
+
+/// Takes an upload; whether it is what its name says, and how much.
+async fn take_upload(listener: &TcpListener, name: &str) -> Option<usize> {
+    let accepted = timeout(Duration::from_secs(1), listener.accept()).await;
+    let (mut stream, _) = accepted.ok()?.ok()?;
+    let mut bytes = Vec::new();
+    let read = timeout(Duration::from_secs(2), stream.read_to_end(&mut bytes)).await;
+    read.ok()?.ok()?;
+    let expected = name.bytes().cycle();
+    let its_own = bytes.iter().copied().zip(expected).all(|(a, b)| a == b);
+    (its_own && !bytes.is_empty()).then_some(bytes.len())
 }
 
 async fn accept(listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr)> {
@@ -132,9 +190,28 @@ async fn answer(
     data: &mut Option<TcpListener>,
     line: &str,
     trap: SocketAddr,
+    upload: bool,
 ) -> Option<()> {
     let passive = line.starts_with("PASV") || line.starts_with("EPSV");
-    match random.below(24) {
+    if let Some(name) = line.strip_prefix("STOR u")
+        && let Some(listener) = data.take_if(|_| !random.once_in(4))
+    {
+        send(control, b"150 now\r\n").await?;
+        let name = format!("u{name}");
+        let stored = take_upload(&listener, &name).await;
+        let answer = match stored {
+            Some(count) => format!("226 stored {name} {count}\r\n"),
+            None => "226 done\r\n".to_owned(),
+        };
+        return send(control, answer.as_bytes()).await;
+    }
+    // It does what an upload needs, so that there are some.
+    let chance = if upload && passive {
+        24
+    } else {
+        random.below(24)
+    };
+    match chance {
         0 => {}
         1 => send(control, random.pick::<&[u8]>(OTHERS)).await?,
         2 => send(control, &random.bytes(200)).await?,
