@@ -52,7 +52,7 @@ pub fn run(script: &[u8]) {
     };
     let facts = [*facts, *more];
     // One script in four: it takes as long as all the rest.
-    let probed = script.len() % 4 == 0;
+    let probed = script.len().is_multiple_of(4);
     let whole = Session::new(facts, None, probed).play(records);
     let cut = Session::new(facts, Some(Dice::new((*more).into())), probed).play(records);
     assert_eq!(whole, cut, "the way the bytes were cut made a difference");

@@ -96,7 +96,7 @@ const GREETINGS: &[&[u8]] = &[
     b"220: hostile\r\n",
     b" 220 hostile\r\n",
     b"220 hostile\0\r\n",
-    b"\0220 hostile\r\n\0",
+    b"\x00220 hostile\r\n\0",
     b"220 hostile\n\r",
     b"220-a\r220 hostile\r",
     b"\xef\xbb\xbf220 hostile\r\n",
@@ -122,14 +122,18 @@ async fn serve(mut random: Random, mut control: TcpStream, trap: SocketAddr) -> 
     }
     let mut read = vec![0; 16 * 1024];
     let mut rest = String::new();
+    let mut unasked = 0;
     loop {
         // Unasked, now and then.
         let heard = timeout(Duration::from_millis(200), control.read(&mut read)).await;
         let heard = match heard {
             Ok(Ok(0) | Err(_)) => return None,
             Ok(Ok(count)) => String::from_utf8_lossy(&read[..count]).into_owned(),
+            // As long as it talks, a session whose client waits for an upload's reply stays.
+            Err(_) if unasked > 20 => continue,
             Err(_) => "unasked".to_owned(),
         };
+        unasked = if heard == "unasked" { unasked + 1 } else { 0 };
         rest.push_str(&heard);
         let whole = rest.rfind('\n').map_or(0, |at| at + 1);
         let lines: String = match heard.as_str() {
