@@ -171,7 +171,7 @@ fn q42_q44_replies_that_may_be_one_more_or_one_less() {
 /// Where all is in order, names pass as they are.
 #[test]
 fn q25_q47_what_is_made_of_numbers_passes() {
-    let mut bench = Bench::new(super::bench::settings());
+    let mut bench = Bench::new(settings());
     for line in ["220-227 is a code, and so is (1,2,3,4,5,6)", "220 ready"] {
         bench.server(line, &[&format!("C< {line}")]);
     }
@@ -251,7 +251,7 @@ fn q91_q93_odd_replies_are_replies() {
         " 227 Entering Passive Mode (10,0,0,9,156,64)",
         "227 Entering Passive Mode (10,0,0,9,-100,64)",
     ] {
-        let mut bench = Bench::new(super::bench::settings());
+        let mut bench = Bench::new(settings());
         bench.server("220: ready", &["C< 220: ready"]);
         bench.client("USER me", &["S> USER me"]);
         bench.server(" 331 password", &["C<  331 password"]);
@@ -318,7 +318,7 @@ fn q79_q93_a_blank_in_front_hides_no_end() {
 fn q79_a_refusal_in_place_of_a_greeting_is_one_reply_too_many() {
     let mut bench = Bench::new(Settings {
         routed: Some("ftp.example:2100".into()),
-        ..super::bench::settings()
+        ..settings()
     });
     bench.client("USER me@ftp.example:2100", &[]);
     bench.server("530 go away", &["S> USER me", "C< 530 go away"]);
