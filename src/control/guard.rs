@@ -59,7 +59,7 @@ impl Guard {
         }
         self.out_of_step |= self.puts_out_of_step(request, key, place, code, text);
         let code = code.map(ReplyCode::value);
-        let minds = may_name_endpoint(text) && self.minds(request, code, text);
+        let minds = may_name_endpoint(text) && self.minds(request, place, code, text);
         let padded = is_padded(text);
         // What takes the place of a line is a reply to those clients only that the line was one to.
         let in_place = |line: Bytes| match padded && !is_padded(&line) {
@@ -88,14 +88,12 @@ impl Guard {
 
     /// Whether the client may take this line, which holds an address, for an answer to its PASV. Else it
     /// is a name that is made of numbers, or what a server says of its own connections.
-    fn minds(&self, request: &Request, code: Option<u16>, text: &[u8]) -> bool {
+    fn minds(&self, request: &Request, place: Place, code: Option<u16>, text: &[u8]) -> bool {
         // GridFTP's passive reply, which comes ahead of the transfer's own (Q95).
         if code == Some(127) {
             return true;
         }
-        // Where any code ends a reply of several lines, the last one says whether that is a success.
-        let goes_on = text.trim_ascii_start().get(3) == Some(&b'-');
-        let good = goes_on || code.is_none_or(|code| (200..400).contains(&code));
+        let good = may_be_good(place, code, text);
         good && (self.out_of_step || matches!(request, Request::Passive(_) | Request::Unasked))
     }
 
@@ -119,7 +117,7 @@ impl Guard {
             Place::Middle(_) => text.get(3) != Some(&b'-') && !is_passive(code.value()),
             Place::Stray => true,
             Place::Last(_) => false,
-            // Whoever looks at the first column only has not seen it.
+            // A client that does not look behind blanks has had no reply (Q93).
             Place::First(_) | Place::Only(_) if is_padded(text) => true,
             Place::First(_) | Place::Only(_) => match (request, code.value()) {
                 (Request::Unasked, value) => value >= 200,
@@ -135,6 +133,15 @@ impl Guard {
             },
         }
     }
+}
+
+/// Whether the reply that this line belongs to, or is, may be a success to some client. Where any code ends a
+/// reply of several lines, the last line says whether that is one.
+fn may_be_good(place: Place, code: Option<u16>, text: &[u8]) -> bool {
+    let is_good = |code: u16| (200..400).contains(&code);
+    let goes_on = text.trim_ascii_start().get(3) == Some(&b'-');
+    let within = matches!(place, Place::Middle(open) if is_good(open.value()));
+    goes_on || within || code.is_none_or(is_good)
 }
 
 /// What a client gets in place of a passive reply that answers nothing.

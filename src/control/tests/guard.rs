@@ -110,6 +110,21 @@ fn q79_a_reply_of_several_lines_in_answer_to_pasv() {
 }
 
 /// curl and wget end a reply at any code: the next line is the answer to their next command.
+/// A refusal inside a success is a part of it.
+#[test]
+fn q79_a_refusal_in_the_midst_of_a_success() {
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    seen(
+        &mut bench,
+        &[
+            ("200-x", "200-x"),
+            ("550 (10,0,0,9,200,13)", &format!(" {WITHHELD}")),
+            ("200 ok", "200 ok"),
+        ],
+    );
+}
+
 #[test]
 fn q79_an_answer_in_the_midst_of_another() {
     let mut bench = Bench::local();
