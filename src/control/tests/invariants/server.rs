@@ -51,6 +51,8 @@ struct Running {
     port: u16,
     seen: bool,
     said_preliminary: bool,
+    /// Its data connection was not lost before it had begun.
+    stood: Option<bool>,
 }
 
 pub(super) struct Server {
@@ -198,6 +200,7 @@ impl Server {
             port,
             seen: false,
             said_preliminary: self.profile.eager,
+            stood: None,
         });
     }
 
@@ -216,10 +219,12 @@ impl Server {
     fn go_on(&mut self, world: &mut World, tape: &mut Tape) -> bool {
         let way = self.uses(world);
         let stage = way.map_or(Stage::Gone, |id| world.forwards[&id].stage);
+        let cut = way.is_some_and(|id| world.forwards[&id].cut);
         let hears = self.profile.hears_abor;
         let Some(running) = &mut self.running else {
             return false;
         };
+        let stood = *running.stood.get_or_insert(stage != Stage::Gone);
         if hears
             && self
                 .commands
@@ -249,7 +254,7 @@ impl Server {
                     true
                 }
                 Some((_, Kind::Joined(_))) if tape.choose(2) == Some(0) => {
-                    self.end_transfer("226 done");
+                    self.end_transfer("226 done", cut);
                     true
                 }
                 _ => false,
@@ -265,35 +270,41 @@ impl Server {
                 if stage == Stage::Connected && tape.choose(3) == Some(0) {
                     return true;
                 }
-                self.end_transfer("226 done");
+                self.end_transfer("226 done", cut);
                 true
             }
-            // Through an SSH server a cut is an end of file to it.
-            Stage::Gone if way.is_some_and(|id| world.forwards[&id].cut) => {
+            // Through an SSH server a cut is an end of file to it. What a transfer does with a data connection
+            // of one before it, lost ahead of it, is another question.
+            Stage::Gone if stood && cut => {
                 if !running.said_preliminary {
                     let line = format!("150 here it comes {}", running.tag);
                     self.say(&line);
                 }
-                self.end_transfer("226 done");
+                self.end_transfer("226 done", cut);
                 true
             }
             Stage::Gone | Stage::Closed if running.seen => {
-                self.end_transfer("426 cut");
+                self.end_transfer("426 cut", cut);
                 true
             }
             Stage::Gone | Stage::Closed => {
-                self.end_transfer("425 nobody came");
+                self.end_transfer("425 nobody came", cut);
                 true
             }
         }
     }
 
-    fn end_transfer(&mut self, word: &str) {
+    fn end_transfer(&mut self, word: &str, cut: bool) {
         let Some(running) = self.running.take() else {
             return;
         };
         self.finished.insert(running.tag.clone(), running.port);
-        self.pass(&format!("{word} {}", running.tag));
+        let line = format!("{word} {}", running.tag);
+        // Of data that was cut ferryline may have told before.
+        match cut && !word.starts_with('2') {
+            true => self.say(&line),
+            false => self.pass(&line),
+        }
     }
 
     /// A line that must reach the client.
