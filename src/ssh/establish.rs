@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use russh::client::{self, Handle};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -42,13 +43,22 @@ pub(super) struct Dialer {
     route: Route,
     known: OnceLock<Known>,
     findings: Findings,
-    /// The round trip to the server, as the control connection found it.
-    round_trip: Mutex<Option<Duration>>,
+    /// The round trip to the server, as the control connection finds it.
+    round_trip: watch::Sender<RoundTrip>,
     /// When the way to the server was last gone to its end, log-in or not.
     reached: Mutex<Option<Instant>>,
     /// When the newest control connection was heard.
     control_heard: Mutex<Arc<Heard>>,
     warnings: Arc<Warnings>,
+}
+
+/// How long the server takes to answer, as far as that is known.
+#[derive(Clone, Copy, Debug)]
+enum RoundTrip {
+    /// The first measurement is under way, or yet to begin.
+    Awaited,
+    /// `None`: the server does not answer what would tell it.
+    Measured(Option<Duration>),
 }
 
 /// What the first connection found out.
@@ -65,7 +75,7 @@ impl Dialer {
             prompt,
             known: OnceLock::new(),
             findings,
-            round_trip: Mutex::default(),
+            round_trip: watch::Sender::new(RoundTrip::Awaited),
             reached: Mutex::default(),
             control_heard: Mutex::default(),
             warnings: Arc::default(),
@@ -152,7 +162,10 @@ impl Dialer {
         let warnings = Arc::clone(&self.warnings);
         let shared = Shared::new(cut, warnings, version, Arc::clone(&heard));
         let judge = Arc::new(judge);
-        let round_trip = *lock(&self.round_trip);
+        let round_trip = match role {
+            Role::Control => None,
+            Role::Data => self.round_trip().await,
+        };
         let config = Arc::new(config(settings, role, round_trip, &judge).await);
         let events = Events {
             shared: Arc::clone(&shared),
@@ -190,10 +203,41 @@ impl Dialer {
         }
         if role == Role::Control {
             *lock(&self.control_heard) = heard;
-            *lock(&self.round_trip) = round_trip_of(&handle).await;
         }
         DropGuard::disarm(failed);
-        Ok(Connection::new(handle, shared, place))
+        let connection = Connection::new(handle, shared, place);
+        if role == Role::Control {
+            self.measure(&connection);
+        }
+        Ok(connection)
+    }
+
+    /// Measures the round trip in the background: the first client of a new connection does not wait for it.
+    fn measure(&self, connection: &Arc<Connection>) {
+        let (connection, round_trip) = (Arc::clone(connection), self.round_trip.clone());
+        tokio::spawn(async move {
+            let measured = round_trip_of(connection.handle()).await;
+            round_trip.send_if_modified(|known| {
+                // What was known before a connection that went at once is better than nothing.
+                let better = measured.is_some() || matches!(known, RoundTrip::Awaited);
+                if better {
+                    *known = RoundTrip::Measured(measured);
+                }
+                better
+            });
+        });
+    }
+
+    /// The round trip, once it is known: a few of it later at most, or [`PING_PATIENCE`].
+    async fn round_trip(&self) -> Option<Duration> {
+        let mut measured = self.round_trip.subscribe();
+        loop {
+            if let RoundTrip::Measured(round_trip) = *measured.borrow_and_update() {
+                return round_trip;
+            }
+            // The sender is this dialer's own.
+            measured.changed().await.ok()?;
+        }
     }
 
     async fn log_in(
