@@ -117,6 +117,32 @@ fn unsafe_code_is_forbidden_everywhere() {
     }
 }
 
+/// What is promised stands with the test that fails without it. A name may be cut short with `…`.
+#[test]
+fn each_test_that_security_md_names_exists() {
+    let files = sources(&["src", "tests", "grammar", "fuzz"]);
+    let tests: String = files.iter().map(|file| text(file)).collect();
+    let cells: String = interop().iter().map(|file| text(file)).collect();
+    let exists = |named: &str| match named.strip_suffix(".rs") {
+        Some(_) => files.iter().any(|file| file.ends_with(named)),
+        // A folder of tests, or a cell of the suite.
+        None if named.contains('/') => {
+            let cell = named.rsplit('/').next().unwrap_or_default();
+            top().join("src").join(named).is_dir() || cells.contains(cell.trim_matches(['*', '…']))
+        }
+        None => tests.contains(&format!("fn {}", named.trim_end_matches('…'))),
+    };
+    let security = text(Path::new("SECURITY.md"));
+    let rows = security.lines().filter(|line| line.starts_with("| "));
+    let named: Vec<&str> = rows
+        .filter_map(|row| row.split(" | ").nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(named.len() > 100, "the search finds nothing: {named:?}");
+    let missing: Vec<_> = named.iter().filter(|named| !exists(named)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn the_search_itself_finds_what_it_is_for() {
     for line in [
@@ -159,6 +185,16 @@ fn sources(folders: &[&str]) -> Vec<PathBuf> {
     found.sort();
     assert!(!found.is_empty(), "no source in {folders:?}");
     found
+}
+
+/// The modules of the suite with real software.
+fn interop() -> Vec<PathBuf> {
+    let folder = Path::new("tests/interop");
+    let entries = fs::read_dir(top().join(folder)).expect("the suite");
+    let names = entries.map(|entry| folder.join(entry.unwrap().file_name()));
+    names
+        .filter(|name| name.extension().is_some_and(|extension| extension == "py"))
+        .collect()
 }
 
 /// The lines that are no comment, with their numbers. What stands in a string is not taken out.
