@@ -225,3 +225,47 @@ async fn up(mut from: ReadHalf<DuplexStream>, mut writer: ChannelWriter) {
 const ORIGINATOR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), u16::MAX);
 const SPOOL: usize = 256 * 1024;
 const READ: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::ssh::TerminalPrompt;
+
+    #[tokio::test]
+    async fn q121_a_further_connection_goes_to_the_address_of_the_first() {
+        let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = Place {
+            peer: there.local_addr().ok(),
+            hop: None,
+        };
+        let settings = Settings::new("no.such.name.invalid", 1, "u");
+        let going = Route::Direct.reach(&settings, Role::Data, false, Some(&place));
+        match going.await.unwrap().stream {
+            Stream::Tcp(tcp) => assert_eq!(tcp.peer_addr().ok(), place.peer),
+            Stream::Other(_) => panic!("no socket"),
+        }
+    }
+
+    #[test]
+    fn q121_where_something_else_chooses_the_host_nothing_is_sure() {
+        let prompt: Arc<dyn Prompt> = Arc::new(TerminalPrompt);
+        let through = |way: Way, host: &str| {
+            let settings = Settings::new(host, 22, "u");
+            Route::new(&way, &prompt).is_sure(&settings)
+        };
+        let jump = |way: Way| {
+            let mut hop = Settings::new("hop", 22, "u");
+            hop.way = way;
+            Way::Jump(Box::new(hop))
+        };
+        let command = || Way::Command("nc %h %p".to_owned());
+        assert!(through(Way::Direct, "name"));
+        assert!(!through(command(), "192.0.2.1"));
+        // The jump host resolves the name.
+        assert!(!through(jump(Way::Direct), "name"));
+        assert!(through(jump(Way::Direct), "192.0.2.1"));
+        assert!(!through(jump(command()), "192.0.2.1"));
+    }
+}
