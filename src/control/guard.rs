@@ -57,9 +57,11 @@ impl Guard {
                 matches!(place, Place::Middle(_)) || matches!(request, Request::Unasked);
             return line;
         }
+        let was_out_of_step = self.out_of_step;
         self.out_of_step |= self.puts_out_of_step(request, key, place, code, text);
         let code = code.map(ReplyCode::value);
-        let minds = may_name_endpoint(text) && self.minds(request, place, code, text);
+        let minds =
+            may_name_endpoint(text) && self.minds(request, place, code, text, was_out_of_step);
         let padded = is_padded(text);
         // What takes the place of a line is a reply to those clients only that the line was one to.
         let in_place = |line: Bytes| match padded && !is_padded(&line) {
@@ -88,13 +90,24 @@ impl Guard {
 
     /// Whether the client may take this line, which holds an address, for an answer to its PASV. Else it
     /// is a name that is made of numbers, or what a server says of its own connections.
-    fn minds(&self, request: &Request, place: Place, code: Option<u16>, text: &[u8]) -> bool {
+    fn minds(
+        &self,
+        request: &Request,
+        place: Place,
+        code: Option<u16>,
+        text: &[u8],
+        was_out_of_step: bool,
+    ) -> bool {
         // GridFTP's passive reply, which comes ahead of the transfer's own (Q95).
         if code == Some(127) {
             return true;
         }
-        let good = may_be_good(place, code, text);
-        good && (self.out_of_step || matches!(request, Request::Passive(_) | Request::Unasked))
+        let any = matches!(request, Request::Passive(_) | Request::Unasked);
+        match code.is_none_or(is_good) {
+            true => any || self.out_of_step,
+            // To a client that was in step, it belongs to the answer to `request`, whatever code ends that.
+            false => (any || was_out_of_step) && may_be_good(place, text),
+        }
     }
 
     /// Whether this line is a reply of its own, or a final one, for some clients and not for others; or
@@ -135,13 +148,15 @@ impl Guard {
     }
 }
 
-/// Whether the reply that this line belongs to, or is, may be a success to some client. Where any code ends a
-/// reply of several lines, the last line says whether that is one.
-fn may_be_good(place: Place, code: Option<u16>, text: &[u8]) -> bool {
-    let is_good = |code: u16| (200..400).contains(&code);
+/// Whether a reply may be a success to some client although the code of this line of it is none. Where any
+/// code ends a reply of several lines, the last line says whether it is one.
+fn may_be_good(place: Place, text: &[u8]) -> bool {
     let goes_on = text.trim_ascii_start().get(3) == Some(&b'-');
-    let within = matches!(place, Place::Middle(open) if is_good(open.value()));
-    goes_on || within || code.is_none_or(is_good)
+    goes_on || matches!(place, Place::Middle(open) if is_good(open.value()))
+}
+
+fn is_good(code: u16) -> bool {
+    (200..400).contains(&code)
 }
 
 /// What a client gets in place of a passive reply that answers nothing.

@@ -19,6 +19,8 @@ struct Session {
     /// Forwards may fail, and be lost.
     trouble: bool,
     aborts: bool,
+    /// The client asks for more before it has its answer.
+    pipelines: bool,
 }
 
 impl Session {
@@ -26,6 +28,7 @@ impl Session {
         Self {
             world: World::new(settings()),
             aborts: script.contains(&Ask::Abor) || script.contains(&Ask::ModeB),
+            pipelines: window > 1,
             client: Client::new(script, window),
             server: Server::new(profile),
             tape: Tape::new(tape),
@@ -158,6 +161,7 @@ impl Session {
 
     fn read(&mut self) {
         let (world, server, aborts) = (&self.world, &self.server, self.aborts);
+        let pipelines = self.pipelines;
         let uploads = |tag: &str| {
             let stor = format!("STOR {tag}");
             self.client.sent.contains(&stor)
@@ -177,7 +181,9 @@ impl Session {
                 matches!(forward.stage, Stage::Claimed | Stage::Connected) && !forward.answered
             });
             // Of an upload that was cut there is no success, whether its client has aborted it or not.
-            let cut = forward.is_some_and(|forward| forward.cut);
+            // (One that is sent before its PASV is answered may use the data connection of the PORT before, where
+            // the PASV is then refused: its client has nothing to do with that.)
+            let cut = !pipelines && forward.is_some_and(|forward| forward.cut);
             undrained && !aborts || cut && (!aborts || uploads.iter().any(|upload| upload == tag))
         });
     }
