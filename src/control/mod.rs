@@ -13,7 +13,8 @@
 //! - `silence`: an EPSV that is never answered; `route`: the FTP server named in the user name; `tls`:
 //!   a server that insists on TLS
 //! - `forwards`: how many there may be; `transfers`: which data connection a transfer uses, and when its
-//!   final reply may pass
+//!   final reply may pass (`gate`)
+//! - `feat`: what a FEAT reply may list
 //! - `cuts`: what is said of one whose data was cut on its way; `unreached`: of one whose data connection
 //!   could not be made; `unknown`: a command of no known verb that turns out to be a transfer;
 //!   `doubts`: a data connection that was refused, and may have been the client's; `holds`: what waits for a

@@ -17,7 +17,8 @@
 //! - `servers`: what is known of each FTP server
 //! - `plain`: a `tcp/` forward
 //! - `splice`: moves the bytes of a data connection; `rest`: what comes of them after the control connection
-//! - `lines`, `outbox`, `socket`: reading, writing and socket options
+//! - `lines`, `outbox`, `socket`: reading, writing and socket options; `ports`: free ports, at random
+//! - `reporter`: how a data connection ended, as the state machine and the log are told
 //! - `owner`: whose the other end of a connection is
 //! - `record`: a session's transcript, where one was asked for
 //! - `observe`: who may watch the control connections, [`Observer`]

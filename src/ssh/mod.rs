@@ -17,6 +17,7 @@
 //! | `settings` | what the command line decided about a destination |
 //! | `error` | errors, one line each: who, what, what to do |
 //! | `session` | [`Session`]: control channels, statistics |
+//! | `backoff` | pauses between attempts, which grow |
 //! | `redial` | keeping the control connection up: reconnection, and another one beside it where it is silent |
 //! | `lanes` | the pool of data lanes |
 //! | `establish`, `config` | making one SSH connection: key exchange, host key, log-in |
