@@ -129,9 +129,9 @@ impl Guard {
             // A passive reply's gets a blank in front.
             Place::Middle(_) => text.get(3) != Some(&b'-') && !is_passive(code.value()),
             Place::Stray => true,
+            // A client that does not look behind blanks has had no reply, or no end of one (Q93).
+            Place::First(_) | Place::Only(_) | Place::Last(_) if is_padded(text) => true,
             Place::Last(_) => false,
-            // A client that does not look behind blanks has had no reply (Q93).
-            Place::First(_) | Place::Only(_) if is_padded(text) => true,
             Place::First(_) | Place::Only(_) => match (request, code.value()) {
                 (Request::Unasked, value) => value >= 200,
                 // It has had ferryline's.

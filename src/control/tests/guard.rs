@@ -393,3 +393,15 @@ fn q79_a_reply_that_begins_with_a_blank_is_none_for_some() {
         &[("226-ok (10,0,0,9,200,13)", &format!("226-{WITHHELD}"))],
     );
 }
+
+/// Where a blank in front hides the end of a reply from a client, what comes next is the rest of it.
+#[test]
+fn q79_q93_an_end_with_a_blank_in_front_puts_out_of_step() {
+    let mut bench = Bench::new(settings());
+    bench.server("220: hi", &["C< 220: hi"]);
+    bench.client("STAT", &["S> STAT"]);
+    seen(&mut bench, &[("213-x", "213-x"), (" 213", " 213")]);
+    bench.client("PWD", &["S> PWD"]);
+    let address = "257 \"/\" (10,0,0,9,200,13)";
+    seen(&mut bench, &[(address, &format!("257 {WITHHELD}"))]);
+}
