@@ -149,10 +149,14 @@ impl Guard {
 }
 
 /// Whether a reply may be a success to some client although the code of this line of it is none. Where any
-/// code ends a reply of several lines, the last line says whether it is one.
+/// code ends a reply of several lines, the last line says whether it is one; only a line that is the last one
+/// for all clients settles it.
 fn may_be_good(place: Place, text: &[u8]) -> bool {
-    let goes_on = text.trim_ascii_start().get(3) == Some(&b'-');
-    goes_on || matches!(place, Place::Middle(open) if is_good(open.value()))
+    let ends = match text {
+        [a, b, c] | [a, b, c, b' ', ..] => [a, b, c].iter().all(|digit| digit.is_ascii_digit()),
+        _ => false,
+    };
+    !ends || matches!(place, Place::Middle(open) if is_good(open.value()))
 }
 
 fn is_good(code: u16) -> bool {

@@ -405,3 +405,17 @@ fn q79_q93_an_end_with_a_blank_in_front_puts_out_of_step() {
     let address = "257 \"/\" (10,0,0,9,200,13)";
     seen(&mut bench, &[(address, &format!("257 {WITHHELD}"))]);
 }
+
+/// Blanks in front of a code make it a part of the text to a client that looks at the first column only.
+#[test]
+fn q79_a_padded_refusal_in_a_reply_that_a_success_ends() {
+    let mut bench = Bench::local();
+    bench.client("PASV", &["S> PASV"]);
+    seen(
+        &mut bench,
+        &[
+            ("125-go", "125-go"),
+            ("   113Entering =10,0,0,9,200,13", &format!(" {WITHHELD}")),
+        ],
+    );
+}
