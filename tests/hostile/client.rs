@@ -130,8 +130,8 @@ pub struct Seen {
     pub stored: usize,
 }
 
-/// One session, from connecting to one of `ways` to whatever end comes first. `trap` is where nobody may be sent. As another user (`bold`) it tries ports again that
-/// may be somebody else's by now.
+/// One session, from connecting to one of `ways` to whatever end comes first. No peer may be sent to
+/// `trap`. As another user (`bold`) it tries ports again that may be somebody else's by now.
 pub async fn run(random: &mut Random, ways: [SocketAddr; 3], trap: SocketAddr, bold: bool) -> Seen {
     let address = *random.pick(&ways);
     let mut seen = Seen::default();
@@ -233,7 +233,7 @@ async fn session(
 /// The control connection, and lax clients that look on.
 struct Control {
     stream: TcpStream,
-    /// Six numbers that the hostile server names and that must lead nobody anywhere.
+    /// Six numbers that the hostile server names and that must lead no client anywhere.
     away: [String; 3],
     lax: Vec<LaxClient>,
     /// All that passed, to be shown where something is wrong with it.

@@ -102,7 +102,7 @@ fn q114_the_client_has_one_second_whatever_else_comes() {
     );
 }
 
-/// The answers to ferryline's own ABOR are nobody else's.
+/// The answers to ferryline's own ABOR answer no command of the client's.
 #[test]
 fn q114_what_the_client_asks_behind_the_abort_has_its_own_answer() {
     for replies in [&["425 nobody came", "226 aborted"][..], &["226 aborted"]] {
