@@ -3,7 +3,7 @@
 
 use super::{
     queue::{Key, Queue, Stage},
-    request::Request,
+    request::{Request, Transfer},
 };
 
 impl Queue {
@@ -32,6 +32,11 @@ impl Queue {
         let own_abort = waiting
             .iter()
             .any(|&index| self.is(index, |r| matches!(r, Request::OwnAbort)));
+        let last_of = |what: fn(&Transfer) -> bool| {
+            let begun = |r: &Request| matches!(r, Request::Transfer(t) if t.preliminary && what(t));
+            waiting.iter().rposition(|&index| self.is(index, begun))
+        };
+        let (begun, cut) = (last_of(|_| true), last_of(|t| t.cut.is_some()));
         let mut running = None;
         for (place, &index) in waiting.iter().enumerate() {
             let last = place + 1 == waiting.len();
@@ -46,7 +51,12 @@ impl Queue {
                 owed.stage = Stage::Answered;
                 continue;
             }
-            match fit(&owed.request, code, last) {
+            let answer =
+                match of_one_behind(&owed.request, code, begun > Some(place), cut > Some(place)) {
+                    true => Fit::PassedOver,
+                    false => fit(&owed.request, code, last),
+                };
+            match answer {
                 Fit::Answers => {
                     let key = owed.key;
                     let granted = code < 300 && matches!(owed.request, Request::Active(_));
@@ -141,6 +151,19 @@ enum Fit {
     Later,
     /// It answers a later request; this one will get no answer any more.
     PassedOver,
+}
+
+/// Whether this can only be the success of a transfer behind the request: a server answers in order, and it
+/// has begun that one. Should the server say one 1xx too many the 250 may be the request's own, so it
+/// counts only where it must not pass for that of a transfer that was cut.
+fn of_one_behind(request: &Request, code: u16, begun: bool, cut: bool) -> bool {
+    let plain = match request {
+        Request::Transfer(_) | Request::OwnAbort => return false,
+        Request::Passive(_) | Request::Active(_) => true,
+        Request::Abort => false,
+        _ => code == 226,
+    };
+    matches!(code, 226 | 250) && (cut || begun && plain)
 }
 
 /// `last`: no later request waits.

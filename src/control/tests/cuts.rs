@@ -465,3 +465,27 @@ fn q24_what_the_server_says_of_a_transfer_that_was_answered_swallows_nothing_els
     bench.client("NOOP", &["S> NOOP"]);
     bench.server("200 ok", &["C< 200 ok"]);
 }
+
+/// A server that leaves a request unanswered and goes on answers in order none the less: what it says behind
+/// a 150 is about that transfer (Q23).
+#[test]
+fn q23_a_success_behind_an_unanswered_request_is_that_of_the_transfer_which_has_begun() {
+    for before in ["", "PASV"] {
+        for between in ["", "NOOP", "ABOR"] {
+            for success in ["226 done", "250 done"] {
+                let mut bench = Bench::local();
+                if !before.is_empty() {
+                    bench.client(before, &["S> PASV"]);
+                }
+                bench.passive_connected(1);
+                if !between.is_empty() {
+                    bench.client(between, &[&format!("S> {between}")]);
+                }
+                bench.client("STOR f", &["S> STOR f"]);
+                bench.server("150 go ahead", &["C< 150 go ahead"]);
+                bench.event(1, ForwardEvent::Cut, &[]);
+                bench.server(success, &[&told(426, CUT)]);
+            }
+        }
+    }
+}
