@@ -48,8 +48,10 @@ impl Upload {
             ReplyLine::Single(code) => *self != Self::Running || code.value() < 200,
             _ => false,
         };
-        // Once the data was cut, whatever comes first is about the upload.
-        if !plain && *self != Self::Cut {
+        // Once the data was cut, whatever comes first is about the upload; but a longer number, which few
+        // clients cut down to a code, is about nothing (Q36).
+        let number = matches!(ReplyLine::parse(line), ReplyLine::Other) && lax_code(line).is_some();
+        if number || !plain && *self != Self::Cut {
             *self = Self::Unclear;
         }
     }

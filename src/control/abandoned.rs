@@ -8,10 +8,7 @@
 
 use std::time::Duration;
 
-use super::{
-    machine::{Control, FinishServer},
-    transfers::Forward,
-};
+use super::machine::{Control, FinishServer};
 
 impl Control {
     /// The FTP server has said something, or something has become of a data connection.
@@ -61,6 +58,6 @@ impl Control {
     }
 
     fn has_data(&self) -> bool {
-        self.forwards.values().any(Forward::is_connected)
+        self.data.iter().any(|(_, forward)| forward.is_connected())
     }
 }

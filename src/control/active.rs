@@ -10,12 +10,12 @@ use ferryline_grammar::{ExtendedAddress, HostPort};
 
 use super::{
     answers::answer,
+    data::Way,
     event::{ForwardId, Notice, Output},
     machine::Control,
-    queue::{Key, Stage},
-    request::{Active, ActiveForm, Request},
+    queue::{Key, Owed, Stage},
+    request::{ActiveForm, Request},
     settings::{ActiveMode, LOWEST_DATA_PORT},
-    transfers::Way,
 };
 
 impl Control {
@@ -72,7 +72,7 @@ impl Control {
         };
         if self.settings.active != ActiveMode::Auto
             || !matches!(code, 425 | 426)
-            || !self.forwards.get(&id).is_some_and(|f| f.way == Way::Active)
+            || !self.data.get(id).is_some_and(|f| !f.is_passive())
             || std::mem::replace(&mut self.knowledge.active_as_passive, true)
         {
             return;
@@ -95,11 +95,7 @@ impl Control {
         self.far_bind().unwrap_or_else(|| form.bind())
     }
 
-    pub(super) fn active_ready(&mut self, id: ForwardId, address: SocketAddr) {
-        let Some(key) = self.active_request(id) else {
-            self.close_forward(id);
-            return;
-        };
+    pub(super) fn active_ready(&mut self, key: Key, address: SocketAddr) {
         if let Some(owed) = self.queue.entry(key)
             && let Request::Active(active) = &mut owed.request
         {
@@ -108,20 +104,11 @@ impl Control {
         self.send_active(key);
     }
 
-    pub(super) fn active_failed(&mut self, now: Duration, id: ForwardId, reason: &str) {
-        let Some(key) = self.active_request(id) else {
-            return;
-        };
-        self.give_up_active(now, key, reason);
-    }
-
     /// A remote forward ended before the server had answered the line that names it.
-    pub(super) fn active_gone(&mut self, now: Duration, id: ForwardId) {
-        if self.queue.iter().any(|owed| {
-            matches!(owed.stage, Stage::Waiting)
-                && matches!(&owed.request, Request::Active(a) if a.forward == Some(id))
-        }) {
-            self.active_failed(now, id, "the remote forward was lost");
+    pub(super) fn active_gone(&mut self, now: Duration, key: Key) {
+        let waits = |owed: &Owed| matches!(owed.stage, Stage::Waiting);
+        if self.queue.get(key).is_some_and(waits) {
+            self.give_up_active(now, key, "the remote forward was lost");
         }
     }
 
@@ -165,7 +152,7 @@ impl Control {
             return;
         };
         let (forward, told) = (active.forward, active.told);
-        let stands = forward.is_some_and(|id| self.forwards.contains_key(&id));
+        let stands = forward.is_some_and(|id| self.data.contains(id));
         if stands && told.is_some_and(|told| told.ip() == bind) {
             active.sent_as = Some(next);
             self.send_active_as(key, next);
@@ -222,7 +209,7 @@ impl Control {
         };
         if over_ipv6 {
             ActiveForm::EprtIpv6
-        } else if extended && (!self.knowledge.no_eprt || self.epsv_all) {
+        } else if extended && (!self.knowledge.no_eprt || self.data.only_epsv()) {
             ActiveForm::EprtIpv4
         } else {
             ActiveForm::Port
@@ -244,7 +231,7 @@ impl Control {
     }
 
     fn open_active_as(&mut self, key: Key, form: ActiveForm) {
-        let id = self.new_forward(Way::Active);
+        let id = self.data.add(Way::Active, key);
         let bind = self.bind(form);
         let Some(owed) = self.queue.entry(key) else {
             return;
@@ -300,7 +287,7 @@ impl Control {
 
     /// No remote forward can be made (any more): what the client asked for is carried as passive;
     /// or, where that is not wanted, it gets the server's own refusal, or a 425.
-    fn give_up_active(&mut self, now: Duration, key: Key, reason: &str) {
+    pub(super) fn give_up_active(&mut self, now: Duration, key: Key, reason: &str) {
         if self.settings.active == ActiveMode::Auto
             && let Some(deliver_to) = self.listener_of(key)
         {
@@ -333,13 +320,6 @@ impl Control {
             Request::Active(active) => Some(active.deliver_to),
             _ => None,
         }
-    }
-
-    fn active_request(&self, id: ForwardId) -> Option<Key> {
-        self.queue
-            .iter()
-            .find(|owed| matches!(&owed.request, Request::Active(Active { forward: Some(f), .. }) if *f == id))
-            .map(|owed| owed.key)
     }
 }
 

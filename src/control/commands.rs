@@ -149,7 +149,7 @@ impl Control {
             {
                 refuse(425, "too many data connections of this session are open")
             }
-            Verb::Pasv | Verb::Cpsv | Verb::Paw | Verb::Spsv if self.epsv_all => {
+            Verb::Pasv | Verb::Cpsv | Verb::Paw | Verb::Spsv if self.data.only_epsv() => {
                 refuse(501, "EPSV ALL is in force: only EPSV is taken")
             }
             Verb::Pasv | Verb::Cpsv | Verb::Paw | Verb::Spsv => match self.passive_refusal() {
@@ -168,7 +168,7 @@ impl Control {
             Verb::Port | Verb::Eprt if argument.trim_ascii().is_empty() => {
                 pass(Request::Other { lost: None })
             }
-            Verb::Port | Verb::Eprt if self.epsv_all => {
+            Verb::Port | Verb::Eprt if self.data.only_epsv() => {
                 refuse(501, "EPSV ALL is in force: only EPSV is taken")
             }
             Verb::Port => match HostPort::parse(argument) {
@@ -214,7 +214,7 @@ impl Control {
             EpsvArgument::All => Decision::Pass(Request::EpsvAll),
             EpsvArgument::Family(family) if family != own => self.other_family(),
             EpsvArgument::None | EpsvArgument::Family(_) => Decision::Pass(Request::Passive(
-                Passive::new(true, !self.knowledge.no_epsv || self.epsv_all),
+                Passive::new(true, !self.knowledge.no_epsv || self.data.only_epsv()),
             )),
             EpsvArgument::Other => refuse(501, "EPSV takes 1, 2, ALL or nothing"),
         }
@@ -267,7 +267,7 @@ impl Control {
             return;
         };
         if matches!(owed.request, Request::Transfer(_))
-            && let Some(reason) = self.nowhere.as_deref().filter(|_| !renewed)
+            && let Some(reason) = self.data.dead().filter(|_| !renewed)
         {
             owed.out.push_back(answer(425, reason));
             owed.request = Request::Local { since: now };

@@ -12,12 +12,12 @@ use bytes::Bytes;
 
 use super::{
     answers::answer,
+    data::Forward,
     event::ForwardId,
     machine::Control,
     queue::{Queue, Stage},
     replies::{Route, Treat},
     request::Request,
-    transfers::ForwardState,
 };
 
 impl Control {
@@ -34,9 +34,8 @@ impl Control {
     }
 
     fn fell_short(&mut self, id: ForwardId, reason: &'static str, overdue: Option<Duration>) {
-        let state = self.forwards.get(&id).map(|forward| &forward.state);
-        let has_all = matches!(state, Some(ForwardState::Connected { drained: true }));
-        let current = self.current == Some(id);
+        let has_all = self.data.get(id).is_some_and(Forward::is_drained);
+        let current = self.data.is_current(id);
         match self.transfer_over(id) {
             // The client has its file; it was its own side of the way that was cut.
             Some(transfer) if (!transfer.upload || transfer.guessed) && has_all => {}
@@ -50,7 +49,7 @@ impl Control {
             // of file: a transfer that is asked for now would come to nothing, or to an empty file.
             None if current => {
                 self.lost_for_unknowns(id, reason);
-                self.nowhere = Some(reason.to_owned());
+                self.data.mark_dead(reason);
             }
             None => {}
         }
@@ -66,10 +65,10 @@ impl Control {
     /// The server has accepted a PORT or EPRT, at this place in the order of what it was sent, whose
     /// data connection is lost already: what is to use it comes to nothing.
     pub(super) fn accepted_too_late(&mut self, order: u64, reason: &'static str) {
-        if self.current.is_some() || self.current_order != order {
+        if self.data.current().is_some() || self.data.since() != order {
             return;
         }
-        self.nowhere = Some(reason.to_owned());
+        self.data.mark_dead(reason);
         let renewed = self.queue.renewed_behind(order);
         for owed in self.queue.iter_mut() {
             if let Request::Transfer(transfer) = &mut owed.request

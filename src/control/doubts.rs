@@ -18,7 +18,6 @@ use super::{
     machine::{Control, FinishServer},
     queue::{Key, Stage},
     request::Request,
-    transfers::ForwardState,
 };
 
 const DOUBTFUL: &str = "the data connection was closed before it could be seen whose it was, and is refused; ask for the transfer \
@@ -27,15 +26,15 @@ const DOUBTFUL: &str = "the data connection was closed before it could be seen w
 impl Control {
     /// A connection to this forward was refused, and may have been the client's.
     pub(super) fn doubtful(&mut self, id: ForwardId) {
-        if let Some(forward) = self.forwards.get_mut(&id) {
-            forward.doubtful = true;
+        if let Some(forward) = self.data.get_mut(id) {
+            forward.mark_doubtful();
         }
     }
 
     /// To be called with everything that happens: the client's time to connect begins when its transfer
     /// command has been sent and its connection may have been refused.
     pub(super) fn note_doubts(&mut self, now: Duration) {
-        if !self.forwards.values().any(|forward| forward.doubtful) {
+        if !self.data.iter().any(|(_, forward)| forward.is_doubtful()) {
             return;
         }
         let until = now + self.settings.limits.doubtful_client;
@@ -94,9 +93,8 @@ impl Control {
         self.queue.iter().filter_map(move |owed| {
             let transfer = unanswered_transfer(owed, &marks)?;
             let id = self.forward_of(owed, transfer, &marks)?;
-            let forward = self.forwards.get(&id)?;
-            let absent = matches!(forward.state, ForwardState::Ready { .. });
-            (forward.doubtful && absent).then_some((owed.key, id))
+            let forward = self.data.get(id)?;
+            (forward.is_doubtful() && forward.is_ready()).then_some((owed.key, id))
         })
     }
 

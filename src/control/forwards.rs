@@ -1,10 +1,6 @@
 //! How many forwards a session may have, and the end of those that nothing uses (any more).
 
-use super::{
-    event::ForwardId,
-    machine::Control,
-    transfers::{Forward, ForwardState},
-};
+use super::{event::ForwardId, machine::Control};
 
 /// The data connections that a session may have at the same time: one that runs, the next one, and those
 /// before whose clients are slow.
@@ -14,22 +10,21 @@ impl Control {
     /// Whether the session has as many data connections as it may have (Q85): a client and a server that
     /// both keep them open could otherwise use up all descriptors.
     pub(super) fn has_too_many_connections(&self) -> bool {
-        let running = |f: &&Forward| matches!(f.state, ForwardState::Connected { drained: false });
-        self.forwards.values().filter(running).count() >= MOST_CONNECTIONS
+        let running = self.data.iter();
+        let running = running.filter(|(_, f)| f.is_connected() && !f.is_drained());
+        running.count() >= MOST_CONNECTIONS
     }
 
     /// Of those whose clients have had their files and do not hang up, the oldest goes when they are
     /// too many.
     pub(super) fn close_forsaken(&mut self) {
         let drained: Vec<ForwardId> = self
-            .forwards
+            .data
             .iter()
             .filter(|(id, f)| {
-                matches!(f.state, ForwardState::Connected { drained: true })
-                    && self.current != Some(**id)
-                    && !self.queue.needs(**id)
+                f.is_drained() && !self.data.is_current(*id) && !self.queue.needs(*id)
             })
-            .map(|(id, _)| *id)
+            .map(|(id, _)| id)
             .collect();
         if drained.len() >= MOST_CONNECTIONS
             && let Some(oldest) = drained.first()
@@ -40,7 +35,8 @@ impl Control {
 
     /// Closes the forward that the next transfer would have used.
     pub(super) fn close_current(&mut self) {
-        if let Some(id) = self.current.take() {
+        if let Some(id) = self.data.current() {
+            self.data.forget(id);
             self.close_unused(id);
         }
     }
@@ -49,12 +45,12 @@ impl Control {
     /// that came to nothing.
     pub(super) fn close_forgotten(&mut self) {
         let forgotten: Vec<ForwardId> = self
-            .forwards
+            .data
             .iter()
             .filter(|(id, forward)| {
-                !forward.is_connected() && self.current != Some(**id) && !self.queue.needs(**id)
+                !forward.is_connected() && !self.data.is_current(*id) && !self.queue.needs(*id)
             })
-            .map(|(id, _)| *id)
+            .map(|(id, _)| id)
             .collect();
         for id in forgotten {
             self.close_forward(id);

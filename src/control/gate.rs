@@ -22,7 +22,6 @@ use super::{
     machine::Control,
     queue::{Key, Stage},
     request::Request,
-    transfers::{Forward, ForwardState, TransferMode},
 };
 
 /// What a final reply that is held waits for, besides the end of its data connection.
@@ -65,22 +64,22 @@ impl Control {
     fn new_gate(&self, now: Duration, id: ForwardId, upload: bool) -> Gate {
         let limits = &self.settings.limits;
         let stalled = Some(now + limits.stalled_data);
-        let connected = self.forwards.get(&id).filter(|f| f.is_connected());
+        let connected = self.data.get(id).filter(|f| f.is_connected());
         match connected {
-            Some(_) if self.mode == TransferMode::Stream && upload => Gate {
+            Some(_) if self.data.is_stream() && upload => Gate {
                 until: stalled,
                 ask_at: Some(now + limits.quiet_data),
                 asked: false,
                 note_at: None,
             },
-            Some(forward) if self.mode == TransferMode::Stream => {
+            Some(forward) if self.data.is_stream() => {
                 // On another host, the FTP server's TCP may have to send some of it again.
                 let quiet = match self.settings.server_on_ssh_host {
                     true => limits.quiet_data,
                     false => limits.quiet_far_data,
                 };
                 Gate {
-                    until: stalled.filter(|_| forward.blocked),
+                    until: stalled.filter(|_| forward.is_blocked()),
                     ask_at: Some(now + quiet),
                     asked: false,
                     note_at: None,
@@ -123,16 +122,16 @@ impl Control {
 
     /// The client takes nothing of what waits for it.
     pub(super) fn blocked(&mut self, now: Duration, id: ForwardId) {
-        if let Some(forward) = self.forwards.get_mut(&id) {
-            forward.blocked = true;
+        if let Some(forward) = self.data.get_mut(id) {
+            forward.set_blocked(true);
             self.renew_gate(now, id);
         }
     }
 
     pub(super) fn progress(&mut self, now: Duration, id: ForwardId) {
         self.heard_client(now);
-        if let Some(forward) = self.forwards.get_mut(&id) {
-            forward.blocked = false;
+        if let Some(forward) = self.data.get_mut(id) {
+            forward.set_blocked(false);
         }
         self.renew_gate(now, id);
     }
@@ -140,15 +139,15 @@ impl Control {
     /// All has arrived, as far as anybody can tell: where the FTP server has said so, too, its word
     /// passes, although it has not ended the data connection.
     pub(super) fn arrived(&mut self, id: ForwardId, upload: bool) {
-        let stream = self.mode == TransferMode::Stream;
+        let stream = self.data.is_stream();
         let gated = self
             .transfer_over(id)
             .is_some_and(|transfer| transfer.upload == upload && transfer.gate.is_some());
-        let Some(forward) = self.forwards.get_mut(&id) else {
+        let Some(forward) = self.data.get_mut(id) else {
             return;
         };
         if stream && gated && forward.is_connected() {
-            forward.state = ForwardState::Connected { drained: true };
+            forward.drained();
             self.notice(Notice::LeftOpen(id));
             self.release(id);
         }
@@ -192,11 +191,11 @@ impl Control {
         for id in stalled {
             // A client that is slow to take its file sees for itself how that ends. Of an upload, and
             // of a data connection that never came, it has only the reply.
-            let waits_for_itself = self.forwards.get(&id).is_some_and(Forward::is_connected)
-                && self.transfer_over(id).is_some_and(|t| !t.upload);
+            let waits_for_itself =
+                self.data.is_connected(id) && self.transfer_over(id).is_some_and(|t| !t.upload);
             if waits_for_itself {
-                if let Some(forward) = self.forwards.get_mut(&id) {
-                    forward.outlives = true;
+                if let Some(forward) = self.data.get_mut(id) {
+                    forward.mark_outliving();
                 }
                 self.notice(Notice::StalledTransfer(id));
             } else {
@@ -238,10 +237,8 @@ impl Control {
                 over |= matches!(owed.stage, Stage::Answered);
             }
         }
-        if over && self.mode == TransferMode::Stream {
-            if self.current == Some(id) {
-                self.current = None;
-            }
+        if over && self.data.is_stream() {
+            self.data.forget(id);
             // Only an active forward that never saw its data connection can still be unused here.
             self.close_unused(id);
         }

@@ -26,11 +26,11 @@
 use std::time::Duration;
 
 use super::{
+    data::{Forward, ForwardState},
     event::{DataAtEnd, ForwardId, Output},
     machine::{Control, FinishServer},
     queue::{Key, Owed, Stage},
     request::{Request, Transfer},
-    transfers::{Forward, ForwardState, TransferMode, Way},
 };
 
 /// What is waited for, in the order in which it comes.
@@ -79,8 +79,8 @@ impl Control {
         }
         self.stirs(now);
         self.finish_server = FinishServer::Due;
-        let running = self.forwards.iter().filter(|(_, f)| f.is_connected());
-        let running: Vec<ForwardId> = running.map(|(id, _)| *id).collect();
+        let running = self.data.iter().filter(|(_, f)| f.is_connected());
+        let running: Vec<ForwardId> = running.map(|(id, _)| id).collect();
         for id in running {
             self.outputs.push_back(Output::Settle(id));
         }
@@ -88,7 +88,7 @@ impl Control {
 
     /// The data connection over this forward has ended in order.
     pub(super) fn data_ended(&mut self, id: ForwardId) {
-        if self.forwards.get(&id).is_some_and(Forward::is_connected)
+        if self.data.is_connected(id)
             && let Some(transfer) = self.transfer_over(id)
         {
             transfer.forward = Some(id);
@@ -99,8 +99,7 @@ impl Control {
     /// Whether what the client sends over this forward may go to the FTP server: the server has begun to
     /// answer the transfer that the data are for, or knew of it before it had the data connection.
     pub fn takes_data(&mut self, id: ForwardId) -> bool {
-        let passive = |forward: &Forward| matches!(forward.way, Way::Passive { .. });
-        if !self.forwards.get(&id).is_some_and(passive) {
+        if !self.data.get(id).is_some_and(Forward::is_passive) {
             return true;
         }
         self.transfer_over(id).is_some_and(|transfer| {
@@ -116,16 +115,13 @@ impl Control {
     /// file could end the channel early without that being told from its end (Q130).
     pub fn keeps_end(&mut self, id: ForwardId) -> bool {
         // After an ABOR the server may wait for the client to be gone.
-        if self.mode == TransferMode::Kept || self.queue.last_abort() > 0 {
+        if !self.data.is_stream() || self.queue.last_abort() > 0 {
             return false;
         }
-        match self.forwards.get(&id) {
-            None
-            | Some(Forward {
-                state: ForwardState::Connected { drained: true },
-                ..
-            }) => return false,
-            Some(forward) if forward.outlives => return true,
+        match self.data.get(id) {
+            None => return false,
+            Some(forward) if forward.is_drained() => return false,
+            Some(forward) if forward.outlives() => return true,
             Some(_) => {}
         }
         self.transfer_over(id)
@@ -199,13 +195,13 @@ impl Control {
     ) -> Option<Wait> {
         let forward = self
             .forward_of(owed, transfer, marks)
-            .and_then(|id| self.forwards.get(&id));
+            .and_then(|id| self.data.get(id));
         if let Some(forward) = forward
-            && matches!(forward.way, Way::Passive { .. })
+            && forward.is_passive()
         {
-            match forward.state {
+            match forward.state() {
                 ForwardState::Ready { .. } => return Some(Wait::Client),
-                ForwardState::Connected { .. } if !forward.opened => return Some(Wait::Opening),
+                ForwardState::Claimed => return Some(Wait::Opening),
                 _ => {}
             }
         }
@@ -220,8 +216,8 @@ impl Control {
         transfer: &Transfer,
         marks: &Marks,
     ) -> Option<ForwardId> {
-        let uses_current = self.current_order < owed.order && owed.order < marks.renewed;
-        let current = self.current.filter(|_| uses_current);
+        let uses_current = self.data.since() < owed.order && owed.order < marks.renewed;
+        let current = self.data.current().filter(|_| uses_current);
         transfer.forward.or(current)
     }
 
@@ -229,7 +225,7 @@ impl Control {
     pub(super) fn marks(&self) -> Marks {
         Marks {
             last_abort: self.queue.last_abort(),
-            renewed: self.queue.renewed_behind(self.current_order),
+            renewed: self.queue.renewed_behind(self.data.since()),
         }
     }
 }

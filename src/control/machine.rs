@@ -1,15 +1,13 @@
 //! [`Control`]: the machine's face. What it does with each input is in its neighbours.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use ferryline_grammar::{Frame, Line, ReplyFraming};
 
 use super::{
     answers::answer,
+    data::Data,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output},
     holds::Hold,
     queue::Queue,
@@ -17,7 +15,6 @@ use super::{
     replies::Route,
     request::Request,
     settings::{Knowledge, Settings},
-    transfers::{Forward, TransferMode},
 };
 
 /// One FTP session between a client and a server: rewrites what names a data connection, and
@@ -51,18 +48,7 @@ pub struct Control {
     pub(super) framing: ReplyFraming,
     /// Where the lines of the server's current reply go.
     pub(super) route: Route,
-    /// Forwards that are not known to be gone.
-    pub(super) forwards: BTreeMap<ForwardId, Forward>,
-    pub(super) next_forward: ForwardId,
-    /// The forward that the next transfer will use.
-    pub(super) current: Option<ForwardId>,
-    /// The place of the request that made it in the order of what the server was sent.
-    pub(super) current_order: u64,
-    /// The data connection that the client has opened for its next transfer was reset, because
-    /// the server could not be reached: the reason.
-    pub(super) nowhere: Option<String>,
-    pub(super) mode: TransferMode,
-    pub(super) epsv_all: bool,
+    pub(super) data: Data,
     /// A passive request was answered by something else; its reply may come late (Q23). Whether
     /// the client expects a 229.
     pub(super) late_passive: Option<bool>,
@@ -121,13 +107,7 @@ impl Control {
             knowledge,
             framing: ReplyFraming::default(),
             route: Route::None,
-            forwards: BTreeMap::new(),
-            next_forward: ForwardId::first(),
-            current: None,
-            current_order: 0,
-            nowhere: None,
-            mode: TransferMode::Stream,
-            epsv_all: false,
+            data: Data::new(),
             late_passive: None,
             late_epsv: false,
             tls_noted: false,
@@ -361,7 +341,7 @@ impl Control {
             return;
         }
         self.over = true;
-        let forwards = std::mem::take(&mut self.forwards);
+        let forwards = self.data.take_all();
         for (id, forward) in forwards {
             if data == DataAtEnd::Abort || !forward.is_connected() {
                 self.outputs.push_back(Output::Close(id));

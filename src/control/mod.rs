@@ -12,7 +12,7 @@
 //! - `active`, `passive`: the two kinds of data connection, from request to answer
 //! - `silence`: an EPSV that is never answered; `route`: the FTP server named in the user name; `tls`:
 //!   a server that insists on TLS
-//! - `forwards`: how many there may be; `transfers`: which data connection a transfer uses, and when its
+//! - `data`: the forwards, and which one the next transfer uses; `forwards`: how many there may be; `transfers`: which data connection a transfer uses, and when its
 //!   final reply may pass (`gate`)
 //! - `feat`: what a FEAT reply may list
 //! - `cuts`: what is said of one whose data was cut on its way; `unreached`: of one whose data connection
@@ -33,6 +33,7 @@ mod active;
 mod answers;
 mod commands;
 mod cuts;
+mod data;
 mod doubts;
 mod event;
 mod feat;

@@ -13,12 +13,12 @@ use ferryline_grammar::{
 
 use super::{
     answers::answer,
+    data::Way,
     event::{ForwardId, Notice, Output, Target},
     machine::Control,
     queue::{Key, Stage},
     request::{Passive, Request},
     settings::DataHost,
-    transfers::Way,
 };
 
 const NO_IPV6: &str = "PASV cannot name an IPv6 address; use EPSV, or connect over IPv4";
@@ -45,12 +45,13 @@ impl Control {
                 if instead && !std::mem::replace(&mut self.knowledge.no_epsv, true) {
                     self.outputs.push_back(Output::Learned(self.knowledge));
                 }
-                let id = self.new_forward(match join {
+                let way = match join {
                     Some(_) => Way::Active,
                     None => Way::Passive {
                         targets: targets.len(),
                     },
-                });
+                };
+                let id = self.data.add(way, key);
                 if let Some(owed) = self.queue.entry(key) {
                     owed.held = true;
                     if let Request::Passive(passive) = &mut owed.request {
@@ -79,7 +80,7 @@ impl Control {
             false
         } else if passive.asked_extended {
             // After EPSV ALL the server must be sent no PASV (RFC 2428 §4).
-            !self.epsv_all && (matches!(code, 200..=299 | 500..=529 | 531..=599))
+            !self.data.only_epsv() && (matches!(code, 200..=299 | 500..=529 | 531..=599))
         } else {
             // A server reached over IPv6 can name no address in a 227 (Q22).
             !self.knowledge.no_epsv && matches!(code, 425 | 500 | 501 | 502 | 504 | 522)
@@ -106,17 +107,13 @@ impl Control {
         self.send_to_server(Bytes::from_static(line));
     }
 
-    /// Returns whether the forward is a passive request's.
-    pub(super) fn passive_ready(&mut self, id: ForwardId, address: SocketAddr) -> bool {
-        let Some(owed) = self
-            .queue
-            .iter_mut()
-            .find(|owed| owed.held && waits_for(&owed.request, id))
-        else {
-            return false;
+    /// The forward stands that the answer to this request waits for.
+    pub(super) fn passive_ready(&mut self, key: Key, id: ForwardId, address: SocketAddr) {
+        let Some(owed) = self.queue.entry(key) else {
+            return;
         };
         let Request::Passive(passive) = &mut owed.request else {
-            return false;
+            return;
         };
         owed.held = false;
         let order = owed.order;
@@ -136,8 +133,8 @@ impl Control {
                 let reply = Bytes::from(reply + "\r\n");
                 passive.answer = Some(reply.clone());
                 owed.out.push_back(reply);
-                if let Some(forward) = self.forwards.get_mut(&id) {
-                    forward.joined = joined;
+                if let Some(forward) = self.data.get_mut(id).filter(|_| joined) {
+                    forward.await_transfer();
                 }
                 self.use_forward(id, order);
             }
@@ -146,13 +143,12 @@ impl Control {
                 self.close_forward(id);
             }
         }
-        true
     }
 
     /// A PORT or EPRT is to be carried as passive: asks the server for the data connection that is
     /// joined to the client's listener.
     pub(super) fn carry_as_passive(&mut self, now: Duration, key: Key, deliver_to: SocketAddr) {
-        let extended = !self.knowledge.no_epsv || self.epsv_all;
+        let extended = !self.knowledge.no_epsv || self.data.only_epsv();
         let Some(owed) = self.queue.entry(key) else {
             return;
         };
@@ -170,18 +166,12 @@ impl Control {
         self.resync();
     }
 
-    /// Returns whether the forward was a passive request's.
-    pub(super) fn passive_failed(&mut self, id: ForwardId, reason: &str) -> bool {
-        let Some(owed) = self
-            .queue
-            .iter_mut()
-            .find(|owed| owed.held && waits_for(&owed.request, id))
-        else {
-            return false;
-        };
-        owed.held = false;
-        owed.out.push_back(answer(425, reason));
-        true
+    /// The forward that the answer to this request waits for came to nothing.
+    pub(super) fn passive_failed(&mut self, key: Key, reason: &str) {
+        if let Some(owed) = self.queue.entry(key) {
+            owed.held = false;
+            owed.out.push_back(answer(425, reason));
+        }
     }
 
     /// A request that is answered without the server: PASV over a client leg that it cannot name.
@@ -252,10 +242,6 @@ impl Control {
         let known = &self.settings.server_addresses;
         usable(named, &self.settings.server_host) && known.contains(&named.to_canonical())
     }
-}
-
-fn waits_for(request: &Request, id: ForwardId) -> bool {
-    matches!(request, Request::Passive(passive) if passive.forward == Some(id))
 }
 
 fn why(code: ReplyCode, error: &PassiveReplyError) -> String {

@@ -15,7 +15,6 @@ use super::{
     request::{Kept, Passive, Request},
     settings::ActiveMode,
     tls::insists_on_tls,
-    transfers::TransferMode,
 };
 
 /// Where the lines of the current reply go.
@@ -321,25 +320,20 @@ impl Control {
                 self.answered(key);
             }
             Request::EpsvAll => {
-                self.epsv_all |= good;
+                if good {
+                    self.data.epsv_all_accepted();
+                }
                 self.answered(key);
             }
             Request::Mode(mode) => {
                 if good {
-                    // MODE Z ends a file as stream mode does.
-                    self.mode = if matches!(mode, b'B' | b'C') {
-                        TransferMode::Kept
-                    } else {
-                        TransferMode::Stream
-                    };
+                    self.data.mode_accepted(*mode);
                 }
                 self.answered(key);
             }
             Request::Rein => {
                 if good {
-                    // RFC 959 §4.1.1: all parameters are reset.
-                    self.epsv_all = false;
-                    self.mode = TransferMode::Stream;
+                    self.data.reset_parameters();
                     self.close_current();
                 }
                 self.answered(key);

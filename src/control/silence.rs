@@ -92,7 +92,9 @@ impl Control {
         }
         match passive.silence {
             // After EPSV ALL the server must be sent no PASV (RFC 2428 §4).
-            Silence::None if passive.asked_extended && !passive.asked_again && !self.epsv_all => {
+            Silence::None
+                if passive.asked_extended && !passive.asked_again && !self.data.only_epsv() =>
+            {
                 let since = passive.since.max(self.queue.heard);
                 Some((next.key, since + self.settings.limits.silent_epsv))
             }

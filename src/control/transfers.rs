@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::{
     cuts::{ABORTED, ENDED, cut_deadline, cut_short},
+    data::{Forward, ForwardState},
     event::{ForwardEvent, ForwardId, Notice, Output},
     machine::Control,
     queue::{Key, Stage},
@@ -18,108 +19,28 @@ use super::{
     unreached::unreached_deadline,
 };
 
-/// MODE of RFC 959 §3.4: whether the end of file ends the data connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TransferMode {
-    /// Block or compressed: the data connection stays for the next transfer (Q73).
-    Kept,
-    /// Stream: the end of the data connection is the end of the file.
-    Stream,
-}
-
-/// One forward.
-#[derive(Debug)]
-pub(super) struct Forward {
-    pub(super) way: Way,
-    pub(super) state: ForwardState,
-    /// The SSH server has opened the way to the FTP server, or the FTP server has.
-    pub(super) opened: bool,
-    /// A connection to it was refused that may have been the client's.
-    pub(super) doubtful: bool,
-    /// It is a joined one, and the driver waits to be told that its transfer has begun.
-    pub(super) joined: bool,
-    /// The server has refused a transfer that would have used it, and may have closed its port.
-    pub(super) refused: bool,
-    /// How many times it was kept for longer, for a command that waits for its answer.
-    pub(super) renewed: u8,
-    /// Its client takes nothing of what waits for it.
-    pub(super) blocked: bool,
-    /// The final reply of its download has passed, although its client had not taken all.
-    pub(super) outlives: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// A local forward; with the number of its targets.
-    Passive { targets: usize },
-    /// A remote forward, or a joined one: it is the server's side that comes first.
-    Active,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum ForwardState {
-    /// Asked for.
-    Opening,
-    /// It stands; a local one for no longer than until then.
-    Ready { until: Option<Duration> },
-    /// Its data connection stands, or is being made.
-    Connected { drained: bool },
-}
-
-impl Forward {
-    pub(super) fn is_connected(&self) -> bool {
-        matches!(self.state, ForwardState::Connected { .. })
-    }
-}
-
 impl Control {
-    /// A new forward, to be asked for by the caller.
-    pub(super) fn new_forward(&mut self, way: Way) -> ForwardId {
-        let id = self.next_forward;
-        self.next_forward = id.next();
-        self.forwards.insert(
-            id,
-            Forward {
-                way,
-                state: ForwardState::Opening,
-                joined: false,
-                refused: false,
-                renewed: 0,
-                blocked: false,
-                outlives: false,
-                opened: false,
-                doubtful: false,
-            },
-        );
-        id
-    }
-
     /// Closes a forward, whatever its state.
     pub(super) fn close_forward(&mut self, id: ForwardId) {
-        if self.forwards.remove(&id).is_some() {
+        if self.data.remove(id).is_some() {
             self.outputs.push_back(Output::Close(id));
         }
-        if self.current == Some(id) {
-            self.current = None;
-        }
+        self.data.forget(id);
     }
 
     /// From now on transfers use `id`, the forward of the request at this place in the order of what
     /// the server was sent; the one before, if no transfer uses it, goes (Q55, Q85).
     pub(super) fn use_forward(&mut self, id: ForwardId, order: u64) {
-        match self.current {
+        match self.data.current() {
             // A later request has overtaken it.
-            Some(_) if self.current_order > order => self.close_unused(id),
+            Some(_) if self.data.since() > order => self.close_unused(id),
             before => {
-                // It may have come and gone already: a small file is faster than a reply.
                 let replaced = before.filter(|before| *before != id);
                 // In the kept modes its client may be reading yet, and no end of file says when it
                 // has all.
-                let stream = self.mode == TransferMode::Stream;
+                let stream = self.data.is_stream();
                 let idle = replaced.filter(|before| !self.is_taken(*before, order) && stream);
-                self.current = self.forwards.contains_key(&id).then_some(id);
-                self.current_order = order;
-                self.nowhere = None;
+                self.data.use_next(id, order);
                 if let Some(before) = idle {
                     self.close_forward(before);
                 } else if let Some(before) = replaced {
@@ -133,8 +54,8 @@ impl Control {
     pub(super) fn forward_event(&mut self, now: Duration, id: ForwardId, event: ForwardEvent) {
         match event {
             ForwardEvent::Claimed => {
-                if let Some(forward) = self.forwards.get_mut(&id) {
-                    forward.state = ForwardState::Connected { drained: false };
+                if let Some(forward) = self.data.get_mut(id) {
+                    forward.claimed();
                     self.renew_gate(now, id);
                     if self.client_is_lost() {
                         self.outputs.push_back(Output::Settle(id));
@@ -157,9 +78,12 @@ impl Control {
                 self.gone(now, id);
             }
             ForwardEvent::Failed(reason) => {
-                self.forwards.remove(&id);
-                if !self.passive_failed(id, &reason) {
-                    self.active_failed(now, id, &reason);
+                if let Some(forward) = self.data.remove(id) {
+                    match self.requester(id, &forward) {
+                        Some(Requester::Passive(key)) => self.passive_failed(key, &reason),
+                        Some(Requester::Active(key)) => self.give_up_active(now, key, &reason),
+                        None => {}
+                    }
                 }
             }
             ForwardEvent::Unreachable(reason) => {
@@ -168,33 +92,45 @@ impl Control {
             ForwardEvent::Progress => self.progress(now, id),
             ForwardEvent::Ready(address) => {
                 let until = now + self.settings.limits.unused_forward;
-                let Some(forward) = self.forwards.get_mut(&id) else {
+                let Some(forward) = self.data.get_mut(id) else {
                     return;
                 };
-                if forward.state != ForwardState::Opening {
+                if !forward.stands(until) {
                     return;
                 }
-                let passive = matches!(forward.way, Way::Passive { .. });
-                forward.state = ForwardState::Ready {
-                    until: passive.then_some(until),
-                };
-                if !self.passive_ready(id, address) {
-                    self.active_ready(id, address);
+                match self.data.get(id).and_then(|f| self.requester(id, f)) {
+                    Some(Requester::Passive(key)) => self.passive_ready(key, id, address),
+                    Some(Requester::Active(key)) => self.active_ready(key, address),
+                    None => self.close_forward(id),
                 }
             }
         }
     }
 
     fn gone(&mut self, now: Duration, id: ForwardId) {
-        self.forwards.remove(&id);
-        if self.current == Some(id) {
-            self.current = None;
+        let forward = self.data.remove(id);
+        self.data.forget(id);
+        match forward.and_then(|forward| self.requester(id, &forward)) {
+            Some(Requester::Passive(key)) => self.passive_failed(key, "the data port was lost"),
+            Some(Requester::Active(key)) => {
+                self.release(id);
+                self.active_gone(now, key);
+            }
+            None => self.release(id),
         }
-        if self.passive_failed(id, "the data port was lost") {
-            return;
+    }
+
+    /// The request that asked for this forward, if it still waits for it.
+    fn requester(&self, id: ForwardId, forward: &Forward) -> Option<Requester> {
+        let key = forward.asked_by();
+        let owed = self.queue.get(key)?;
+        match &owed.request {
+            Request::Passive(passive) if owed.held && passive.forward == Some(id) => {
+                Some(Requester::Passive(key))
+            }
+            Request::Active(active) if active.forward == Some(id) => Some(Requester::Active(key)),
+            _ => None,
         }
-        self.release(id);
-        self.active_gone(now, id);
     }
 
     /// The client's side of a data connection broke. An upload must not be taken for complete: the
@@ -209,7 +145,7 @@ impl Control {
                 "the data connection of an upload broke; the session ends, so that the FTP server \
                  does not take what it has for the whole file",
             );
-        } else if self.forwards.contains_key(&id) {
+        } else if self.data.contains(id) {
             self.client_side_broke(id);
             self.close_forward(id);
             self.gone(now, id);
@@ -218,7 +154,7 @@ impl Control {
 
     /// The transfer that runs over this forward, or will.
     pub(super) fn transfer_over(&mut self, id: ForwardId) -> Option<&mut Transfer> {
-        let next = self.current == Some(id);
+        let next = self.data.is_current(id);
         // The server may begin before it has been heard to accept the line that names the forward.
         let named = self
             .queue
@@ -229,7 +165,7 @@ impl Control {
                 }
                 _ => None,
             });
-        let renewed = self.queue.renewed_behind(self.current_order);
+        let renewed = self.queue.renewed_behind(self.data.since());
         let uses = |order| next && order < renewed || named.is_some_and(|named| named < order);
         self.queue
             .iter_mut()
@@ -252,8 +188,8 @@ impl Control {
         }
         let last = Treat::Pass { last: true };
         let preliminary = Treat::Pass { last: false };
-        let forward = match (self.queue.forward_before(key), self.current) {
-            (Some((order, id)), Some(_)) if order > self.current_order => Some(id),
+        let forward = match (self.queue.forward_before(key), self.data.current()) {
+            (Some((order, id)), Some(_)) if order > self.data.since() => Some(id),
             (Some((_, id)), None) => Some(id),
             (_, current) => current,
         };
@@ -303,34 +239,36 @@ impl Control {
         let Some(id) = transfer.forward else {
             return last;
         };
-        let Some(forward) = self.forwards.get(&id) else {
+        let Some(forward) = self.data.get(id) else {
             return last;
         };
-        let stands = matches!(forward.state, ForwardState::Connected { .. });
+        let stands = forward.is_connected();
         // Nobody has seen the end of it, and the client waits for the server's word before it ends its
         // side (Q110).
-        if aborted && transfer.upload && stands && code < 300 && self.mode == TransferMode::Stream {
+        if aborted && transfer.upload && stands && code < 300 && self.data.is_stream() {
             transfer.cut = Some(ABORTED);
             owed.out.push_back(cut_short(ABORTED));
             return Treat::Withheld;
         }
-        let awaited = match forward.state {
+        let awaited = match forward.state() {
             // The client does not want it any more.
             _ if aborted => false,
             // The end of the data connection says that the SSH server has handed on all of it: where
             // the way was cut, the FTP server has taken that for the end of the file.
-            ForwardState::Connected { drained } if transfer.upload => {
-                let sent_all = transfer.guessed && drained;
-                code < 300 && self.mode == TransferMode::Stream && !sent_all
+            ForwardState::Claimed | ForwardState::Connected { .. } if transfer.upload => {
+                let sent_all = transfer.guessed && forward.is_drained();
+                code < 300 && self.data.is_stream() && !sent_all
             }
-            ForwardState::Connected { drained } => begun && !drained,
+            ForwardState::Claimed | ForwardState::Connected { .. } => {
+                begun && !forward.is_drained()
+            }
             // The server's connection may still be on its way to us.
-            ForwardState::Ready { .. } => forward.way == Way::Active && code < 300,
+            ForwardState::Ready { .. } => !forward.is_passive() && code < 300,
             ForwardState::Opening => false,
         };
         if awaited {
             self.hold_reply(now, key, id, code);
-            if self.mode == TransferMode::Kept {
+            if !self.data.is_stream() {
                 self.outputs.push_back(Output::Drain(id));
             }
         }
@@ -353,21 +291,21 @@ impl Control {
         };
         if code >= 400
             && !begun
-            && let Some(forward) = self.forwards.get_mut(&id)
+            && let Some(forward) = self.data.get_mut(id)
         {
-            forward.refused = true;
+            forward.mark_refused();
         }
-        if self.mode == TransferMode::Stream && !gated {
-            let Some(forward) = self.forwards.get(&id) else {
+        if self.data.is_stream() && !gated {
+            let Some(forward) = self.data.get(id) else {
                 return;
             };
-            if forward.state == ForwardState::Opening {
+            if forward.state() == ForwardState::Opening {
                 // Its passive reply is still to be handed to the client.
             } else if forward.is_connected() {
                 // It ends by itself, with its data. After a refusal (no such file, file busy) none
                 // has flowed, and the next transfer may use it.
-                if self.current == Some(id) && begun {
-                    self.current = None;
+                if begun {
+                    self.data.forget(id);
                 }
             } else if (200..500).contains(&code) {
                 // The transfer is over; nobody will come any more (Q45, Q57). After a 5xx the server
@@ -379,10 +317,7 @@ impl Control {
     }
 
     pub(super) fn forward_deadline(&self) -> Option<Duration> {
-        let unused = self.forwards.values().filter_map(|f| match f.state {
-            ForwardState::Ready { until } => until,
-            _ => None,
-        });
+        let unused = self.data.iter().filter_map(|(_, f)| f.unused_until());
         let spoken = [
             self.gate_deadline(),
             cut_deadline(&self.queue),
@@ -393,10 +328,10 @@ impl Control {
 
     pub(super) fn expire_forwards(&mut self, now: Duration) {
         let unused: Vec<ForwardId> = self
-            .forwards
+            .data
             .iter()
-            .filter(|(_, f)| matches!(f.state, ForwardState::Ready { until: Some(until) } if until <= now))
-            .map(|(id, _)| *id)
+            .filter(|(_, f)| f.unused_until().is_some_and(|until| until <= now))
+            .map(|(id, _)| id)
             .collect();
         for id in unused {
             if self.keeps_for_longer(now, id) {
@@ -413,7 +348,7 @@ impl Control {
     /// Whether a transfer that was sent before the request at this place uses this forward, the current
     /// one. From now on it is known to.
     fn is_taken(&mut self, id: ForwardId, order: u64) -> bool {
-        let between = self.current_order..order;
+        let between = self.data.since()..order;
         let mut taken = false;
         for owed in self.queue.iter_mut() {
             let awaited = owed.held || matches!(owed.stage, Stage::Sent);
@@ -431,52 +366,55 @@ impl Control {
 
     /// The transfer over a joined forward has begun.
     fn join(&mut self, id: ForwardId) {
-        if let Some(forward) = self.forwards.get_mut(&id)
-            && std::mem::take(&mut forward.joined)
+        if let Some(forward) = self.data.get_mut(id)
+            && forward.transfer_begins()
         {
             self.outputs.push_back(Output::Join(id));
         }
     }
 
     pub(super) fn close_unused(&mut self, id: ForwardId) {
-        if self.forwards.get(&id).is_some_and(|f| !f.is_connected()) {
+        if self.data.get(id).is_some_and(|f| !f.is_connected()) {
             self.close_forward(id);
         }
     }
 
     fn connected(&mut self, id: ForwardId, target: usize) {
-        let Some(forward) = self.forwards.get_mut(&id) else {
+        let Some(forward) = self.data.get_mut(id) else {
             return;
         };
-        forward.state = ForwardState::Connected { drained: false };
-        forward.opened = true;
-        if target > 0
-            && matches!(forward.way, Way::Passive { targets } if target < targets)
-            && !self.knowledge.reply_address_works
-        {
+        if forward.connected(target) && !self.knowledge.reply_address_works {
             self.knowledge.reply_address_works = true;
             self.outputs.push_back(Output::Learned(self.knowledge));
         }
     }
 
     fn drained(&mut self, id: ForwardId) {
-        if self.mode == TransferMode::Stream
-            && let Some(forward) = self.forwards.get_mut(&id)
+        if self.data.is_stream()
+            && let Some(forward) = self.data.get_mut(id)
         {
-            forward.state = ForwardState::Connected { drained: true };
+            forward.drained();
         }
         // No server ends its direction in good faith for a command that it has not been sent.
-        if self.mode == TransferMode::Stream
-            && self.current == Some(id)
+        if self.data.is_stream()
+            && self.data.is_current(id)
             && self.transfer_over(id).is_none()
             && !self.may_be_unknowns(id)
         {
-            self.nowhere = Some(ENDED.to_owned());
+            self.data.mark_dead(ENDED);
         }
         // An upload is over when its own direction has ended, too.
         let download = |t: &mut Transfer| !t.upload || t.guessed;
-        if self.transfer_over(id).is_none_or(download) || self.mode == TransferMode::Kept {
+        if self.transfer_over(id).is_none_or(download) || !self.data.is_stream() {
             self.release(id);
         }
     }
+}
+
+/// Who waits for a forward to stand.
+enum Requester {
+    /// A passive request, or an active one that is carried as passive.
+    Passive(Key),
+    /// A PORT or EPRT.
+    Active(Key),
 }

@@ -11,7 +11,6 @@ use super::{
     machine::Control,
     queue::{Key, Owed, Stage},
     request::{Request, Transfer, Unreached},
-    transfers::ForwardState,
 };
 
 /// How many times a listener is kept for longer: an hour in all.
@@ -25,7 +24,7 @@ impl Control {
         if code == 120 {
             return;
         }
-        let has_way = self.current.is_some() || self.queue.forward_before(key).is_some();
+        let has_way = self.data.current().is_some() || self.queue.forward_before(key).is_some();
         let until = now + self.settings.limits.unreached;
         let Some(owed) = self.queue.entry(key) else {
             return;
@@ -45,16 +44,16 @@ impl Control {
 
     /// Whether a command of no known verb may be a transfer over this forward: it is unanswered.
     pub(super) fn may_be_unknowns(&self, id: ForwardId) -> bool {
-        self.current == Some(id) && self.queue.iter().any(|owed| self.may_use_current(owed))
+        self.data.is_current(id) && self.queue.iter().any(|owed| self.may_use_current(owed))
     }
 
     /// The data connection over this forward came to nothing. Should one of the commands of no known verb be
     /// its transfer, its client is to be told that.
     pub(super) fn lost_for_unknowns(&mut self, id: ForwardId, reason: &str) {
-        if self.current != Some(id) {
+        if !self.data.is_current(id) {
             return;
         }
-        let since = self.current_order;
+        let since = self.data.since();
         for owed in self.queue.iter_mut() {
             if matches!(owed.stage, Stage::Sent)
                 && owed.order > since
@@ -68,21 +67,17 @@ impl Control {
     /// Keeps a listener that nobody has come to in time, while a command that uses it, or may, is unanswered.
     /// A file may have to be fetched from a tape before its client is told to connect (Q104).
     pub(super) fn keeps_for_longer(&mut self, now: Duration, id: ForwardId) -> bool {
-        let until = Some(now + self.settings.limits.unused_forward);
+        let until = now + self.settings.limits.unused_forward;
         let awaited = self.transfer_over(id).is_some_and(|t| !t.told) || self.may_be_unknowns(id);
-        match self.forwards.get_mut(&id) {
-            Some(forward) if awaited && forward.renewed < MOST_RENEWALS => {
-                forward.renewed += 1;
-                forward.state = ForwardState::Ready { until };
-                true
-            }
+        match self.data.get_mut(id) {
+            Some(forward) if awaited => forward.renew(until, MOST_RENEWALS),
             _ => false,
         }
     }
 
     fn may_use_current(&self, owed: &Owed) -> bool {
         matches!(owed.stage, Stage::Sent)
-            && owed.order > self.current_order
+            && owed.order > self.data.since()
             && matches!(owed.request, Request::Other { .. })
     }
 }

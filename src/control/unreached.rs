@@ -20,16 +20,14 @@ use super::{
 impl Control {
     /// The client has connected to this forward, and the server's port could not be reached.
     pub(super) fn unreachable(&mut self, now: Duration, id: ForwardId, reason: String) {
-        let refused = self.forwards.remove(&id).is_some_and(|f| f.refused);
-        let current = self.current == Some(id);
+        let refused = self.data.remove(id).is_some_and(|f| f.is_refused());
+        let current = self.data.is_current(id);
         self.lost_for_unknowns(id, &reason);
         let found = self.transfer_over(id).is_some();
-        if current {
-            self.current = None;
-        }
+        self.data.forget(id);
         if !found {
             if current {
-                self.nowhere = Some(reason.clone());
+                self.data.mark_dead(&reason);
             }
             // The server has refused the transfer that the port was for, and has closed it with that.
             if !refused {

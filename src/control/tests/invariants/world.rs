@@ -291,7 +291,7 @@ impl World {
             .iter()
             .map(|owed| 2 + owed.out.len())
             .sum::<usize>()
-            + 2 * self.control.forwards.len()
+            + 2 * self.control.data.iter().count()
             + 16;
         let was_over = self.control.is_over();
         hand_in(&mut self.control, self.now);
@@ -475,7 +475,7 @@ impl World {
             unsent <= limits.held_bytes + 8 * 1024,
             "{unsent} bytes unsent"
         );
-        assert!(self.control.forwards.len() <= 4 * limits.requests);
+        assert!(self.control.data.iter().count() <= 4 * limits.requests);
     }
 }
 
