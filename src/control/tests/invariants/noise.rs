@@ -191,15 +191,13 @@ fn happen(world: &mut World, which: u16, what: u8) {
     }
 }
 
-/// The SSH server's half of a way is not in the making for ever: the driver gives it up after a while.
-fn opened_or_not(world: &mut World) {
-    let claimed = world
-        .forwards
-        .iter()
-        .filter(|(_, f)| f.stage == Stage::Claimed);
-    let claimed: Vec<ForwardId> = claimed.map(|(id, _)| *id).collect();
-    for id in claimed {
-        if world.ended.is_none() && world.forwards[&id].stage == Stage::Claimed {
+/// No data connection stands for ever: each ends, or is given up by the driver.
+fn data_ends(world: &mut World) {
+    let stands = |stage| matches!(stage, Stage::Claimed | Stage::Connected | Stage::Drained);
+    let standing = world.forwards.iter().filter(|(_, f)| stands(f.stage));
+    let standing: Vec<ForwardId> = standing.map(|(id, _)| *id).collect();
+    for id in standing {
+        if world.ended.is_none() && stands(world.forwards[&id].stage) {
             world.lose(id, ForwardEvent::Ended);
         }
     }
@@ -243,7 +241,8 @@ proptest! {
                 _ => world.client_ends(Ending::LineTooLong(1)),
             }
         }
-        opened_or_not(&mut world);
+        world.wait(Duration::from_secs(600));
+        data_ends(&mut world);
         world.wait(Duration::from_secs(600));
         prop_assert!(world.ended.is_some(), "{:#?}", world.log);
         prop_assert_eq!(world.control.poll_timeout(), None);
