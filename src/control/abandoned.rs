@@ -8,24 +8,19 @@
 
 use std::time::Duration;
 
-use super::machine::{Control, FinishServer};
+use super::{machine::Control, peers::ClientEof};
 
 impl Control {
-    /// The FTP server has said something, or something has become of a data connection.
-    pub(super) fn stirs(&mut self, now: Duration) {
-        self.stirred = now;
-    }
-
     /// When a session that its client has left ends, if nothing happens before.
     pub(super) fn abandoned_deadline(&self) -> Option<Duration> {
-        match self.finish_server {
-            FinishServer::No if !self.client_left => None,
-            FinishServer::Done(at) if !self.queue.transfer_running() => {
+        match self.peers.client_eof() {
+            ClientEof::None if !self.peers.client_has_left() => None,
+            ClientEof::Sent(at) if !self.queue.transfer_running() => {
                 // A transfer that ended after the client's end of file had all the time it took.
                 let since = at.max(self.quiet.since());
                 Some(since + self.settings.limits.farewell)
             }
-            _ => Some(self.stirred + self.patience()),
+            _ => Some(self.peers.last_activity() + self.patience()),
         }
     }
 
@@ -33,7 +28,7 @@ impl Control {
         if self.abandoned_deadline().is_none_or(|at| now < at) {
             return;
         }
-        if matches!(self.finish_server, FinishServer::Done(_)) && !self.queue.transfer_running() {
+        if matches!(self.peers.client_eof(), ClientEof::Sent(_)) && !self.queue.transfer_running() {
             self.finish();
             return;
         }

@@ -77,8 +77,8 @@ impl Control {
         {
             return;
         }
-        self.outputs.push_back(Output::Learned(self.knowledge));
-        self.notice(Notice::CarriedAsPassive(format!(
+        self.outputs.push(Output::Learned(self.knowledge));
+        self.outputs.notice(Notice::CarriedAsPassive(format!(
             "the FTP server did not reach the remote forward on {bind}; does sshd listen there \
              (GatewayPorts clientspecified)?"
         )));
@@ -194,7 +194,7 @@ impl Control {
             _ => {}
         }
         if before != self.knowledge {
-            self.outputs.push_back(Output::Learned(self.knowledge));
+            self.outputs.push(Output::Learned(self.knowledge));
         }
     }
 
@@ -245,7 +245,7 @@ impl Control {
         active.sent_as = Some(form);
         owed.stage = Stage::Waiting;
         let deliver_to = active.deliver_to;
-        self.outputs.push_back(Output::OpenRemote {
+        self.outputs.push(Output::OpenRemote {
             id,
             bind,
             deliver_to,
@@ -281,7 +281,7 @@ impl Control {
             _ => format!("EPRT {}\r\n", ExtendedAddress { address, port }),
         };
         self.queue.sent(key);
-        self.send_to_server(Bytes::from(line));
+        self.outputs.to_server(Bytes::from(line));
         self.resync();
     }
 
@@ -292,9 +292,10 @@ impl Control {
             && let Some(deliver_to) = self.listener_of(key)
         {
             if !std::mem::replace(&mut self.knowledge.active_as_passive, true) {
-                self.outputs.push_back(Output::Learned(self.knowledge));
+                self.outputs.push(Output::Learned(self.knowledge));
             }
-            self.notice(Notice::CarriedAsPassive(reason.to_owned()));
+            self.outputs
+                .notice(Notice::CarriedAsPassive(reason.to_owned()));
             self.carry_as_passive(now, key, deliver_to);
             return;
         }

@@ -29,10 +29,10 @@ impl Control {
             self.queue.push(Request::Silent, Stage::Unsent(line));
             return;
         };
-        if !std::mem::replace(&mut self.greeted, true)
+        if self.peers.is_first_line()
             && let Some(what) = other_protocol(line.text())
         {
-            self.notice(Notice::NotFtp(what));
+            self.outputs.notice(Notice::NotFtp(what));
             self.end(DataAtEnd::Abort);
             return;
         }
@@ -291,7 +291,7 @@ impl Control {
         } else {
             self.queue.sent(key);
         }
-        self.send_to_server(bytes);
+        self.outputs.to_server(bytes);
         self.resync();
     }
 }

@@ -15,7 +15,8 @@ use super::{
     answers::answer,
     event::ForwardId,
     holds::unanswered_transfer,
-    machine::{Control, FinishServer},
+    machine::Control,
+    peers::ClientEof,
     queue::{Key, Stage},
     request::Request,
 };
@@ -76,14 +77,14 @@ impl Control {
     /// The FTP server waits for a data connection that will not come. Where another transfer runs it is
     /// that one that an ABOR would end.
     fn abort_waiting(&mut self) {
-        let ended = matches!(self.finish_server, FinishServer::Done(_));
+        let ended = matches!(self.peers.client_eof(), ClientEof::Sent(_));
         if ended || self.queue.transfer_running() {
             return;
         }
         let key = self.queue.push(Request::OwnAbort, Stage::Sent);
         self.queue.sent(key);
         self.queue.asked_again();
-        self.send_to_server(Bytes::from_static(b"ABOR\r\n"));
+        self.outputs.to_server(Bytes::from_static(b"ABOR\r\n"));
         self.resync();
     }
 

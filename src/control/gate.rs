@@ -148,7 +148,7 @@ impl Control {
         };
         if stream && gated && forward.is_connected() {
             forward.drained();
-            self.notice(Notice::LeftOpen(id));
+            self.outputs.notice(Notice::LeftOpen(id));
             self.release(id);
         }
     }
@@ -183,10 +183,10 @@ impl Control {
             }
         }
         for id in ask {
-            self.outputs.push_back(Output::Ask(id));
+            self.outputs.push(Output::Ask(id));
         }
         for id in silent {
-            self.notice(Notice::SilentWay(id));
+            self.outputs.notice(Notice::SilentWay(id));
         }
         for id in stalled {
             // A client that is slow to take its file sees for itself how that ends. Of an upload, and
@@ -197,9 +197,9 @@ impl Control {
                 if let Some(forward) = self.data.get_mut(id) {
                     forward.mark_outliving();
                 }
-                self.notice(Notice::StalledTransfer(id));
+                self.outputs.notice(Notice::StalledTransfer(id));
             } else {
-                self.notice(Notice::UnconfirmedTransfer(id));
+                self.outputs.notice(Notice::UnconfirmedTransfer(id));
                 self.withdraw_success(id, CUT);
             }
             self.release(id);

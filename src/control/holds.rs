@@ -28,7 +28,7 @@ use std::time::Duration;
 use super::{
     data::{Forward, ForwardState},
     event::{DataAtEnd, ForwardId, Output},
-    machine::{Control, FinishServer},
+    machine::Control,
     queue::{Key, Owed, Stage},
     request::{Request, Transfer},
 };
@@ -77,12 +77,12 @@ impl Control {
             self.end(DataAtEnd::Abort);
             return;
         }
-        self.stirs(now);
-        self.finish_server = FinishServer::Due;
+        self.peers.note_activity(now);
+        self.peers.owe_client_eof();
         let running = self.data.iter().filter(|(_, f)| f.is_connected());
         let running: Vec<ForwardId> = running.map(|(id, _)| id).collect();
         for id in running {
-            self.outputs.push_back(Output::Settle(id));
+            self.outputs.push(Output::Settle(id));
         }
     }
 
@@ -133,7 +133,9 @@ impl Control {
         let limits = &self.settings.limits;
         Some(match hold.wait {
             Wait::Client => hold.since + limits.late_client,
-            Wait::Opening | Wait::Reply => hold.since.max(self.stirred) + limits.unanswered,
+            Wait::Opening | Wait::Reply => {
+                hold.since.max(self.peers.last_activity()) + limits.unanswered
+            }
         })
     }
 

@@ -1,6 +1,6 @@
 //! [`Control`]: the machine's face. What it does with each input is in its neighbours.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ferryline_grammar::{Frame, Line, ReplyFraming};
@@ -8,8 +8,10 @@ use ferryline_grammar::{Frame, Line, ReplyFraming};
 use super::{
     answers::answer,
     data::Data,
-    event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output},
+    event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Output},
     holds::Hold,
+    outputs::Outputs,
+    peers::{ClientEof, Peers},
     queue::Queue,
     quiet::Quiet,
     replies::Route,
@@ -54,46 +56,11 @@ pub struct Control {
     pub(super) late_passive: Option<bool>,
     /// An EPSV was given up unanswered; its answer may still come.
     pub(super) late_epsv: bool,
-    /// The log says that the server insists on TLS.
-    pub(super) tls_noted: bool,
-    /// The first line of the client has come.
-    pub(super) greeted: bool,
-    /// The server's passive replies were found to name another host, and the log says so.
-    pub(super) other_host_noted: bool,
-    /// The server has said that it closes (221, 421).
-    pub(super) farewell: bool,
-    pub(super) outputs: VecDeque<Output>,
+    pub(super) outputs: Outputs,
+    pub(super) peers: Peers,
     pub(super) quiet: Quiet,
-    /// When the server was last heard, or something became of a data connection.
-    pub(super) stirred: Duration,
-    pub(super) finish_server: FinishServer,
     /// What waits for a transfer before it.
     pub(super) hold: Option<Hold>,
-    /// The client is known to have ended its side, which is not read to its end yet.
-    pub(super) client_left: bool,
-    /// How many Telnet options are still refused, the client's and the server's. Nobody asks for
-    /// more but to fill the memory, or in a circle.
-    refusals: (u8, u8),
-    client: Side,
-    server: Side,
-    stopping: bool,
-    over: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Open,
-    Ended(Ending),
-}
-
-/// The client's end of file on its way to the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FinishServer {
-    No,
-    /// As soon as the client's last line has been sent.
-    Due,
-    /// Passed on, at this time.
-    Done(Duration),
 }
 
 impl Control {
@@ -110,26 +77,15 @@ impl Control {
             data: Data::new(),
             late_passive: None,
             late_epsv: false,
-            tls_noted: false,
-            greeted: false,
-            other_host_noted: false,
-            farewell: false,
-            outputs: VecDeque::new(),
-            stirred: Duration::ZERO,
-            finish_server: FinishServer::No,
+            outputs: Outputs::default(),
+            peers: Peers::new(),
             hold: None,
-            client_left: false,
-            refusals: (u8::MAX, u8::MAX),
-            client: Side::Open,
-            server: Side::Open,
-            stopping: false,
-            over: false,
         }
     }
 
     /// What the client sent.
     pub fn client(&mut self, now: Duration, frame: Frame) {
-        if self.over || self.client != Side::Open {
+        if !self.peers.hears_client() {
             return;
         }
         match frame {
@@ -138,10 +94,9 @@ impl Control {
                 self.client_line(now, line);
             }
             Frame::Negotiation(asked) => {
-                if let Some(left) = self.refusals.0.checked_sub(1) {
-                    self.refusals.0 = left;
+                if self.peers.refuses_client() {
                     let refusal = Bytes::copy_from_slice(&asked.refusal());
-                    self.outputs.push_back(Output::ToClient(refusal));
+                    self.outputs.to_client(refusal);
                 }
             }
         }
@@ -150,19 +105,18 @@ impl Control {
 
     /// What the server sent.
     pub fn server(&mut self, now: Duration, frame: Frame) {
-        if self.over || self.server != Side::Open {
+        if !self.peers.hears_server() {
             return;
         }
         match frame {
             Frame::Line(line) => {
-                self.stirs(now);
+                self.peers.note_activity(now);
                 self.server_line(now, line);
             }
             Frame::Negotiation(asked) => {
-                if let Some(left) = self.refusals.1.checked_sub(1) {
-                    self.refusals.1 = left;
+                if self.peers.refuses_server() {
                     let refusal = Bytes::copy_from_slice(&asked.refusal());
-                    self.outputs.push_back(Output::ToServer(refusal));
+                    self.outputs.to_server(refusal);
                 }
             }
         }
@@ -171,14 +125,14 @@ impl Control {
 
     /// The client's side ended.
     pub fn client_ended(&mut self, now: Duration, ending: Ending) {
-        if self.over || self.client != Side::Open {
+        if !self.peers.hears_client() {
             return;
         }
-        self.client = Side::Ended(ending);
+        self.peers.client_ended(ending);
         match ending {
             Ending::Eof => {
-                self.stirs(now);
-                self.finish_server = FinishServer::Due;
+                self.peers.note_activity(now);
+                self.peers.owe_client_eof();
             }
             Ending::Flood => self.end_with(421, FLOOD),
             Ending::LineTooLong(limit) => {
@@ -195,19 +149,17 @@ impl Control {
     /// ([`wants_client`](Self::wants_client)), and will be as soon as there is room for it. While
     /// the server is silent there never is, so that the client's end would never come.
     pub fn client_left(&mut self, now: Duration) {
-        if self.over || self.client != Side::Open || self.client_left {
-            return;
+        if self.peers.hears_client() && self.peers.client_left() {
+            self.peers.note_activity(now);
         }
-        self.client_left = true;
-        self.stirs(now);
     }
 
     /// The server's side ended.
     pub fn server_ended(&mut self, now: Duration, ending: Ending) {
-        if self.over || self.server != Side::Open {
+        if !self.peers.hears_server() {
             return;
         }
-        self.server = Side::Ended(ending);
+        self.peers.server_ended(ending);
         match ending {
             // A final reply that waits for its data is waited for: see `settle`.
             Ending::Eof => {}
@@ -228,21 +180,21 @@ impl Control {
 
     /// What became of a forward. Names that are not known (any more) are ignored.
     pub fn forward(&mut self, now: Duration, id: ForwardId, event: ForwardEvent) {
-        if self.over {
+        if self.peers.is_over() {
             return;
         }
-        self.stirs(now);
+        self.peers.note_activity(now);
         self.forward_event(now, id, event);
         self.settle(now);
     }
 
     /// Time has passed.
     pub fn timeout(&mut self, now: Duration) {
-        if self.over {
+        if self.peers.is_over() {
             return;
         }
         self.expire_abandoned(now);
-        if self.over {
+        if self.peers.is_over() {
             return;
         }
         self.expire_forwards(now);
@@ -255,29 +207,29 @@ impl Control {
 
     /// Ferryline is to stop: a running transfer may end first, then the client gets a 421.
     pub fn stop(&mut self, now: Duration) {
-        if self.over {
+        if self.peers.is_over() {
             return;
         }
-        self.stopping = true;
+        self.peers.stop();
         self.settle(now);
     }
 
     /// Ferryline stops, and waits for nothing any more: what still runs is cut, the client gets a
     /// 421.
     pub fn cut(&mut self) {
-        if !self.over {
+        if !self.peers.is_over() {
             self.end_with(421, SHUTTING_DOWN);
         }
     }
 
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop()
     }
 
     /// When [`timeout`](Self::timeout) is to be called, unless something comes before.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        if self.over {
+        if self.peers.is_over() {
             return None;
         }
         [
@@ -296,28 +248,19 @@ impl Control {
 
     /// Whether the client should be read.
     pub fn wants_client(&self) -> bool {
-        self.client == Side::Open
-            && !self.is_over()
+        self.peers.hears_client()
             && self.queue.len() < self.settings.limits.requests
             && self.queue.unsent_bytes() < self.settings.limits.held_bytes
     }
 
     /// Whether the server should be read.
     pub fn wants_server(&self) -> bool {
-        self.server == Side::Open && !self.is_over() && self.has_room()
+        self.peers.hears_server() && self.has_room()
     }
 
     /// Whether the session has ended; [`Output::End`] has been given out or is about to be.
     pub fn is_over(&self) -> bool {
-        self.over
-    }
-
-    pub(super) fn notice(&mut self, notice: Notice) {
-        self.outputs.push_back(Output::Notice(notice));
-    }
-
-    pub(super) fn send_to_server(&mut self, bytes: Bytes) {
-        self.outputs.push_back(Output::ToServer(bytes));
+        self.peers.is_over()
     }
 
     /// Whether more replies can be held back.
@@ -329,30 +272,29 @@ impl Control {
 
     /// Ends the session with a last word to the client, unless the server's own has been passed on.
     pub(super) fn end_with(&mut self, code: u16, text: &str) {
-        if !self.farewell || self.queue.held_bytes() > 0 {
-            self.farewell = true;
-            self.outputs.push_back(Output::ToClient(answer(code, text)));
+        if !self.peers.has_said_farewell() || self.queue.held_bytes() > 0 {
+            self.peers.say_farewell();
+            self.outputs.to_client(answer(code, text));
         }
         self.end(DataAtEnd::Abort);
     }
 
     pub(super) fn end(&mut self, data: DataAtEnd) {
-        if self.over {
+        if !self.peers.end() {
             return;
         }
-        self.over = true;
         let forwards = self.data.take_all();
         for (id, forward) in forwards {
             if data == DataAtEnd::Abort || !forward.is_connected() {
-                self.outputs.push_back(Output::Close(id));
+                self.outputs.push(Output::Close(id));
             }
         }
-        self.outputs.push_back(Output::End(data));
+        self.outputs.push(Output::End(data));
     }
 
     /// Carries on with all that an input has made possible.
     fn settle(&mut self, now: Duration) {
-        if self.over {
+        if self.peers.is_over() {
             return;
         }
         let mut held = self.send_waiting(now);
@@ -360,15 +302,15 @@ impl Control {
         self.close_forgotten();
         self.note_transfers(now);
         self.note_doubts(now);
-        if self.finish_server == FinishServer::Due && !self.queue.has_unsent() {
+        if self.peers.client_eof() == ClientEof::Due && !self.queue.has_unsent() {
             if self.end_waits(now) {
                 held = true;
-            } else if self.client_is_lost() {
+            } else if self.peers.client_is_lost() {
                 self.end(DataAtEnd::Abort);
                 return;
             } else {
-                self.outputs.push_back(Output::FinishServer);
-                self.finish_server = FinishServer::Done(now);
+                self.outputs.push(Output::FinishServer);
+                self.peers.client_eof_sent(now);
             }
         }
         if !held {
@@ -379,24 +321,19 @@ impl Control {
             .iter()
             .any(|owed| matches!(&owed.request, Request::Transfer(t) if t.gate.is_some()));
         let patience = self.settings.limits.missing_reply;
-        if self.server != Side::Open && !data_awaited {
+        if self.peers.server_has_ended() && !data_awaited {
             self.finish();
         } else if !self.has_room() && self.queue.waits_for_server(patience) {
             // Reading no more, ferryline would wait for ever for what it does not read.
             self.end_with(421, "too many replies wait for an earlier one");
-        } else if self.stopping && !self.queue.transfer_running() {
+        } else if self.peers.is_stopping() && !self.queue.transfer_running() {
             self.end_with(421, SHUTTING_DOWN);
         }
     }
 
-    /// The client's control connection broke.
-    pub(super) fn client_is_lost(&self) -> bool {
-        matches!(self.client, Side::Ended(Ending::Lost | Ending::Silent))
-    }
-
     /// The server says no more, or is not waited for any longer.
     pub(super) fn finish(&mut self) {
-        if self.over {
+        if self.peers.is_over() {
             return;
         }
         let last_word = answer(425, "the FTP server closed the control connection");

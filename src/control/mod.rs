@@ -23,6 +23,8 @@
 //!   lines, and what those cost
 //! - `matching`, `turns`: which reply answers which request, and when it may go to the client; `guard`:
 //!   the last look at it
+//! - `peers`: which side may still be heard, and how far the session has come to its end; `outputs`: what is
+//!   still to be said to the driver
 //! - `quiet`: sessions that nobody uses; `abandoned`: those whose client has ended its side
 //! - `event`, `settings`: what goes in and comes out, in words; `answers`: ferryline's own replies
 
@@ -44,7 +46,9 @@ mod held;
 mod holds;
 mod machine;
 mod matching;
+mod outputs;
 mod passive;
+mod peers;
 mod queue;
 mod quiet;
 mod replies;

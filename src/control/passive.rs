@@ -43,7 +43,7 @@ impl Control {
         {
             Ok(targets) => {
                 if instead && !std::mem::replace(&mut self.knowledge.no_epsv, true) {
-                    self.outputs.push_back(Output::Learned(self.knowledge));
+                    self.outputs.push(Output::Learned(self.knowledge));
                 }
                 let way = match join {
                     Some(_) => Way::Active,
@@ -58,7 +58,7 @@ impl Control {
                         passive.forward = Some(id);
                     }
                 }
-                self.outputs.push_back(match join {
+                self.outputs.push(match join {
                     Some(deliver_to) => Output::OpenJoined {
                         id,
                         targets,
@@ -104,7 +104,7 @@ impl Control {
         };
         self.queue.sent(key);
         self.queue.asked_again();
-        self.send_to_server(Bytes::from_static(line));
+        self.outputs.to_server(Bytes::from_static(line));
     }
 
     /// The forward stands that the answer to this request waits for.
@@ -158,7 +158,7 @@ impl Control {
             ..Passive::new(false, extended)
         });
         self.queue.sent(key);
-        self.send_to_server(Bytes::from_static(if extended {
+        self.outputs.to_server(Bytes::from_static(if extended {
             b"EPSV\r\n"
         } else {
             b"PASV\r\n"
@@ -185,7 +185,7 @@ impl Control {
         let port = endpoint.port;
         let lowest = self.settings.lowest_data_port;
         if port < lowest {
-            self.notice(Notice::LowDataPort { port, lowest });
+            self.outputs.notice(Notice::LowDataPort { port, lowest });
             return Err(format!(
                 "the FTP server's passive reply names port {port}; ports below {lowest} are refused"
             ));
@@ -219,8 +219,8 @@ impl Control {
             DataHost::Auto => Ok(vec![control, reply]),
             DataHost::Control => {
                 let expected = is_loopback(&control.host) && named.is_loopback();
-                if !expected && !std::mem::replace(&mut self.other_host_noted, true) {
-                    self.notice(Notice::OtherDataHost {
+                if !expected {
+                    self.outputs.notice_once(Notice::OtherDataHost {
                         named,
                         used: control.host.clone(),
                     });

@@ -80,7 +80,7 @@ impl Control {
                 let said: Vec<u8> = line.text().iter().copied().take(SHOWN).collect();
                 let notice = Notice::NotFtpServer(said.trim_ascii().escape_ascii().to_string());
                 let text = notice.to_string();
-                self.notice(notice);
+                self.outputs.notice(notice);
                 self.end_with(421, &text);
             }
             Place::Stray => {
@@ -127,7 +127,7 @@ impl Control {
         };
         self.overtake_unreached(key);
         if matches!(value, 221 | 421) {
-            self.farewell = true;
+            self.peers.say_farewell();
         }
         self.route = Route::To { key, code, treat };
     }
@@ -202,7 +202,7 @@ impl Control {
     }
 
     fn withhold(&mut self, key: Key, code: u16) -> Treat {
-        self.notice(Notice::Withheld(code));
+        self.outputs.notice(Notice::Withheld(code));
         self.queue.append(key, withheld(code));
         Treat::Withheld
     }
@@ -223,10 +223,8 @@ impl Control {
                     owed.request,
                     Request::Login { .. } | Request::Greeting { .. }
                 );
-                if insists_on_tls(login, code, line.text())
-                    && !std::mem::replace(&mut self.tls_noted, true)
-                {
-                    self.notice(Notice::TlsRequired(
+                if insists_on_tls(login, code, line.text()) {
+                    self.outputs.notice_once(Notice::TlsRequired(
                         masked_reply(line.text()).escape_ascii().to_string(),
                     ));
                 }

@@ -36,7 +36,7 @@ impl Control {
             passive.asked_extended = false;
             self.late_epsv = true;
             // It keeps its place: what was sent behind the EPSV is answered behind its late answer.
-            self.send_to_server(Bytes::from_static(b"PASV\r\n"));
+            self.outputs.to_server(Bytes::from_static(b"PASV\r\n"));
             return;
         }
         // One answer came, and may have been the PASV's after all.

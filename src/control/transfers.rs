@@ -23,7 +23,7 @@ impl Control {
     /// Closes a forward, whatever its state.
     pub(super) fn close_forward(&mut self, id: ForwardId) {
         if self.data.remove(id).is_some() {
-            self.outputs.push_back(Output::Close(id));
+            self.outputs.push(Output::Close(id));
         }
         self.data.forget(id);
     }
@@ -57,8 +57,8 @@ impl Control {
                 if let Some(forward) = self.data.get_mut(id) {
                     forward.claimed();
                     self.renew_gate(now, id);
-                    if self.client_is_lost() {
-                        self.outputs.push_back(Output::Settle(id));
+                    if self.peers.client_is_lost() {
+                        self.outputs.push(Output::Settle(id));
                     }
                 }
             }
@@ -216,6 +216,10 @@ impl Control {
         }
         if code < 200 {
             let begun = !std::mem::replace(&mut transfer.preliminary, true);
+            // It was sent behind a request for another data connection, which the server has passed over.
+            if begun && transfer.forward.is_none() && self.data.dead().is_some() {
+                transfer.cut.get_or_insert(ENDED);
+            }
             if let Some(id) = transfer.forward.filter(|_| begun) {
                 self.join(id);
             }
@@ -269,7 +273,7 @@ impl Control {
         if awaited {
             self.hold_reply(now, key, id, code);
             if !self.data.is_stream() {
-                self.outputs.push_back(Output::Drain(id));
+                self.outputs.push(Output::Drain(id));
             }
         }
         last
@@ -338,7 +342,7 @@ impl Control {
                 continue;
             }
             self.close_forward(id);
-            self.notice(Notice::UnusedForward(id));
+            self.outputs.notice(Notice::UnusedForward(id));
         }
         self.expire_gates(now);
         self.expire_cuts(now);
@@ -369,7 +373,7 @@ impl Control {
         if let Some(forward) = self.data.get_mut(id)
             && forward.transfer_begins()
         {
-            self.outputs.push_back(Output::Join(id));
+            self.outputs.push(Output::Join(id));
         }
     }
 
@@ -385,7 +389,7 @@ impl Control {
         };
         if forward.connected(target) && !self.knowledge.reply_address_works {
             self.knowledge.reply_address_works = true;
-            self.outputs.push_back(Output::Learned(self.knowledge));
+            self.outputs.push(Output::Learned(self.knowledge));
         }
     }
 

@@ -1,13 +1,13 @@
 //! When what is owed to the client may go to it.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::{
     answers::answer,
-    event::Output,
     guard::Guard,
+    outputs::Outputs,
     queue::{Owed, Queue, Stage},
     request::Request,
 };
@@ -15,12 +15,7 @@ use super::{
 impl Queue {
     /// Moves what may go to the client now into `outputs`, and drops what is finished. `now` lets
     /// an answer of ferryline's own go that has waited long enough for an earlier reply.
-    pub(super) fn flush(
-        &mut self,
-        now: Duration,
-        patience: Duration,
-        outputs: &mut VecDeque<Output>,
-    ) {
+    pub(super) fn flush(&mut self, now: Duration, patience: Duration, outputs: &mut Outputs) {
         let mut walk = self.walk(patience);
         let mut index = 0;
         while let Some(owed) = self.entries.get_mut(index) {
@@ -69,7 +64,7 @@ impl Queue {
 
     /// The server says no more: all that it has said goes, and what ferryline made it owe (a
     /// request asked again, or still waiting for its forward) is answered by `last_word`.
-    pub(super) fn give_up(&mut self, last_word: &Bytes, outputs: &mut VecDeque<Output>) {
+    pub(super) fn give_up(&mut self, last_word: &Bytes, outputs: &mut Outputs) {
         for mut owed in std::mem::take(&mut self.entries) {
             let awaited = owed.held || !matches!(owed.stage, Stage::Answered);
             match &mut owed.request {
@@ -170,12 +165,12 @@ impl Walk {
 /// answer that overtakes it would be taken for it.
 const SURELY_COMES: u32 = 12;
 
-fn hand_out(guard: &mut Guard, owed: &mut Owed, outputs: &mut VecDeque<Output>) {
+fn hand_out(guard: &mut Guard, owed: &mut Owed, outputs: &mut Outputs) {
     for line in owed.out.take() {
         if let Some(end) = guard.missing_end() {
-            outputs.push_back(Output::ToClient(end));
+            outputs.to_client(end);
         }
         let line = guard.pass(&owed.request, Some(owed.key), line);
-        outputs.push_back(Output::ToClient(line));
+        outputs.to_client(line);
     }
 }

@@ -31,7 +31,7 @@ impl Control {
             }
             // The server has refused the transfer that the port was for, and has closed it with that.
             if !refused {
-                self.notice(Notice::Unreachable(id, reason));
+                self.outputs.notice(Notice::Unreachable(id, reason));
             }
             return;
         }
@@ -61,7 +61,7 @@ impl Control {
                 transfer.forward = Some(id);
                 transfer.unreached = Some(Unreached { reason, until });
             }
-            None => self.notice(Notice::Unreachable(id, reason)),
+            None => self.outputs.notice(Notice::Unreachable(id, reason)),
         }
     }
 
@@ -138,7 +138,7 @@ impl Control {
         let id = transfer.forward;
         owed.out.push_back(answer(425, &reason));
         if let Some(id) = id {
-            self.notice(Notice::Unreachable(id, reason));
+            self.outputs.notice(Notice::Unreachable(id, reason));
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::bench::Bench;
 use crate::control::ForwardEvent;
 
+const ENDED: &str = "the data connection has ended before its transfer began";
 const BROKE: &str = "the client's side of the data connection broke; not all of the data has come";
 const CUT: &str =
     "the data connection was cut on its way through SSH; not all of the data has come";
@@ -473,18 +474,28 @@ fn q23_a_success_behind_an_unanswered_request_is_that_of_the_transfer_which_has_
     for before in ["", "PASV"] {
         for between in ["", "NOOP", "ABOR"] {
             for success in ["226 done", "250 done"] {
-                let mut bench = Bench::local();
-                if !before.is_empty() {
-                    bench.client(before, &["S> PASV"]);
-                }
-                bench.passive_connected(1);
-                if !between.is_empty() {
-                    bench.client(between, &[&format!("S> {between}")]);
-                }
-                bench.client("STOR f", &["S> STOR f"]);
+                let begin = || {
+                    let mut bench = Bench::local();
+                    if !before.is_empty() {
+                        bench.client(before, &["S> PASV"]);
+                    }
+                    bench.passive_connected(1);
+                    if !between.is_empty() {
+                        bench.client(between, &[&format!("S> {between}")]);
+                    }
+                    bench.client("STOR f", &["S> STOR f"]);
+                    bench
+                };
+                let mut bench = begin();
                 bench.server("150 go ahead", &["C< 150 go ahead"]);
                 bench.event(1, ForwardEvent::Cut, &[]);
                 bench.server(success, &[&told(426, CUT)]);
+
+                let mut bench = begin();
+                bench.event(1, ForwardEvent::Cut, &[]);
+                bench.server("150 go ahead", &["C< 150 go ahead"]);
+                let reason = if before.is_empty() { CUT } else { ENDED };
+                bench.server(success, &[&told(426, reason)]);
             }
         }
     }

@@ -1,0 +1,49 @@
+//! What the machine has still to say to its driver.
+
+use std::{
+    collections::VecDeque,
+    mem::{Discriminant, discriminant},
+};
+
+use bytes::Bytes;
+
+use super::event::{Notice, Output};
+
+/// The outputs, in the order in which they are to be carried out.
+#[derive(Debug, Default)]
+pub(super) struct Outputs {
+    queue: VecDeque<Output>,
+    /// The kinds of notices that are given once in a session, and have been.
+    noted: Vec<Discriminant<Notice>>,
+}
+
+impl Outputs {
+    pub(super) fn push(&mut self, output: Output) {
+        self.queue.push_back(output);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Output> {
+        self.queue.pop_front()
+    }
+
+    pub(super) fn to_client(&mut self, bytes: Bytes) {
+        self.push(Output::ToClient(bytes));
+    }
+
+    pub(super) fn to_server(&mut self, bytes: Bytes) {
+        self.push(Output::ToServer(bytes));
+    }
+
+    pub(super) fn notice(&mut self, notice: Notice) {
+        self.push(Output::Notice(notice));
+    }
+
+    /// A notice of a kind that the log needs to hold once in a session.
+    pub(super) fn notice_once(&mut self, notice: Notice) {
+        let kind = discriminant(&notice);
+        if !self.noted.contains(&kind) {
+            self.noted.push(kind);
+            self.notice(notice);
+        }
+    }
+}
