@@ -130,13 +130,13 @@ impl Control {
 
     /// Whether the server's refusal of this line is to be answered by naming the port another way.
     /// 500, 501, 502 and 522 say that it is the form or the address that it does not take.
-    pub(super) fn names_again(&self, key: Key, code: u16) -> bool {
+    pub(super) fn retries_port_form(&self, key: Key, code: u16) -> bool {
         matches!(code, 500 | 501 | 502 | 522)
             && (self.next_form(key).is_some() || self.settings.active == ActiveMode::Auto)
     }
 
     /// The server refused the line in this form: tries the next.
-    pub(super) fn name_again(&mut self, now: Duration, key: Key) {
+    pub(super) fn retry_port_form(&mut self, now: Duration, key: Key) {
         let Some(next) = self.next_form(key) else {
             self.active_refused(key);
             self.queue.asked_again();

@@ -13,7 +13,6 @@ use super::{
     event::{DataAtEnd, Notice},
     machine::{Control, verbatim},
     queue::Stage,
-    replies::Route,
     request::{Active, Kept, Passive, Request, Transfer},
     settings::ActiveMode,
 };
@@ -36,11 +35,7 @@ impl Control {
             self.end(DataAtEnd::Abort);
             return;
         }
-        let incoming = match &self.route {
-            Route::To { key, .. } => Some(*key),
-            Route::None => None,
-        };
-        self.late_passive = self.queue.command_came(incoming).or(self.late_passive);
+        self.queue.command_came(self.incoming.key());
         if hides_command(line.text()) {
             let reply = answer(500, "a bare carriage return hides a second command");
             self.queue.push_local(reply, now);

@@ -16,7 +16,6 @@ use super::{
     event::ForwardId,
     machine::Control,
     queue::{Queue, Stage},
-    replies::{Route, Treat},
     request::Request,
 };
 
@@ -95,21 +94,14 @@ impl Control {
                 transfer.cut = Some(reason);
                 owed.out.truncate(at);
                 owed.out.push_back(cut_short(reason));
-                if let Route::To { key, treat, .. } = &mut self.route
-                    && *key == owed.key
-                {
-                    *treat = Treat::Withheld;
-                }
+                self.incoming.withhold_rest(owed.key);
             }
         }
     }
 
     /// Speaks for a server that has nothing to say of a transfer whose data was cut.
     pub(super) fn expire_cuts(&mut self, now: Duration) {
-        let incoming = match &self.route {
-            Route::To { key, .. } => Some(*key),
-            Route::None => None,
-        };
+        let incoming = self.incoming.key();
         for owed in self.queue.iter_mut() {
             let Request::Transfer(transfer) = &mut owed.request else {
                 continue;

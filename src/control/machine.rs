@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferryline_grammar::{Frame, Line, ReplyFraming};
+use ferryline_grammar::{Frame, Line};
 
 use super::{
     answers::answer,
     data::Data,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Output},
     holds::Hold,
+    incoming::Incoming,
     outputs::Outputs,
     peers::{ClientEof, Peers},
     queue::Queue,
     quiet::Quiet,
-    replies::Route,
     request::Request,
     settings::{Knowledge, Settings},
 };
@@ -47,15 +47,8 @@ pub struct Control {
     pub(super) settings: Settings,
     pub(super) knowledge: Knowledge,
     pub(super) queue: Queue,
-    pub(super) framing: ReplyFraming,
-    /// Where the lines of the server's current reply go.
-    pub(super) route: Route,
+    pub(super) incoming: Incoming,
     pub(super) data: Data,
-    /// A passive request was answered by something else; its reply may come late (Q23). Whether
-    /// the client expects a 229.
-    pub(super) late_passive: Option<bool>,
-    /// An EPSV was given up unanswered; its answer may still come.
-    pub(super) late_epsv: bool,
     pub(super) outputs: Outputs,
     pub(super) peers: Peers,
     pub(super) quiet: Quiet,
@@ -72,11 +65,8 @@ impl Control {
             quiet: Quiet::new(settings.routed.is_some()),
             settings,
             knowledge,
-            framing: ReplyFraming::default(),
-            route: Route::None,
+            incoming: Incoming::default(),
             data: Data::new(),
-            late_passive: None,
-            late_epsv: false,
             outputs: Outputs::default(),
             peers: Peers::new(),
             hold: None,

@@ -8,7 +8,7 @@
 //!
 //! - `machine`: [`Control`] itself, its inputs and its outputs
 //! - `commands`: what is done with a line of the client
-//! - `replies`: what is done with a line of the server
+//! - `replies`: what is done with a line of the server; `incoming`: the reply that it belongs to
 //! - `active`, `passive`: the two kinds of data connection, from request to answer
 //! - `silence`: an EPSV that is never answered; `route`: the FTP server named in the user name; `tls`:
 //!   a server that insists on TLS
@@ -44,6 +44,7 @@ mod gate;
 mod guard;
 mod held;
 mod holds;
+mod incoming;
 mod machine;
 mod matching;
 mod outputs;

@@ -72,7 +72,7 @@ impl Control {
     }
 
     /// Whether a reply other than 227 and 229 to a passive request means: ask in the other form.
-    pub(super) fn asks_again(&self, key: Key, code: u16) -> bool {
+    pub(super) fn retries_passive_form(&self, key: Key, code: u16) -> bool {
         let Some(Request::Passive(passive)) = self.queue.get(key).map(|owed| &owed.request) else {
             return false;
         };
@@ -88,7 +88,7 @@ impl Control {
     }
 
     /// The request was refused in one form: asks for the same in the other.
-    pub(super) fn ask_again(&mut self, key: Key) {
+    pub(super) fn retry_passive_form(&mut self, key: Key) {
         let Some(owed) = self.queue.entry(key) else {
             return;
         };

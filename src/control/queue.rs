@@ -82,6 +82,11 @@ pub(super) struct Queue {
     pub(super) guard: Guard,
     /// Transfers that ferryline has answered, and of which the server may say something yet.
     pub(super) late_refusals: u8,
+    /// A passive request was answered by something else; its reply may come late (Q23). Whether the client
+    /// expects a 229.
+    stray_passive: Option<bool>,
+    /// An EPSV was given up unanswered; its answer may still come.
+    late_epsv: bool,
 }
 
 impl Queue {
@@ -96,6 +101,8 @@ impl Queue {
             heard: Duration::ZERO,
             guard: Guard::default(),
             late_refusals: 0,
+            stray_passive: None,
+            late_epsv: false,
         };
         let greeting = Request::Greeting {
             withheld: withhold_greeting,
@@ -256,10 +263,8 @@ impl Queue {
 
     /// Notes that the client sent a command. Where it has been handed an answer to every command
     /// before, the requests that still wait for one were answered by less than was expected: they
-    /// are given up, but not the one whose reply is coming in. Returns whether a passive request was
-    /// among them, and if so, whether it expects a 229.
-    pub(super) fn command_came(&mut self, incoming: Option<Key>) -> Option<bool> {
-        let mut passive = None;
+    /// are given up, but not the one whose reply is coming in.
+    pub(super) fn command_came(&mut self, incoming: Option<Key>) {
         if self.finals >= self.commands {
             for owed in &mut self.entries {
                 if Some(owed.key) == incoming {
@@ -268,7 +273,7 @@ impl Queue {
                 let running = matches!(&owed.request, Request::Transfer(t) if t.preliminary || t.early_success);
                 if matches!(owed.stage, Stage::Sent) && !running && !owed.held {
                     if let Request::Passive(p) = &owed.request {
-                        passive = Some(p.extended);
+                        self.stray_passive = Some(p.extended);
                     }
                     owed.stage = Stage::Answered;
                     self.guard.out_of_order();
@@ -284,7 +289,30 @@ impl Queue {
             self.commands = 0;
         }
         self.commands += 1;
-        passive
+    }
+
+    /// A passive request was answered by something else; its own reply may still come.
+    pub(super) fn expect_stray_passive(&mut self, extended: bool) {
+        self.stray_passive = Some(extended);
+    }
+
+    /// A passive reply has come: no other is expected late.
+    pub(super) fn take_stray_passive(&mut self) -> Option<bool> {
+        self.stray_passive.take()
+    }
+
+    /// An EPSV is given up unanswered; its answer may still come.
+    pub(super) fn expect_late_epsv(&mut self) {
+        self.late_epsv = true;
+    }
+
+    pub(super) fn expects_late_epsv(&self) -> bool {
+        self.late_epsv
+    }
+
+    /// The late answer has come. Returns whether one was expected.
+    pub(super) fn take_late_epsv(&mut self) -> bool {
+        std::mem::take(&mut self.late_epsv)
     }
 
     /// Notes that a final reply of the server's is complete.

@@ -10,6 +10,7 @@ use super::{
     event::Notice,
     feat::FeatFilter,
     guard::withheld,
+    incoming::{IncomingReply, ReplyHandling},
     machine::{Control, verbatim},
     queue::{Key, Stage},
     request::{Kept, Passive, Request},
@@ -17,51 +18,18 @@ use super::{
     tls::insists_on_tls,
 };
 
-/// Where the lines of the current reply go.
-#[derive(Debug)]
-pub(super) enum Route {
-    /// No reply is coming in.
-    None,
-    To {
-        key: Key,
-        code: ReplyCode,
-        treat: Treat,
-    },
-}
-
-/// What is done with the lines of a reply.
-#[derive(Debug)]
-pub(super) enum Treat {
-    /// Each passes as it comes; the reply is the request's final one, or is not.
-    Pass { last: bool },
-    /// Kept until the reply is complete: a passive reply.
-    Collect,
-    /// Dropped; then PASV is asked in place of EPSV.
-    AskAgain,
-    /// Kept in case that nothing better comes; then the next form of PORT is tried.
-    NameAgain,
-    /// Kept back: the answer to an EPSV that PASV was asked in place of meanwhile.
-    LateEpsv,
-    /// Dropped, and not the request's final one.
-    Dropped,
-    /// Dropped: ferryline has said something in its place.
-    Withheld,
-    /// A FEAT reply.
-    Feat(FeatFilter),
-}
-
 impl Control {
     pub(super) fn server_line(&mut self, now: Duration, line: Line) {
         // A reply that another was left open in front of (Q29): what a passive request waits for
         // must not pass as the middle of something else.
-        if self.framing.open().is_some_and(|open| !is_passive(open))
+        if self.incoming.open().is_some_and(|open| !is_passive(open))
             && begins_passive(line.text())
             && self.queue.passive_sent()
             && !self.answers_passive()
         {
-            self.framing.command_sent();
+            self.incoming.may_begin_anew();
         }
-        match self.framing.place(line.text()) {
+        match self.incoming.place(line.text()) {
             Place::Only(code) => {
                 self.begin_reply(now, code);
                 self.reply_line(&line, true, true);
@@ -92,20 +60,16 @@ impl Control {
 
     /// Whether the reply that is coming in is a passive request's own.
     fn answers_passive(&self) -> bool {
-        let Route::To { key, .. } = &self.route else {
-            return false;
-        };
-        self.queue
-            .get(*key)
-            .is_some_and(|owed| matches!(owed.request, Request::Passive(_)))
+        let owed = self.incoming.key().and_then(|key| self.queue.get(key));
+        owed.is_some_and(|owed| matches!(owed.request, Request::Passive(_)))
     }
 
     /// A command went out while a reply is open. Some servers leave a refusal open (Q29): then the
     /// next line may begin the next reply. Anything else that is open (a list, a banner) may hold
     /// lines that look like replies, and a client that pipelines sends on meanwhile.
     pub(super) fn resync(&mut self) {
-        if self.framing.open().is_some_and(|open| open.class() >= 4) {
-            self.framing.command_sent();
+        if self.incoming.open().is_some_and(|open| open.class() >= 4) {
+            self.incoming.may_begin_anew();
         }
     }
 
@@ -116,12 +80,12 @@ impl Control {
         if matches!(value, 230 | 232) {
             self.logged_in();
         }
-        let (key, treat) = match self.queue.answering(value) {
+        let (key, handling) = match self.queue.answering(value) {
             Some(key) => {
                 if matches!(value, 100..200) {
                     self.begins_unknown(now, key, value);
                 }
-                (key, self.treat(now, key, value))
+                (key, self.handling(now, key, value))
             }
             None => self.unasked(value),
         };
@@ -129,30 +93,36 @@ impl Control {
         if matches!(value, 221 | 421) {
             self.peers.say_farewell();
         }
-        self.route = Route::To { key, code, treat };
+        self.incoming.begin(key, code, handling);
     }
 
-    fn treat(&mut self, now: Duration, key: Key, code: u16) -> Treat {
+    fn handling(&mut self, now: Duration, key: Key, code: u16) -> ReplyHandling {
         let passive_code = matches!(code, 227 | 229);
         let Some(owed) = self.queue.get(key) else {
-            return Treat::Withheld;
+            return ReplyHandling::Withheld;
         };
         match &owed.request {
-            Request::Passive(passive) if self.is_late_epsv(passive, code) => Treat::LateEpsv,
-            Request::Passive(_) if passive_code => Treat::Collect,
+            Request::Passive(passive) if self.is_late_epsv(passive, code) => {
+                ReplyHandling::LateEpsv
+            }
+            Request::Passive(_) if passive_code => ReplyHandling::Collect,
             Request::Passive(_) if code == 228 => self.withhold(key, code),
-            Request::Passive(_) if self.asks_again(key, code) => Treat::AskAgain,
+            Request::Passive(_) if self.retries_passive_form(key, code) => {
+                ReplyHandling::RetryPassiveForm
+            }
             // The client asked for an active one: nothing but a data connection is a success.
             Request::Passive(passive) if passive.join.is_some() => {
                 if !(200..400).contains(&code) {
-                    return Treat::Pass { last: code >= 200 };
+                    return ReplyHandling::Pass { last: code >= 200 };
                 }
                 let reply = answer(425, "the FTP server offers no passive data connection");
                 self.queue.append(key, reply);
-                Treat::Withheld
+                ReplyHandling::Withheld
             }
             // Its answer in the other form is still to come.
-            Request::Passive(passive) if passive.asked_again && code < 200 => Treat::Dropped,
+            Request::Passive(passive) if passive.asked_again && code < 200 => {
+                ReplyHandling::Dropped
+            }
             // Refused in both forms: the client hears of the one that it asked for.
             Request::Passive(passive) if !passive.refusal.is_empty() => {
                 if let Some(owed) = self.queue.entry(key)
@@ -161,63 +131,63 @@ impl Control {
                     passive.refused = true;
                     owed.out.extend(passive.refusal.take());
                 }
-                Treat::Withheld
+                ReplyHandling::Withheld
             }
-            Request::Active(_) if self.names_again(key, code) => Treat::NameAgain,
-            Request::Greeting { withheld: true } if code < 200 => Treat::Dropped,
-            Request::Greeting { withheld: true } if code < 400 => Treat::Withheld,
+            Request::Active(_) if self.retries_port_form(key, code) => ReplyHandling::RetryPortForm,
+            Request::Greeting { withheld: true } if code < 200 => ReplyHandling::Dropped,
+            Request::Greeting { withheld: true } if code < 400 => ReplyHandling::Withheld,
             Request::Transfer(_) => self.transfer_reply(now, key, code),
-            Request::OwnAbort if code == 421 => Treat::Pass { last: true },
-            Request::OwnAbort if code < 200 => Treat::Dropped,
+            Request::OwnAbort if code == 421 => ReplyHandling::Pass { last: true },
+            Request::OwnAbort if code < 200 => ReplyHandling::Dropped,
             Request::OwnAbort => {
                 self.queue.give_up_told_before(key);
-                Treat::Withheld
+                ReplyHandling::Withheld
             }
-            Request::Feat if code == 211 => Treat::Feat(FeatFilter::default()),
-            _ => Treat::Pass { last: code >= 200 },
+            Request::Feat if code == 211 => ReplyHandling::Feat(FeatFilter::default()),
+            _ => ReplyHandling::Pass { last: code >= 200 },
         }
     }
 
     /// A reply that answers nothing passes, unless it is a passive one.
-    fn unasked(&mut self, code: u16) -> (Key, Treat) {
+    fn unasked(&mut self, code: u16) -> (Key, ReplyHandling) {
         if matches!(code, 227 | 229)
-            && let Some(extended) = self.late_passive.take()
+            && let Some(extended) = self.queue.take_stray_passive()
         {
             let request = Request::Passive(Passive::new(extended, extended));
             let key = self.queue.push(request, Stage::Incoming);
             self.queue.came_late(key);
-            return (key, Treat::Collect);
+            return (key, ReplyHandling::Collect);
         }
         // Its lines come one by one, and none of a later reply may come between.
         let key = self.queue.push(Request::Unasked, Stage::Incoming);
-        let late = code == 229 && std::mem::take(&mut self.late_epsv);
-        let treat = if late || self.queue.is_late_refusal(code) {
-            Treat::Withheld
+        let late = code == 229 && self.queue.take_late_epsv();
+        let handling = if late || self.queue.is_late_refusal(code) {
+            ReplyHandling::Withheld
         } else if matches!(code, 227..=229) {
             self.withhold(key, code)
         } else {
-            Treat::Pass { last: true }
+            ReplyHandling::Pass { last: true }
         };
-        (key, treat)
+        (key, handling)
     }
 
-    fn withhold(&mut self, key: Key, code: u16) -> Treat {
+    fn withhold(&mut self, key: Key, code: u16) -> ReplyHandling {
         self.outputs.notice(Notice::Withheld(code));
         self.queue.append(key, withheld(code));
-        Treat::Withheld
+        ReplyHandling::Withheld
     }
 
     fn reply_line(&mut self, line: &Line, first: bool, last: bool) {
         let active = self.settings.active != ActiveMode::Remote || self.has_remote_forwards();
-        let Route::To { key, code, treat } = &mut self.route else {
+        let Some(reply) = self.incoming.reply_mut() else {
             return;
         };
-        let (key, code) = (*key, code.value());
+        let (key, code) = (reply.key, reply.code.value());
         let Some(owed) = self.queue.entry(key) else {
             return;
         };
-        match treat {
-            Treat::Pass { .. } => {
+        match &mut reply.handling {
+            ReplyHandling::Pass { .. } => {
                 owed.out.push_back(verbatim(line));
                 let login = matches!(
                     owed.request,
@@ -229,27 +199,27 @@ impl Control {
                     ));
                 }
             }
-            Treat::LateEpsv => {
+            ReplyHandling::LateEpsv => {
                 if code >= 400
                     && let Request::Passive(passive) = &mut owed.request
                 {
                     passive.refusal.push(verbatim(line));
                 }
             }
-            Treat::AskAgain => {
+            ReplyHandling::RetryPassiveForm => {
                 if let Request::Passive(passive) = &mut owed.request
                     && !passive.asked_extended
                 {
                     passive.refusal.push(verbatim(line));
                 }
             }
-            Treat::Dropped | Treat::Withheld => {}
-            Treat::Collect => {
+            ReplyHandling::Dropped | ReplyHandling::Withheld => {}
+            ReplyHandling::Collect => {
                 if let Request::Passive(passive) = &mut owed.request {
                     passive.reply.push(Bytes::copy_from_slice(line.text()));
                 }
             }
-            Treat::NameAgain => {
+            ReplyHandling::RetryPortForm => {
                 if let Request::Active(active) = &mut owed.request {
                     if first {
                         active.refusal = Kept::default();
@@ -257,7 +227,7 @@ impl Control {
                     active.refusal.push(verbatim(line));
                 }
             }
-            Treat::Feat(filter) => {
+            ReplyHandling::Feat(filter) => {
                 if first && last {
                     owed.out.push_back(verbatim(line));
                 } else if last {
@@ -271,23 +241,28 @@ impl Control {
     }
 
     fn end_reply(&mut self, now: Duration) {
-        let Route::To { key, code, treat } = std::mem::replace(&mut self.route, Route::None) else {
+        let Some(IncomingReply {
+            key,
+            code,
+            handling,
+        }) = self.incoming.end()
+        else {
             return;
         };
         if code.value() >= 200 {
             self.queue.final_came(now);
         }
-        match treat {
-            Treat::Pass { last } => self.passed(key, code.value(), last),
-            Treat::Collect => {
-                self.late_passive = None;
+        match handling {
+            ReplyHandling::Pass { last } => self.passed(key, code.value(), last),
+            ReplyHandling::Collect => {
+                self.queue.take_stray_passive();
                 self.passive_reply(key, code);
             }
-            Treat::AskAgain => self.ask_again(key),
-            Treat::Dropped => {}
-            Treat::LateEpsv => self.late_epsv_came(now, key),
-            Treat::NameAgain => self.name_again(now, key),
-            Treat::Feat(_) | Treat::Withheld => self.answered(key),
+            ReplyHandling::RetryPassiveForm => self.retry_passive_form(key),
+            ReplyHandling::Dropped => {}
+            ReplyHandling::LateEpsv => self.late_epsv_came(now, key),
+            ReplyHandling::RetryPortForm => self.retry_port_form(now, key),
+            ReplyHandling::Feat(_) | ReplyHandling::Withheld => self.answered(key),
         }
     }
 
@@ -311,9 +286,10 @@ impl Control {
                 self.answered(key);
             }
             Request::Passive(passive) => {
+                let extended = passive.extended;
                 // Another's reply: its own may still come (Q23).
                 if good {
-                    self.late_passive = Some(passive.extended);
+                    self.queue.expect_stray_passive(extended);
                 }
                 self.answered(key);
             }

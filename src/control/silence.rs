@@ -9,7 +9,6 @@ use super::{
     answers::answer,
     machine::Control,
     queue::{Key, Stage},
-    replies::Route,
     request::{Passive, Request, Silence},
 };
 
@@ -34,7 +33,7 @@ impl Control {
             passive.silence = Silence::Asked;
             passive.asked_again = true;
             passive.asked_extended = false;
-            self.late_epsv = true;
+            self.queue.expect_late_epsv();
             // It keeps its place: what was sent behind the EPSV is answered behind its late answer.
             self.outputs.to_server(Bytes::from_static(b"PASV\r\n"));
             return;
@@ -56,12 +55,12 @@ impl Control {
     /// was given up.
     pub(super) fn is_late_epsv(&self, passive: &Passive, code: u16) -> bool {
         let by_silence = passive.silence == Silence::Asked && code >= 200 && code != 227;
-        by_silence || (self.late_epsv && !passive.asked_extended && code == 229)
+        by_silence || (self.queue.expects_late_epsv() && !passive.asked_extended && code == 229)
     }
 
     /// The late answer is complete.
     pub(super) fn late_epsv_came(&mut self, now: Duration, key: Key) {
-        self.late_epsv = false;
+        self.queue.take_late_epsv();
         self.queue.asked_again();
         let until = now + self.settings.limits.silent_epsv;
         let Some(owed) = self.queue.entry(key) else {
@@ -87,7 +86,7 @@ impl Control {
         let Request::Passive(passive) = &next.request else {
             return None;
         };
-        if matches!(&self.route, Route::To { key, .. } if *key == next.key) {
+        if self.incoming.key() == Some(next.key) {
             return None;
         }
         match passive.silence {

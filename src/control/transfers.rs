@@ -12,9 +12,9 @@ use super::{
     cuts::{ABORTED, ENDED, cut_deadline, cut_short},
     data::{Forward, ForwardState},
     event::{ForwardEvent, ForwardId, Notice, Output},
+    incoming::ReplyHandling,
     machine::Control,
     queue::{Key, Stage},
-    replies::Treat,
     request::{Request, Transfer},
     unreached::unreached_deadline,
 };
@@ -182,12 +182,12 @@ impl Control {
     }
 
     /// A reply with this code begins to answer a transfer: what is done with it.
-    pub(super) fn transfer_reply(&mut self, now: Duration, key: Key, code: u16) -> Treat {
+    pub(super) fn transfer_reply(&mut self, now: Duration, key: Key, code: u16) -> ReplyHandling {
         if code < 300 {
             self.logged_in();
         }
-        let last = Treat::Pass { last: true };
-        let preliminary = Treat::Pass { last: false };
+        let last = ReplyHandling::Pass { last: true };
+        let preliminary = ReplyHandling::Pass { last: false };
         let forward = match (self.queue.forward_before(key), self.data.current()) {
             (Some((order, id)), Some(_)) if order > self.data.since() => Some(id),
             (Some((_, id)), None) => Some(id),
@@ -210,9 +210,9 @@ impl Control {
             // The server is at it all the same, and may answer other commands meanwhile.
             if code < 200 {
                 transfer.preliminary = true;
-                return Treat::Dropped;
+                return ReplyHandling::Dropped;
             }
-            return Treat::Withheld;
+            return ReplyHandling::Withheld;
         }
         if code < 200 {
             let begun = !std::mem::replace(&mut transfer.preliminary, true);
@@ -237,7 +237,7 @@ impl Control {
             && (transfer.upload || !aborted)
         {
             owed.out.push_back(cut_short(reason));
-            return Treat::Withheld;
+            return ReplyHandling::Withheld;
         }
         let begun = transfer.preliminary || transfer.early_success || code < 300;
         let Some(id) = transfer.forward else {
@@ -252,7 +252,7 @@ impl Control {
         if aborted && transfer.upload && stands && code < 300 && self.data.is_stream() {
             transfer.cut = Some(ABORTED);
             owed.out.push_back(cut_short(ABORTED));
-            return Treat::Withheld;
+            return ReplyHandling::Withheld;
         }
         let awaited = match forward.state() {
             // The client does not want it any more.

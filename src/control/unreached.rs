@@ -11,9 +11,9 @@ use super::{
     answers::answer,
     cuts::CUT,
     event::{ForwardId, Notice},
+    incoming::ReplyHandling,
     machine::Control,
     queue::{Key, Owed, Queue, Stage},
-    replies::Treat,
     request::{Request, Unreached},
 };
 
@@ -66,30 +66,30 @@ impl Control {
     }
 
     /// A reply with this code begins to answer a transfer whose data connection could not be made.
-    pub(super) fn unreached_reply(&mut self, key: Key, code: u16) -> Treat {
+    pub(super) fn unreached_reply(&mut self, key: Key, code: u16) -> ReplyHandling {
         let Some(owed) = self.queue.entry(key) else {
-            return Treat::Withheld;
+            return ReplyHandling::Withheld;
         };
         let Request::Transfer(transfer) = &mut owed.request else {
-            return Treat::Withheld;
+            return ReplyHandling::Withheld;
         };
         match code {
             200..300 if transfer.moved_nothing() && !matches!(code, 200 | 202) => {
                 transfer.unreached = None;
-                Treat::Pass { last: true }
+                ReplyHandling::Pass { last: true }
             }
             // It waits for the client to connect, and may still find out by itself in time.
             0..200 => {
                 transfer.preliminary = true;
-                Treat::Dropped
+                ReplyHandling::Dropped
             }
             200..300 => {
                 self.speak_for_unreached(key);
-                Treat::Withheld
+                ReplyHandling::Withheld
             }
             _ => {
                 transfer.unreached = None;
-                Treat::Pass { last: true }
+                ReplyHandling::Pass { last: true }
             }
         }
     }

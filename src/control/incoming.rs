@@ -1,0 +1,88 @@
+//! The server's reply that is coming in, line by line.
+
+use ferryline_grammar::{Place, ReplyCode, ReplyFraming};
+
+use super::{feat::FeatFilter, queue::Key};
+
+/// Which reply the server's next line belongs to, and what is done with its lines.
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
+    framing: ReplyFraming,
+    reply: Option<IncomingReply>,
+}
+
+/// A reply that has begun.
+#[derive(Debug)]
+pub(super) struct IncomingReply {
+    /// The request that it answers.
+    pub(super) key: Key,
+    pub(super) code: ReplyCode,
+    pub(super) handling: ReplyHandling,
+}
+
+/// What is done with the lines of a reply.
+#[derive(Debug)]
+pub(super) enum ReplyHandling {
+    /// Each passes as it comes; the reply is the request's final one, or is not.
+    Pass { last: bool },
+    /// Buffered until the reply is complete: a passive reply.
+    Collect,
+    /// Dropped; then PASV is asked in place of EPSV, or EPSV in place of PASV.
+    RetryPassiveForm,
+    /// Buffered in case that nothing better comes; then the next form of PORT is tried.
+    RetryPortForm,
+    /// Kept back: the answer to an EPSV that PASV was asked in place of meanwhile.
+    LateEpsv,
+    /// Dropped, and not the request's final one.
+    Dropped,
+    /// Dropped: ferryline has said something in its place.
+    Withheld,
+    /// A FEAT reply.
+    Feat(FeatFilter),
+}
+
+impl Incoming {
+    /// Where the server's next line stands.
+    pub(super) fn place(&mut self, text: &[u8]) -> Place {
+        self.framing.place(text)
+    }
+
+    /// The code of the reply of several lines that is open.
+    pub(super) fn open(&self) -> Option<ReplyCode> {
+        self.framing.open()
+    }
+
+    /// The next line may begin another reply, although one is open (Q29).
+    pub(super) fn may_begin_anew(&mut self) {
+        self.framing.command_sent();
+    }
+
+    pub(super) fn begin(&mut self, key: Key, code: ReplyCode, handling: ReplyHandling) {
+        self.reply = Some(IncomingReply {
+            key,
+            code,
+            handling,
+        });
+    }
+
+    pub(super) fn reply_mut(&mut self) -> Option<&mut IncomingReply> {
+        self.reply.as_mut()
+    }
+
+    /// The request whose reply is coming in.
+    pub(super) fn key(&self) -> Option<Key> {
+        self.reply.as_ref().map(|reply| reply.key)
+    }
+
+    /// What is still to come of the reply to this request is dropped.
+    pub(super) fn withhold_rest(&mut self, key: Key) {
+        if let Some(reply) = self.reply.as_mut().filter(|reply| reply.key == key) {
+            reply.handling = ReplyHandling::Withheld;
+        }
+    }
+
+    /// The reply is complete, or is taken for complete.
+    pub(super) fn end(&mut self) -> Option<IncomingReply> {
+        self.reply.take()
+    }
+}
