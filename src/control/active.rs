@@ -308,11 +308,11 @@ impl Control {
         };
         let refusal = active.refusal.take();
         if refusal.is_empty() {
-            owed.out.push_back(answer(425, reason));
+            owed.out.say(answer(425, reason));
             // It was never sent: nothing but its place says when its turn is.
             owed.request = Request::Local { since: now };
         } else {
-            owed.out.extend(refusal);
+            owed.out.relay_all(refusal);
         }
     }
 

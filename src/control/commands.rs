@@ -264,7 +264,7 @@ impl Control {
         if matches!(owed.request, Request::Transfer(_))
             && let Some(reason) = self.data.dead().filter(|_| !renewed)
         {
-            owed.out.push_back(answer(425, reason));
+            owed.out.say(answer(425, reason));
             owed.request = Request::Local { since: now };
             owed.stage = Stage::Answered;
             return;

@@ -93,7 +93,7 @@ impl Control {
             if let Some(at) = transfer.success_at.take() {
                 transfer.cut = Some(reason);
                 owed.out.truncate(at);
-                owed.out.push_back(cut_short(reason));
+                owed.out.say(cut_short(reason));
                 self.incoming.withhold_rest(owed.key);
             }
         }
@@ -113,7 +113,7 @@ impl Control {
             // Whatever is coming in is an answer.
             if matches!(owed.stage, Stage::Sent) && !transfer.told && incoming != Some(owed.key) {
                 transfer.told = true;
-                owed.out.push_back(cut_short(transfer.cut.unwrap_or(CUT)));
+                owed.out.say(cut_short(transfer.cut.unwrap_or(CUT)));
             }
         }
     }

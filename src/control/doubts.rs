@@ -66,7 +66,7 @@ impl Control {
             let Some(owed) = self.queue.entry(key) else {
                 continue;
             };
-            owed.out.push_back(answer(425, DOUBTFUL));
+            owed.out.say(answer(425, DOUBTFUL));
             if let Request::Transfer(transfer) = &mut owed.request {
                 transfer.told = true;
             }

@@ -11,7 +11,7 @@ use ferryline_grammar::{
     Place, ReplyCode, ReplyFraming, is_longer_number, lax_code, may_name_endpoint,
 };
 
-use super::{answers::answer, queue::Key, request::Request};
+use super::{answers::answer, held::Reply, queue::Key, request::Request};
 
 /// Sees the replies as clients do.
 #[derive(Debug, Default)]
@@ -39,7 +39,11 @@ impl Guard {
     }
 
     /// The line as it may go to the client. `key`: of the request that it answers.
-    pub(super) fn pass(&mut self, request: &Request, key: Option<Key>, line: Bytes) -> Bytes {
+    pub(super) fn pass(&mut self, request: &Request, key: Option<Key>, line: Reply) -> Bytes {
+        let (line, own) = match line {
+            Reply::Own(line) => (line, true),
+            Reply::Relayed(line) => (line, false),
+        };
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         self.unfinished = !line.ends_with(b"\n");
@@ -51,7 +55,8 @@ impl Guard {
             Place::Only(_) | Place::Stray => {}
         }
         let code = lax_code(text);
-        if is_own(request, code, &line) {
+        // A passive reply of ferryline's own, or what stands in place of one.
+        if own && code.is_some_and(|code| is_passive(code.value())) {
             // The server has left a reply open in front of it, or was not asked.
             self.out_of_step |=
                 matches!(place, Place::Middle(_)) || matches!(request, Request::Unasked);
@@ -175,14 +180,6 @@ fn is_padded(text: &[u8]) -> bool {
 
 fn padded_line(line: &[u8]) -> Bytes {
     [b" ", line].concat().into()
-}
-
-/// Whether it is a passive reply of ferryline's own, or stands in place of one.
-fn is_own(request: &Request, code: Option<ReplyCode>, line: &Bytes) -> bool {
-    let answers =
-        matches!(request, Request::Passive(passive) if passive.answer.as_ref() == Some(line));
-    let code = code.map(ReplyCode::value);
-    answers || code.is_some_and(|code| is_passive(code) && *line == withheld(code))
 }
 
 fn is_passive(code: u16) -> bool {

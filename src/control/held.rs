@@ -8,23 +8,50 @@ use bytes::Bytes;
 /// add to it. A reply of bare line ends costs nothing else (Q129).
 pub(super) const LINE_COST: usize = 128;
 
+/// One line for the client, and who says it.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// Ferryline.
+    Own(Bytes),
+    /// The FTP server.
+    Relayed(Bytes),
+}
+
+impl Reply {
+    fn bytes(&self) -> &Bytes {
+        let (Self::Own(bytes) | Self::Relayed(bytes)) = self;
+        bytes
+    }
+}
+
 /// Lines in their order, with a running total of their cost.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    lines: VecDeque<Bytes>,
+    lines: VecDeque<Reply>,
     cost: usize,
 }
 
 impl Held {
-    pub(super) fn push_back(&mut self, line: Bytes) {
-        self.cost += cost(&line);
-        self.lines.push_back(line);
+    /// Adds ferryline's own words.
+    pub(super) fn say(&mut self, line: Bytes) {
+        self.push(Reply::Own(line));
     }
 
-    pub(super) fn extend(&mut self, lines: impl IntoIterator<Item = Bytes>) {
+    /// Adds a line of the server's.
+    pub(super) fn relay(&mut self, line: Bytes) {
+        self.push(Reply::Relayed(line));
+    }
+
+    /// Adds lines of the server's.
+    pub(super) fn relay_all(&mut self, lines: impl IntoIterator<Item = Bytes>) {
         for line in lines {
-            self.push_back(line);
+            self.relay(line);
         }
+    }
+
+    fn push(&mut self, line: Reply) {
+        self.cost += cost(line.bytes());
+        self.lines.push_back(line);
     }
 
     /// Drops all lines but the first `count`.
@@ -32,12 +59,12 @@ impl Held {
         while self.lines.len() > count
             && let Some(line) = self.lines.pop_back()
         {
-            self.cost -= cost(&line);
+            self.cost -= cost(line.bytes());
         }
     }
 
     /// All lines, which are held no longer.
-    pub(super) fn take(&mut self) -> VecDeque<Bytes> {
+    pub(super) fn take(&mut self) -> VecDeque<Reply> {
         self.cost = 0;
         std::mem::take(&mut self.lines)
     }
@@ -60,7 +87,8 @@ impl Held {
 impl Held {
     /// The cost, added up.
     pub(super) fn recount(&self) -> usize {
-        self.lines.iter().map(|line| line.len() + LINE_COST).sum()
+        let costs = self.lines.iter().map(|line| line.bytes().len() + LINE_COST);
+        costs.sum()
     }
 }
 
@@ -100,12 +128,12 @@ mod tests {
     #[test]
     fn the_cost_follows_what_is_held() {
         let mut held = Held::default();
-        held.extend(["220-a\r\n", "\n", "220 b\r\n"].map(Bytes::from));
+        held.relay_all(["220-a\r\n", "\n", "220 b\r\n"].map(Bytes::from));
         assert_eq!(held.cost(), 15 + 3 * LINE_COST);
         held.truncate(1);
         assert_eq!((held.len(), held.cost()), (1, 7 + LINE_COST));
         held.truncate(5);
-        held.push_back(Bytes::from("x"));
+        held.say(Bytes::from("x"));
         assert_eq!(held.cost(), 8 + 2 * LINE_COST);
         assert_eq!(held.take().len(), 2);
         assert!(held.is_empty() && held.cost() == 0);

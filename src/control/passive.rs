@@ -67,7 +67,7 @@ impl Control {
                     None => Output::OpenLocal { id, targets },
                 });
             }
-            Err(reason) => self.queue.append(key, answer(425, &reason)),
+            Err(reason) => self.queue.say(key, answer(425, &reason)),
         }
     }
 
@@ -131,15 +131,14 @@ impl Control {
         match reply {
             Some(reply) => {
                 let reply = Bytes::from(reply + "\r\n");
-                passive.answer = Some(reply.clone());
-                owed.out.push_back(reply);
+                owed.out.say(reply);
                 if let Some(forward) = self.data.get_mut(id).filter(|_| joined) {
                     forward.await_transfer();
                 }
                 self.use_forward(id, order);
             }
             None => {
-                owed.out.push_back(answer(425, NO_IPV6));
+                owed.out.say(answer(425, NO_IPV6));
                 self.close_forward(id);
             }
         }
@@ -170,7 +169,7 @@ impl Control {
     pub(super) fn passive_failed(&mut self, key: Key, reason: &str) {
         if let Some(owed) = self.queue.entry(key) {
             owed.held = false;
-            owed.out.push_back(answer(425, reason));
+            owed.out.say(answer(425, reason));
         }
     }
 

@@ -141,7 +141,7 @@ impl Queue {
     /// An answer that needs no server.
     pub(super) fn push_local(&mut self, reply: Bytes, now: Duration) {
         let key = self.push(Request::Local { since: now }, Stage::Answered);
-        self.append(key, reply);
+        self.say(key, reply);
     }
 
     /// Notes that the server has been sent (or asked again) this request.
@@ -182,9 +182,17 @@ impl Queue {
         self.entries.len()
     }
 
-    pub(super) fn append(&mut self, key: Key, bytes: Bytes) {
+    /// Ferryline's own words, in answer to this request.
+    pub(super) fn say(&mut self, key: Key, line: Bytes) {
         if let Some(owed) = self.entry(key) {
-            owed.out.push_back(bytes);
+            owed.out.say(line);
+        }
+    }
+
+    /// A line of the server's, in answer to this request.
+    pub(super) fn relay(&mut self, key: Key, line: Bytes) {
+        if let Some(owed) = self.entry(key) {
+            owed.out.relay(line);
         }
     }
 

@@ -53,7 +53,7 @@ impl Control {
             }
             Place::Stray => {
                 let key = self.queue.push(Request::Unasked, Stage::Answered);
-                self.queue.append(key, verbatim(&line));
+                self.queue.relay(key, verbatim(&line));
             }
         }
     }
@@ -116,7 +116,7 @@ impl Control {
                     return ReplyHandling::Pass { last: code >= 200 };
                 }
                 let reply = answer(425, "the FTP server offers no passive data connection");
-                self.queue.append(key, reply);
+                self.queue.say(key, reply);
                 ReplyHandling::Withheld
             }
             // Its answer in the other form is still to come.
@@ -129,7 +129,7 @@ impl Control {
                     && let Request::Passive(passive) = &mut owed.request
                 {
                     passive.refused = true;
-                    owed.out.extend(passive.refusal.take());
+                    owed.out.relay_all(passive.refusal.take());
                 }
                 ReplyHandling::Withheld
             }
@@ -173,7 +173,7 @@ impl Control {
 
     fn withhold(&mut self, key: Key, code: u16) -> ReplyHandling {
         self.outputs.notice(Notice::Withheld(code));
-        self.queue.append(key, withheld(code));
+        self.queue.say(key, withheld(code));
         ReplyHandling::Withheld
     }
 
@@ -188,7 +188,7 @@ impl Control {
         };
         match &mut reply.handling {
             ReplyHandling::Pass { .. } => {
-                owed.out.push_back(verbatim(line));
+                owed.out.relay(verbatim(line));
                 let login = matches!(
                     owed.request,
                     Request::Login { .. } | Request::Greeting { .. }
@@ -229,12 +229,14 @@ impl Control {
             }
             ReplyHandling::Feat(filter) => {
                 if first && last {
-                    owed.out.push_back(verbatim(line));
+                    owed.out.relay(verbatim(line));
                 } else if last {
-                    owed.out.extend(filter.missing(active));
-                    owed.out.push_back(verbatim(line));
+                    for missing in filter.missing(active) {
+                        owed.out.say(missing);
+                    }
+                    owed.out.relay(verbatim(line));
                 } else if first || filter.passes(line.text()) {
-                    owed.out.push_back(verbatim(line));
+                    owed.out.relay(verbatim(line));
                 }
             }
         }

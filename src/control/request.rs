@@ -125,8 +125,6 @@ pub(super) struct Passive {
     pub(super) reply: Kept,
     /// What the server answered to PASV, where it was then asked EPSV.
     pub(super) refusal: Kept,
-    /// The answer that names the forward.
-    pub(super) answer: Option<Bytes>,
 }
 
 /// An EPSV that the server left unanswered.
@@ -188,7 +186,6 @@ impl Passive {
             join: None,
             reply: Kept::default(),
             refusal: Kept::default(),
-            answer: None,
         }
     }
 }

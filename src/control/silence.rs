@@ -43,9 +43,9 @@ impl Control {
         let refusal = passive.refusal.take();
         if refusal.is_empty() {
             let reason = "the FTP server answers neither EPSV nor PASV";
-            owed.out.push_back(answer(425, reason));
+            owed.out.say(answer(425, reason));
         } else {
-            owed.out.extend(refusal);
+            owed.out.relay_all(refusal);
         }
         // Only now is it the turn of what was sent behind it.
         self.queue.heard = now;

@@ -236,7 +236,7 @@ impl Control {
             && code < 300
             && (transfer.upload || !aborted)
         {
-            owed.out.push_back(cut_short(reason));
+            owed.out.say(cut_short(reason));
             return ReplyHandling::Withheld;
         }
         let begun = transfer.preliminary || transfer.early_success || code < 300;
@@ -251,7 +251,7 @@ impl Control {
         // side (Q110).
         if aborted && transfer.upload && stands && code < 300 && self.data.is_stream() {
             transfer.cut = Some(ABORTED);
-            owed.out.push_back(cut_short(ABORTED));
+            owed.out.say(cut_short(ABORTED));
             return ReplyHandling::Withheld;
         }
         let awaited = match forward.state() {

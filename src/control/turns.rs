@@ -71,9 +71,9 @@ impl Queue {
                 Request::Active(active) if awaited => {
                     let refusal = active.refusal.take();
                     if !refusal.is_empty() {
-                        owed.out.extend(refusal);
+                        owed.out.relay_all(refusal);
                     } else if matches!(owed.stage, Stage::Waiting) {
-                        owed.out.push_back(last_word.clone());
+                        owed.out.say(last_word.clone());
                     }
                 }
                 Request::Passive(passive)
@@ -81,11 +81,11 @@ impl Queue {
                         && !passive.refused
                         && (owed.held || passive.asked_again || passive.join.is_some()) =>
                 {
-                    owed.out.push_back(last_word.clone());
+                    owed.out.say(last_word.clone());
                 }
                 Request::Transfer(transfer) => {
                     if let Some(unreached) = transfer.unreached.take() {
-                        owed.out.push_back(answer(425, &unreached.reason));
+                        owed.out.say(answer(425, &unreached.reason));
                     }
                 }
                 _ => {}

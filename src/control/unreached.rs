@@ -136,7 +136,7 @@ impl Control {
         };
         transfer.told = true;
         let id = transfer.forward;
-        owed.out.push_back(answer(425, &reason));
+        owed.out.say(answer(425, &reason));
         if let Some(id) = id {
             self.outputs.notice(Notice::Unreachable(id, reason));
         }
