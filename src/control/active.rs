@@ -10,7 +10,7 @@ use ferryline_grammar::{ExtendedAddress, HostPort};
 
 use super::{
     answers::answer,
-    data::Way,
+    data::{Forward, Way},
     event::{ForwardId, Notice, Output},
     machine::Control,
     queue::{Key, Owed, Stage},
@@ -72,7 +72,7 @@ impl Control {
         };
         if self.settings.active != ActiveMode::Auto
             || !matches!(code, 425 | 426)
-            || !self.data.get(id).is_some_and(|f| !f.is_passive())
+            || self.data.get(id).is_none_or(Forward::is_passive)
             || std::mem::replace(&mut self.knowledge.active_as_passive, true)
         {
             return;
@@ -281,7 +281,7 @@ impl Control {
             _ => format!("EPRT {}\r\n", ExtendedAddress { address, port }),
         };
         self.queue.sent(key);
-        self.outputs.to_server(Bytes::from(line));
+        self.outputs.say_to_server(Bytes::from(line));
         self.resync();
     }
 

@@ -13,8 +13,9 @@ use super::{
     event::{DataAtEnd, Notice},
     machine::{Control, verbatim},
     queue::Stage,
-    request::{Active, Kept, Passive, Request, Transfer},
+    request::{Active, Kept, Passive, Request},
     settings::ActiveMode,
+    transfer::{Direction, Transfer},
 };
 
 impl Control {
@@ -96,8 +97,10 @@ impl Control {
         let pass = Decision::Pass;
         match command.verb {
             Verb::Abor => pass(Request::Abort),
-            Verb::Appe | Verb::Stor | Verb::Stou => pass(transfer(true)),
-            Verb::List | Verb::Mlsd | Verb::Nlst | Verb::Retr => pass(transfer(false)),
+            Verb::Appe | Verb::Stor | Verb::Stou => pass(transfer(Direction::Upload)),
+            Verb::List | Verb::Mlsd | Verb::Nlst | Verb::Retr => {
+                pass(transfer(Direction::Download))
+            }
             Verb::Auth => refuse(
                 502,
                 "AUTH is refused: this connection is already inside SSH",
@@ -286,7 +289,7 @@ impl Control {
         } else {
             self.queue.sent(key);
         }
-        self.outputs.to_server(bytes);
+        self.outputs.say_to_server(bytes);
         self.resync();
     }
 }
@@ -305,8 +308,8 @@ fn refuse(code: u16, text: &str) -> Decision {
     Decision::Answer(answer(code, text))
 }
 
-fn transfer(upload: bool) -> Request {
-    Request::Transfer(Transfer::new(upload))
+fn transfer(direction: Direction) -> Request {
+    Request::Transfer(Transfer::new(direction))
 }
 
 /// Which other protocol a client speaks that begins with this line. A browser can be made to send FTP

@@ -37,11 +37,10 @@ impl Control {
         let current = self.data.is_current(id);
         match self.transfer_over(id) {
             // The client has its file; it was its own side of the way that was cut.
-            Some(transfer) if (!transfer.upload || transfer.guessed) && has_all => {}
+            Some(transfer) if transfer.may_be_download() && has_all => {}
             Some(transfer) => {
-                transfer.cut = Some(reason);
-                transfer.forward = Some(id);
-                transfer.overdue = overdue;
+                transfer.cut(reason, overdue);
+                transfer.has_used(id);
                 self.withdraw_success(id, reason);
             }
             // The client has seen its data connection break, and the FTP server may have seen an end
@@ -75,7 +74,7 @@ impl Control {
                 && owed.order > order
                 && owed.order < renewed
             {
-                transfer.cut.get_or_insert(reason);
+                transfer.cut_unless_known(reason);
             }
         }
     }
@@ -87,11 +86,11 @@ impl Control {
             let Request::Transfer(transfer) = &mut owed.request else {
                 continue;
             };
-            if transfer.forward != Some(id) || !owed.held {
+            if transfer.forward() != Some(id) || !owed.held {
                 continue;
             }
-            if let Some(at) = transfer.success_at.take() {
-                transfer.cut = Some(reason);
+            if let Some(at) = transfer.withdraw_success() {
+                transfer.cut_unless_known(reason);
                 owed.out.truncate(at);
                 owed.out.say(cut_short(reason));
                 self.incoming.withhold_rest(owed.key);
@@ -106,14 +105,17 @@ impl Control {
             let Request::Transfer(transfer) = &mut owed.request else {
                 continue;
             };
-            if transfer.overdue.is_none_or(|until| now < until) {
+            if transfer.answer_by().is_none_or(|until| now < until) {
                 continue;
             }
-            transfer.overdue = None;
+            transfer.stop_awaiting_answer();
             // Whatever is coming in is an answer.
-            if matches!(owed.stage, Stage::Sent) && !transfer.told && incoming != Some(owed.key) {
-                transfer.told = true;
-                owed.out.say(cut_short(transfer.cut.unwrap_or(CUT)));
+            if let Some(reason) = transfer.cut_reason()
+                && matches!(owed.stage, Stage::Sent)
+                && incoming != Some(owed.key)
+            {
+                transfer.answered_by_ferryline();
+                owed.out.say(cut_short(reason));
             }
         }
     }
@@ -122,7 +124,7 @@ impl Control {
 /// When the first of them is overdue.
 pub(super) fn cut_deadline(queue: &Queue) -> Option<Duration> {
     let overdue = queue.iter().filter_map(|owed| match &owed.request {
-        Request::Transfer(transfer) => transfer.overdue,
+        Request::Transfer(transfer) => transfer.answer_by(),
         _ => None,
     });
     overdue.min()

@@ -44,7 +44,7 @@ impl Control {
             if let Some(owed) = self.queue.entry(key)
                 && let Request::Transfer(transfer) = &mut owed.request
             {
-                transfer.doubted.get_or_insert(until);
+                transfer.doubt(until);
             }
         }
     }
@@ -68,7 +68,7 @@ impl Control {
             };
             owed.out.say(answer(425, DOUBTFUL));
             if let Request::Transfer(transfer) = &mut owed.request {
-                transfer.told = true;
+                transfer.answered_by_ferryline();
             }
             self.abort_waiting();
         }
@@ -84,7 +84,7 @@ impl Control {
         let key = self.queue.push(Request::OwnAbort, Stage::Sent);
         self.queue.sent(key);
         self.queue.asked_again();
-        self.outputs.to_server(Bytes::from_static(b"ABOR\r\n"));
+        self.outputs.say_to_server(Bytes::from_static(b"ABOR\r\n"));
         self.resync();
     }
 
@@ -101,7 +101,7 @@ impl Control {
 
     fn doubted_until(&self, key: Key) -> Option<Duration> {
         match &self.queue.get(key)?.request {
-            Request::Transfer(transfer) => transfer.doubted,
+            Request::Transfer(transfer) => transfer.doubted_until(),
             _ => None,
         }
     }

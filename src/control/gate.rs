@@ -54,8 +54,11 @@ impl Control {
             return;
         };
         if let Request::Transfer(transfer) = &mut owed.request {
-            transfer.gate = Some(if transfer.upload { upload } else { download });
-            transfer.success_at = (code < 300).then_some(owed.out.len());
+            let gate = match transfer.may_be_upload() {
+                true => upload,
+                false => download,
+            };
+            transfer.hold(gate, (code < 300).then_some(owed.out.len()));
             owed.held = true;
         }
     }
@@ -102,10 +105,13 @@ impl Control {
             let Request::Transfer(transfer) = &mut owed.request else {
                 continue;
             };
-            if let Some(gate) = &mut transfer.gate
-                && transfer.forward == Some(id)
+            let renewed = match transfer.may_be_upload() {
+                true => upload,
+                false => download,
+            };
+            if transfer.forward() == Some(id)
+                && let Some(gate) = transfer.gate_mut()
             {
-                let renewed = if transfer.upload { upload } else { download };
                 *gate = Gate {
                     until: renewed.until,
                     ask_at: gate
@@ -140,9 +146,9 @@ impl Control {
     /// passes, although it has not ended the data connection.
     pub(super) fn arrived(&mut self, id: ForwardId, upload: bool) {
         let stream = self.data.is_stream();
-        let gated = self
-            .transfer_over(id)
-            .is_some_and(|transfer| transfer.upload == upload && transfer.gate.is_some());
+        let gated = self.transfer_over(id).is_some_and(|transfer| {
+            transfer.may_be_upload() == upload && transfer.gate().is_some()
+        });
         let Some(forward) = self.data.get_mut(id) else {
             return;
         };
@@ -155,7 +161,7 @@ impl Control {
 
     pub(super) fn gate_deadline(&self) -> Option<Duration> {
         let gates = self.queue.iter().filter_map(|owed| match &owed.request {
-            Request::Transfer(transfer) => transfer.gate.as_ref(),
+            Request::Transfer(transfer) => transfer.gate(),
             _ => None,
         });
         gates.filter_map(Gate::deadline).min()
@@ -169,7 +175,8 @@ impl Control {
             let Request::Transfer(transfer) = &mut owed.request else {
                 continue;
             };
-            let (Some(gate), Some(id)) = (&mut transfer.gate, transfer.forward) else {
+            let id = transfer.forward();
+            let (Some(gate), Some(id)) = (transfer.gate_mut(), id) else {
                 continue;
             };
             if due(&mut gate.until) {
@@ -191,8 +198,8 @@ impl Control {
         for id in stalled {
             // A client that is slow to take its file sees for itself how that ends. Of an upload, and
             // of a data connection that never came, it has only the reply.
-            let waits_for_itself =
-                self.data.is_connected(id) && self.transfer_over(id).is_some_and(|t| !t.upload);
+            let waits_for_itself = self.data.is_connected(id)
+                && self.transfer_over(id).is_some_and(|t| !t.may_be_upload());
             if waits_for_itself {
                 if let Some(forward) = self.data.get_mut(id) {
                     forward.mark_outliving();
@@ -212,13 +219,13 @@ impl Control {
             .queue
             .iter()
             .filter_map(|owed| match &owed.request {
-                Request::Transfer(transfer) if transfer.gate.is_some() => transfer.forward,
+                Request::Transfer(transfer) if transfer.gate().is_some() => transfer.forward(),
                 _ => None,
             })
             .collect();
         for id in gated {
             // Nobody has seen the end of it yet.
-            if self.transfer_over(id).is_some_and(|t| t.upload) {
+            if self.transfer_over(id).is_some_and(|t| t.may_be_upload()) {
                 self.withdraw_success(id, ABORTED);
             }
             self.release(id);
@@ -230,8 +237,8 @@ impl Control {
         let mut over = false;
         for owed in self.queue.iter_mut() {
             if let Request::Transfer(transfer) = &mut owed.request
-                && transfer.forward == Some(id)
-                && transfer.gate.take().is_some()
+                && transfer.forward() == Some(id)
+                && transfer.release()
             {
                 owed.held = false;
                 over |= matches!(owed.stage, Stage::Answered);

@@ -30,7 +30,8 @@ use super::{
     event::{DataAtEnd, ForwardId, Output},
     machine::Control,
     queue::{Key, Owed, Stage},
-    request::{Request, Transfer},
+    request::Request,
+    transfer::Transfer,
 };
 
 /// What is waited for, in the order in which it comes.
@@ -91,8 +92,8 @@ impl Control {
         if self.data.is_connected(id)
             && let Some(transfer) = self.transfer_over(id)
         {
-            transfer.forward = Some(id);
-            transfer.data_ended = true;
+            transfer.has_used(id);
+            transfer.data_has_ended();
         }
     }
 
@@ -102,12 +103,7 @@ impl Control {
         if !self.data.get(id).is_some_and(Forward::is_passive) {
             return true;
         }
-        self.transfer_over(id).is_some_and(|transfer| {
-            transfer.preliminary
-                || transfer.early_success
-                || transfer.success_at.is_some()
-                || transfer.told
-        })
+        self.transfer_over(id).is_some_and(|t| t.takes_data())
     }
 
     /// Whether the client's end of its side of this data connection is kept from the FTP server until the
@@ -125,7 +121,7 @@ impl Control {
             Some(_) => {}
         }
         self.transfer_over(id)
-            .is_some_and(|t| !t.upload && !t.guessed && !t.told)
+            .is_some_and(|t| !t.may_be_upload() && !t.is_answered())
     }
 
     pub(super) fn hold_deadline(&self) -> Option<Duration> {
@@ -148,7 +144,7 @@ impl Control {
             && let Some(owed) = self.queue.entry(hold.transfer)
             && let Request::Transfer(transfer) = &mut owed.request
         {
-            transfer.waited = Some(hold.wait);
+            transfer.waited_for(hold.wait);
         }
     }
 
@@ -174,7 +170,7 @@ impl Control {
         let mut waits = before.filter_map(|owed| {
             let transfer = unanswered_transfer(owed, &marks)?;
             let wait = self.wait_for(owed, transfer, &marks, farewell)?;
-            (transfer.waited < Some(wait)).then_some((owed.key, wait))
+            transfer.may_be_waited_for(wait).then_some((owed.key, wait))
         });
         waits.next()
     }
@@ -183,7 +179,7 @@ impl Control {
         let marks = self.marks();
         self.queue.iter().any(|owed| {
             unanswered_transfer(owed, &marks).is_some_and(|transfer| {
-                transfer.upload && self.wait_for(owed, transfer, &marks, true).is_some()
+                transfer.may_be_upload() && self.wait_for(owed, transfer, &marks, true).is_some()
             })
         })
     }
@@ -207,8 +203,8 @@ impl Control {
                 _ => {}
             }
         }
-        let data = transfer.data_ended || forward.is_some_and(Forward::is_connected);
-        (farewell && transfer.upload && data).then_some(Wait::Reply)
+        let data = transfer.has_data_ended() || forward.is_some_and(Forward::is_connected);
+        (farewell && transfer.may_be_upload() && data).then_some(Wait::Reply)
     }
 
     /// The forward of a transfer's data connection, as far as it is known.
@@ -220,7 +216,7 @@ impl Control {
     ) -> Option<ForwardId> {
         let uses_current = self.data.since() < owed.order && owed.order < marks.renewed;
         let current = self.data.current().filter(|_| uses_current);
-        transfer.forward.or(current)
+        transfer.forward().or(current)
     }
 
     /// Looked for once, before the transfers are gone through.
@@ -245,8 +241,7 @@ pub(super) fn unanswered_transfer<'a>(owed: &'a Owed, marks: &Marks) -> Option<&
     match &owed.request {
         Request::Transfer(transfer)
             if matches!(owed.stage, Stage::Sent)
-                && !transfer.told
-                && transfer.cut.is_none()
+                && !transfer.is_lost()
                 && marks.last_abort <= owed.order =>
         {
             Some(transfer)

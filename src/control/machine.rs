@@ -86,7 +86,7 @@ impl Control {
             Frame::Negotiation(asked) => {
                 if self.peers.refuses_client() {
                     let refusal = Bytes::copy_from_slice(&asked.refusal());
-                    self.outputs.to_client(refusal);
+                    self.outputs.say_to_client(refusal);
                 }
             }
         }
@@ -106,7 +106,7 @@ impl Control {
             Frame::Negotiation(asked) => {
                 if self.peers.refuses_server() {
                     let refusal = Bytes::copy_from_slice(&asked.refusal());
-                    self.outputs.to_server(refusal);
+                    self.outputs.say_to_server(refusal);
                 }
             }
         }
@@ -264,7 +264,7 @@ impl Control {
     pub(super) fn end_with(&mut self, code: u16, text: &str) {
         if !self.peers.has_said_farewell() || self.queue.held_bytes() > 0 {
             self.peers.say_farewell();
-            self.outputs.to_client(answer(code, text));
+            self.outputs.say_to_client(answer(code, text));
         }
         self.end(DataAtEnd::Abort);
     }
@@ -309,7 +309,7 @@ impl Control {
         let data_awaited = self
             .queue
             .iter()
-            .any(|owed| matches!(&owed.request, Request::Transfer(t) if t.gate.is_some()));
+            .any(|owed| matches!(&owed.request, Request::Transfer(t) if t.gate().is_some()));
         let patience = self.settings.limits.missing_reply;
         if self.peers.server_has_ended() && !data_awaited {
             self.finish();

@@ -3,7 +3,8 @@
 
 use super::{
     queue::{Key, Queue, Stage},
-    request::{Request, Transfer},
+    request::Request,
+    transfer::Transfer,
 };
 
 impl Queue {
@@ -33,10 +34,11 @@ impl Queue {
             .iter()
             .any(|&index| self.is(index, |r| matches!(r, Request::OwnAbort)));
         let last_of = |what: fn(&Transfer) -> bool| {
-            let begun = |r: &Request| matches!(r, Request::Transfer(t) if t.preliminary && what(t));
+            let begun =
+                |r: &Request| matches!(r, Request::Transfer(t) if t.has_preliminary() && what(t));
             waiting.iter().rposition(|&index| self.is(index, begun))
         };
-        let (begun, cut) = (last_of(|_| true), last_of(|t| t.cut.is_some()));
+        let (begun, cut) = (last_of(|_| true), last_of(Transfer::is_lost));
         let mut running = None;
         for (place, &index) in waiting.iter().enumerate() {
             let last = place + 1 == waiting.len();
@@ -46,7 +48,7 @@ impl Queue {
             // Of a transfer without a data connection that is no answer: ABOR has the only one.
             if own_abort
                 && matches!(code, 225 | 226)
-                && matches!(&owed.request, Request::Transfer(t) if t.told)
+                && matches!(&owed.request, Request::Transfer(t) if t.is_answered())
             {
                 owed.stage = Stage::Answered;
                 continue;
@@ -79,10 +81,12 @@ impl Queue {
     /// What a 1xx is the answer to: the first transfer that has had none. (Servers may say several of one,
     /// or of anything.)
     fn beginning(&mut self, waiting: &[usize]) -> Option<Key> {
-        let begins = |passed_by: bool| {
+        let begins = |overtaken: bool| {
             waiting.iter().position(|&index| {
                 self.is(index, |r| match r {
-                    Request::Transfer(t) => !t.preliminary && (passed_by || !t.passed_by),
+                    Request::Transfer(t) => {
+                        !t.has_preliminary() && (overtaken || !t.is_overtaken())
+                    }
                     Request::Greeting { .. } => true,
                     _ => false,
                 })
@@ -91,7 +95,7 @@ impl Queue {
         let found = begins(false).or_else(|| begins(true)).unwrap_or(0);
         for &index in waiting.iter().take(found) {
             if let Some(owed) = self.entries.get_mut(index)
-                && matches!(&owed.request, Request::Transfer(t) if t.passed_by)
+                && matches!(&owed.request, Request::Transfer(t) if t.is_overtaken())
             {
                 owed.stage = Stage::Answered;
                 self.guard.out_of_order();
@@ -105,7 +109,7 @@ impl Queue {
         if let Some(owed) = self.entries.get_mut(index)
             && let Request::Transfer(transfer) = &mut owed.request
         {
-            transfer.passed_by = true;
+            transfer.overtake();
         }
     }
 
@@ -128,11 +132,13 @@ impl Queue {
             // A server may answer while a transfer runs; what became of that is still to come.
             match &mut owed.request {
                 // The client has gone on; a refusal that comes yet is nobody's.
-                Request::Transfer(transfer) if transfer.told || transfer.unreached.is_some() => {
+                Request::Transfer(transfer)
+                    if transfer.is_answered() || transfer.unreached().is_some() =>
+                {
                     owed.stage = Stage::Answered;
                     self.late_refusals = self.late_refusals.saturating_add(1);
                 }
-                Request::Transfer(transfer) => transfer.passed_by = true,
+                Request::Transfer(transfer) => transfer.overtake(),
                 _ => owed.stage = Stage::Answered,
             }
             self.guard.out_of_order();
@@ -171,11 +177,11 @@ fn fit(request: &Request, code: u16, last: bool) -> Fit {
     match request {
         Request::Transfer(transfer) => {
             let own = matches!(code, 226 | 250 | 421..=499 | 532 | 534 | 550..=599);
-            match (own, transfer.preliminary, last) {
+            match (own, transfer.has_preliminary(), last) {
                 (true, ..) | (false, true, true) => Fit::Answers,
                 // NOOP, STAT and the like may be answered while the transfer runs.
                 (false, true, false) => Fit::Later,
-                (false, false, _) if transfer.early_success && code < 400 => {
+                (false, false, _) if transfer.has_only_200() && code < 400 => {
                     if last {
                         Fit::Extra
                     } else {

@@ -19,7 +19,7 @@
 //!   could not be made; `unknown`: a command of no known verb that turns out to be a transfer;
 //!   `doubts`: a data connection that was refused, and may have been the client's; `holds`: what waits for a
 //!   transfer
-//! - `queue`: the answers that are owed to the client, and the requests they answer (`request`); `held`: their
+//! - `queue`: the answers that are owed to the client, and the requests they answer (`request`, `transfer`); `held`: their
 //!   lines, and what those cost
 //! - `matching`, `turns`: which reply answers which request, and when it may go to the client; `guard`:
 //!   the last look at it
@@ -58,6 +58,7 @@ mod route;
 mod settings;
 mod silence;
 mod tls;
+mod transfer;
 mod transfers;
 mod turns;
 mod unknown;

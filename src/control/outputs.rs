@@ -26,11 +26,11 @@ impl Outputs {
         self.queue.pop_front()
     }
 
-    pub(super) fn to_client(&mut self, bytes: Bytes) {
+    pub(super) fn say_to_client(&mut self, bytes: Bytes) {
         self.push(Output::ToClient(bytes));
     }
 
-    pub(super) fn to_server(&mut self, bytes: Bytes) {
+    pub(super) fn say_to_server(&mut self, bytes: Bytes) {
         self.push(Output::ToServer(bytes));
     }
 

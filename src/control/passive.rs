@@ -104,7 +104,7 @@ impl Control {
         };
         self.queue.sent(key);
         self.queue.asked_again();
-        self.outputs.to_server(Bytes::from_static(line));
+        self.outputs.say_to_server(Bytes::from_static(line));
     }
 
     /// The forward stands that the answer to this request waits for.
@@ -157,7 +157,7 @@ impl Control {
             ..Passive::new(false, extended)
         });
         self.queue.sent(key);
-        self.outputs.to_server(Bytes::from_static(if extended {
+        self.outputs.say_to_server(Bytes::from_static(if extended {
             b"EPSV\r\n"
         } else {
             b"PASV\r\n"

@@ -264,7 +264,7 @@ impl Queue {
 
     pub(super) fn transfer_running(&self) -> bool {
         self.entries.iter().any(|owed| {
-            matches!(&owed.request, Request::Transfer(transfer) if !transfer.told)
+            matches!(&owed.request, Request::Transfer(transfer) if !transfer.is_answered())
                 && (matches!(owed.stage, Stage::Sent) || owed.held)
         })
     }
@@ -278,7 +278,7 @@ impl Queue {
                 if Some(owed.key) == incoming {
                     continue;
                 }
-                let running = matches!(&owed.request, Request::Transfer(t) if t.preliminary || t.early_success);
+                let running = matches!(&owed.request, Request::Transfer(t) if t.has_begun());
                 if matches!(owed.stage, Stage::Sent) && !running && !owed.held {
                     if let Request::Passive(p) = &owed.request {
                         self.stray_passive = Some(p.extended);
@@ -365,7 +365,7 @@ impl Queue {
     pub(super) fn give_up_told_before(&mut self, key: Key) {
         let order = self.get(key).map_or(0, |owed| owed.order);
         for owed in &mut self.entries {
-            if matches!(&owed.request, Request::Transfer(transfer) if transfer.told)
+            if matches!(&owed.request, Request::Transfer(transfer) if transfer.is_answered())
                 && matches!(owed.stage, Stage::Sent)
                 && owed.order < order
             {
@@ -402,7 +402,7 @@ impl Queue {
                 active.forward == Some(id) && !matches!(owed.stage, Stage::Answered)
             }
             Request::Passive(passive) => passive.forward == Some(id) && owed.held,
-            Request::Transfer(transfer) => transfer.forward == Some(id),
+            Request::Transfer(transfer) => transfer.forward() == Some(id),
             _ => false,
         })
     }

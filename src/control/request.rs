@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{event::ForwardId, gate::Gate, held, holds::Wait};
+use super::{event::ForwardId, held, transfer::Transfer};
 
 /// What a request is to the state machine.
 #[derive(Debug)]
@@ -188,80 +188,6 @@ impl Passive {
             refusal: Kept::default(),
         }
     }
-}
-
-/// A transfer on its way.
-#[derive(Debug)]
-pub(super) struct Transfer {
-    /// STOR, STOU, APPE: the data goes to the server.
-    pub(super) upload: bool,
-    /// The verb is none that ferryline knows, so which way the data goes is not known: it is taken for an
-    /// upload, unless the server ends its own direction first (Q105).
-    pub(super) guessed: bool,
-    /// A 1xx has come.
-    pub(super) preliminary: bool,
-    /// A 200 has come where a 150 belongs (Q42).
-    pub(super) early_success: bool,
-    /// The data connection it uses, known with its first reply.
-    pub(super) forward: Option<ForwardId>,
-    /// The final reply has come, and waits for the data.
-    pub(super) gate: Option<Gate>,
-    /// It says that all went well, and begins at this place of what is to go out.
-    pub(super) success_at: Option<usize>,
-    /// The data was cut, for this reason: no success is to be told.
-    pub(super) cut: Option<&'static str>,
-    /// Its client may have been refused, and has until then to connect again.
-    pub(super) doubted: Option<Duration>,
-    /// Its data connection has ended in order.
-    pub(super) data_ended: bool,
-    /// What was waited for on its account as long as anything waits.
-    pub(super) waited: Option<Wait>,
-    /// It was cut, and the server's word on it is awaited no longer than until then.
-    pub(super) overdue: Option<Duration>,
-    /// Its data connection could not be made, and the server's own word on that is awaited.
-    pub(super) unreached: Option<Unreached>,
-    /// The client has been told by ferryline how it ended; what the server says is dropped.
-    pub(super) told: bool,
-    /// Without a word on its end the server has granted the next data connection: when it begins the
-    /// next transfer, too, no word will come.
-    pub(super) passed_by: bool,
-}
-
-impl Transfer {
-    pub(super) fn new(upload: bool) -> Self {
-        Self {
-            upload,
-            guessed: false,
-            preliminary: false,
-            early_success: false,
-            forward: None,
-            gate: None,
-            success_at: None,
-            cut: None,
-            doubted: None,
-            data_ended: false,
-            waited: None,
-            overdue: None,
-            unreached: None,
-            told: false,
-            passed_by: false,
-        }
-    }
-
-    /// A success would say that there was nothing to fetch: the server has not begun to send. Some answer
-    /// so for an empty list, and never look at the data connection (Q101).
-    pub(super) fn moved_nothing(&self) -> bool {
-        !self.upload && !self.preliminary && !self.early_success
-    }
-}
-
-/// A data connection that could not be made, because the server's port was not reached.
-#[derive(Debug)]
-pub(super) struct Unreached {
-    /// What the client is told where the server does not say it.
-    pub(super) reason: String,
-    /// How long the server's own word is awaited.
-    pub(super) until: Duration,
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ impl Control {
             passive.asked_extended = false;
             self.queue.expect_late_epsv();
             // It keeps its place: what was sent behind the EPSV is answered behind its late answer.
-            self.outputs.to_server(Bytes::from_static(b"PASV\r\n"));
+            self.outputs.say_to_server(Bytes::from_static(b"PASV\r\n"));
             return;
         }
         // One answer came, and may have been the PASV's after all.

@@ -15,7 +15,8 @@ use super::{
     incoming::ReplyHandling,
     machine::Control,
     queue::{Key, Stage},
-    request::{Request, Transfer},
+    request::Request,
+    transfer::Transfer,
     unreached::unreached_deadline,
 };
 
@@ -138,7 +139,7 @@ impl Control {
     fn broken(&mut self, now: Duration, id: ForwardId) {
         let upload = self
             .transfer_over(id)
-            .is_some_and(|transfer| transfer.upload);
+            .is_some_and(|transfer| transfer.may_be_upload());
         if upload {
             self.end_with(
                 421,
@@ -172,8 +173,8 @@ impl Control {
             .find_map(|owed| match (&mut owed.request, &owed.stage) {
                 (_, Stage::Unsent(_) | Stage::Waiting) => None,
                 (Request::Transfer(transfer), _)
-                    if transfer.forward == Some(id)
-                        || (transfer.forward.is_none() && uses(owed.order)) =>
+                    if transfer.forward() == Some(id)
+                        || (transfer.forward().is_none() && uses(owed.order)) =>
                 {
                     Some(transfer)
                 }
@@ -200,47 +201,46 @@ impl Control {
         let Request::Transfer(transfer) = &mut owed.request else {
             return last;
         };
-        if transfer.forward.is_none() {
-            transfer.forward = forward;
+        if let Some(id) = forward {
+            transfer.use_forward(id);
         }
-        if transfer.unreached.is_some() {
+        if transfer.unreached().is_some() {
             return self.unreached_reply(key, code);
         }
-        if transfer.told {
+        if transfer.is_answered() {
             // The server is at it all the same, and may answer other commands meanwhile.
             if code < 200 {
-                transfer.preliminary = true;
+                transfer.begins();
                 return ReplyHandling::Dropped;
             }
             return ReplyHandling::Withheld;
         }
         if code < 200 {
-            let begun = !std::mem::replace(&mut transfer.preliminary, true);
+            let begun = transfer.begins();
             // It was sent behind a request for another data connection, which the server has passed over.
-            if begun && transfer.forward.is_none() && self.data.dead().is_some() {
-                transfer.cut.get_or_insert(ENDED);
+            if begun && transfer.forward().is_none() && self.data.dead().is_some() {
+                transfer.cut_unless_known(ENDED);
             }
-            if let Some(id) = transfer.forward.filter(|_| begun) {
+            if let Some(id) = transfer.forward().filter(|_| begun) {
                 self.join(id);
             }
             return preliminary;
         }
         // Some servers say 200 first, then 150, then 226 (Q42).
-        if matches!(code, 200 | 202) && !transfer.preliminary && !transfer.early_success {
-            transfer.early_success = true;
+        if matches!(code, 200 | 202) && transfer.begins_by_200() {
             return preliminary;
         }
-        transfer.overdue = None;
+        transfer.stop_awaiting_answer();
         // Of a download that it has aborted the client expects no more than it has.
-        if let Some(reason) = transfer.cut
+        if let Some(reason) = transfer.cut_reason()
             && code < 300
-            && (transfer.upload || !aborted)
+            && (transfer.may_be_upload() || !aborted)
         {
             owed.out.say(cut_short(reason));
             return ReplyHandling::Withheld;
         }
-        let begun = transfer.preliminary || transfer.early_success || code < 300;
-        let Some(id) = transfer.forward else {
+        let begun = transfer.has_begun() || code < 300;
+        let Some(id) = transfer.forward() else {
             return last;
         };
         let Some(forward) = self.data.get(id) else {
@@ -249,8 +249,8 @@ impl Control {
         let stands = forward.is_connected();
         // Nobody has seen the end of it, and the client waits for the server's word before it ends its
         // side (Q110).
-        if aborted && transfer.upload && stands && code < 300 && self.data.is_stream() {
-            transfer.cut = Some(ABORTED);
+        if aborted && transfer.may_be_upload() && stands && code < 300 && self.data.is_stream() {
+            transfer.cut(ABORTED, None);
             owed.out.say(cut_short(ABORTED));
             return ReplyHandling::Withheld;
         }
@@ -259,8 +259,8 @@ impl Control {
             _ if aborted => false,
             // The end of the data connection says that the SSH server has handed on all of it: where
             // the way was cut, the FTP server has taken that for the end of the file.
-            ForwardState::Claimed | ForwardState::Connected { .. } if transfer.upload => {
-                let sent_all = transfer.guessed && forward.is_drained();
+            ForwardState::Claimed | ForwardState::Connected { .. } if transfer.may_be_upload() => {
+                let sent_all = transfer.is_guessed() && forward.is_drained();
                 code < 300 && self.data.is_stream() && !sent_all
             }
             ForwardState::Claimed | ForwardState::Connected { .. } => {
@@ -289,8 +289,8 @@ impl Control {
         let Request::Transfer(transfer) = &owed.request else {
             return;
         };
-        let begun = transfer.preliminary || transfer.early_success || code < 300;
-        let Some(id) = transfer.forward else {
+        let begun = transfer.has_begun() || code < 300;
+        let Some(id) = transfer.forward() else {
             return;
         };
         if code >= 400
@@ -360,9 +360,9 @@ impl Control {
                 && awaited
             {
                 if between.contains(&owed.order) {
-                    transfer.forward.get_or_insert(id);
+                    transfer.use_forward(id);
                 }
-                taken |= transfer.forward == Some(id);
+                taken |= transfer.forward() == Some(id);
             }
         }
         taken
@@ -408,7 +408,7 @@ impl Control {
             self.data.mark_dead(ENDED);
         }
         // An upload is over when its own direction has ended, too.
-        let download = |t: &mut Transfer| !t.upload || t.guessed;
+        let download = |t: &mut Transfer| t.may_be_download();
         if self.transfer_over(id).is_none_or(download) || !self.data.is_stream() {
             self.release(id);
         }

@@ -84,7 +84,7 @@ impl Queue {
                     owed.out.say(last_word.clone());
                 }
                 Request::Transfer(transfer) => {
-                    if let Some(unreached) = transfer.unreached.take() {
+                    if let Some(unreached) = transfer.take_unreached() {
                         owed.out.say(answer(425, &unreached.reason));
                     }
                 }
@@ -168,9 +168,9 @@ const SURELY_COMES: u32 = 12;
 fn hand_out(guard: &mut Guard, owed: &mut Owed, outputs: &mut Outputs) {
     for line in owed.out.take() {
         if let Some(end) = guard.missing_end() {
-            outputs.to_client(end);
+            outputs.say_to_client(end);
         }
         let line = guard.pass(&owed.request, Some(owed.key), line);
-        outputs.to_client(line);
+        outputs.say_to_client(line);
     }
 }

@@ -10,7 +10,8 @@ use super::{
     event::ForwardId,
     machine::Control,
     queue::{Key, Owed, Stage},
-    request::{Request, Transfer, Unreached},
+    request::Request,
+    transfer::{Transfer, Unreached},
 };
 
 /// How many times a listener is kept for longer: an hour in all.
@@ -34,11 +35,7 @@ impl Control {
         };
         let unreached = lost.take().map(|reason| Unreached { reason, until });
         if has_way || unreached.is_some() {
-            owed.request = Request::Transfer(Transfer {
-                guessed: true,
-                unreached,
-                ..Transfer::new(true)
-            });
+            owed.request = Request::Transfer(Transfer::guessed(unreached));
         }
     }
 
@@ -68,7 +65,8 @@ impl Control {
     /// A file may have to be fetched from a tape before its client is told to connect (Q104).
     pub(super) fn keeps_for_longer(&mut self, now: Duration, id: ForwardId) -> bool {
         let until = now + self.settings.limits.unused_forward;
-        let awaited = self.transfer_over(id).is_some_and(|t| !t.told) || self.may_be_unknowns(id);
+        let awaited =
+            self.transfer_over(id).is_some_and(|t| !t.is_answered()) || self.may_be_unknowns(id);
         match self.data.get_mut(id) {
             Some(forward) if awaited => forward.renew(until, MOST_RENEWALS),
             _ => false,

@@ -14,7 +14,8 @@ use super::{
     incoming::ReplyHandling,
     machine::Control,
     queue::{Key, Owed, Queue, Stage},
-    request::{Request, Unreached},
+    request::Request,
+    transfer::Unreached,
 };
 
 impl Control {
@@ -47,9 +48,9 @@ impl Control {
             match &mut owed.request {
                 Request::Transfer(transfer)
                     if sent
-                        && !transfer.told
-                        && (transfer.forward == Some(id)
-                            || (transfer.forward.is_none() && current)) =>
+                        && !transfer.is_answered()
+                        && (transfer.forward() == Some(id)
+                            || (transfer.forward().is_none() && current)) =>
                 {
                     Some(transfer)
                 }
@@ -58,8 +59,8 @@ impl Control {
         });
         match transfer {
             Some(transfer) => {
-                transfer.forward = Some(id);
-                transfer.unreached = Some(Unreached { reason, until });
+                transfer.has_used(id);
+                transfer.not_reached(Unreached { reason, until });
             }
             None => self.outputs.notice(Notice::Unreachable(id, reason)),
         }
@@ -75,12 +76,12 @@ impl Control {
         };
         match code {
             200..300 if transfer.moved_nothing() && !matches!(code, 200 | 202) => {
-                transfer.unreached = None;
+                transfer.take_unreached();
                 ReplyHandling::Pass { last: true }
             }
             // It waits for the client to connect, and may still find out by itself in time.
             0..200 => {
-                transfer.preliminary = true;
+                transfer.begins();
                 ReplyHandling::Dropped
             }
             200..300 => {
@@ -88,7 +89,7 @@ impl Control {
                 ReplyHandling::Withheld
             }
             _ => {
-                transfer.unreached = None;
+                transfer.take_unreached();
                 ReplyHandling::Pass { last: true }
             }
         }
@@ -131,11 +132,11 @@ impl Control {
         let Request::Transfer(transfer) = &mut owed.request else {
             return;
         };
-        let Some(Unreached { reason, .. }) = transfer.unreached.take() else {
+        let Some(Unreached { reason, .. }) = transfer.take_unreached() else {
             return;
         };
-        transfer.told = true;
-        let id = transfer.forward;
+        transfer.answered_by_ferryline();
+        let id = transfer.forward();
         owed.out.say(answer(425, &reason));
         if let Some(id) = id {
             self.outputs.notice(Notice::Unreachable(id, reason));
@@ -145,7 +146,7 @@ impl Control {
 
 fn unreached(request: &Request) -> Option<&Unreached> {
     match request {
-        Request::Transfer(transfer) => transfer.unreached.as_ref(),
+        Request::Transfer(transfer) => transfer.unreached(),
         _ => None,
     }
 }
