@@ -39,6 +39,9 @@ pub struct Model {
     server_lines: HashSet<Bytes>,
     /// What a 227, a 229, a PORT or an EPRT may say.
     tellable: HashSet<Vec<u8>>,
+    /// The server that the client has named, and the USER lines without it.
+    routed: Option<String>,
+    plain_users: HashSet<Vec<u8>>,
     said: usize,
     client_reads: Reader,
     client_frames: ReplyFraming,
@@ -110,6 +113,8 @@ impl Model {
             client_lines: HashSet::new(),
             server_lines: HashSet::new(),
             tellable: HashSet::new(),
+            routed: settings.routed.clone(),
+            plain_users: HashSet::new(),
             said: 0,
             client_reads: Reader::new(LineCodec::replies()),
             client_frames: ReplyFraming::default(),
@@ -127,6 +132,7 @@ impl Model {
     pub fn client_said(&mut self, line: &Line) {
         self.client_lines.insert(line.clone().into_bytes());
         self.upload.client_said(line.text());
+        self.plain_users.extend(self.plain_user(line.text()));
         for client in &mut self.lax {
             client.sends(line.text());
         }
@@ -339,6 +345,17 @@ impl Model {
         }
     }
 
+    /// What the server gets of `USER name@host`, where that is the session's own server.
+    fn plain_user(&self, line: &[u8]) -> Option<Vec<u8>> {
+        let command = Command::parse(behind_signal(line).unwrap_or(line))?;
+        let argument = command.argument.trim_ascii();
+        let at = argument.iter().rposition(|&byte| byte == b'@')?;
+        let (user, host) = argument.split_at(at);
+        let own = host[1..].eq_ignore_ascii_case(self.routed.as_ref()?.as_bytes());
+        let line = || [b"USER ", user, b"\r\n"].concat();
+        (own && command.verb == Verb::User && !user.is_empty()).then(line)
+    }
+
     fn told_server(&mut self, bytes: &Bytes) {
         self.said += bytes.len();
         let passive = [&b"PASV\r\n"[..], b"EPSV\r\n"].contains(&&bytes[..]);
@@ -352,7 +369,9 @@ impl Model {
         let text = bytes.strip_suffix(b"\r\n");
         let told = text.is_some_and(|text| self.tellable.contains(text));
         assert!(
-            own || told || self.client_lines.contains(bytes),
+            own || told
+                || self.plain_users.contains(&bytes[..])
+                || self.client_lines.contains(bytes),
             "neither the client's nor ferryline's: {}",
             bytes.escape_ascii()
         );

@@ -14,6 +14,7 @@
 //! | `r N` | the record before is repeated N times |
 //! | `x K`, `y K` | the client, the server ends: `e`nd of file, `l`ost |
 //! | `q`, `Q` | ferryline is asked to stop; to wait no longer |
+//! | `u`, as the first one | the client has named its server, `USER name@host`, before the session |
 //!
 //! Anything else says nothing. When the script is over, the session is ended.
 
@@ -53,8 +54,10 @@ pub fn run(script: &[u8]) {
     let facts = [*facts, *more];
     // One script in four: it takes as long as all the rest.
     let probed = script.len().is_multiple_of(4);
+    let routed = records == b"u" || records.starts_with(&[b'u', SEPARATOR]);
+    let (facts, dice) = (Facts { facts, routed }, Dice::new((*more).into()));
     let whole = Session::new(facts, None, probed).play(records);
-    let cut = Session::new(facts, Some(Dice::new((*more).into())), probed).play(records);
+    let cut = Session::new(facts, Some(dice), probed).play(records);
     assert_eq!(whole, cut, "the way the bytes were cut made a difference");
 }
 
@@ -71,11 +74,11 @@ struct Session {
 }
 
 impl Session {
-    fn new(facts: [u8; 2], cuts: Option<Dice>, probed: bool) -> Self {
+    fn new(facts: Facts, cuts: Option<Dice>, probed: bool) -> Self {
         let (settings, knowledge) = settings(facts);
         Self {
             ipv6: settings.client_local.is_ipv6(),
-            model: Model::new(&settings, facts[1] >> 4),
+            model: Model::new(&settings, facts.facts[1] >> 4),
             control: Control::new(settings, knowledge),
             now: Duration::ZERO,
             client: Peer::new(LineCodec::commands()),
@@ -383,8 +386,20 @@ fn ending(kind: u8) -> Ending {
     }
 }
 
-/// Each bit of a script's first two bytes is one fact.
-fn settings([facts, more]: [u8; 2]) -> (Settings, Knowledge) {
+/// What a session knows when it begins.
+#[derive(Clone, Copy)]
+struct Facts {
+    /// A script's first two bytes: each bit is one fact.
+    facts: [u8; 2],
+    /// The client has named its server.
+    routed: bool,
+}
+
+fn settings(facts: Facts) -> (Settings, Knowledge) {
+    let Facts {
+        facts: [facts, more],
+        routed,
+    } = facts;
     let fact = |bit: u8| facts & (1 << bit) != 0;
     let [peer, local] = match fact(3) {
         true => ["[::1]:50000", "[::1]:2121"],
@@ -415,7 +430,7 @@ fn settings([facts, more]: [u8; 2]) -> (Settings, Knowledge) {
         },
         server_on_ssh_host: !fact(2),
         remote_bind: (more & 8 != 0).then(|| "192.0.2.7".parse().unwrap()),
-        routed: None,
+        routed: routed.then(|| "ftp.example".into()),
         limits: Limits {
             requests: REQUESTS,
             held_bytes: HELD_BYTES,
