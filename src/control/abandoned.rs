@@ -17,7 +17,7 @@ impl Control {
             ClientEof::None if !self.peers.client_has_left() => None,
             ClientEof::Sent(at) if !self.queue.transfer_running() => {
                 // A transfer that ended after the client's end of file had all the time it took.
-                let since = at.max(self.quiet.since());
+                let since = at.max(self.activity.since());
                 Some(since + self.settings.limits.farewell)
             }
             _ => Some(self.peers.last_activity() + self.patience()),

@@ -12,8 +12,9 @@ use super::{
     answers::answer,
     data::{Forward, Way},
     event::{ForwardId, Notice, Output},
+    key::Key,
     machine::Control,
-    queue::{Key, Owed, Stage},
+    queue::{Owed, Stage},
     request::{ActiveForm, Request},
     settings::{ActiveMode, LOWEST_DATA_PORT},
 };

@@ -253,7 +253,7 @@ impl Control {
         self.settings.client_local.ip().to_canonical().is_ipv4()
     }
 
-    fn send(&mut self, now: Duration, key: super::queue::Key) {
+    fn send(&mut self, now: Duration, key: super::key::Key) {
         let renewed = self.queue.awaits_connection_before(key);
         let Some(owed) = self.queue.entry(key) else {
             return;

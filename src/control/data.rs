@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{event::ForwardId, queue::Key};
+use super::{event::ForwardId, key::Key};
 
 /// MODE of RFC 959 §3.4: whether the end of file ends the data connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,13 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    answers::answer,
-    event::ForwardId,
-    holds::unanswered_transfer,
-    machine::Control,
-    peers::ClientEof,
-    queue::{Key, Stage},
-    request::Request,
+    answers::answer, event::ForwardId, holds::unanswered_transfer, key::Key, machine::Control,
+    peers::ClientEof, queue::Stage, request::Request,
 };
 
 const DOUBTFUL: &str = "the data connection was closed before it could be seen whose it was, and is refused; ask for the transfer \

@@ -11,7 +11,7 @@ use ferryline_grammar::{
     Place, ReplyCode, ReplyFraming, is_longer_number, lax_code, may_name_endpoint,
 };
 
-use super::{answers::answer, held::Reply, queue::Key, request::Request};
+use super::{answers::answer, held::Reply, key::Key, request::Request};
 
 /// Sees the replies as clients do.
 #[derive(Debug, Default)]

@@ -28,30 +28,13 @@ use std::time::Duration;
 use super::{
     data::{Forward, ForwardState},
     event::{DataAtEnd, ForwardId, Output},
+    key::Key,
     machine::Control,
-    queue::{Key, Owed, Stage},
+    queue::{Owed, Stage},
     request::Request,
     transfer::Transfer,
+    wait::{Hold, Wait},
 };
-
-/// What is waited for, in the order in which it comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Wait {
-    /// The data port is open, and its client may be about to connect.
-    Client,
-    /// The client has connected; the SSH server opens the way to the FTP server.
-    Opening,
-    /// The data of an upload are under way, or have ended in order: its final reply.
-    Reply,
-}
-
-/// A wait that has begun.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Hold {
-    transfer: Key,
-    wait: Wait,
-    since: Duration,
-}
 
 impl Control {
     /// Whether this command, the next to be sent, waits for a transfer before it.
@@ -127,10 +110,10 @@ impl Control {
     pub(super) fn hold_deadline(&self) -> Option<Duration> {
         let hold = self.hold?;
         let limits = &self.settings.limits;
-        Some(match hold.wait {
-            Wait::Client => hold.since + limits.late_client,
+        Some(match hold.wait() {
+            Wait::Client => hold.since() + limits.late_client,
             Wait::Opening | Wait::Reply => {
-                hold.since.max(self.peers.last_activity()) + limits.unanswered
+                hold.since().max(self.peers.last_activity()) + limits.unanswered
             }
         })
     }
@@ -141,10 +124,10 @@ impl Control {
             return;
         }
         if let Some(hold) = self.hold.take()
-            && let Some(owed) = self.queue.entry(hold.transfer)
+            && let Some(owed) = self.queue.entry(hold.transfer())
             && let Request::Transfer(transfer) = &mut owed.request
         {
-            transfer.waited_for(hold.wait);
+            transfer.waited_for(hold.wait());
         }
     }
 
@@ -152,14 +135,8 @@ impl Control {
         let Some((transfer, wait)) = awaited else {
             return false;
         };
-        let begun = self
-            .hold
-            .filter(|hold| hold.transfer == transfer && hold.wait == wait);
-        self.hold = Some(begun.unwrap_or(Hold {
-            transfer,
-            wait,
-            since: now,
-        }));
+        let begun = self.hold.filter(|hold| hold.is_for(transfer, wait));
+        self.hold = Some(begun.unwrap_or(Hold::new(now, transfer, wait)));
         true
     }
 

@@ -2,7 +2,7 @@
 
 use ferryline_grammar::{Place, ReplyCode, ReplyFraming};
 
-use super::{feat::FeatFilter, queue::Key};
+use super::{feat::FeatFilter, key::Key};
 
 /// Which reply the server's next line belongs to, and what is done with its lines.
 #[derive(Debug, Default)]

@@ -6,17 +6,17 @@ use bytes::Bytes;
 use ferryline_grammar::{Frame, Line};
 
 use super::{
+    activity::Activity,
     answers::answer,
     data::Data,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Output},
-    holds::Hold,
     incoming::Incoming,
     outputs::Outputs,
     peers::{ClientEof, Peers},
     queue::Queue,
-    quiet::Quiet,
     request::Request,
     settings::{Knowledge, Settings},
+    wait::Hold,
 };
 
 /// One FTP session between a client and a server: rewrites what names a data connection, and
@@ -51,7 +51,7 @@ pub struct Control {
     pub(super) data: Data,
     pub(super) outputs: Outputs,
     pub(super) peers: Peers,
-    pub(super) quiet: Quiet,
+    pub(super) activity: Activity,
     /// What waits for a transfer before it.
     pub(super) hold: Option<Hold>,
 }
@@ -62,7 +62,7 @@ impl Control {
         settings.limits = settings.limits.addable();
         Self {
             queue: Queue::new(settings.routed.is_some()),
-            quiet: Quiet::new(settings.routed.is_some()),
+            activity: Activity::new(settings.routed.is_some()),
             settings,
             knowledge,
             incoming: Incoming::default(),
@@ -80,7 +80,7 @@ impl Control {
         }
         match frame {
             Frame::Line(line) => {
-                self.heard_client(now);
+                self.activity.note(now);
                 self.client_line(now, line);
             }
             Frame::Negotiation(asked) => {
@@ -191,7 +191,7 @@ impl Control {
         self.expire_hold(now);
         self.expire_doubts(now);
         self.end_silence(now);
-        self.expire_quiet(now);
+        self.expire_idle(now);
         self.settle(now);
     }
 
@@ -228,7 +228,7 @@ impl Control {
             self.hold_deadline(),
             self.doubt_deadline(),
             self.silence_deadline(),
-            self.quiet_deadline(),
+            self.idle_or_login_deadline(),
             self.queue.deadline(self.settings.limits.missing_reply),
         ]
         .into_iter()
@@ -290,7 +290,8 @@ impl Control {
         let mut held = self.send_waiting(now);
         self.flush(now);
         self.close_forgotten();
-        self.note_transfers(now);
+        self.activity
+            .note_transfers(now, self.queue.transfer_running());
         self.note_doubts(now);
         if self.peers.client_eof() == ClientEof::Due && !self.queue.has_unsent() {
             if self.end_waits(now) {

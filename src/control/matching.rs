@@ -2,7 +2,8 @@
 //! differ, by the class of the reply.
 
 use super::{
-    queue::{Key, Queue, Stage},
+    key::Key,
+    queue::{Queue, Stage},
     request::Request,
     transfer::Transfer,
 };

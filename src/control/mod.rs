@@ -13,25 +13,26 @@
 //! - `silence`: an EPSV that is never answered; `route`: the FTP server named in the user name; `tls`:
 //!   a server that insists on TLS
 //! - `data`: the forwards, and which one the next transfer uses; `forwards`: how many there may be; `transfers`: which data connection a transfer uses, and when its
-//!   final reply may pass (`gate`)
+//!   final reply may pass (`final_reply`, `gate`)
 //! - `feat`: what a FEAT reply may list
 //! - `cuts`: what is said of one whose data was cut on its way; `unreached`: of one whose data connection
 //!   could not be made; `unknown`: a command of no known verb that turns out to be a transfer;
 //!   `doubts`: a data connection that was refused, and may have been the client's; `holds`: what waits for a
-//!   transfer
+//!   transfer (`wait`)
 //! - `queue`: the answers that are owed to the client, and the requests they answer (`request`, `transfer`); `held`: their
 //!   lines, and what those cost
 //! - `matching`, `turns`: which reply answers which request, and when it may go to the client; `guard`:
 //!   the last look at it
 //! - `peers`: which side may still be heard, and how far the session has come to its end; `outputs`: what is
 //!   still to be said to the driver
-//! - `quiet`: sessions that nobody uses; `abandoned`: those whose client has ended its side
+//! - `idle`: sessions that nobody uses (`activity`); `abandoned`: those whose client has ended its side
 //! - `event`, `settings`: what goes in and comes out, in words; `answers`: ferryline's own replies
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod abandoned;
 mod active;
+mod activity;
 mod answers;
 mod commands;
 mod cuts;
@@ -39,19 +40,21 @@ mod data;
 mod doubts;
 mod event;
 mod feat;
+mod final_reply;
 mod forwards;
 mod gate;
 mod guard;
 mod held;
 mod holds;
+mod idle;
 mod incoming;
+mod key;
 mod machine;
 mod matching;
 mod outputs;
 mod passive;
 mod peers;
 mod queue;
-mod quiet;
 mod replies;
 mod request;
 mod route;
@@ -63,6 +66,7 @@ mod transfers;
 mod turns;
 mod unknown;
 mod unreached;
+mod wait;
 
 #[cfg(test)]
 mod tests;

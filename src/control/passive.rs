@@ -15,8 +15,9 @@ use super::{
     answers::answer,
     data::Way,
     event::{ForwardId, Notice, Output, Target},
+    key::Key,
     machine::Control,
-    queue::{Key, Stage},
+    queue::Stage,
     request::{Passive, Request},
     settings::DataHost,
 };

@@ -12,11 +12,7 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::Bytes;
 use ferryline_grammar::Line;
 
-use super::{event::ForwardId, guard::Guard, held::Held, request::Request};
-
-/// Names an entry of the queue as long as it lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key(u64);
+use super::{event::ForwardId, guard::Guard, held::Held, key::Key, request::Request};
 
 /// One request of the client's (or ferryline's own), or a reply that nobody asked for.
 #[derive(Debug)]
@@ -72,7 +68,7 @@ impl Owed {
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) entries: VecDeque<Owed>,
-    next_key: u64,
+    next_key: Key,
     next_sent: u64,
     /// Final replies the client has seen, and commands it has sent, since nothing was under way.
     finals: u64,
@@ -94,7 +90,7 @@ impl Queue {
     pub(super) fn new(withhold_greeting: bool) -> Self {
         let mut queue = Self {
             entries: VecDeque::new(),
-            next_key: 0,
+            next_key: Key::first(),
             next_sent: 0,
             finals: 0,
             commands: 0,
@@ -125,8 +121,8 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, request: Request, stage: Stage) -> Key {
-        let key = Key(self.next_key);
-        self.next_key += 1;
+        let key = self.next_key;
+        self.next_key = key.next();
         self.entries.push_back(Owed {
             key,
             request,

@@ -11,8 +11,9 @@ use super::{
     feat::FeatFilter,
     guard::withheld,
     incoming::{IncomingReply, ReplyHandling},
+    key::Key,
     machine::{Control, verbatim},
-    queue::{Key, Stage},
+    queue::Stage,
     request::{Kept, Passive, Request},
     settings::ActiveMode,
     tls::insists_on_tls,
@@ -78,7 +79,7 @@ impl Control {
         self.end_reply(now);
         let value = code.value();
         if matches!(value, 230 | 232) {
-            self.logged_in();
+            self.activity.logged_in();
         }
         let (key, handling) = match self.queue.answering(value) {
             Some(key) => {

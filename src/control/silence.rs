@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use super::{
     answers::answer,
+    key::Key,
     machine::Control,
-    queue::{Key, Stage},
+    queue::Stage,
     request::{Passive, Request, Silence},
 };
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{event::ForwardId, gate::Gate, holds::Wait};
+use super::{event::ForwardId, gate::Gate, wait::Wait};
 
 /// A command that moves data, from the moment it is asked for.
 #[derive(Debug)]

@@ -13,8 +13,9 @@ use super::{
     data::{Forward, ForwardState},
     event::{ForwardEvent, ForwardId, Notice, Output},
     incoming::ReplyHandling,
+    key::Key,
     machine::Control,
-    queue::{Key, Stage},
+    queue::Stage,
     request::Request,
     transfer::Transfer,
     unreached::unreached_deadline,
@@ -185,7 +186,7 @@ impl Control {
     /// A reply with this code begins to answer a transfer: what is done with it.
     pub(super) fn transfer_reply(&mut self, now: Duration, key: Key, code: u16) -> ReplyHandling {
         if code < 300 {
-            self.logged_in();
+            self.activity.logged_in();
         }
         let last = ReplyHandling::Pass { last: true };
         let preliminary = ReplyHandling::Pass { last: false };

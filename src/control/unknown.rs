@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::{
     event::ForwardId,
+    key::Key,
     machine::Control,
-    queue::{Key, Owed, Stage},
+    queue::{Owed, Stage},
     request::Request,
     transfer::{Transfer, Unreached},
 };

@@ -12,8 +12,9 @@ use super::{
     cuts::CUT,
     event::{ForwardId, Notice},
     incoming::ReplyHandling,
+    key::Key,
     machine::Control,
-    queue::{Key, Owed, Queue, Stage},
+    queue::{Owed, Queue, Stage},
     request::Request,
     transfer::Unreached,
 };

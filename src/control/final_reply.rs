@@ -1,0 +1,207 @@
+//! Final replies that are held until their data is known to be whole.
+//!
+//! The end of the data connection says so, and it is waited for. Some FTP servers do not end the data
+//! connection before their next command, and some paths fall silent: the two look the same from here.
+//! So the SSH connection that carries the data is asked for a sign of life ([`Output::Ask`]). Its answer
+//! comes behind all that the SSH server had.
+//!
+//! | the transfer | what lets its success pass | what turns it into a 426 |
+//! |---|---|---|
+//! | download | the end of file; [`ForwardEvent::AllReceived`]; a client that takes nothing of what waits for it for [`stalled_data`] | the loss of the data connection |
+//! | upload | the end of the data connection; [`ForwardEvent::AllSent`] | the loss of the data connection; neither event within [`stalled_data`] |
+//!
+//! [`stalled_data`]: super::Limits::stalled_data
+//! [`ForwardEvent::AllReceived`]: super::ForwardEvent::AllReceived
+//! [`ForwardEvent::AllSent`]: super::ForwardEvent::AllSent
+
+use std::time::Duration;
+
+use super::{
+    cuts::{ABORTED, CUT},
+    event::{ForwardId, Notice, Output},
+    gate::{Due, Gate},
+    key::Key,
+    machine::Control,
+    queue::Stage,
+    request::Request,
+};
+
+impl Control {
+    /// The final reply of the transfer over this forward comes in, and is held.
+    pub(super) fn hold_reply(&mut self, now: Duration, key: Key, id: ForwardId, code: u16) {
+        let [download, upload] = [false, true].map(|upload| self.new_gate(now, id, upload));
+        let Some(owed) = self.queue.entry(key) else {
+            return;
+        };
+        if let Request::Transfer(transfer) = &mut owed.request {
+            let gate = match transfer.may_be_upload() {
+                true => upload,
+                false => download,
+            };
+            transfer.hold(gate, (code < 300).then_some(owed.out.len()));
+            owed.held = true;
+        }
+    }
+
+    /// The gate of a transfer whose final reply comes now.
+    fn new_gate(&self, now: Duration, id: ForwardId, upload: bool) -> Gate {
+        let limits = &self.settings.limits;
+        let stalled = now + limits.stalled_data;
+        let connected = self.data.get(id).filter(|f| f.is_connected());
+        match connected {
+            Some(_) if self.data.is_stream() && upload => {
+                Gate::asking(Some(stalled), now + limits.quiet_data)
+            }
+            Some(forward) if self.data.is_stream() => {
+                // On another host, the FTP server's TCP may have to send some of it again.
+                let quiet = match self.settings.server_on_ssh_host {
+                    true => limits.quiet_data,
+                    false => limits.quiet_far_data,
+                };
+                Gate::asking(forward.is_blocked().then_some(stalled), now + quiet)
+            }
+            _ => Gate::until(stalled),
+        }
+    }
+
+    /// The forward's data connection is being made, or the client takes or does not take what it is
+    /// sent: what the final reply waits for is another thing from now on.
+    pub(super) fn renew_gate(&mut self, now: Duration, id: ForwardId) {
+        let [download, upload] = [false, true].map(|upload| self.new_gate(now, id, upload));
+        for owed in self.queue.iter_mut() {
+            let Request::Transfer(transfer) = &mut owed.request else {
+                continue;
+            };
+            let renewed = match transfer.may_be_upload() {
+                true => upload,
+                false => download,
+            };
+            if transfer.forward() == Some(id)
+                && let Some(gate) = transfer.gate_mut()
+            {
+                gate.renew(renewed, now + self.settings.limits.stalled_data);
+            }
+        }
+    }
+
+    /// The client takes nothing of what waits for it.
+    pub(super) fn blocked(&mut self, now: Duration, id: ForwardId) {
+        if let Some(forward) = self.data.get_mut(id) {
+            forward.set_blocked(true);
+            self.renew_gate(now, id);
+        }
+    }
+
+    pub(super) fn progress(&mut self, now: Duration, id: ForwardId) {
+        self.activity.note(now);
+        if let Some(forward) = self.data.get_mut(id) {
+            forward.set_blocked(false);
+        }
+        self.renew_gate(now, id);
+    }
+
+    /// All has arrived, as far as anybody can tell: where the FTP server has said so, too, its word
+    /// passes, although it has not ended the data connection.
+    pub(super) fn arrived(&mut self, id: ForwardId, upload: bool) {
+        let stream = self.data.is_stream();
+        let gated = self.transfer_over(id).is_some_and(|transfer| {
+            transfer.may_be_upload() == upload && transfer.gate().is_some()
+        });
+        let Some(forward) = self.data.get_mut(id) else {
+            return;
+        };
+        if stream && gated && forward.is_connected() {
+            forward.drained();
+            self.outputs.notice(Notice::LeftOpen(id));
+            self.release(id);
+        }
+    }
+
+    pub(super) fn gate_deadline(&self) -> Option<Duration> {
+        let gates = self.queue.iter().filter_map(|owed| match &owed.request {
+            Request::Transfer(transfer) => transfer.gate(),
+            _ => None,
+        });
+        gates.filter_map(Gate::deadline).min()
+    }
+
+    pub(super) fn expire_gates(&mut self, now: Duration) {
+        let note_at = now + self.settings.limits.stalled_data;
+        let (mut ask, mut silent, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
+        for owed in self.queue.iter_mut() {
+            let Request::Transfer(transfer) = &mut owed.request else {
+                continue;
+            };
+            let id = transfer.forward();
+            let (Some(gate), Some(id)) = (transfer.gate_mut(), id) else {
+                continue;
+            };
+            match gate.expire(now, note_at) {
+                Some(Due::Ask) => ask.push(id),
+                Some(Due::Note) => silent.push(id),
+                Some(Due::Open) => stalled.push(id),
+                None => {}
+            }
+        }
+        for id in ask {
+            self.outputs.push(Output::Ask(id));
+        }
+        for id in silent {
+            self.outputs.notice(Notice::SilentWay(id));
+        }
+        for id in stalled {
+            // A client that is slow to take its file sees for itself how that ends. Of an upload, and
+            // of a data connection that never came, it has only the reply.
+            let waits_for_itself = self.data.is_connected(id)
+                && self.transfer_over(id).is_some_and(|t| !t.may_be_upload());
+            if waits_for_itself {
+                if let Some(forward) = self.data.get_mut(id) {
+                    forward.mark_outliving();
+                }
+                self.outputs.notice(Notice::StalledTransfer(id));
+            } else {
+                self.outputs.notice(Notice::UnconfirmedTransfer(id));
+                self.withdraw_success(id, CUT);
+            }
+            self.release(id);
+        }
+    }
+
+    /// The client does not want the rest of what it is sent.
+    pub(super) fn release_all(&mut self) {
+        let gated: Vec<ForwardId> = self
+            .queue
+            .iter()
+            .filter_map(|owed| match &owed.request {
+                Request::Transfer(transfer) if transfer.gate().is_some() => transfer.forward(),
+                _ => None,
+            })
+            .collect();
+        for id in gated {
+            // Nobody has seen the end of it yet.
+            if self.transfer_over(id).is_some_and(|t| t.may_be_upload()) {
+                self.withdraw_success(id, ABORTED);
+            }
+            self.release(id);
+        }
+    }
+
+    /// Lets the final reply go that waits for this forward's data.
+    pub(super) fn release(&mut self, id: ForwardId) {
+        let mut over = false;
+        for owed in self.queue.iter_mut() {
+            if let Request::Transfer(transfer) = &mut owed.request
+                && transfer.forward() == Some(id)
+                && transfer.release()
+            {
+                owed.held = false;
+                over |= matches!(owed.stage, Stage::Answered);
+            }
+        }
+        if over && self.data.is_stream() {
+            self.data.forget(id);
+            // Only an active forward that never saw its data connection can still be unused here.
+            self.close_unused(id);
+        }
+    }
+}
