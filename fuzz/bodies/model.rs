@@ -124,7 +124,7 @@ impl Model {
             doubts: 0,
             codes: BTreeSet::new(),
             lax: lax.into_iter().skip(kind % 4).step_by(4).collect(),
-            upload: Upload::Awaited,
+            upload: Upload::default(),
         }
     }
 

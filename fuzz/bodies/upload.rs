@@ -3,10 +3,21 @@
 
 use ferryline_grammar::{Command, ReplyLine, Verb, lax_code};
 
-/// How far the one upload of a session is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Upload {
+/// The one upload of a session.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Upload {
+    stage: Stage,
+    /// Requests for a passive data connection ahead of it that the server has not answered.
+    unanswered: u32,
+    /// The server has begun to answer it by a 1xx.
+    begun: bool,
+}
+
+/// How far the upload is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
     /// None was sent yet, and all that was said is plain.
+    #[default]
     Awaited,
     /// Its command is with the server, which has not said how it went.
     Running,
@@ -20,14 +31,18 @@ impl Upload {
     /// The client has sent this line.
     pub fn client_said(&mut self, line: &[u8]) {
         let verb = Command::parse(line).map(|command| command.verb);
+        let awaited = self.stage == Stage::Awaited;
         let plain = match verb {
-            Some(Verb::User | Verb::Pass | Verb::Pasv | Verb::Epsv) => *self == Self::Awaited,
-            Some(Verb::Stor | Verb::Appe | Verb::Stou) => *self == Self::Awaited,
-            Some(Verb::Abor) => matches!(self, Self::Running | Self::Cut),
+            Some(Verb::Pasv | Verb::Epsv) => {
+                self.unanswered += 1;
+                awaited
+            }
+            Some(Verb::User | Verb::Pass | Verb::Stor | Verb::Appe | Verb::Stou) => awaited,
+            Some(Verb::Abor) => matches!(self.stage, Stage::Running | Stage::Cut),
             _ => false,
         };
         if !plain {
-            *self = Self::Unclear;
+            self.stage = Stage::Unclear;
         }
     }
 
@@ -35,31 +50,52 @@ impl Upload {
     pub fn told_server(&mut self, line: &[u8], ready: bool) {
         let verb = Command::parse(line).map(|command| command.verb);
         if matches!(verb, Some(Verb::Stor | Verb::Appe | Verb::Stou)) {
-            *self = match (*self, ready) {
-                (Self::Awaited, true) => Self::Running,
-                _ => Self::Unclear,
+            self.stage = match (self.stage, ready) {
+                (Stage::Awaited, true) => Stage::Running,
+                _ => Stage::Unclear,
             };
         }
     }
 
     /// The server has sent this line.
     pub fn server_said(&mut self, line: &[u8]) {
-        let plain = match ReplyLine::parse(line) {
-            ReplyLine::Single(code) => *self != Self::Running || code.value() < 200,
+        let code = match ReplyLine::parse(line) {
+            ReplyLine::Single(code) => Some(code.value()),
+            // A longer number, which few clients cut down to a code, is about nothing (Q36).
+            ReplyLine::Other if lax_code(line).is_some() => {
+                self.stage = Stage::Unclear;
+                return;
+            }
+            _ => None,
+        };
+        let plain = match (self.stage, code) {
+            (Stage::Awaited, Some(code)) => {
+                let passive = matches!(code, 227 | 229);
+                self.unanswered = self.unanswered.saturating_sub(passive.into());
+                true
+            }
+            (Stage::Running, Some(code)) if code < 200 => {
+                self.begun = true;
+                true
+            }
+            (Stage::Cut, Some(code)) if code < 200 => {
+                self.begun = true;
+                true
+            }
+            // Without a 1xx it may as well be the answer to a request before.
+            (Stage::Cut, _) => self.begun || self.unanswered == 0,
             _ => false,
         };
-        // Once the data was cut, whatever comes first is about the upload; but a longer number, which few
-        // clients cut down to a code, is about nothing (Q36).
-        let number = matches!(ReplyLine::parse(line), ReplyLine::Other) && lax_code(line).is_some();
-        if number || !plain && *self != Self::Cut {
-            *self = Self::Unclear;
+        // Once the data was cut, whatever comes first is about the upload.
+        if !plain {
+            self.stage = Stage::Unclear;
         }
     }
 
     /// The data connection was cut.
     pub fn cut(&mut self) {
-        if *self == Self::Running {
-            *self = Self::Cut;
+        if self.stage == Stage::Running {
+            self.stage = Stage::Cut;
         }
     }
 
@@ -67,13 +103,13 @@ impl Upload {
     pub fn told_client(&mut self, line: &[u8]) {
         let code = lax_code(line).map_or(0, |code| code.value());
         // A 200 ahead of the 150 is not the last word (Q42).
-        if *self == Self::Cut && code > 202 {
+        if self.stage == Stage::Cut && code > 202 {
             assert!(
                 !matches!(code, 226 | 250),
                 "a success of an upload that was cut: {}",
                 line.escape_ascii()
             );
-            *self = Self::Unclear;
+            self.stage = Stage::Unclear;
         }
     }
 }
