@@ -30,7 +30,7 @@ pub struct PassiveEndpoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum PassiveReplyError {
     /// The endpoint's host is invalid: a number above 255, or not an address.
-    #[error("the FTP server's passive reply names a host that is no address")]
+    #[error("the FTP server's passive reply names a host that is not an address")]
     Address,
     /// The reply has no endpoint anywhere.
     #[error("the FTP server's passive reply names no port to connect to")]

@@ -39,11 +39,14 @@ impl GatewayArguments {
         specs: &mut [ForwardSpec],
         options: &mut Options,
     ) -> Result<(), Failure> {
-        if let Some(bad) = self.advertise.filter(|address| !is_somebodys(*address)) {
+        if let Some(bad) = self.advertise.filter(|address| !is_host_address(*address)) {
             let text = format!("--advertise {bad}: no client could connect to that address");
             return Err(Failure::Usage(text));
         }
-        if let Some(bad) = self.remote_bind.filter(|address| !is_somebodys(*address)) {
+        if let Some(bad) = self
+            .remote_bind
+            .filter(|address| !is_host_address(*address))
+        {
             let text = format!(
                 "--remote-bind {bad}: name one address of the SSH server's host, because the FTP server \
                  has to connect to it"
@@ -98,7 +101,7 @@ fn open_to_all(spec: &ForwardSpec) -> Failure {
 }
 
 /// Whether a host can have this address.
-fn is_somebodys(address: IpAddr) -> bool {
+fn is_host_address(address: IpAddr) -> bool {
     !address.is_unspecified()
         && !address.is_multicast()
         && address != IpAddr::from(std::net::Ipv4Addr::BROADCAST)
