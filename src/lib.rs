@@ -1,9 +1,9 @@
 //! `ssh -L` that understands FTP.
 //!
-//! An unmodified FTP client is pointed at a port on its own host. Ferryline carries the control
-//! connection through an SSH session, reads each line of it, makes a forward for every data
-//! connection the moment it is needed (a local forward for PASV and EPSV, a remote forward for PORT
-//! and EPRT), rewrites the address in the line, and passes it on. All traffic is inside SSH;
+//! An unmodified FTP client connects to a port on its own host. Ferryline carries the control
+//! connection through an SSH session and reads each line of it. It makes a forward for every data
+//! connection when it is needed (a local forward for PASV and EPSV, a remote forward for PORT and
+//! EPRT), rewrites the address in the line, and passes the line on. All traffic is inside SSH;
 //! nothing about the client or the server changes.
 //!
 //! # Layout
@@ -11,19 +11,22 @@
 //! Dependencies point one way: `cli` → `check` → `proxy` → {`transcript`, `ssh`} → `control` →
 //! `ferryline_grammar`.
 //!
-//! - [`cli`]: one file a subcommand; arguments in, validated settings out
-//! - [`check`]: the doctor: walks the whole way and says what works, and why not
-//! - [`proxy`]: the driver: listeners, one task a client, data connections
+//! - - [`cli`]: one file for each subcommand; arguments in, validated settings out
+//! - - [`check`]: the doctor: tries each step to the FTP server, and says what works and what
+//!   does not, and why
+//! - - [`proxy`]: the driver: listeners, one task for each client, data connections
 //! - [`control`]: the state machine between client and server; no I/O, no clock
 //! - [`ssh`]: the SSH session: connect, authenticate, host keys, lanes, forwards
 //! - [`transcript`]: recorded sessions: write, read, replay
 //! - [`demo`]: an embedded SSH server and FTP server, for `ferryline demo` and the hermetic tests
-//! - [`ftp_client`]: a small FTP client, with which `check`, the demo and the tests drive the proxy
+//! - - [`ftp_client`]: a small FTP client; `check`, the demo and the tests drive the proxy with
+//!   it
 //! - [`paint`]: colours on a terminal
 //! - `bounded_file`: files that are read up to a bound
-//! - `log_limit`: warnings that strangers can cause as often as they like
-//! - `queued_writer`: output that a reader may leave unread
-//! - `ferryline_grammar` (in `grammar/`): what FTP says: line codec, commands, replies, addresses
+//! - - `log_limit`: warnings that other programs can cause without limit
+//! - - `queued_writer`: output that its reader may leave unread
+//! - - `ferryline_grammar` (in `grammar/`): FTP's own language: line codec, commands, replies,
+//!   addresses
 
 mod bounded_file;
 pub mod check;

@@ -1,4 +1,4 @@
-//! Arguments, tracing, exit code; nothing else.
+//! The program: arguments, tracing, exit code; nothing else.
 
 use std::process::ExitCode;
 

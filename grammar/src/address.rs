@@ -1,4 +1,4 @@
-//! The addresses a client names: PORT's and EPRT's.
+//! The addresses that a client names: PORT's and EPRT's.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
@@ -21,8 +21,8 @@ pub struct HostPort {
 }
 
 impl HostPort {
-    /// Reads the whole argument of a PORT. Blanks round the numbers and leading zeros (decimal
-    /// nonetheless) are tolerated (Q52); seven numbers, or one above 255, are not.
+    /// Reads the whole argument of a PORT. It tolerates blanks round the numbers and leading zeros, which
+    /// stay decimal (Q52); seven numbers, or one above 255, are an error.
     pub fn parse(argument: &[u8]) -> Option<Self> {
         let whole = all_consuming(delimited(blanks, host_port, blanks)).parse(argument);
         whole.ok().map(|(_, host_port)| host_port)
@@ -62,13 +62,13 @@ pub struct ExtendedAddress {
 }
 
 impl ExtendedAddress {
-    /// Reads the whole argument of an EPRT, whatever delimiter it uses. A zone (`%eth0`) is dropped:
-    /// it means something on the client's own machine only (Q52).
+    /// Reads the whole argument of an EPRT, whatever delimiter it uses. A zone (`%eth0`) is dropped: it has
+    /// a meaning on the client's own machine only (Q52).
     ///
     /// # Errors
     ///
-    /// [`ExtendedAddressError::Family`] for a protocol number that is neither 1 nor 2, which RFC 2428
-    /// wants answered 522; [`ExtendedAddressError::Syntax`] for anything else.
+    /// [`ExtendedAddressError::Family`] for a protocol number that is neither 1 nor 2, for which RFC 2428
+    /// requires a 522; [`ExtendedAddressError::Syntax`] for anything else.
     pub fn parse(argument: &[u8]) -> Result<Self, ExtendedAddressError> {
         let (_, (family, address, port)) =
             extended_fields(argument).map_err(|_| ExtendedAddressError::Syntax)?;
@@ -119,7 +119,7 @@ pub enum ExtendedAddressError {
     /// The network protocol is neither 1 (IPv4) nor 2 (IPv6).
     #[error("EPRT names network protocol {0}, which is neither 1 (IPv4) nor 2 (IPv6)")]
     Family(u32),
-    /// It is not the three fields of an EPRT, or the address is not one of its family.
+    /// The argument is not the three fields of an EPRT, or its address is not of its family.
     #[error("EPRT's argument is not |1|IPv4 address|port| or |2|IPv6 address|port|")]
     Syntax,
 }
@@ -129,7 +129,7 @@ pub(crate) fn host_port(input: &[u8]) -> Parsed<'_, HostPort> {
     six(octet, input)
 }
 
-/// As [`host_port`], in a reply: some servers take their bytes for signed (Q92).
+/// [`host_port`] in a reply: some servers print their bytes as signed (Q92).
 pub(crate) fn signed_host_port(input: &[u8]) -> Parsed<'_, HostPort> {
     six(signed_octet, input)
 }
@@ -144,7 +144,7 @@ fn six(byte: fn(&[u8]) -> Parsed<'_, u8>, input: &[u8]) -> Parsed<'_, HostPort> 
         .parse(input)
 }
 
-/// An address of either family as text, its zone dropped.
+/// An address of either family as text, without its zone.
 pub(crate) fn ip(text: &[u8]) -> Option<IpAddr> {
     let v4 = || ipv4(text).map(IpAddr::V4);
     v4().or_else(|| ipv6(text).map(IpAddr::V6))
@@ -171,8 +171,8 @@ fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
     std::str::from_utf8(address).ok()?.parse().ok()
 }
 
-/// The three fields between the delimiters, as they stand. A delimiter may be any printable character, a
-/// digit too, so that only it ends a field.
+/// The three fields between the delimiters, unparsed. A delimiter may be any printable character, also a
+/// digit, so that only it ends a field.
 fn extended_fields(argument: &[u8]) -> Parsed<'_, (&[u8], &[u8], &[u8])> {
     let is_delimiter = |c: char| c.is_ascii_graphic();
     let (rest, delimiter) = preceded(blanks, satisfy(is_delimiter)).parse(argument)?;

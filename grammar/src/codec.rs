@@ -1,4 +1,4 @@
-//! The byte stream of the control connection, cut into lines.
+//! Framing of the control connection: its byte stream, cut into lines.
 
 use std::io;
 
@@ -10,61 +10,61 @@ use crate::line::{Line, LineEnd};
 use crate::reply::ReplyLine;
 use crate::telnet::{self, IAC, Negotiation, SE, Sequence};
 
-/// The longest command that is read, in bytes without its end.
+/// The longest command that the codec reads, in bytes without its end.
 pub const COMMAND_LIMIT: usize = 8 * 1024;
 
-/// The longest line of a reply that is read, in bytes without its end.
+/// The longest line of a reply that the codec reads, in bytes without its end.
 pub const REPLY_LIMIT: usize = 64 * 1024;
 
-/// Cuts one direction of a control connection into lines, and takes the Telnet out of it.
+/// Cuts one direction of a control connection into lines, and takes Telnet out of it.
 ///
 /// * Only LF ends a line, and it always does; one CR before it belongs to the end (Q34, Q61). So does a CR
-///   that begins the next line and ends nothing (Q93). Only where a server's first two lines both end in a
-///   CR alone is that an end for it ever after.
-/// * Telnet commands are taken out where no text of a line stands before them; a DO or WILL becomes a
+///   that begins the next line and ends nothing (Q93). If a server's first two lines both end in a CR
+///   alone, a CR alone is an end for that server from then on.
+/// * Telnet commands are taken out if no text of their line comes before them; a DO or WILL becomes a
 ///   [`Frame::Negotiation`]. Behind text an IAC is text, doubled or not: it is a letter of a name (Q97).
-/// * NUL is legal directly behind CR, and dropped at the begin and at the end of a line (Q94). In replies a
+/// * NUL is legal directly behind CR, and dropped at the start and at the end of a line (Q94). In replies a
 ///   CR that ends nothing, with or without its NUL, becomes one space, because some clients end a line
 ///   there (Q35).
 /// * A line is bounded, and so is what the codec keeps: the limit and one chunk.
 ///
-/// The frames do not depend on how the stream was split, and no byte is scanned twice. The decoder is
-/// to be given one and the same buffer each time. After [`LineError::TooLong`] and [`LineError::Nul`] it
-/// discards all further input and yields nothing more: no rest of a line is ever taken for a line.
+/// The frames do not depend on how the stream was split, and no byte is scanned twice. Give the decoder the
+/// same buffer each time. After [`LineError::TooLong`] and [`LineError::Nul`] it discards all further input
+/// and yields nothing more: the rest of a line is never taken for a line.
 ///
 /// As an encoder it writes the bytes as they are.
 #[derive(Debug)]
 pub struct LineCodec {
     limit: usize,
-    /// Replies: a CR inside a line becomes a space.
+    /// Whether a CR inside a line becomes a space, as in replies.
     blank_cr: bool,
-    /// What this server ends its lines with.
+    /// The line end that this server uses.
     ends: Ends,
-    /// The line so far is `held`, then the first `scanned` bytes of the buffer. Bytes move to `held`
-    /// only when something behind them is taken out.
+    /// The line so far is `held`, then the first `scanned` bytes of the buffer. Bytes move to `held` only
+    /// when something behind them is dropped.
     held: BytesMut,
     scanned: usize,
-    /// The line so far ends in a CR whose meaning hangs on the next byte.
+    /// The line so far ends in a CR whose meaning depends on the next byte.
     after_cr: bool,
-    /// A NUL was taken out behind the line so far: only its end may follow.
+    /// A NUL was dropped behind the line so far: only the line's end may follow.
     after_nul: bool,
-    /// The line before ended with its CR: an LF that comes now belongs to that end.
+    /// The line before ended with its CR: an LF directly behind it belongs to that end.
     cr_ended: bool,
     /// The line so far is a subnegotiation, unless an LF comes before its end.
     subnegotiation: bool,
     poisoned: bool,
 }
 
-/// What a server ends its lines with, as far as is known.
+/// The line end that a server uses, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ends {
-    /// CR, as its first two lines have shown.
+    /// CR alone, as its first two lines have shown.
     Cr,
-    /// LF, with a CR or without. A client's lines always.
+    /// LF, with a CR or without. Always for a client.
     Lf,
     /// The first line ended in a CR; whether an LF follows is not known yet.
     OneCr,
-    /// Nothing has ended yet.
+    /// No line has ended yet.
     Unknown,
 }
 
@@ -74,7 +74,7 @@ impl LineCodec {
         Self::new(COMMAND_LIMIT, false)
     }
 
-    /// As [`commands`](Self::commands), with lines of at most `limit` bytes.
+    /// [`commands`](Self::commands) with lines of at most `limit` bytes.
     pub fn commands_up_to(limit: usize) -> Self {
         Self::new(limit, false)
     }
@@ -147,10 +147,10 @@ impl LineCodec {
         }
     }
 
-    /// What is left when the connection ends: an unterminated line, if anything.
+    /// The rest at the connection's EOF: an unterminated line, if any.
     fn rest(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, LineError> {
         if src.len() == self.scanned + 1 {
-            // An IAC that nothing followed commands nothing.
+            // An IAC without a byte behind it is no command.
             self.keep(src, 1)?;
         }
         self.settle_cr(src)?;
@@ -160,7 +160,7 @@ impl LineCodec {
         Ok((!line.text().is_empty()).then_some(Frame::Line(line)))
     }
 
-    /// Takes the next `count` bytes of the buffer into the line as they are.
+    /// Adds the next `count` bytes of the buffer to the line as they are.
     fn keep(&mut self, src: &mut BytesMut, count: usize) -> Result<(), LineError> {
         self.settle_cr(src)?;
         if self.after_nul {
@@ -171,7 +171,8 @@ impl LineCodec {
         self.check_limit()
     }
 
-    /// An LF comes next: the line that it ends, unless it belongs to the end of the line before.
+    /// Takes the LF that comes next. Returns the line that it ends, unless it belongs to the end of the
+    /// line before.
     fn take_lf(&mut self, src: &mut BytesMut) -> Option<Line> {
         if matches!(self.ends, Ends::Unknown | Ends::OneCr) {
             self.ends = Ends::Lf;
@@ -189,7 +190,7 @@ impl LineCodec {
         Some(self.take(src, end))
     }
 
-    /// A CR comes next: the line, where it ends it.
+    /// Takes the CR that comes next. Returns the line, if the CR ends it.
     fn take_cr(&mut self, src: &mut BytesMut) -> Result<Option<Line>, LineError> {
         if self.cr_ended {
             self.take_out(src, 1);
@@ -201,7 +202,7 @@ impl LineCodec {
                 Ends::Unknown => Ends::OneCr,
                 _ => Ends::Cr,
             };
-            // The LF that it is passed on with may never come.
+            // The line is passed on with an LF, which the server may never send.
             self.take_out(src, 1);
             let mut whole = std::mem::take(&mut self.held);
             looked_at(whole.len());
@@ -217,9 +218,9 @@ impl LineCodec {
         Ok(None)
     }
 
-    /// Whether a CR that comes now ends the line by itself. The first line of a server is not waited for
-    /// longer: its LF, if one comes, is dropped. That way nothing that a file's name may hold can end a
-    /// line: a server has to end two lines so that begin with a code, its greeting the first of them.
+    /// Whether a CR that comes now ends the line by itself. A server's first line ends at its CR at once;
+    /// an LF that follows is dropped. No file name can make a CR an end: for that, a server has to end two
+    /// lines that begin with a code by a CR alone, the first of them its greeting.
     fn cr_is_end(&self, src: &BytesMut) -> bool {
         match self.ends {
             Ends::Lf => false,
@@ -233,7 +234,7 @@ impl LineCodec {
         }
     }
 
-    /// A NUL comes next.
+    /// Takes the NUL that comes next.
     fn take_nul(&mut self, src: &mut BytesMut) -> Result<(), LineError> {
         if self.subnegotiation || self.after_nul && self.after_cr {
             return Err(LineError::Nul);
@@ -248,7 +249,7 @@ impl LineCodec {
         self.check_limit()
     }
 
-    /// The CR that the line so far ends in turned out to end nothing.
+    /// Settles the CR at the end of the line so far, which turned out to end nothing.
     fn settle_cr(&mut self, src: &mut BytesMut) -> Result<(), LineError> {
         if !std::mem::take(&mut self.after_cr) {
             return Ok(());
@@ -257,7 +258,7 @@ impl LineCodec {
             return Err(LineError::Nul);
         }
         if self.held.len() + self.scanned == 1 {
-            // It belongs to the end of the line before.
+            // The CR belongs to the end of the line before.
             self.held.clear();
             src.advance(self.scanned);
             self.scanned = 0;
@@ -281,7 +282,7 @@ impl LineCodec {
         self.held.len() + self.scanned == usize::from(self.after_cr)
     }
 
-    /// Drops the next `count` bytes of the buffer out of the line.
+    /// Drops the next `count` bytes of the buffer from the line.
     fn take_out(&mut self, src: &mut BytesMut, count: usize) {
         let read = src.get(..self.scanned).unwrap_or_default();
         looked_at(read.len());
@@ -290,7 +291,7 @@ impl LineCodec {
         self.scanned = 0;
     }
 
-    /// Drops the subnegotiation, which is all that there is of the line, and the IAC and SE that come next.
+    /// Drops the subnegotiation, which is all of the line so far, and the IAC and SE that come next.
     fn drop_subnegotiation(&mut self, src: &mut BytesMut) {
         self.held.clear();
         src.advance(self.scanned + 2);
@@ -302,7 +303,8 @@ impl LineCodec {
         let read = src.get(..self.scanned).unwrap_or_default();
         let count = read.len();
         looked_at(count);
-        // A copy, for a slice would keep all of the buffer, however long, as long as the line lives (Q129).
+        // A copy, because a slice would keep all of the buffer, however long, for the life of the line
+        // (Q129).
         let whole = match std::mem::take(&mut self.held) {
             held if held.is_empty() => Bytes::copy_from_slice(read),
             mut held => {
@@ -331,7 +333,7 @@ impl LineCodec {
         }
     }
 
-    /// Passes a result on; an error ends everything.
+    /// Passes a result on. An error ends the stream.
     fn guard<T>(
         &mut self,
         src: &mut BytesMut,
@@ -359,7 +361,7 @@ impl Decoder for LineCodec {
         self.guard(src, result)
     }
 
-    /// As `decode`; at the end an unterminated rest is a line with [`LineEnd::None`].
+    /// `decode` at EOF: an unterminated rest is a line with [`LineEnd::None`].
     fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, LineError> {
         let frame = self.decode(src)?;
         if frame.is_some() || self.poisoned {
@@ -379,26 +381,26 @@ impl Encoder<Bytes> for LineCodec {
     }
 }
 
-/// Within so many bytes a first line shows its code: that is looked at again with each CR.
+/// Number of bytes in which a first line shows its code. They are examined again with each CR.
 const CODE_WITHIN: usize = 16;
 
-/// What the stream is cut into.
+/// A piece of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// A line, its Telnet taken out.
+    /// A line, without its Telnet.
     Line(Line),
     /// A peer asked for a Telnet option and awaits its refusal.
     Negotiation(Negotiation),
 }
 
-/// Why a stream cannot be read on.
+/// Why a stream can be read no further.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     /// Reading or writing failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// A NUL stood where none may be.
-    #[error("a NUL byte in the midst of a line, where FTP allows one directly after CR only")]
+    /// A NUL came where none is allowed.
+    #[error("a NUL byte inside a line, where FTP allows one only directly after CR")]
     Nul,
     /// A line went on past the limit.
     #[error("a line is longer than {limit} bytes")]

@@ -1,4 +1,4 @@
-//! What a client says.
+//! A client's command lines.
 
 use std::fmt;
 
@@ -10,27 +10,27 @@ use crate::mask::masked;
 use crate::telnet::IAC;
 use crate::verb::Verb;
 
-/// A command line, taken apart; what the argument means hangs on the verb.
+/// A parsed command line. The meaning of the argument depends on the verb.
 ///
 /// Its `Debug` hides what [`masked`] hides (Q88).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Command<'a> {
-    /// What it asks for.
+    /// The verb.
     pub verb: Verb,
     /// The verb as the client typed it.
     pub keyword: &'a [u8],
-    /// All that follows the one white space (a CR with its NUL) behind the verb; further blanks belong
-    /// to it (RFC 2640 §3.1).
+    /// The text behind the one white space (a CR with its NUL) after the verb; further blanks belong to
+    /// it (RFC 2640 §3.1).
     pub argument: &'a [u8],
 }
 
 impl<'a> Command<'a> {
-    /// Takes a line without its end apart; `None` for a blank line, which no server answers (Q53).
+    /// Parses a line without its end; `None` for a blank line, which no server answers (Q53).
     ///
-    /// White space before the verb is tolerated, and any white space ends it: a server may take such
-    /// a line for the command it resembles, so it must not pass as an unknown one. So is an IAC, which is
-    /// left there where the byte that followed it was sent urgent and got lost (Q58), and the byte order
-    /// mark of UTF-8 (Q99).
+    /// White space before the verb is tolerated, and any white space ends it: a server may take such a
+    /// line for the command it resembles, so it must not pass as an unknown one. Also tolerated before
+    /// the verb are an IAC, which stays there if the byte behind it was urgent and got lost (Q58), and
+    /// the byte order mark of UTF-8 (Q99).
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         let (_, text) = text.split_at_checked(junk(text))?;
         let end = find(text, is_space);
@@ -66,21 +66,21 @@ impl fmt::Debug for Command<'_> {
     }
 }
 
-/// What an EPSV asks for (RFC 2428 §3).
+/// The request of an EPSV (RFC 2428 §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EpsvArgument {
-    /// `EPSV ALL`: no other way to set up a data connection from now on.
+    /// `EPSV ALL`: from now on the client sets up data connections by EPSV only.
     All,
     /// A network protocol by its number: 1 is IPv4, 2 is IPv6.
     Family(u8),
     /// No argument: the protocol of the control connection.
     None,
-    /// None of these.
+    /// Any other argument.
     Other,
 }
 
 impl EpsvArgument {
-    /// Reads the argument of an EPSV; blanks round it and the case of ALL do not matter (Q64).
+    /// Reads the argument of an EPSV. Blanks round it and the case of ALL make no difference (Q64).
     pub fn parse(argument: &[u8]) -> Self {
         let argument = trim(argument);
         if argument.is_empty() {
@@ -96,9 +96,8 @@ impl EpsvArgument {
     }
 }
 
-/// The command behind what is left of a Telnet signal: ABOR, STAT and QUIT are sent behind one, and not
-/// every client gets it right (Q98). `None` where nothing but white space is in front, or another command
-/// follows.
+/// The command behind the remains of a Telnet signal. Clients send ABOR, STAT and QUIT behind one, and
+/// some send it wrong (Q98). `None` if only white space is in front, or another command follows.
 pub fn behind_signal(text: &[u8]) -> Option<&[u8]> {
     let start = find(text, |byte| byte.is_ascii_graphic())?;
     let (signal, plain) = text.split_at_checked(start)?;
@@ -107,7 +106,7 @@ pub fn behind_signal(text: &[u8]) -> Option<&[u8]> {
     (interrupts && !signal.iter().all(|byte| is_space(*byte))).then_some(plain)
 }
 
-/// How many bytes stand before the verb.
+/// Number of bytes before the verb.
 pub(crate) fn junk(text: &[u8]) -> usize {
     let mut rest = text;
     loop {
@@ -122,7 +121,7 @@ pub(crate) fn junk(text: &[u8]) -> usize {
     junk
 }
 
-/// What C's `isspace` and the ends of C strings are: some server ends a word there.
+/// Whether C's `isspace` takes the byte, or it ends a C string: some server ends a word there.
 pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, 0 | b'\t'..=b'\r' | b' ')
 }

@@ -1,17 +1,17 @@
-//! Where a reply begins and ends.
+//! Framing of replies: where each begins and ends.
 
 use crate::reply::{ReplyCode, ReplyLine};
 
-/// Follows replies of several lines (RFC 959 §4.2): give it each line, it tells the line's place.
+/// Follows replies of several lines (RFC 959 §4.2) and tells the place of each line.
 ///
-/// A reply opened by `ddd-` is ended by its own code and a space only (Q28), except directly after a
-/// command went out ([`command_sent`](Self::command_sent)). An odd line ([`ReplyLine::OddSingle`],
-/// [`ReplyLine::OddFirst`]) is a reply where none is open. Inside a reply it counts for nothing, unless the
+/// Only its own code and a space end a reply opened by `ddd-` (Q28), except directly after a command went
+/// out ([`command_sent`](Self::command_sent)). An odd line ([`ReplyLine::OddSingle`],
+/// [`ReplyLine::OddFirst`]) is a reply if none is open. Inside a reply it is a continuation, unless the
 /// server has begun a reply with an odd line before (Q91, Q93).
 #[derive(Clone, Debug, Default)]
 pub struct ReplyFraming {
     open: Option<ReplyCode>,
-    /// A command went out since, and no continuation line came: the next line may begin a reply.
+    /// A command has gone out, and no continuation line has come since: the next line may begin a reply.
     resync: bool,
     /// The server has begun a reply with an odd line.
     odd: bool,
@@ -51,19 +51,20 @@ impl ReplyFraming {
         }
     }
 
-    /// A command went out. If a reply is open, some servers ended it with another code (Q29): should the
-    /// very next line look like a reply of another code, it is one; any other line clears this again.
+    /// Notes that a command went out. If a reply is open, some servers have ended it with another code
+    /// (Q29). If the next line looks like a reply of another code, it is one; any other line clears this
+    /// again.
     pub fn command_sent(&mut self) {
         self.resync = self.open.is_some();
     }
 
-    /// The reply that is coming in was replaced by one line: no more of it comes.
+    /// Notes that the open reply was replaced by one line: no more lines of it follow.
     pub fn reply_withheld(&mut self) {
         self.open = None;
         self.resync = false;
     }
 
-    /// The code of the reply that is open, if one is.
+    /// The code of the open reply, if any.
     pub fn open(&self) -> Option<ReplyCode> {
         self.open
     }
@@ -80,6 +81,6 @@ pub enum Place {
     Middle(ReplyCode),
     /// A reply of one line.
     Only(ReplyCode),
-    /// No reply at all: no code, outside a reply (Q36).
+    /// A line without a code, outside any reply (Q36).
     Stray,
 }

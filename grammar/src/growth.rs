@@ -1,4 +1,4 @@
-//! How the work for a line grows with its length (Q128). Counted, never timed.
+//! The growth of the work for a line with its length (Q128). Counted, never timed.
 
 use std::cell::Cell;
 
@@ -21,17 +21,17 @@ pub(crate) fn looked_at(bytes: usize) {
     LOOKED_AT.set(LOOKED_AT.get() + bytes);
 }
 
-/// How many bytes are looked at while this runs.
+/// Number of bytes that parsers look at while this runs.
 fn count(run: impl FnOnce()) -> usize {
     let before = LOOKED_AT.get();
     run();
     LOOKED_AT.get() - before
 }
 
-/// What is asked of a line, and its name.
+/// A function that examines a line, and its name.
 type Question = (&'static str, fn(&[u8]));
 
-/// All that is asked of a line.
+/// All functions that examine a line.
 const QUESTIONS: [Question; 11] = [
     ("Command::parse", |text| ask(Command::parse(text))),
     ("EpsvArgument::parse", |text| ask(EpsvArgument::parse(text))),
@@ -58,7 +58,7 @@ const QUESTIONS: [Question; 11] = [
     ("parse_passive_reply, 229", |text| passive(229, text)),
 ];
 
-/// The answer does not matter here.
+/// Drops the answer, which makes no difference here.
 fn ask<T>(answer: T) {
     std::hint::black_box(answer);
 }
@@ -68,7 +68,7 @@ fn passive(code: u16, text: &[u8]) {
     ask(parse_passive_reply(code, std::iter::once(text)));
 }
 
-/// What lines are made of that make parsers look far ahead.
+/// The pieces of lines that make parsers look far ahead.
 const PIECES: [&[u8]; 30] = [
     b" ",
     b"\t",
@@ -102,11 +102,11 @@ const PIECES: [&[u8]; 30] = [
     b"\rUSER @",
 ];
 
-/// How often each byte of a line may be looked at for one question. Six numbers with blanks round them are
-/// tried from each of the six; every other question needs less.
+/// How often one question may look at each byte of a line. Six numbers with blanks round them are tried
+/// from each of the six; every other question needs less.
 const MOST: usize = 40;
 
-/// About as long as this is a line, and one with twice as much in its middle.
+/// Length of the middle of a line, about. A second line has a middle of twice that.
 const LENGTH: usize = 256;
 
 fn hold(begin: &[u8], unit: &[u8], end: &[u8]) -> Result<(), String> {
@@ -123,7 +123,7 @@ fn hold(begin: &[u8], unit: &[u8], end: &[u8]) -> Result<(), String> {
             unit.escape_ascii(),
             end.escape_ascii(),
         );
-        // Short work may grow as it likes: it ends with what is at the start of the line.
+        // Short work may grow at any rate: it ends within the start of the line.
         if more > 3 * work && more > LENGTH || more > MOST * twice.len() {
             return Err(shown);
         }
@@ -160,7 +160,7 @@ proptest! {
         prop_assert_eq!(hold(&begin, &unit, &end), Ok(()));
     }
 
-    /// What stands behind one LPRT stands behind those before it, too.
+    /// The text behind one LPRT is also behind every earlier one.
     #[test]
     fn q128_an_lprt_is_found_wherever_its_numbers_are(
         text in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40)
@@ -179,7 +179,7 @@ proptest! {
     }
 }
 
-/// Bytes that come one by one are not looked at again with each of them.
+/// The codec does not look at earlier bytes again when bytes come one by one.
 #[test]
 fn q128_a_line_that_comes_byte_by_byte_is_read_once() {
     for unit in PIECES.iter().filter(|unit| !unit.contains(&0)) {

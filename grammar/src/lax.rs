@@ -1,7 +1,7 @@
-//! What readers that are laxer than the RFCs make of a line.
+//! The meaning of a line for readers that are laxer than the RFCs.
 //!
-//! A line means to ferryline what RFC 959 says; some clients and servers see more in it. What they would
-//! take for an address must not pass under another name (Q79, Q82).
+//! Ferryline reads a line as RFC 959 says; some clients and servers see more in it. Text that they would
+//! take for an address must not pass as something else (Q79, Q82).
 
 use std::borrow::Cow;
 
@@ -17,9 +17,10 @@ use crate::{
     verb::Verb,
 };
 
-/// The line as readers have it that know more or less of Telnet: as it is; without each IAC and the byte
-/// behind it; as BSD's programs, which take two bytes behind a WILL, WONT, DO or DONT; and as RFC 854 has
-/// it, with no subnegotiation and one IAC for two. They differ where an IAC is part of a name (Q97).
+/// The line in the four ways in which readers handle Telnet: as it is; without each IAC and the byte
+/// behind it; as BSD's programs read it, which drop two bytes behind a WILL, WONT, DO or DONT; and
+/// as RFC 854 defines it, without subnegotiations and with one IAC for two. They differ where an IAC is
+/// part of a name (Q97).
 pub fn telnet_readings(text: &[u8]) -> [Cow<'_, [u8]>; 4] {
     if find(text, |byte| byte == IAC).is_none() {
         return std::array::from_fn(|_| Cow::Borrowed(text));
@@ -40,13 +41,13 @@ pub fn telnet_readings(text: &[u8]) -> [Cow<'_, [u8]>; 4] {
     ]
 }
 
-/// What of the bytes behind an IAC is no text.
+/// The bytes behind an IAC that are not text.
 enum Skip {
     /// The next byte.
     One,
     /// The next two.
     Two,
-    /// Nothing: one IAC is left of two.
+    /// None: of two IACs one stays.
     Double,
     /// All up to an IAC and SE.
     Subnegotiation,
@@ -80,8 +81,8 @@ fn without_telnet(text: &[u8], skip: impl Fn(u8) -> Skip) -> Vec<u8> {
     kept
 }
 
-/// The code that a client reads which looks at three digits and not at what follows them, with blanks
-/// before them or without; that of a passive reply, where some reader sees one.
+/// The code as read by a client that looks at three digits and not at what follows them, with or without
+/// blanks before them. If any reading has the code of a passive reply, that code.
 pub fn lax_code(text: &[u8]) -> Option<ReplyCode> {
     let readings = telnet_readings(text);
     let codes = || {
@@ -93,7 +94,7 @@ pub fn lax_code(text: &[u8]) -> Option<ReplyCode> {
     codes().find(passive).or_else(|| codes().next())
 }
 
-/// Whether another digit follows what may be a code: few take it for one.
+/// Whether another digit follows the three digits: few clients take them for a code then.
 pub fn is_longer_number(text: &[u8]) -> bool {
     telnet_readings(text).iter().any(|text| {
         let digits = without_space(text).iter();
@@ -107,16 +108,17 @@ fn without_space(text: &[u8]) -> &[u8] {
     text.get(start..).unwrap_or_default()
 }
 
-/// Whether a client that looks for no certain code would find a data connection's address in this line
-/// of a reply: six numbers (wget, lftp and FileZilla take them from any 2xx), or the port of an EPSV.
+/// Whether a client that does not look at the exact code would find a data connection's address in this
+/// line of a reply: six numbers (wget, lftp and FileZilla take them from any 2xx), or the port of an
+/// EPSV.
 pub fn may_name_endpoint(text: &[u8]) -> bool {
     telnet_readings(text)
         .iter()
         .any(|text| has_six_numbers(text) || has_extended_port(text))
 }
 
-/// The commands that servers see which drop Telnet and strip what is not printable from the start of a
-/// line (Java's `trim` does); none for a blank line.
+/// The verbs as seen by servers that drop Telnet and strip unprintable bytes from the start of a line (as
+/// Java's `trim` does); none for a blank line.
 pub fn lax_verbs(text: &[u8]) -> impl Iterator<Item = Verb> {
     telnet_readings(text).into_iter().filter_map(|text| {
         let start = find(&text, |byte| byte.is_ascii_graphic())?;
@@ -124,15 +126,15 @@ pub fn lax_verbs(text: &[u8]) -> impl Iterator<Item = Verb> {
     })
 }
 
-/// Whether the verb of this command line, which was read as `command`, holds what no verb is made of, or
-/// is another one for a server that drops such bytes.
+/// Whether the verb of this command line, which was read as `command`, holds bytes that no verb has, or
+/// is another verb for a server that drops such bytes.
 pub fn is_disguised(text: &[u8], command: &Command<'_>) -> bool {
     let other = |verb| verb != Verb::Other && verb != command.verb;
     find(command.keyword, |byte| !byte.is_ascii_graphic()).is_some() || lax_verbs(text).any(other)
 }
 
-/// Whether this argument begins with the address of a PORT or is that of an EPRT: a server that knows
-/// the verb would call there (Q95).
+/// Whether this argument begins with the address of a PORT or is that of an EPRT: a server that knows the
+/// verb would connect there (Q95).
 pub fn is_address(argument: &[u8]) -> bool {
     let argument = blanks.parse(argument).map_or(argument, |(rest, _)| rest);
     let six = host_port(argument).map(|(rest, _)| rest);
@@ -140,8 +142,8 @@ pub fn is_address(argument: &[u8]) -> bool {
     six.is_ok_and(whole_words) || ExtendedAddress::parse(argument).is_ok()
 }
 
-/// Whether a PORT, EPRT, LPRT or SPOR with an address stands in the midst of this line. A server that cuts
-/// what does not fit its buffer begins a new command there (CVE-2008-4247; 512 bytes are common).
+/// Whether a PORT, EPRT, LPRT or SPOR with an address is in the middle of this line. A server that cuts a
+/// line at the end of its buffer begins a new command there (CVE-2008-4247; 512 bytes are common).
 pub fn holds_active_request(text: &[u8]) -> bool {
     telnet_readings(text)
         .iter()
@@ -163,16 +165,16 @@ fn reads_active_request(text: &[u8]) -> bool {
             }
             let argument = || text.get(at + 5..).unwrap_or_default();
             if verb.eq_ignore_ascii_case(b"LPRT") {
-                // The six numbers may stand anywhere behind it. The first LPRT has all that any later
-                // one has behind it, so that the rest of the line is searched once.
+                // The six numbers may be anywhere behind it. The text behind a later LPRT is also behind
+                // the first, so the rest of the line is searched once.
                 return !std::mem::replace(&mut long_seen, true) && has_six_numbers(argument());
             }
             names_address(verb, argument)
         })
 }
 
-/// Whether this is a PORT, SPOR or EPRT with its address. Only behind such a verb is the argument looked at:
-/// the next one begins behind all that is looked at for this one.
+/// Whether this is a PORT, SPOR or EPRT with its address. It looks at the argument only behind such a
+/// verb: the next verb begins behind all bytes that it looks at for this one.
 fn names_address<'a>(verb: &[u8], argument: impl Fn() -> &'a [u8]) -> bool {
     let trimmed = || {
         let argument = argument();
@@ -185,8 +187,9 @@ fn names_address<'a>(verb: &[u8], argument: impl Fn() -> &'a [u8]) -> bool {
         && matches!(trimmed(), [open, b'1' | b'2', close, ..] if open == close && open.is_ascii_punctuation())
 }
 
-/// `(ddd5d`, `(d1d`, `|||5|` and `!!!5!`, whatever stands round them; a closing parenthesis ends them, too.
-/// Names that begin with `!!!` are common, so no client is thought to do without an end.
+/// Whether `(ddd5d`, `(d1d`, `|||5|` or `!!!5!` is in the text, whatever is round it; a closing
+/// parenthesis ends it, too. Names that begin with `!!!` are common, so every client is assumed to need
+/// the end.
 fn has_extended_port(text: &[u8]) -> bool {
     text.windows(4).enumerate().any(|(at, window)| {
         looked_at(1);
@@ -308,7 +311,7 @@ mod tests {
             b"XPORT x",
             b"PO\xff\xfbQRT x",
             b"PO\xff\xfaQ\xff\xffQ\xff\xf0RT x",
-            // To a reader of one byte behind each IAC only, and to BSD's only (Q97).
+            // Only for a reader that drops one byte behind each IAC, and only for BSD's (Q97).
             b"PO\xff\xfbRT x",
             b"PO\xff\xfbQ\xff\xffRT x",
         ] {

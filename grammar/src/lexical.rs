@@ -1,4 +1,4 @@
-//! The nom parsers that several others are made of. All are complete: a line is there as a whole.
+//! The nom parsers that the other parsers share. All are `complete` parsers: they get whole lines.
 //!
 //! Every loop over a peer's bytes counts them with [`looked_at`], so that tests can hold the work for a
 //! line to be linear in its length (Q128).
@@ -9,10 +9,10 @@ use nom::error::Error;
 use nom::sequence::{delimited, preceded};
 use nom::{IResult, Parser};
 
-/// What every parser here returns.
+/// The result of every parser here.
 pub(crate) type Parsed<'a, T> = IResult<&'a [u8], T, Error<&'a [u8]>>;
 
-/// 1*DIGIT, decimal whatever zeros lead (Q5); saturates, so that no run of digits wraps (Q86).
+/// 1*DIGIT, decimal also with leading zeros (Q5). Saturates, so that no run of digits wraps (Q86).
 pub(crate) fn number(input: &[u8]) -> Parsed<'_, u32> {
     take_while1(is_digit)
         .map(|digits: &[u8]| {
@@ -30,7 +30,7 @@ pub(crate) fn octet(input: &[u8]) -> Parsed<'_, u8> {
     map_opt(number, |value| u8::try_from(value).ok()).parse(input)
 }
 
-/// A number of one byte, from a server that takes its bytes for signed: -128..=255 (Q92).
+/// A number of one byte, from a server that may print its bytes as signed: -128..=255 (Q92).
 pub(crate) fn signed_octet(input: &[u8]) -> Parsed<'_, u8> {
     let negative = map_opt(preceded(tag("-"), number), |value| {
         let value = u8::try_from(value).ok()?;
@@ -44,7 +44,7 @@ pub(crate) fn port(input: &[u8]) -> Parsed<'_, u16> {
     map_opt(number, |value| u16::try_from(value).ok()).parse(input)
 }
 
-/// *(SP / HTAB / CR): what peers leave round an argument (Q53).
+/// *(SP / HTAB / CR): the blanks that peers leave round an argument (Q53).
 pub(crate) fn blanks(input: &[u8]) -> Parsed<'_, &[u8]> {
     take_while(is_blank).parse(input)
 }

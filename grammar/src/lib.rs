@@ -1,28 +1,30 @@
 //! The language of FTP's control connection: bytes in, meaning out.
 //!
-//! Nothing here does I/O, knows the time or decides a policy. What a line *means* is said here;
-//! what to do about it is the caller's. Everything works on bytes: FTP's text is in no known
-//! encoding (Q62), and nothing a peer sends makes a parser here panic or grow without bound.
+//! Nothing here does I/O, knows the time or decides a policy. This crate says what a line
+//! *means*; the caller decides what to do about it. Everything works on bytes, because the
+//! encoding of FTP's text is unknown (Q62). Nothing that a peer sends makes a parser here panic
+//! or grow without bound.
 //!
-//! The grammar is written down in `ftp.abnf`; how real peers deviate from it in `QUIRKS.md`,
-//! whose Q-numbers the comments and tests name.
+//! `ftp.abnf` has the grammar; `QUIRKS.md` says how real peers deviate from it, and the comments
+//! and tests name its Q-numbers.
 //!
 //! # Layout
 //!
-//! * `codec`: the byte stream cut into [`Frame`]s by [`LineCodec`], with [`Line`] in `line` and the
-//!   Telnet that hides in it ([`Negotiation`]) in `telnet`
-//! * `command`, `verb`: what a client says ([`Command`], [`Verb`], [`EpsvArgument`])
+//! * `codec`: the byte stream cut into [`Frame`]s by [`LineCodec`], with [`Line`] in `line` and
+//!   the Telnet inside it ([`Negotiation`]) in `telnet`
+//! * `command`, `verb`: a client's commands ([`Command`], [`Verb`], [`EpsvArgument`])
 //! * `address`: the addresses in PORT and EPRT ([`HostPort`], [`ExtendedAddress`])
 //! * `reply`: a reply line by itself ([`ReplyCode`], [`ReplyLine`]); `framing`: where a reply begins
 //!   and ends ([`ReplyFraming`], [`Place`])
 //! * `passive`: the endpoint in a passive reply ([`parse_passive_reply`]), and its canonical forms
 //!   ([`render_227`], [`render_229`])
-//! * `lax`: what readers that are less strict make of a line ([`lax_code`], [`may_name_endpoint`],
-//!   [`lax_verbs`], [`is_disguised`], [`is_address`], [`holds_active_request`])
-//! * `loopback`: hosts that mean the loopback of whoever resolves them ([`is_loopback`],
+//! * `lax`: the meaning of a line for readers that are less strict ([`lax_code`],
+//!   [`may_name_endpoint`], [`lax_verbs`], [`is_disguised`], [`is_address`],
+//!   [`holds_active_request`])
+//! * `loopback`: hosts that mean the loopback of the machine that resolves them ([`is_loopback`],
 //!   [`loopback_addresses`])
-//! * `mask`: what of a command and a reply others may see ([`masked`], [`masked_reply`])
-//! * `lexical`: the nom parsers the others share
+//! * `mask`: commands and replies without their secrets ([`masked`], [`masked_reply`])
+//! * `lexical`: the nom parsers that the others share
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 

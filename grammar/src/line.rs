@@ -6,9 +6,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::mask::masked;
 
-/// One line, its end included, exactly as it is to be passed on. Cheap to clone.
+/// One line with its end, exactly as it is to be passed on. Cheap to clone.
 ///
-/// Its `Debug` is printable ASCII on one line and shows what [`masked`] shows (Q88).
+/// Its `Debug` is one line of printable ASCII and shows what [`masked`] shows (Q88).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Line {
     /// Text and end.
@@ -34,7 +34,7 @@ impl Line {
         Self::from_whole(whole.freeze(), end)
     }
 
-    /// A line out of bytes that end in `end` already.
+    /// A line made of bytes that already end in `end`.
     pub(crate) fn from_whole(whole: Bytes, end: LineEnd) -> Self {
         Self { whole, end }
     }
@@ -67,7 +67,7 @@ impl fmt::Debug for Line {
 /// What ended a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LineEnd {
-    /// CR LF, as RFC 959 §5.3.1 wants it.
+    /// CR LF, as RFC 959 §5.3.1 requires.
     CrLf,
     /// LF by itself (Q34).
     Lf,

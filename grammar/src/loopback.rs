@@ -1,4 +1,4 @@
-//! Hosts that mean the loopback of whoever resolves them.
+//! Hosts that mean the loopback of the machine that resolves them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,7 +8,7 @@ const BOTH: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::LOCALHOST),
 ];
 
-/// The names that /etc/hosts commonly has for the loopback addresses.
+/// The common names of the loopback addresses in /etc/hosts.
 const EITHER_FAMILY: [&str; 2] = ["localhost", "localhost.localdomain"];
 const IPV4_ONLY: [&str; 2] = ["localhost4", "localhost4.localdomain4"];
 const IPV6_ONLY: [&str; 4] = [

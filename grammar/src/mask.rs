@@ -1,4 +1,4 @@
-//! What of a command may be seen by others: in a log, in a recorded session (Q88).
+//! Masking of secrets in commands and replies, for logs and recorded sessions (Q88).
 
 use std::borrow::Cow;
 
@@ -11,20 +11,20 @@ use crate::{
 
 const STARS: &[u8] = b"****";
 
-/// The command with what is secret in it replaced by `****`: all that PASS, ACCT and the security
-/// commands of RFC 2228 carry, the password in `USER name:password@host`, what follows the name of a
-/// SITE command that sets a password, and each of these behind a bare CR, where some servers
-/// begin a new command. A secret may hold a CR itself, so nothing behind one is shown. Goes by the
-/// parsed verb, so that no spelling of it escapes.
+/// The command with its secrets replaced by `****`: the arguments of PASS, ACCT and the security commands
+/// of RFC 2228, the password in `USER name:password@host`, the text behind the name of a SITE command
+/// that sets a password, and each of these behind a bare CR, where some servers begin a new command. A
+/// secret may hold a CR itself, so nothing behind a secret is shown. The parsed verb decides, so that no
+/// spelling of it escapes.
 pub fn masked(text: &[u8]) -> Cow<'_, [u8]> {
     let mut rest = text;
-    // What one USER has no password in, no later one has: it is looked for once in a line.
+    // If one USER has no password in it, no later one has: the line is searched for it once.
     let mut user_seen = false;
     while let Some(command) = Command::parse(rest) {
         let behind_keyword = junk(rest) + command.keyword.len();
         let behind = rest.get(behind_keyword..).unwrap_or_default();
         let end = find(behind, |byte| byte == b'\r').map(|end| behind_keyword + end);
-        // What a server sees that drops Telnet is a secret, too.
+        // The command that a server sees which drops Telnet may have a secret, too.
         let part = rest.get(..end.unwrap_or(rest.len())).unwrap_or(rest);
         let hidden = || lax_verbs(part).any(Verb::carries_secret);
         let shown = match command.verb {
@@ -47,8 +47,8 @@ pub fn masked(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Borrowed(text)
 }
 
-/// The line of a reply as others may see it: some servers repeat the command that they refuse, and what is
-/// secret in it is replaced by `****` together with all behind it.
+/// The line of a reply with its secrets replaced by `****`: some servers repeat the command that they
+/// refuse. A secret in it is replaced together with all text behind it.
 pub fn masked_reply(text: &[u8]) -> Cow<'_, [u8]> {
     let [b'4' | b'5', _, _, _, ..] = text else {
         return Cow::Borrowed(text);
@@ -69,30 +69,31 @@ pub fn masked_reply(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Borrowed(text)
 }
 
-/// How many places of a reply are looked at for a repeated command: each may cost its whole length.
+/// Number of places in a reply at which a repeated command is looked for. Each may cost its whole length.
 const PLACES: usize = 8;
 
-/// What is to be shown in place of the argument of a USER and all behind it, if a password stands between
+/// The text to show in place of the argument of a USER and all behind it, if there is a password between
 /// a colon and the last '@' of the line.
 fn masked_user(argument: &[u8]) -> Option<Vec<u8>> {
     let at = find_last(argument, |byte| byte == b'@')?;
     let colon = find(argument, |byte| byte == b':')?;
-    // Behind the last '@' stands a host; a colon behind it is the port's.
+    // The host comes after the last '@'; a colon behind it is the port's.
     let host = argument.get(at..).filter(|_| colon < at)?;
     let (name, host) = match find(argument, |byte| byte == b'\r') {
-        // Whose '@' or password it is, is anybody's guess.
+        // The '@' and the password may belong to either command.
         Some(end) => (argument.get(..end.min(colon + 1))?, &b""[..]),
         None => (argument.get(..=colon)?, host),
     };
     Some([name, STARS, host].concat())
 }
 
-/// The argument of a SITE command that sets a password, its name shown: Serv-U's PSWD, wu-ftpd's
-/// GPASS, glftpd's PASSWD, CHPASS and ADDUSER, WS_FTP's CPWD and their like, and a password behind a
-/// word that announces it (`CHANGE me PASS word`).
+/// The argument of a SITE command that sets a password, with its name shown: Serv-U's PSWD, wu-ftpd's
+/// GPASS, glftpd's PASSWD, CHPASS and ADDUSER, WS_FTP's CPWD and their like, and a password behind a word
+/// that announces it (`CHANGE me PASS word`).
 fn masked_site(argument: &[u8]) -> Option<Vec<u8>> {
     let start = find(argument, |byte| !is_space(byte))?;
-    // Behind a CR another command is looked for: no byte is read twice, however many of them there are.
+    // The caller looks for another command behind a CR: no byte is read twice, whatever the number of
+    // CRs.
     let end = argument.iter().skip(start).position(|byte| *byte == b'\r');
     let own = argument.get(..end.map_or(argument.len(), |end| start + end))?;
     let mut words = words(own);
@@ -106,7 +107,7 @@ fn masked_site(argument: &[u8]) -> Option<Vec<u8>> {
     (!is_empty).then(|| [shown, b" ", STARS].concat())
 }
 
-/// Each word in capitals, with the place where it ends.
+/// Each word in capitals, with the position of its end.
 fn words(text: &[u8]) -> impl Iterator<Item = (Vec<u8>, usize)> {
     let mut end = 0;
     text.split_inclusive(|byte| is_space(*byte))
@@ -122,8 +123,8 @@ fn words(text: &[u8]) -> impl Iterator<Item = (Vec<u8>, usize)> {
         .filter(|(word, _)| !word.is_empty())
 }
 
-/// Whether a SITE command of this name takes a password. Servers invent such names freely, so it goes
-/// by what they have in common.
+/// Whether a SITE command of this name takes a password. Servers invent such names freely, so their
+/// common parts decide.
 fn sets_password(name: &[u8]) -> bool {
     let holds = |part: &[u8]| name.windows(part.len()).any(|window| window == part);
     let makes_user = holds(b"USER") || holds(b"USR");

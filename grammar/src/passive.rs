@@ -1,7 +1,7 @@
 //! The endpoint in a passive reply.
 //!
-//! Servers word these replies as they like (RFC 1123 §4.1.2.6 tells clients to look for the digits), so
-//! nothing here hangs on words, parentheses or the line the endpoint stands on.
+//! Servers choose the wording of these replies (RFC 1123 §4.1.2.6 tells clients to look for the digits), so
+//! nothing here depends on words, on parentheses or on the line that holds the endpoint.
 
 use std::net::IpAddr;
 
@@ -16,10 +16,11 @@ use crate::address::{HostPort, ip, signed_host_port};
 use crate::lexical::{Parsed, blanks, comma, find, is_digit, looked_at, number};
 use crate::reply::{ReplyCode, ReplyLine, without_padding};
 
-/// Where a passive reply says the server listens.
+/// The endpoint at which the server listens, as its passive reply says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PassiveEndpoint {
-    /// The host; `None` where a 229 leaves it blank, as it should: the host of the control connection.
+    /// The host. `None` where a 229 leaves it blank, as it should: then it is the host of the control
+    /// connection.
     pub address: Option<IpAddr>,
     /// The port, never 0.
     pub port: u16,
@@ -28,21 +29,21 @@ pub struct PassiveEndpoint {
 /// Why a passive reply names no endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum PassiveReplyError {
-    /// There is an endpoint, but its host is none: a number above 255, or not an address.
-    #[error("the FTP server's passive reply names a host that is no address")]
+    /// The endpoint's host is invalid: a number above 255, or not an address.
+    #[error("the FTP server's passive reply names a host that is not an address")]
     Address,
-    /// There is no endpoint anywhere in it.
+    /// The reply has no endpoint anywhere.
     #[error("the FTP server's passive reply names no port to connect to")]
     NoEndpoint,
-    /// There is an endpoint, but its port is 0 or above 65535.
+    /// The endpoint's port is 0 or above 65535.
     #[error("the FTP server's passive reply names a port that is not within 1 to 65535")]
     Port,
 }
 
 /// Finds the endpoint in a passive reply, given the texts of all its lines, codes included.
 ///
-/// Both forms are looked for whatever the code says (Q13, Q14), that of the code first: six numbers for a
-/// 227, delimited fields for a 229. In a line that starts with the code, the code is skipped.
+/// It looks for both forms whatever the code says (Q13, Q14), for that of the code first: six numbers for a
+/// 227, delimited fields for a 229. In a line that starts with the code, it skips the code.
 ///
 /// # Errors
 ///
@@ -71,7 +72,7 @@ pub fn render_229(port: u16) -> String {
     format!("229 Entering Extended Passive Mode (|||{port}|)")
 }
 
-/// What was found, if anything.
+/// The endpoint that was found, if any.
 type Found = Option<Result<PassiveEndpoint, PassiveReplyError>>;
 
 fn skip_code(code: ReplyCode, line: &[u8]) -> &[u8] {
@@ -82,13 +83,13 @@ fn skip_code(code: ReplyCode, line: &[u8]) -> &[u8] {
         {
             behind(4)
         }
-        // What follows the code may be part of the address.
+        // The byte behind the code may be part of the address.
         ReplyLine::OddSingle(own) if own == code => behind(3),
         _ => line,
     }
 }
 
-/// The first run of six numbers; each line is tried from every number on (Q4), never from inside one.
+/// The first run of six numbers. Each line is tried from every number on (Q4), never from inside one.
 fn six_numbers<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Found {
     let mut refused = None;
     for text in texts {
@@ -118,8 +119,8 @@ fn from_digit(text: &[u8]) -> Option<&[u8]> {
     text.get(find(text, |byte| byte.is_ascii_digit())?..)
 }
 
-/// The end `start` of `text`, with the minus of its first number: one directly behind an opening
-/// parenthesis. Any other is a dash, and clients, too, begin at the first digit (Q92).
+/// `start`, the end of `text`, with the minus of its first number. Only a minus directly behind an opening
+/// parenthesis is one. Any other is a dash, and clients, too, begin at the first digit (Q92).
 fn with_sign<'a>(text: &'a [u8], start: &'a [u8]) -> &'a [u8] {
     let at = text.len() - start.len();
     match text.get(..at) {
@@ -133,7 +134,7 @@ pub(crate) fn skip_digits(text: &[u8]) -> &[u8] {
     text.get(end.unwrap_or(text.len())..).unwrap_or_default()
 }
 
-/// Whether six numbers stand anywhere in this text, as clients look for them.
+/// Whether six numbers are anywhere in this text, as clients look for them.
 pub(crate) fn has_six_numbers(text: &[u8]) -> bool {
     let mut rest = text;
     while let Some(start) = from_digit(rest) {
@@ -153,7 +154,7 @@ fn six_of_any_size(input: &[u8]) -> Parsed<'_, ()> {
         .parse(input)
 }
 
-/// As C's `scanf` reads numbers: white space and a sign before each are no matter (Q92).
+/// Six numbers as C's `scanf` reads them: white space and a sign before each make no difference (Q92).
 fn six_as_scanned(input: &[u8]) -> Parsed<'_, ()> {
     let space = || take_while(|byte| matches!(byte, b'\t'..=b'\r' | b' '));
     let next = || preceded((comma, space(), opt(one_of("+-"))), number);
@@ -244,7 +245,8 @@ fn two_fields(input: &[u8]) -> Parsed<'_, (&[u8], &[u8], u32)> {
     Ok((rest, (b"", b"", port)))
 }
 
-/// Any printable but a digit, which could not be told from the port, and letters, which are words.
+/// Any printable byte but a digit, which could not be told from the port, and a letter, which belongs to a
+/// word.
 fn delimiter(input: &[u8]) -> Parsed<'_, char> {
     preceded(blanks, satisfy(|c| c.is_ascii_punctuation())).parse(input)
 }

@@ -1,4 +1,4 @@
-//! A line of a reply, standing alone.
+//! A line of a reply by itself.
 
 use std::fmt;
 
@@ -15,7 +15,8 @@ impl ReplyCode {
         }
     }
 
-    /// The code these bytes spell; `None` where they are not three digits of which the first is 1 to 6.
+    /// The code that these bytes spell; `None` if they are not three digits of which the first is 1 to
+    /// 6.
     pub const fn from_digits(digits: &[u8]) -> Option<Self> {
         match digits {
             [a @ b'1'..=b'6', b @ b'0'..=b'9', c @ b'0'..=b'9'] => Some(Self(
@@ -30,7 +31,8 @@ impl ReplyCode {
         self.0
     }
 
-    /// Its first digit, 1 to 6: 1 preliminary, 2 done, 3 go on, 4 not now, 5 no, 6 protected.
+    /// The first digit, 1 to 6: 1 preliminary, 2 completion, 3 intermediate, 4 transient failure, 5
+    /// permanent failure, 6 protected.
     pub const fn class(self) -> u16 {
         self.0 / 100
     }
@@ -51,16 +53,16 @@ pub(crate) fn without_padding(text: &[u8]) -> &[u8] {
     text.get(blanks..).unwrap_or_default()
 }
 
-/// What a line looks like by itself; what it *is* hangs on the lines before it
+/// The form of a line by itself. What it *is* depends on the lines before it
 /// ([`ReplyFraming`](crate::ReplyFraming)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReplyLine {
     /// `ddd-`: begins a reply of several lines.
     First(ReplyCode),
-    /// As [`First`](Self::First) with blanks in front (Q93).
+    /// [`First`](Self::First) with blanks in front (Q93).
     OddFirst(ReplyCode),
-    /// As [`Single`](Self::Single) with blanks in front (Q93), or with something else than a space behind
-    /// the code, but no digit: `227: x`, `227x` (Q91).
+    /// [`Single`](Self::Single) with blanks in front (Q93), or with something else than a space or a
+    /// digit behind the code: `227: x`, `227x` (Q91).
     OddSingle(ReplyCode),
     /// None of these: no code, a short one, or a longer number (Q36).
     Other,
@@ -69,7 +71,7 @@ pub enum ReplyLine {
 }
 
 impl ReplyLine {
-    /// Looks at a line without its end.
+    /// Reads a line without its end.
     pub fn parse(text: &[u8]) -> Self {
         let plain = without_padding(text);
         let padded = plain.len() < text.len();
@@ -85,7 +87,7 @@ impl ReplyLine {
         }
     }
 
-    /// Its code, whatever stands round it.
+    /// Its code, whatever is round it.
     pub fn code(self) -> Option<ReplyCode> {
         match self {
             Self::First(code)

@@ -1,4 +1,4 @@
-//! The Telnet that FTP's control connection is made of (RFC 959 §4.1, RFC 854, RFC 1123 §4.1.2.12).
+//! The Telnet of FTP's control connection (RFC 959 §4.1, RFC 854, RFC 1123 §4.1.2.12).
 
 /// Interpret As Command: the byte that starts every Telnet command.
 pub(crate) const IAC: u8 = 0xff;
@@ -9,12 +9,12 @@ pub(crate) const WILL: u8 = 0xfb;
 const WONT: u8 = 0xfc;
 const DO: u8 = 0xfd;
 pub(crate) const DONT: u8 = 0xfe;
-/// Begins a subnegotiation.
+/// Start of a subnegotiation.
 pub(crate) const SB: u8 = 0xfa;
-/// The lowest byte that is a command after IAC (EOF, RFC 1184; EOR, RFC 885, is 0xef).
+/// Lowest byte that is a command after IAC (EOF, RFC 1184; EOR, RFC 885, is 0xef).
 const FIRST_COMMAND: u8 = 0xec;
 
-/// A DO or WILL that a peer asked for, by its option; ferryline refuses each, towards whoever asked.
+/// A DO or WILL of a peer, with its option. Ferryline refuses each, towards the peer that sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Negotiation {
     /// The peer asks ferryline to use the option.
@@ -24,7 +24,7 @@ pub enum Negotiation {
 }
 
 impl Negotiation {
-    /// The bytes that refuse it: WONT for a DO, DONT for a WILL.
+    /// The refusal in bytes: WONT for a DO, DONT for a WILL.
     pub fn refusal(self) -> [u8; 3] {
         match self {
             Self::Do(option) => [IAC, WONT, option],
@@ -33,20 +33,20 @@ impl Negotiation {
     }
 }
 
-/// What an IAC and the bytes behind it are.
+/// The meaning of an IAC and the bytes behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sequence {
-    /// So many bytes of text, to be kept: a doubled IAC, or an IAC that commands nothing.
+    /// N bytes of text, to be kept: a doubled IAC, or an IAC that is no command.
     Text(usize),
-    /// So many bytes of Telnet that mean nothing to FTP.
+    /// N bytes of Telnet without a meaning for FTP.
     Command(usize),
-    /// Three bytes that ask for an answer.
+    /// Three bytes that require an answer.
     Negotiation(Negotiation),
     /// Two bytes that begin a subnegotiation.
     Subnegotiation,
 }
 
-/// Reads the sequence that `bytes`, which start with IAC, start with; `None` where more is needed.
+/// Reads the sequence at the start of `bytes`, which begin with IAC; `None` if it needs more bytes.
 ///
 /// CR and LF are never taken for an option: an undoubled 0xFF in a name (the last letter of the
 /// alphabet in CP1251) must not swallow the end of the line.

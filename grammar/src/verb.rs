@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// Every verb and how it is spelled. The order of the enum is that of the alphabet.
+/// Every verb and its spelling. The order of the enum is that of the alphabet.
 macro_rules! verbs {
     ($($(#[$doc:meta])+ $verb:ident = $name:literal,)+) => {
         /// A verb that ferryline knows by name, whether it acts on it or not.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Verb {
             $($(#[$doc])+ $verb,)+
-            /// Any other: passed on untouched (RFC 5797 lets the list grow).
+            /// Any other verb: passed on untouched (RFC 5797 lets the list grow).
             Other,
         }
 
@@ -60,7 +60,7 @@ verbs! {
     Epsv = "EPSV",
     /// Features (RFC 2389 §3).
     Feat = "FEAT",
-    /// Fetch, with what the data connection is to be among the arguments (GridFTP v2, GFD.47).
+    /// Fetch, with the form of the data connection among the arguments (GridFTP v2, GFD.47).
     Get = "GET",
     /// Help (RFC 959 §4.1.3).
     Help = "HELP",
@@ -102,11 +102,11 @@ verbs! {
     Pbsz = "PBSZ",
     /// Active address (RFC 959 §4.1.2).
     Port = "PORT",
-    /// Announces the transfer ahead of PASV (drftpd).
+    /// Announce the transfer before PASV (drftpd).
     Pret = "PRET",
     /// Protection of the data connection (RFC 2228 §3).
     Prot = "PROT",
-    /// Store, with what the data connection is to be among the arguments (GridFTP v2, GFD.47).
+    /// Store, with the form of the data connection among the arguments (GridFTP v2, GFD.47).
     Put = "PUT",
     /// Print the directory, also XPWD (RFC 959 §4.1.3).
     Pwd = "PWD",
@@ -153,8 +153,8 @@ verbs! {
 }
 
 impl Verb {
-    /// Whether the whole argument must never be shown, logged or recorded (Q88). CONF, ENC and MIC carry
-    /// another command, which may be PASS.
+    /// Whether the whole argument must never be shown, logged or recorded (Q88). CONF, ENC and MIC
+    /// carry another command, which may be a PASS.
     pub fn carries_secret(self) -> bool {
         matches!(
             self,
@@ -162,8 +162,8 @@ impl Verb {
         )
     }
 
-    /// The verb a keyword spells; case does not matter (RFC 959 §5.3). An X in front does not, either: it
-    /// marked experiments once (RFC 775), and some servers take it off every verb.
+    /// The verb that a keyword spells, in either case (RFC 959 §5.3). An X in front makes no
+    /// difference: it once marked experiments (RFC 775), and some servers take it off every verb.
     pub(crate) fn from_keyword(keyword: &[u8]) -> Self {
         let plain = match keyword {
             [b'X' | b'x', rest @ ..] => rest,

@@ -1,4 +1,4 @@
-//! `ferryline check`: what works on the way to the FTP server, and why not.
+//! `ferryline check`: the steps to the FTP server, what works, what does not, and why.
 
 use std::{
     io::{self, Write},
@@ -20,19 +20,19 @@ use crate::{
 
 /// The arguments of `ferryline check`: those of `forward`, and its own.
 #[derive(Args, Debug)]
-// Else both would be a group of one name.
+// Otherwise both would be groups of the same name.
 #[group(skip)]
 pub(super) struct Arguments {
     #[command(flatten)]
     forward: forward::Arguments,
-    /// Log in to the FTP server as this user and list a folder in all four modes; the password is
-    /// asked for on the terminal ('anonymous' needs none)
+    /// Log in to the FTP server as this user and list a folder in all four modes; the terminal asks
+    /// for the password ('anonymous' needs none)
     #[arg(long, value_name = "NAME")]
     ftp_user: Option<String>,
-    /// File whose first line is the FTP user's password; nobody else may be able to read it
+    /// File whose first line is the FTP user's password; only its owner may be able to read it
     #[arg(long, value_name = "FILE", requires = "ftp_user")]
     ftp_password_file: Option<PathBuf>,
-    /// How long the FTP server may take for each step
+    /// Time limit of the FTP server for each step
     #[arg(long, value_name = "SECONDS", default_value_t = 10,
         value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
@@ -41,9 +41,9 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Makes the check; whether all is well decides the exit code.
+/// Runs the check; the result decides the exit code.
 pub(super) fn run(arguments: Arguments) -> Result<bool, Failure> {
-    // What goes wrong is in the report: the log is for those who ask for it.
+    // The report has all errors: the log is for users who ask for it.
     let verbosity = arguments.forward.verbosity;
     start_log(
         Verbosity {
@@ -80,7 +80,7 @@ pub(super) fn run(arguments: Arguments) -> Result<bool, Failure> {
     };
     let runtime = runtime()?;
     let report = runtime.block_on(examine(&plan, arguments.json));
-    // A resolver that does not answer is not waited for.
+    // The end does not wait for a resolver that does not answer.
     runtime.shutdown_background();
     Ok(report.ok)
 }
@@ -88,7 +88,7 @@ pub(super) fn run(arguments: Arguments) -> Result<bool, Failure> {
 async fn examine(plan: &Plan, json: bool) -> Report {
     let prompt = Arc::new(TerminalPrompt);
     let mut screen = Screen::new(io::stdout(), Paint::for_stdout());
-    // Nobody reading is no reason to stop: the exit code tells as well.
+    // The check goes on without a reader of its output: the exit code has the result, too.
     let mut tell = |event: check::Event<'_>| {
         if !json {
             let _ = screen.show(event);
@@ -108,14 +108,14 @@ async fn examine(plan: &Plan, json: bool) -> Report {
 
 fn ftp_user(name: String, file: Option<&Path>, batch: bool) -> Result<FtpUser, Failure> {
     if name.is_empty() || name.contains(is_line_end) {
-        return Err(Failure::Usage("--ftp-user: that is no user name".into()));
+        return Err(Failure::Usage("--ftp-user: that is not a user name".into()));
     }
     let anonymous = ["anonymous", "ftp"]
         .iter()
         .any(|known| name.eq_ignore_ascii_case(known));
     let password = match file {
         Some(file) => read_password(file).map_err(Failure::Failed)?,
-        // What is customary (RFC 1635 §3.2); no server checks it.
+        // A customary password (RFC 1635 §3.2); no server checks it.
         None if anonymous => Secret::new("ferryline@"),
         None if batch => {
             return Err(Failure::Usage(
@@ -139,12 +139,12 @@ fn ftp_user(name: String, file: Option<&Path>, batch: bool) -> Result<FtpUser, F
     Ok(FtpUser { name, password })
 }
 
-/// What would end a command.
+/// Whether the character would end a command.
 fn is_line_end(c: char) -> bool {
     matches!(c, '\r' | '\n' | '\0')
 }
 
-/// The first line of a file that nobody else may read.
+/// The first line of a file that only its owner may be able to read.
 fn read_password(file: &Path) -> Result<Secret, String> {
     let shown = file.display();
     if let Some(mode) = open_to_others(file) {
@@ -157,14 +157,14 @@ fn read_password(file: &Path) -> Result<Secret, String> {
     Ok(Secret::new(text.lines().next().unwrap_or_default()))
 }
 
-/// The mode of a file that others than its owner have a right to.
+/// The mode of a file to which other users than its owner have rights.
 #[cfg(unix)]
 fn open_to_others(file: &Path) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
 
     let metadata = std::fs::metadata(file).ok()?;
     let mode = metadata.permissions().mode() & 0o777;
-    // A pipe, as the shell's <(…) makes one, has no mode that would tell.
+    // The mode of a pipe, such as the shell's <(…), says nothing about rights.
     (metadata.is_file() && mode & 0o077 != 0).then_some(mode)
 }
 

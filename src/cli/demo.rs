@@ -1,4 +1,4 @@
-//! `ferryline demo`: the ferry between the demo's two servers.
+//! `ferryline demo`: ferryline between the demo's two servers.
 
 use std::{error::Error, sync::Arc};
 
@@ -21,14 +21,14 @@ use crate::{
 /// The arguments of `ferryline demo`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// Exit after the transfers, non-zero if anything differs
+    /// Exit after the transfers; the exit code is not 0 if anything differs
     #[arg(long)]
     once: bool,
     #[command(flatten)]
     verbosity: Verbosity,
 }
 
-/// Makes the tour; stays up until it is asked to stop, unless `--once` is given.
+/// Runs the tour; stays up until it is asked to stop, unless `--once` is given.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     start_log(arguments.verbosity, Patience::Short)?;
     let complete = runtime()?.block_on(async {
@@ -48,12 +48,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Ok(())
     } else {
         Err(Failure::Failed(
-            "the demo: not everything arrived as it was sent".into(),
+            "the demo failed: not everything arrived as it was sent".into(),
         ))
     }
 }
 
-/// Starts the ferry as `ferryline forward` does.
+/// Starts ferryline as `ferryline forward` does.
 async fn start(shore: Shore) -> Result<Ferry, Box<dyn Error + Send + Sync>> {
     let spec = ForwardSpec {
         kind: ForwardKind::Ftp,
@@ -103,7 +103,7 @@ async fn start(shore: Shore) -> Result<Ferry, Box<dyn Error + Send + Sync>> {
         route,
         stop: Box::pin(async move {
             stop.cancel();
-            // A panic in there has been reported where it happened.
+            // A panic in that task has been reported where it happened.
             let _ = running.await;
         }),
     })

@@ -2,7 +2,7 @@
 
 use super::Failure;
 
-/// A host, and what was said along with it.
+/// A host, with the user and the port that were given with it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Destination {
     pub(super) user: Option<String>,

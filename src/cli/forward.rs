@@ -1,4 +1,4 @@
-//! `ferryline forward`: the main job.
+//! `ferryline forward`: the main command.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -22,7 +22,7 @@ use crate::{
 /// The arguments of `ferryline forward`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// What to forward; repeatable. ftp/ is the default, tcp/ is a plain local forward
+    /// A forward; repeatable. ftp/ is the default, tcp/ is a plain local forward
     #[arg(
         short = 'L',
         value_name = "[ftp/|tcp/][BIND:]PORT:HOST:HOSTPORT",
@@ -31,11 +31,11 @@ pub(super) struct Arguments {
     local: Vec<String>,
     #[command(flatten)]
     ssh: SshArguments,
-    /// Which host passive data connections go to
+    /// Host for passive data connections
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = DataHostArgument::Control)]
     data_host: DataHostArgument,
-    /// The lowest port that a passive reply of the FTP server may name, where its passive ports are below
-    /// 1024. Other services of the FTP server's host listen there: give the lowest of its own
+    /// Lowest port that a passive reply of the FTP server may name, where its passive ports are below
+    /// 1024. Other services of that host listen there: give the lowest port of the FTP server's own
     #[arg(long, value_name = "PORT", default_value_t = LOWEST_DATA_PORT,
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     lowest_data_port: u16,
@@ -46,7 +46,7 @@ pub(super) struct Arguments {
     /// reads them)
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
-    /// End a transcript that has so many MiB; its session goes on
+    /// End a transcript that has reached this many MiB; its session goes on
     #[arg(long, value_name = "MIB", default_value_t = 64, requires = "record",
         value_parser = clap::value_parser!(u16).range(1..=4096))]
     record_limit: u16,
@@ -58,7 +58,7 @@ pub(super) struct Arguments {
     pub(super) verbosity: Verbosity,
 }
 
-/// What the arguments amount to.
+/// The validated arguments.
 pub(super) struct Plan {
     pub(super) specs: Vec<ForwardSpec>,
     pub(super) settings: Settings,
@@ -66,7 +66,7 @@ pub(super) struct Plan {
 }
 
 impl Arguments {
-    /// Makes settings of the arguments, or says what is wrong with them.
+    /// Validates the arguments. The error says what is wrong with them.
     pub(super) fn plan(self) -> Result<Plan, Failure> {
         let mut specs = self
             .local
@@ -100,11 +100,11 @@ impl Arguments {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum DataHostArgument {
-    /// The -L host, with the port of the server's reply
+    /// The -L host, at the port of the server's reply
     Control,
-    /// The address in the server's reply (FTP servers whose data host is another one)
+    /// The address in the server's reply (for FTP servers whose data is on another host)
     Reply,
-    /// The -L host, and where that is refused, the address in the reply
+    /// The -L host; if that is refused, the address in the reply
     Auto,
 }
 
@@ -120,7 +120,7 @@ impl From<DataHostArgument> for DataHost {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ActiveArgument {
-    /// By a remote forward where the FTP server sits on the SSH server's host, else as passive ones
+    /// By a remote forward if the FTP server runs on the SSH server's host, else as passive ones
     Auto,
     /// By a remote forward only
     Remote,
@@ -148,7 +148,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     } = arguments.plan()?;
     let runtime = runtime()?;
     let done = runtime.block_on(forward(&specs, settings, options));
-    // A question that nobody answers must not hold up the end.
+    // An unanswered question must not delay the end.
     runtime.shutdown_background();
     done
 }
@@ -159,7 +159,7 @@ async fn forward(
     options: Options,
 ) -> Result<(), Failure> {
     let stop = signals::stop().map_err(Failure::failed)?;
-    // A port in use is found out before anybody is asked for a password.
+    // A port in use is reported before the user is asked for a password.
     let proxy = Proxy::bind(specs).await.map_err(Failure::failed)?;
     for (spec, addresses) in specs.iter().zip(proxy.addresses()) {
         check_bound(spec, &addresses, &options)?;
@@ -175,8 +175,8 @@ async fn forward(
     Ok(())
 }
 
-/// One line a forward, on standard output: a person and a script can both wait for it. Where it is not
-/// read, that is no reason to stop, nor to wait.
+/// Prints one line for each forward on standard output: a person and a script can both wait for it. The
+/// program neither stops nor waits if the line is not read.
 fn announce(proxy: &Proxy, specs: &[ForwardSpec], ssh: &Session) -> Result<(), Failure> {
     let out = terminal::stdout().map_err(Failure::failed)?;
     for (spec, addresses) in specs.iter().zip(proxy.addresses()) {

@@ -1,4 +1,4 @@
-//! The options for clients on other hosts, and for FTP servers on others than the SSH server's.
+//! The options for clients on other hosts, and for FTP servers on other hosts than the SSH server's.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,46 +7,49 @@ use clap::Args;
 use super::Failure;
 use crate::proxy::{Cidr, DataPorts, ForwardSpec, Gateway, HostPattern, Options};
 
-/// The arguments as they are given.
+/// The arguments as given.
 #[derive(Args, Debug)]
 pub(super) struct GatewayArguments {
     /// Listen on all addresses where a -L has no bind address; needs --allow-from
     #[arg(short = 'g')]
     gateway_ports: bool,
-    /// The hosts that may use a forward beyond loopback; repeatable, or separated by commas
+    /// Hosts that may use a forward beyond loopback; repeatable, or separated by commas
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     allow_from: Vec<Cidr>,
-    /// The address told to passive clients on other hosts, where this host is behind NAT for them
+    /// Address given to passive clients on other hosts, where they reach this host through NAT
     #[arg(long, value_name = "ADDRESS")]
     advertise: Option<IpAddr>,
-    /// The ports for passive data connections of clients, as a firewall lets them through
+    /// Ports for passive data connections of clients, such as a firewall lets through
     #[arg(long, value_name = "LOW-HIGH")]
     data_ports: Option<DataPorts>,
-    /// The FTP servers that clients may name with -L PORT:*:HOSTPORT: names with * and ?, addresses,
-    /// CIDR; repeatable, or separated by commas
+    /// FTP servers that clients may name with -L PORT:*:HOSTPORT: names with * and ?, addresses, CIDR;
+    /// repeatable, or separated by commas
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     allow_host: Vec<HostPattern>,
-    /// The SSH host's address for active data connections of FTP servers on other hosts (sshd:
+    /// Address of the SSH host for active data connections of FTP servers on other hosts (sshd:
     /// GatewayPorts clientspecified)
     #[arg(long, value_name = "ADDRESS")]
     remote_bind: Option<IpAddr>,
 }
 
 impl GatewayArguments {
-    /// Puts what is asked for into the forwards and the options, or says what is missing.
+    /// Writes the arguments into the forwards and the options. The error says what is missing.
     pub(super) fn apply(
         self,
         specs: &mut [ForwardSpec],
         options: &mut Options,
     ) -> Result<(), Failure> {
-        if let Some(bad) = self.advertise.filter(|address| !is_somebodys(*address)) {
+        if let Some(bad) = self.advertise.filter(|address| !is_host_address(*address)) {
             let text = format!("--advertise {bad}: no client could connect to that address");
             return Err(Failure::Usage(text));
         }
-        if let Some(bad) = self.remote_bind.filter(|address| !is_somebodys(*address)) {
+        if let Some(bad) = self
+            .remote_bind
+            .filter(|address| !is_host_address(*address))
+        {
             let text = format!(
-                "--remote-bind {bad}: name one address of the SSH server's host, for the FTP server is \
-                 told to connect to it"
+                "--remote-bind {bad}: name one address of the SSH server's host, because the FTP server \
+                 has to connect to it"
             );
             return Err(Failure::Usage(text));
         }
@@ -60,7 +63,7 @@ impl GatewayArguments {
             if spec.is_user_routed() && self.allow_host.is_empty() {
                 return Err(Failure::Usage(format!(
                     "-L {}:*:{}: the client names its FTP server, and --allow-host has to say which \
-                     ones it may, such as --allow-host '*.example.com' or --allow-host 10.1.0.0/16",
+                     servers it may name, such as --allow-host '*.example.com' or --allow-host 10.1.0.0/16",
                     spec.port, spec.host_port
                 )));
             }
@@ -76,7 +79,7 @@ impl GatewayArguments {
     }
 }
 
-/// A bind address that is a name is one beyond loopback if what it resolves to is.
+/// Checks a bind address that is a name: it is beyond loopback if one of its addresses is.
 pub(super) fn check_bound(
     spec: &ForwardSpec,
     addresses: &[SocketAddr],
@@ -98,7 +101,7 @@ fn open_to_all(spec: &ForwardSpec) -> Failure {
 }
 
 /// Whether a host can have this address.
-fn is_somebodys(address: IpAddr) -> bool {
+fn is_host_address(address: IpAddr) -> bool {
     !address.is_unspecified()
         && !address.is_multicast()
         && address != IpAddr::from(std::net::Ipv4Addr::BROADCAST)

@@ -1,4 +1,4 @@
-//! The arguments that say who may use a forward, and how much of it.
+//! The limits on the use of a forward: which users, how many clients, how long.
 
 use std::time::Duration;
 
@@ -20,19 +20,19 @@ pub(super) struct GuardArguments {
     /// Clients served at once from one address; 0 for no limit of its own
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = PER_CLIENT.parser())]
     max_per_client: u32,
-    /// End a session without a command and without a transfer for so long; 0 for never
+    /// End a session after SECONDS without a command and without a transfer; 0 for never
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = IDLE.parser())]
     idle: u32,
-    /// End a session that is not logged in by then; 0 for never
+    /// End a session that is not logged in after SECONDS; 0 for never
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = LOGIN_TIME.parser())]
     login_time: u32,
-    /// End a session that sends a longer line
+    /// End a session that sends a longer command line
     #[arg(long, value_name = "BYTES", default_value_t = COMMAND_LIMIT as u32, value_parser = MAX_LINE.parser())]
     max_line: u32,
     /// Commands of one client that may be under way at once; further ones wait
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = PIPELINED.parser())]
     max_pipelined: u32,
-    /// Give up a data connection that the client asked for and has not made by then
+    /// Give up a data connection that the client has requested and not opened within SECONDS
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = DATA_WAIT.parser())]
     data_wait: u32,
     /// Serve these local users only, by name or number; repeatable (Linux)
@@ -41,8 +41,8 @@ pub(super) struct GuardArguments {
 }
 
 impl GuardArguments {
-    /// Carries them over into `options`. Raises the limit of file descriptors as far as it goes. Where it
-    /// does not allow for `lanes`, or for `--max-sessions`, lowers them.
+    /// Writes the limits into `options`. Raises the limit of file descriptors as far as it goes. If it
+    /// is too low for `lanes`, or for `--max-sessions`, lowers them.
     pub(super) fn apply(&self, lanes: &mut usize, options: &mut Options) -> Result<(), Failure> {
         let max_sessions = size(self.max_sessions);
         options.max_per_client = size(self.max_per_client);
@@ -82,7 +82,7 @@ impl GuardArguments {
         }
         if !cfg!(target_os = "linux") {
             return Err(Failure::Usage(
-                "--only-user: only Linux tells whose a connection is".into(),
+                "--only-user: only Linux tells which user owns a connection".into(),
             ));
         }
         let numbers = self.only_user.iter().map(|user| number(user));
@@ -90,8 +90,8 @@ impl GuardArguments {
     }
 }
 
-/// What remains for clients, each with its control connection and data connections, beside the SSH
-/// connections, the listeners and what the program needs for itself.
+/// Number of clients, each with its control connection and data connections, for which descriptors
+/// remain beside those of the SSH connections, the listeners and the program itself.
 fn sessions_for(descriptors: u64, lanes: usize) -> usize {
     let lanes = u64::try_from(lanes).unwrap_or(u64::MAX);
     let own = OWN
@@ -103,13 +103,14 @@ fn sessions_for(descriptors: u64, lanes: usize) -> usize {
         .max(1)
 }
 
-/// How many lanes there may be: an eighth of the descriptors at most.
+/// Largest number of lanes: they have an eighth of the descriptors at most.
 fn lanes_for(descriptors: u64) -> usize {
     let lanes = descriptors / 8 / PER_LANE;
     usize::try_from(lanes).unwrap_or(usize::MAX).max(1)
 }
 
-/// How many clients that are refused may be waited for at once: an eighth of the descriptors at most.
+/// Largest number of refused clients to wait for at once: they have an eighth of the descriptors at
+/// most.
 fn refusals_for(descriptors: u64) -> usize {
     let share = usize::try_from(descriptors / 8).unwrap_or(usize::MAX);
     share.min(Options::default().refusals)
@@ -121,9 +122,10 @@ const OWN: u64 = 32;
 /// A socket, or the two pipes of a ProxyCommand.
 const PER_LANE: u64 = 2;
 
-/// The most that one session uses (Q85): its control connection, eight data connections that run and seven
-/// whose clients have their files and have not hung up, a data listener, a transcript; and one connection of
-/// a tcp/ forward, of which there may be as many as sessions.
+/// Most descriptors that one session uses (Q85): its control connection, eight running data
+/// connections, seven whose clients have their files and have not closed yet, a data listener, a
+/// transcript. One more is for a connection of a tcp/ forward, of which there may be as many as
+/// sessions.
 const PER_SESSION: u64 = 19;
 
 const SESSIONS: Range = Range {
@@ -138,24 +140,24 @@ const PER_CLIENT: Range = Range {
 const IDLE: Range = Range {
     least: 0,
     most: YEAR,
-    reason: "a year; 0 is for ever",
+    reason: "a year; 0 is no limit",
 };
 const LOGIN_TIME: Range = IDLE;
 const PIPELINED: Range = Range {
     least: 1,
     most: 256,
-    reason: "each command and each reply costs a look at all that wait, and other clients wait meanwhile",
+    reason: "each command and each reply costs a scan of all waiting ones, which delays other clients",
 };
 const DATA_WAIT: Range = Range {
     least: 1,
     most: 86_400,
-    reason: "a day; others on this host may connect to the port for so long",
+    reason: "a day; other users of this host can connect to the port for that long",
 };
-/// No FTP client gets by with less than a path (RFC 1123 leaves the length open).
+/// Every FTP client needs at least the length of a path (RFC 1123 leaves the length open).
 const MAX_LINE: Range = Range {
     least: 512,
     most: 1 << 20,
-    reason: "a path needs as many bytes as the least, and a client may make ferryline keep the most",
+    reason: "a path needs the lower bound, and a client can make ferryline keep the upper bound",
 };
 const YEAR: u32 = 365 * 86_400;
 
@@ -186,7 +188,7 @@ fn number(user: &str) -> Result<u32, Failure> {
     )))
 }
 
-/// Raises the soft limit of file descriptors to the hard one; how many there may be now.
+/// Raises the soft limit of file descriptors to the hard one; returns the new limit.
 #[cfg(unix)]
 fn raise_descriptors() -> Option<u64> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -195,7 +197,7 @@ fn raise_descriptors() -> Option<u64> {
     if soft >= hard {
         return Some(soft);
     }
-    // macOS says that there is no hard limit, and takes no more than OPEN_MAX.
+    // macOS reports no hard limit, and accepts no more than OPEN_MAX.
     for wanted in [hard, hard.min(10_240)] {
         if wanted > soft && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() {
             return Some(wanted);
@@ -222,7 +224,7 @@ mod tests {
         assert_eq!(sessions_for(64, usize::MAX), 1);
     }
 
-    /// Whatever limit the system has, what the sessions may use is within it.
+    /// For every limit of the system, the descriptors of all sessions are within it.
     #[test]
     fn q129_all_sessions_together_use_no_more_descriptors_than_there_are() {
         for descriptors in [256, 512, 1024, 4096, 20_000, 1 << 20] {

@@ -1,7 +1,7 @@
-//! The command line. It is spoken like ssh, because its users know ssh.
+//! The command line. Its options are spelled like ssh's, because its users know ssh.
 //!
-//! One file a subcommand; each turns its low-level arguments into validated settings first, so that
-//! what is wrong with them is said before anything is opened.
+//! One file for each subcommand. Each turns its low-level arguments into validated settings first, so
+//! that it reports wrong arguments before it opens anything.
 
 mod check;
 #[cfg(feature = "demo")]
@@ -48,17 +48,17 @@ enum Command {
         (PASV, EPSV) and active (PORT, EPRT)."
     )]
     Forward(Box<forward::Arguments>),
-    /// Walk the whole way to the FTP server and say what works, and why not
+    /// Try each step on the way to the FTP server; say what works, what does not, and why
     #[command(
-        long_about = "Takes the same arguments as 'forward', walks the whole way and prints a line \
-        for each step (\u{2713} works, \u{2717} does not, \u{2013} not tried), with what to do \
+        long_about = "Takes the same arguments as 'forward', tries each step and prints a line \
+        for it (\u{2713} works, \u{2717} does not, \u{2013} not tried), with what to do \
         about it: SSH server, host key, log-in, a second connection, the way to the FTP server, its \
         greeting and features, whether it insists on TLS. With --ftp-user it logs in and lists a \
         folder in all four modes through ferryline itself. Exit code 0 where clients can use at \
         least one mode (without --ftp-user: where no step failed), else 1."
     )]
     Check(Box<check::Arguments>),
-    /// Show the whole thing at work with nothing else installed
+    /// Show ferryline at work, with nothing else installed
     #[cfg(feature = "demo")]
     #[command(
         long_about = "Starts an SSH server and an FTP server inside this process, runs \
@@ -68,7 +68,7 @@ enum Command {
     Demo(demo::Arguments),
     /// Run recorded sessions through the state machine and show what differs
     #[command(
-        long_about = "Feeds what the peers said in recorded sessions (see 'forward --record') \
+        long_about = "Feeds the peers' lines of recorded sessions (see 'forward --record') \
         to the state machine that the proxy runs, and compares all else, line for line. Exit code 1 \
         where anything differs. A file that holds only the peers' lines (C> and S<) is run with \
         invented forwards on 127.0.0.1: --show tells what ferryline would have done."
@@ -76,24 +76,24 @@ enum Command {
     Replay(replay::Arguments),
 }
 
-/// How much is said.
+/// How much the program logs.
 #[derive(Args, Clone, Copy, Debug)]
 struct Verbosity {
-    /// Say more on standard error: connections (-v), every line of every control connection (-vv),
+    /// Log more on standard error: connections (-v), every line of every control connection (-vv),
     /// SSH (-vvv)
     #[arg(short, action = ArgAction::Count)]
     verbose: u8,
-    /// Say nothing on standard error but what ends the program
+    /// Log only the error that ends the program on standard error
     #[arg(short, conflicts_with = "verbose")]
     quiet: bool,
 }
 
-/// Why a command ended otherwise than on request; decides the exit code.
+/// The reason why a command did not end on request. It decides the exit code.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Something refused or broke: exit code 1.
+    /// A step was refused or failed: exit code 1.
     Failed(String),
-    /// The command line makes no sense: exit code 2.
+    /// The command line is wrong: exit code 2.
     Usage(String),
 }
 
@@ -103,7 +103,8 @@ impl Failure {
     }
 }
 
-/// Runs the command line to its exit code: 0 stopped on request or all well, 1 failed, 2 usage.
+/// Runs the command line and returns its exit code: 0 stopped on request or all well, 1 failed, 2
+/// usage.
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Forward(arguments) => forward::run(*arguments).map(|()| true),
@@ -114,7 +115,7 @@ pub fn run(cli: Cli) -> ExitCode {
     };
     let code = match done {
         Ok(true) => ExitCode::SUCCESS,
-        // The report has said why.
+        // The report has the reason.
         Ok(false) => ExitCode::from(1),
         Err(Failure::Failed(reason)) => {
             terminal::tell(&reason);
@@ -129,7 +130,7 @@ pub fn run(cli: Cli) -> ExitCode {
     code
 }
 
-/// Sends the log to standard error. `RUST_LOG`, where it is set, decides what is said.
+/// Sends the log to standard error. `RUST_LOG`, where it is set, selects what is logged.
 fn start_log(verbosity: Verbosity, patience: Patience) -> Result<(), Failure> {
     let default = match (verbosity.quiet, verbosity.verbose) {
         (true, _) => "off",
@@ -145,7 +146,7 @@ fn start_log(verbosity: Verbosity, patience: Patience) -> Result<(), Failure> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(move || stderr.clone())
-        // It would panic where standard error is gone, as with a closed terminal.
+        // The subscriber would panic if standard error is closed, as with a closed terminal.
         .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(verbosity.verbose > 2);
@@ -158,9 +159,10 @@ fn start_log(verbosity: Verbosity, patience: Patience) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One thread carries a tunnel: 1 to 2 GB/s with AES-GCM. With several, the tasks that hand data to each
-/// other wake each other across cores, which costs uploads a quarter of their speed and gains nothing:
-/// most of the work is the kernel's and the SSH server's.
+/// The runtime, with one worker thread. One thread carries a tunnel: 1 to 2 GB/s with AES-GCM. With
+/// several threads, the tasks that hand data to each other wake each other across cores, which costs
+/// uploads a quarter of their speed and gains nothing: the kernel and the SSH server do most of the
+/// work.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

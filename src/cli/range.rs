@@ -1,18 +1,18 @@
-//! Numbers on the command line that have bounds, and a reason for them.
+//! Numbers on the command line that have bounds, with a reason for them.
 
 use clap::builder::{TypedValueParser, ValueParser};
 
-/// What a number may be.
+/// The bounds of a number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Range {
     pub(super) least: u32,
     pub(super) most: u32,
-    /// Why no more than `most`; it stands in the error text.
+    /// The reason for `most`, for the error text.
     pub(super) reason: &'static str,
 }
 
 impl Range {
-    /// Reads a number within the bounds, or says what they are and why.
+    /// Reads a number within the bounds. The error has the bounds and the reason.
     pub(super) fn parse(self, text: &str) -> Result<u32, String> {
         let Self {
             least,
@@ -29,7 +29,7 @@ impl Range {
         }
     }
 
-    /// The same for clap.
+    /// [`parse`](Self::parse) for clap.
     pub(super) fn parser(self) -> ValueParser {
         ValueParser::new(
             clap::builder::StringValueParser::new().try_map(move |text| self.parse(&text)),
@@ -37,7 +37,7 @@ impl Range {
     }
 }
 
-/// A number as sizes are counted. (There is no platform with less than 32 bits.)
+/// A number as a size. (No supported platform has less than 32 bits.)
 pub(super) fn size(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

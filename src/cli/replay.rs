@@ -17,10 +17,10 @@ pub(super) struct Arguments {
     /// Recorded sessions; a folder stands for every *.session in it
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Write what comes out now into the files, in place of what was expected
+    /// Write the present output into the files, in place of what was expected
     #[arg(long, conflicts_with = "show")]
     accept: bool,
-    /// Print the sessions as they go now
+    /// Print the sessions with the present output
     #[arg(long)]
     show: bool,
 }
@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let lines = parse(&text).map_err(|error| Failure::Failed(format!("{name}: {error}")))?;
         if lines.iter().all(|line| line.event == Event::Torn) {
             return Err(Failure::Failed(format!(
-                "{name}: no whole line of a session in it: there is nothing to replay"
+                "{name}: it has no whole line of a session, so there is nothing to replay"
             )));
         }
         let replayed = replay(&lines);
@@ -75,13 +75,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Ok(())
         }
         _ => Err(Failure::Failed(format!(
-            "{different} of {} sessions differ ('--accept' takes the new lines over)",
+            "{different} of {} sessions differ ('--accept' takes over the new lines)",
             files.len()
         ))),
     }
 }
 
-/// What is to be known of a recording that ends before its session.
+/// The notice about a recording that ends before its session.
 fn cut_off(end: CutOff) -> String {
     let why = match end.why {
         None => {
@@ -111,7 +111,7 @@ fn tell(name: &str, replayed: &Replayed) {
     }
 }
 
-/// A line on standard output. Where a pager has closed that, the exit code still says how it went.
+/// Prints a line on standard output. If a pager has closed that, the exit code still has the result.
 fn say(line: fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

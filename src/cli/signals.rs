@@ -1,12 +1,13 @@
-//! Being asked to stop.
+//! The signals that ask the program to stop.
 
 use std::io;
 
 use tokio_util::sync::CancellationToken;
 
-/// Cancelled by SIGINT (Ctrl-C), SIGTERM, or SIGHUP (its terminal is closed; not where that was to be
-/// ignored, as under nohup), from the moment this returns. A Ctrl-C after that ends the program at
-/// once, which resets what still runs; an FTP server may take half an upload for a whole one then.
+/// A token that is cancelled by SIGINT (Ctrl-C), SIGTERM, or SIGHUP (the terminal is closed), from
+/// the moment this returns. SIGHUP does not cancel it where it was ignored at the start, as under
+/// nohup. A Ctrl-C after that ends the program at once, which resets all running transfers; an FTP
+/// server may take half an upload for a whole one then.
 ///
 /// # Errors
 ///
@@ -30,7 +31,7 @@ pub(super) fn stop() -> io::Result<CancellationToken> {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    /// Where it is not ignored.
+    /// `None` where SIGHUP is ignored.
     hang_up: Option<tokio::signal::unix::Signal>,
 }
 
@@ -72,8 +73,8 @@ async fn hung_up(signal: Option<&mut tokio::signal::unix::Signal>) {
     }
 }
 
-/// Whether this program was started so that it survives its terminal, as nohup does; as far as the
-/// system tells (Linux: proc(5)).
+/// Whether this program was started with SIGHUP ignored, as by nohup, so that it survives its
+/// terminal. Only Linux tells (proc(5)).
 #[cfg(unix)]
 fn ignores_hang_up() -> bool {
     const SIGHUP: u64 = 1;
@@ -82,7 +83,7 @@ fn ignores_hang_up() -> bool {
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    // A handler would undo it: where nothing is known, all stays as it is.
+    // A handler would undo that. Where nothing is known, SIGHUP keeps its effect.
     ignored.is_none_or(|mask| mask & SIGHUP != 0)
 }
 

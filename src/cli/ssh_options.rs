@@ -1,4 +1,4 @@
-//! The arguments that are ssh's own: where to log in, as whom, and how.
+//! The arguments that ssh has, too: where to log in, as which user, and how.
 
 use std::path::PathBuf;
 
@@ -33,22 +33,22 @@ pub(super) struct SshArguments {
     /// ssh configuration file, in place of ~/.ssh/config and the system's; 'none' reads no file
     #[arg(short = 'F', value_name = "FILE")]
     config: Option<PathBuf>,
-    /// ssh option Keyword=value; repeatable (see the README for those that are honoured)
+    /// ssh option Keyword=value; repeatable (the README lists those that are honoured)
     #[arg(short = 'o', value_name = "OPTION")]
     option: Vec<String>,
-    /// SSH connections for data, one a transfer, as many as are needed at once; 0 shares the control
-    /// connections' own
+    /// Most SSH connections for data, one for each transfer, opened when needed; 0 shares the
+    /// connection of the control connections
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = LANES.parser())]
     lanes: u32,
 }
 
 impl SshArguments {
-    /// The settings that the arguments and the ssh configuration amount to, with ssh's defaults for
-    /// what they do not say. Arguments come before options, and both before files.
+    /// The settings of the arguments and the ssh configuration, with ssh's defaults for the rest.
+    /// Arguments override options, and both override files.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let destination = Destination::parse(&self.destination)?;
         let options = self.option.iter().map(|text| GivenOption::parse(text));
-        // ssh would say no more than that it is invalid.
+        // ssh would only say that it is invalid.
         for hop in self.jump.iter().flat_map(|hops| hops.split(',')) {
             Destination::parse_jump(hop)?;
         }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     fn settings(arguments: &[&str]) -> Result<Settings, String> {
-        // Nothing of whoever runs the tests.
+        // No configuration of the user who runs the tests.
         let line = ["ssh", "-F", "none"].iter().chain(arguments);
         let harness = Harness::try_parse_from(line).map_err(|error| error.to_string())?;
         harness.ssh.settings().map_err(|failure| match failure {
@@ -197,7 +197,7 @@ mod tests {
             "-oConnectTimeout=2147483647",
             "me@host",
         ]);
-        // All that is waited for is within what a clock can show.
+        // Every waiting time is within what a clock can show.
         let patience = most.unwrap().patience().unwrap();
         assert!(std::time::Instant::now().checked_add(patience).is_some());
     }

@@ -1,4 +1,4 @@
-//! Standard output and standard error. A program that runs for long never waits for who reads them.
+//! Standard output and standard error. A program that runs for long never waits for their readers.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -15,11 +15,11 @@ use crate::queued_writer::QueuedWriter;
 pub(super) enum Patience {
     /// A service that was asked to stop ends.
     Short,
-    /// A command whose output is what it was called for waits as long as it takes; signals end it.
+    /// A command that is called for its output waits as long as it takes; signals end it.
     Endless,
 }
 
-/// Where the log goes, and the last words of the program.
+/// The destination of the log and of the program's last message.
 struct Stderr {
     writer: QueuedWriter,
     patience: Patience,
@@ -30,7 +30,7 @@ static STDOUT: OnceLock<QueuedWriter> = OnceLock::new();
 
 const SHORT: Duration = Duration::from_secs(1);
 
-/// Has standard error written by a thread of its own; a panic, too, is told there.
+/// Starts a thread that writes standard error; it reports panics, too.
 pub(super) fn start(patience: Patience) -> io::Result<QueuedWriter> {
     if let Some(started) = STDERR.get() {
         return Ok(started.writer.clone());
@@ -58,7 +58,7 @@ pub(super) fn stdout() -> io::Result<QueuedWriter> {
     Ok(STDOUT.get_or_init(|| writer).clone())
 }
 
-/// Says something on standard error; where it is not read any more, nothing ends because of it.
+/// Writes a line to standard error. The program goes on if standard error is no longer read.
 pub(super) fn tell(text: &str) {
     let line = format!("ferryline: {text}\n");
     match STDERR.get() {
@@ -69,7 +69,7 @@ pub(super) fn tell(text: &str) {
     }
 }
 
-/// Waits until all that was said is written, as long as it may.
+/// Waits until all output is written, as long as `Patience` allows.
 pub(super) fn finish() {
     let patience = match STDERR.get().map(|stderr| stderr.patience) {
         Some(Patience::Short) => Some(SHORT),

@@ -1,4 +1,4 @@
-"""Takes out of a recorded session what is this machine's or this run's: addresses of sockets, folders, times.
+"""Replaces in a recorded session what belongs to this machine or this run: addresses of sockets, folders, times.
 
 The same thing gets the same stand-in throughout a session, so that it replays as before.
 """
@@ -6,21 +6,21 @@ The same thing gets the same stand-in throughout a session, so that it replays a
 import re
 import socket
 
-# Where the stand-ins of ports begin, by what listens there.
+# The first stand-in of a port, by what listens there.
 CLIENT, SERVER, LOCAL_FORWARD, REMOTE_FORWARD = 50001, 40001, 51001, 42001
 HOME = "/home/ferry"
 HOST = "ftp.example"
 
 SIX = re.compile(r"\b(\d+,\d+,\d+,\d+),(\d+),(\d+)\b")
 EXTENDED = re.compile(r"\|(\d*)\|([^|]*)\|(\d+)\|")
-# What servers tell of the time and of this machine, with what is put in its place.
+# What servers say about the time and about this machine, each with its replacement.
 TOLD = [
     (re.compile(r"Local time is now \d\d:\d\d"), "Local time is now 12:00"),
     (re.compile(r"\d+\.\d+ seconds \(measured here\), \d+\.\d+ (\w+ per second)"), r"0.001 seconds (measured here), 1.00 \1"),
     (re.compile(r"\d+ bytes transmitted"), "1000 bytes transmitted"),
     (re.compile(r"unique=[0-9A-Fa-f]+[gU]?[0-9A-Fa-f]*;"), "unique=1;"),
     (re.compile(r"(at|since) \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}"), r"\1 Mon Jan  1 12:00:00 2024"),
-    # Times of files that were made just now; those of the others are older.
+    # Times of files that were made in this run; the other files are older.
     (re.compile(r"\b20(2[5-9]|[3-9]\d)\d{10}\b"), "20240101120000"),
     # The third host, of the run's own network.
     (re.compile(r"\b198([.,])1[89]\1\d+\1\d+\b"), r"198\g<1>18\g<1>0\g<1>6"),
@@ -43,7 +43,7 @@ def anonymised(text, heading, home):
         for told, instead in TOLD:
             line = told.sub(instead, line)
         line = with_ports(line, ports)
-        # Whole tenths: the limits are whole seconds, so no deadline falls otherwise.
+        # Whole tenths: the limits are whole seconds, so every deadline stays in its place.
         kept.append(f"@{int(float(at) * 10) / 10} {line}" if timed and at else line)
     return f"# ferryline session 1\n{heading}" + "\n".join(kept) + "\n"
 
@@ -53,12 +53,12 @@ def is_progress(line):
 
 
 def stand_ins(lines):
-    """A port for each port of the session, by what it is."""
+    """A stand-in for each port of the session, by the purpose of the port."""
     ports = {}
     count = {}
 
     def stand_in(port, first):
-        # Lower ones are nobody's listener: they stand for themselves.
+        # No listener has a lower one: such a port stays as it is.
         if port not in ports and int(port) >= 1024:
             count[first] = count.get(first, first - 1) + 1
             ports[port] = count[first]

@@ -1,6 +1,6 @@
-"""The clients: real programs, each told its mode and what to do in its own tongue.
+"""The clients: real programs, each given its mode and its task in its own syntax.
 
-A further client is one more class: the modes it `can`, how it is told them, and how its log shows the verbs it sent.
+Each further client is a class: the modes it `can`, how it is given them, and how its log shows the verbs it sent.
 """
 
 import os
@@ -28,7 +28,7 @@ MODES = {
 
 @dataclass
 class Target:
-    """Where a client is pointed, and the mode it is told. `namespace` is None for the root namespace."""
+    """The address that a client connects to, and its mode. `namespace` is None for the root namespace."""
 
     host: str
     port: int
@@ -46,12 +46,13 @@ class Target:
 
 
 class Client:
-    """One client. Each of `list_folder`, `upload`, `download` is one run of the program, one log-in, any number of files."""
+    """One client. Each of `list_folder`, `upload`, `download` is one run of the program, one log-in, any number of
+    files."""
 
     name = "client"
-    # Debian's package that the program is from, where it is one that the suite unpacks.
+    # The program's Debian package, where the suite unpacks it.
     package = None
-    # The modes this client can be told, and why it cannot be told the others.
+    # The modes that this client can use, and why it cannot use the others.
     can = tuple(MODES)
     cannot = ""
     actions = ("list", "upload", "download")
@@ -66,7 +67,7 @@ class Client:
         self.home.mkdir(exist_ok=True)
 
     def execute(self, target, argv, stdin=""):
-        # Neither the caller's start files nor its proxies have a say.
+        # The caller's start files and proxies must have no effect.
         env = {"HOME": str(self.home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TERM": "dumb"}
         return run(entering(target.namespace) + argv, stdin=stdin.encode(), env=env, cwd=self.home, timeout=TIMEOUT)
 
@@ -150,7 +151,8 @@ class Lftp(Client):
 
 
 class LftpTls(Lftp):
-    """lftp as it comes: it offers AUTH TLS before it logs in, and goes on in clear where that is refused."""
+    """lftp with its default settings: it sends AUTH TLS before it logs in, and goes on in clear where that is
+    refused."""
 
     name = "lftp-tls"
     can = ("PASV",)
@@ -180,7 +182,7 @@ class Tnftp(Client):
             "bye",
         ]
         program = self.programs / "tnftp/usr/bin/tnftp"
-        # -A and -p are active and passive with no falling back to the other; -d shows the commands.
+        # -A and -p are active and passive without fallback to the other; -d shows the commands.
         argv = [str(program), "-d", "-v", "-i", "-n", "-p" if target.passive else "-A"]
         return self.execute(target, argv, "\n".join(lines) + "\n")
 

@@ -1,4 +1,4 @@
-"""`ferryline check`: what it says of a server has to be what clients find there, mode by mode."""
+"""`ferryline check`: its report on a server has to agree with what clients find there, mode by mode."""
 
 import dataclasses
 import json
@@ -48,8 +48,8 @@ class ProFtpdFar(Far, ProFtpd):
 
 
 def as_clients_find_it(kind, carried=None):
-    """All modes are checked, then tried by a real client through a real forward: the two have to agree.
-    `carried` is what has to stand behind the active modes."""
+    """All modes are checked, then tried by a real client through a real forward: the two have to agree. `carried` is
+    what the report has to say about the active modes."""
 
     def play(stage):
         server = stage.server(kind)
@@ -76,7 +76,7 @@ def as_clients_find_it(kind, carried=None):
 
 
 def epsv_denied(stage):
-    """Where EPSV and EPRT are denied: the one is asked as PASV, the other (550 says nothing of the verb) is passed on."""
+    """EPSV and EPRT are denied: PASV replaces EPSV; the refusal of EPRT (550 says nothing of the verb) is passed on."""
     code, report, text = check(stage, stage.server(VsftpdNoEpsv))
     carried = {mode["mode"]: mode["carried"] for mode in report["forwards"][0]["modes"] if mode["works"]}
     if code != 0 or carried != {"passive": None, "extended-passive": "asked as PASV", "active": None}:
@@ -86,7 +86,7 @@ def epsv_denied(stage):
 
 
 def tls_required(stage):
-    """A server that lets nobody in without TLS: found out without a user, and with one."""
+    """A server that requires TLS for the log-in: found out without a user, and with one."""
     server = stage.server(VsftpdTlsOnly)
     for user in (True, False):
         code, report, text = check(stage, server, user=user)
@@ -104,7 +104,7 @@ def wrong_password(stage):
 
 
 def forwarding_forbidden(stage):
-    """The setting that forbids it is named."""
+    """The report names the setting that forbids it."""
     with_sshd = sshd_with(stage, "AllowTcpForwarding no", 2251)
     code, report, text = check(stage, stage.server(Vsftpd), port=with_sshd)
     step = demand_step(report, "forward", "failed", "prohibited", text)
@@ -114,7 +114,7 @@ def forwarding_forbidden(stage):
 
 
 def remote_forward_forbidden(stage):
-    """Local forwards only: active mode is said to be carried as passive, and why."""
+    """Local forwards only: the report says that active mode is carried as passive, and why."""
     with_sshd = sshd_with(stage, "AllowTcpForwarding local", 2252)
     code, report, text = check(stage, stage.server(Vsftpd), port=with_sshd)
     step = demand_step(report, "PORT", "ok", "the SSH server refused the remote forward", text)
@@ -124,7 +124,7 @@ def remote_forward_forbidden(stage):
 
 
 def foreign_address(stage):
-    """A server that names another host than the one it is reached at: nothing works but where the reply is followed."""
+    """A server that names another host than the one it is reached at: only following the reply works."""
     server = stage.server(VsftpdFar)
     relay = layouts.Relay(stage.network.site, (stage.network.far_address, server.port))
     try:
@@ -141,7 +141,7 @@ def foreign_address(stage):
 
 
 def for_people(stage):
-    """Without --json: a line a step, no colours where there is no terminal."""
+    """Without --json: one line for each step, and no colours without a terminal."""
     done = start(stage, stage.server(Vsftpd))
     text = done.out.decode()
     lines = text.splitlines()

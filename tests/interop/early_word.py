@@ -1,4 +1,4 @@
-"""An FTP server says 226 before its data has arrived, or leaves the data connection open behind it."""
+"""An FTP server sends 226 before its data has arrived, or leaves the data connection open behind it."""
 
 import socket
 import sys
@@ -13,7 +13,7 @@ from rawftp import RawFtp, drain
 from servers import PASSWORD, USER, Server
 from stage import Failed
 
-# Far less than the half minute for which a reply that nothing is known of is held.
+# Far less than the half minute for which a reply is held whose data connection is in an unknown state.
 SOON = 10
 
 

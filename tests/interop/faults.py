@@ -1,4 +1,4 @@
-"""Starts that have to fail and say why; requests that have to be refused; servers that allow less than usual."""
+"""Starts that must fail with a reason; requests that must be refused; servers that allow less than usual."""
 
 import socket
 
@@ -63,14 +63,14 @@ def demand_failure(done, code, naming, lines=1):
 
 
 def forwarding_forbidden(stage):
-    """sshd forwards nothing at all: the client has to be told, not left waiting."""
+    """sshd forwards nothing at all: the client must get a reply, and not wait in vain."""
     port = 2201
     sshd = stage.sshd("sshd-no-forwarding", ["AllowTcpForwarding no"], port)
     log = stage.logs / "ferryline-no-forwarding.log"
     try:
         ferryline = Ferryline(stage.tunnel(port), log, port=stage.server(Vsftpd).port)
     except RuntimeError as error:
-        # Finding it out before the forward is offered is as good.
+        # A failure before the forward is offered is as good.
         if "exit code 1" in str(error) and "prohibited" in log.read_text():
             return "refused to start"
         raise
@@ -91,7 +91,7 @@ def forwarding_forbidden(stage):
 
 
 def remote_forward_refused(verb):
-    """sshd allows local forwards only: active mode is carried another way, or refused with one line."""
+    """sshd allows local forwards only: active mode is carried as passive, or refused with one line."""
 
     def play(stage):
         port = {"PORT": 2202, "EPRT": 2203}[verb]
@@ -127,7 +127,7 @@ def active_command(verb, host, port):
 
 
 def pipelined(stage):
-    """Commands in one segment: answered in order, the transfer whole."""
+    """Commands in one segment: they are answered in order, and the file is whole."""
     server = stage.server(Vsftpd)
     with RawFtp("127.0.0.1", stage.ferryline(server).port()) as client:
         client.login()
@@ -168,7 +168,7 @@ def bounce(stage):
 
 
 def disguised(stage):
-    """Lines that BSD's servers read another command from than is seen: none of it reaches one."""
+    """Lines in which BSD's servers see another command than the visible one: no part of it reaches such a server."""
     asked = []
     for kind in (InetutilsFtpd, NetkitFtpd):
         server = stage.server(kind)
@@ -196,7 +196,7 @@ def takes_port(client, line):
 
 
 def tls_refused(stage):
-    """AUTH would hide the control connection: it is refused, and FEAT does not offer it."""
+    """AUTH would encrypt the control connection: it is refused, and FEAT does not offer it."""
     with RawFtp("127.0.0.1", stage.ferryline(stage.server(Vsftpd)).port()) as client:
         client.login()
         refusal = client.expect(502, "AUTH TLS")

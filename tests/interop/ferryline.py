@@ -1,4 +1,4 @@
-"""ferryline as a user runs it: started with ssh's spellings, waited for by the lines it prints, stopped by a signal."""
+"""ferryline as a user runs it: started with ssh's options, ready when it prints its lines, stopped by a signal."""
 
 import os
 import re
@@ -17,7 +17,7 @@ READY = re.compile(r"^(?:ftp|tcp)://(?P<host>\[[^]]*\]|[^:/]+):(?P<port>\d+) →
 
 @dataclass
 class Tunnel:
-    """What a ferryline needs to know: its program, the SSH server, the identity, the known hosts, where it records and runs."""
+    """The settings of a ferryline: program, SSH server, identity, known hosts, where it records and where it runs."""
 
     program: Path
     address: str
@@ -26,14 +26,14 @@ class Tunnel:
     known_hosts: Path
     scratch: Path
     record: Path
-    # Where ferryline itself runs; None for the root namespace.
+    # The namespace in which ferryline itself runs; None for the root namespace.
     namespace: str | None = None
 
     def argv(self, forward, *options):
         return [
             *entering(self.namespace),
             *(self.program, "forward", "--record", self.record, *options),
-            # ssh, which is asked for its configuration, finds the caller's home without HOME.
+            # Without HOME, ssh, which ferryline asks for its configuration, would find the caller's home.
             *("-F", "none", "-p", self.port, "-i", self.identity),
             *("-o", f"UserKnownHostsFile={self.known_hosts}", "-o", "StrictHostKeyChecking=yes"),
             *("-L", forward, f"root@{self.address}"),
@@ -41,13 +41,13 @@ class Tunnel:
 
     @property
     def env(self):
-        # No ~/.ssh of the caller, no agent: only what the command line says.
+        # No ~/.ssh of the caller and no agent: the command line says everything.
         home = self.scratch / "ferryline-home"
         home.mkdir(exist_ok=True)
         return {"HOME": str(home), "PATH": os.environ["PATH"], "RUST_BACKTRACE": "1"}
 
     def run(self, forward, *options, timeout=40):
-        """For a start that has to fail: runs it to its end."""
+        """Runs a start that has to fail to its end."""
         return run(self.argv(forward, *options), env=self.env, timeout=timeout)
 
 
@@ -82,7 +82,7 @@ class Ferryline:
             self._changed.notify_all()
 
     def ready(self, timeout=30):
-        """Waits for the line that says the forward can be used."""
+        """Waits for the line that announces the forward."""
         with self._changed:
             self._changed.wait_for(lambda: self._lines and (self._endpoints() or self._lines[-1] is None), timeout)
             if not self._endpoints():
@@ -101,7 +101,7 @@ class Ferryline:
         return endpoints.get(host) or next(iter(endpoints.values()))
 
     def says(self, *words, timeout=10):
-        """Whether the log has all of these words, or has them soon: it is written beside the work that it tells of."""
+        """Whether the log has all of these words, now or soon: a thread of its own writes it, beside the work."""
         until = time.monotonic() + timeout
         while not all(word in self.log.read_text() for word in words):
             if time.monotonic() > until:
@@ -110,13 +110,13 @@ class Ferryline:
         return True
 
     def terminate(self):
-        """Asks it to end. Once: a second signal means at once."""
+        """Asks it to end. Send it once only: a second signal ends it at once."""
         if not self._told:
             self._told = True
             self.child.send_signal(signal.SIGTERM)
 
     def stop(self, timeout=20):
-        """Asks it to end; returns its exit code, None where it had to be killed, and the seconds it took."""
+        """Asks it to end; returns its exit code (None if it had to be killed) and the seconds it took."""
         began = time.monotonic()
         if self.child.poll() is None:
             self.terminate()
@@ -130,7 +130,7 @@ class Ferryline:
 
 
 class PlainSsh:
-    """`ssh -L`, which rewrites nothing: for showing that without rewriting no transfer works here."""
+    """`ssh -L`, which rewrites nothing: it shows that without rewriting no transfer works here."""
 
     def __init__(self, tunnel: Tunnel, log: Path, local_port: int, port: int):
         self.child = daemon(

@@ -43,7 +43,7 @@ class NcFtp(Client):
 
     def program(self, target, program, *words):
         how = "-F" if target.passive else "-E"
-        # -d names the debug log, the one place where the commands are shown.
+        # -d names the debug log, which alone shows the commands.
         common = ["-d", "/dev/stdout", "-u", USER, "-p", PASSWORD, "-P", str(target.port), "-t", "20", "-r", "1", how]
         path = self.programs / "ncftp/usr/bin" / program
         return self.execute(target, [str(path), *common, *(str(word) for word in words)])

@@ -50,14 +50,14 @@ SystemLog {self.place.logs / self.name}.system.log
 
 
 class PyFtpdlib(Server):
-    """pyftpdlib on 127.0.0.1, on the Python that runs the suite. `without`: verbs that it is told not to know."""
+    """pyftpdlib on 127.0.0.1, on the Python that runs the suite. `without`: verbs that are removed from it."""
 
     name = "pyftpdlib"
     package = "python3-pyftpdlib"
     usual_port = 2125
     banner = "pyftpdlib ready."
-    # wget ends a session by closing and begins the next at once. Where the new connection comes first, as it may over
-    # another way, this server never reads from it (so without ferryline too).
+    # wget ends a session by closing and begins the next at once. Where the new connection arrives first, as it may
+    # over another path, this server never reads from it (without ferryline, too).
     beyond = tuple(("wget", mode) for mode in ("PASV", "PORT", "EPSV6", "EPRT6"))
     without = ()
 
@@ -69,11 +69,11 @@ class PyFtpdlib(Server):
 
 
 class PyFtpdlibOld(PyFtpdlib):
-    """As servers were before RFC 2428: it knows neither EPSV nor EPRT."""
+    """A server as before RFC 2428: it knows neither EPSV nor EPRT."""
 
     name = "pyftpdlib-old"
     usual_port = 2126
-    # What it shows is how data connections are asked for, which is the same for all.
+    # It shows how data connections are requested, which is the same for all clients.
     actions = ("download",)
     without = ("EPSV", "EPRT")
 

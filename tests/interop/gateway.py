@@ -43,7 +43,7 @@ class Near:
 
 
 def near(stage):
-    """The host of the clients, made when first asked for. It goes with the network's other namespaces."""
+    """The host of the clients, made at first use. It is removed with the network's other namespaces."""
     if not hasattr(stage, "near"):
         pid = os.getpid()
         net = stage.network.client_address.rpartition(".")[0]
@@ -61,7 +61,7 @@ def near(stage):
 
 
 def open_to(stage, name, *options, allow=None):
-    """A ferryline that other hosts may use, shared by all cells that ask for it by this name."""
+    """A ferryline that other hosts may use, shared by all cells that use this name."""
     name = f"gateway-{name}"
     if name not in stage._ferrylines:
         host = near(stage)
@@ -73,7 +73,7 @@ def open_to(stage, name, *options, allow=None):
 
 
 def from_another_host(client, mode, *options):
-    """A client in a namespace of its own uses the forward, by the address that it has a way to."""
+    """A client in a namespace of its own uses the forward, by the address that it can reach."""
 
     def play(stage):
         ferryline = open_to(stage, "ports" if options else "open", *options)
@@ -97,7 +97,7 @@ def over_ipv6(stage):
 
 
 def data_ports(stage):
-    """The range is kept to, and when it is used up the client is told."""
+    """Data ports stay within the range, and when it is used up the client gets a reply that says so."""
     host = near(stage)
     ferryline = open_to(stage, "ports", "--data-ports", f"{DATA_PORTS[0]}-{DATA_PORTS[-1]}")
     port = ferryline.port("0.0.0.0")
@@ -122,7 +122,7 @@ def data_ports(stage):
 
 
 def refused(stage):
-    """A host that is not allowed gets its connection closed, and not a byte."""
+    """The connection of a host that is not allowed is closed, and the host gets not a byte."""
     host = near(stage)
     ferryline = open_to(stage, "refused", allow="203.0.113.0/24")
 
@@ -161,7 +161,7 @@ def user_routed(client, mode):
             target = Routed("127.0.0.1", port, mode)
             target.user = f"{USER}@{named}"
             mark = server.mark()
-            # The programs are given it as they are given any user name.
+            # The programs get it like any user name.
             with mock.patch.object(clients, "USER", target.user), mock.patch.object(further_clients, "USER", target.user):
                 whole(stage, client, target, f"routed-{client.name}-{mode}-{server.name}")
             if not server.verbs_since(mark):
@@ -185,7 +185,7 @@ def not_allowed(stage):
 
 
 def third_host(client, mode):
-    """The third host behind an sshd as it comes: active mode is carried as passive."""
+    """The third host behind an sshd with default settings: active mode is carried as passive."""
 
     def play(stage):
         server = stage.server(VsftpdFar)
@@ -197,7 +197,7 @@ def third_host(client, mode):
 
 
 def remote_bind(mode):
-    """Where sshd allows it, the third host's server comes to the SSH host for active data itself."""
+    """Where sshd allows it, the third host's server connects to the SSH host for active data itself."""
 
     def play(stage):
         port = {"PORT": 2211, "EPRT": 2212}[mode]
@@ -213,7 +213,8 @@ def remote_bind(mode):
 
 
 def remote_bind_not_allowed(stage):
-    """sshd as it comes grants the forward and listens on its loopback: one transfer fails, and all others work."""
+    """sshd with default settings grants the forward and listens on its loopback: one transfer fails, all others
+    work."""
     server = stage.server(VsftpdFar)
     with bound(stage, "remote-bind-default", 2213, []) as ferryline:
         target = Target("127.0.0.1", ferryline.port(), "PORT")

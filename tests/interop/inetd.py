@@ -1,5 +1,5 @@
-"""What inetd does, for servers that know no other way: inetd.py HOST PORT PROGRAM [WORD...] runs the program for each
-connection, with the connection as its standard input, output and error."""
+"""inetd, for servers that need it: inetd.py HOST PORT PROGRAM [WORD...] runs the program for each connection, with
+the connection as its standard input, output and error."""
 
 import signal
 import socket
@@ -8,7 +8,7 @@ import sys
 
 
 def main(host, port, *argv):
-    # Nobody waits for the children.
+    # This program does not wait for its children.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, int(port)), family=family) as listener:

@@ -1,4 +1,4 @@
-"""Where the FTP server is: not on the SSH host but behind it, with its data on the same host or on another."""
+"""The place of the FTP server: not on the SSH host but behind it, with its data on the same host or on another."""
 
 import contextlib
 import socket
@@ -34,7 +34,7 @@ def without_rewriting(stage):
 
 
 def third_host(mode):
-    """The FTP server is another host, to which the SSH host has a way; active mode has to be carried as passive."""
+    """The FTP server is on another host, which the SSH host can reach; active mode has to be carried as passive."""
 
     def play(stage):
         server = stage.server(VsftpdFar)
@@ -47,7 +47,7 @@ def third_host(mode):
 
 
 def data_host(policy):
-    """The server's reply names another host than the one the control connection goes to, and that host it has to be."""
+    """The server's reply names another host than that of the control connection, and the data is on the named host."""
 
     def play(stage):
         with behind_relay(stage, policy) as port:
@@ -59,7 +59,7 @@ def data_host(policy):
 
 
 def data_host_control(stage):
-    """The same without being told to follow the reply: nothing listens there, which the client learns at once."""
+    """The same without the option to follow the reply: nothing listens there, which the client learns at once."""
     with behind_relay(stage, "control") as port, RawFtp("127.0.0.1", port) as client:
         client.login()
         with client.data(client.expect(227, "PASV")) as data:
@@ -96,8 +96,8 @@ def demand_success(stage, done, name):
 
 
 class Relay:
-    """Listens on the loopback address of a namespace and carries connections to an address it can reach: what a load
-    balancer in front of FTP servers does, which passes on replies that name the server behind it."""
+    """Listens on the loopback address of a namespace and carries connections to an address it can reach, like a load
+    balancer in front of FTP servers, which passes on replies that name the server behind it."""
 
     def __init__(self, namespace, target):
         self.namespace, self.target = namespace, target

@@ -1,4 +1,4 @@
-"""Many clients at once through one tunnel, and one among them that stopped reading."""
+"""Many clients at once through one tunnel; one of them has stopped reading."""
 
 import ftplib
 import io
@@ -15,7 +15,7 @@ BLOCK = 1 << 18
 
 
 def fifty_clients(kind):
-    """Each uploads a file of its own and downloads it again, while another client's download stands still."""
+    """Each uploads a file of its own and downloads it again, while another client's download is stalled."""
 
     def play(stage):
         server = stage.server(kind)
@@ -32,7 +32,7 @@ def fifty_clients(kind):
                 seconds = time.monotonic() - began
                 if failures:
                     raise Failed(f"{len(failures)} of {CLIENTS} clients failed, the first with: {failures[0]}")
-                # It was not given up meanwhile: it goes on when its client does.
+                # The stalled download was not given up: it goes on when its client reads on.
                 if len(drain(data, 16 * BLOCK)) < 16 * BLOCK:
                     raise Failed("the stalled download did not go on")
         rate = 2 * CLIENTS * SIZE / seconds / 1e6

@@ -1,4 +1,4 @@
-"""Ways to log in to a real sshd, with what OpenSSH's own tools made; and what it refuses."""
+"""Ways to log in to a real sshd, with keys and certificates that OpenSSH's own tools made; and refused log-ins."""
 
 import contextlib
 import os
@@ -50,7 +50,7 @@ class Login:
         return {"HOME": str(self.folder), "PATH": os.environ["PATH"], "RUST_BACKTRACE": "1", **self.env_more}
 
     def answering(self, *answers):
-        """Questions are answered in this order by a program, as there is no terminal; then with nothing."""
+        """A program answers the questions in this order, because there is no terminal; then with nothing."""
         program = self.folder / "askpass"
         for number, answer in enumerate(answers):
             (self.folder / f"answer{number}").write_text(answer + "\n")
@@ -84,7 +84,7 @@ class Login:
             socket.unlink(missing_ok=True)
 
     def carries(self):
-        """Insists that it lets us in and carries a file, which takes a second log-in for its lane."""
+        """Insists that the log-in succeeds and that a file is carried, which takes a second log-in for its lane."""
         server = self.stage.server(Vsftpd)
         ferryline = Ferryline(self, self.stage.logs / f"ferryline-login-{self.name}.log", port=server.port)
         try:
@@ -99,11 +99,11 @@ class Login:
             ferryline.stop()
 
     def starts(self):
-        """Insists that it lets us in."""
+        """Insists that the log-in succeeds."""
         Ferryline(self, self.stage.logs / f"ferryline-login-{self.name}.log").stop()
 
     def is_refused(self, *naming):
-        """Insists on exit code 1 and one line in which all of this stands."""
+        """Insists on exit code 1 and one line that holds all of this."""
         done = run(self.argv("0:localhost:21"), env=self.env, timeout=40)
         said = done.err.decode("utf-8", "replace").strip()
         if done.code != 1:
@@ -118,7 +118,7 @@ class Login:
 
 
 def cell(play, *options, user="root"):
-    """A cell that plays on an sshd of its own."""
+    """A cell with an sshd of its own."""
 
     def played(stage):
         login = Login(stage, play.__name__.replace("_", "-"), options, user)
@@ -171,7 +171,7 @@ def certify(authority, key, *options):
 
 
 def key_types(login):
-    """All that ssh-keygen writes. One sshd takes them all, by one authority over all of them."""
+    """All key types that ssh-keygen writes. One sshd accepts them all, through one authority that certifies them."""
     authority = login.stage.keys / "user"
     every = [(form, passphrase) for form in ("", "PEM", "PKCS8") for passphrase in ("", PASSPHRASE)]
     kinds = [
@@ -274,7 +274,7 @@ def more_keys_than_tries(login):
 
 
 def data_ports_forbidden(login):
-    """PermitOpen has the FTP server's port and no other: the control connection stands, and each transfer is told why."""
+    """PermitOpen has the FTP server's port only: the control connection works, and each transfer gets the reason."""
     login.more = ["-i", login.stage.keys / "user"]
     server = login.stage.server(Vsftpd)
     ferryline = Ferryline(login, login.stage.logs / "ferryline-login-permit-open.log", port=server.port)
@@ -295,7 +295,7 @@ def with_authority(play):
 
 def with_key_and(method):
     def played(stage):
-        # Where sshd, as that user, can read it.
+        # A place where sshd, as that user, can read it.
         authorized = stage.scratch / "authorized"
         shutil.copy(stage.keys / "user.pub", authorized)
         options = (f"AuthorizedKeysFile {authorized}", f"AuthenticationMethods publickey,{method}")

@@ -1,4 +1,4 @@
-"""The tunnel falls, or is stopped, while data moves: no short file may look whole."""
+"""The tunnel is lost, or is stopped, while data moves: no short file may look whole."""
 
 import subprocess
 
@@ -13,7 +13,7 @@ MIB = 1024 * 1024
 
 
 def sshd_killed(stage):
-    """What serves the SSH connections is killed in mid-download, in the middle of a file far larger than all buffers."""
+    """The processes that serve SSH are killed in mid-download, in the middle of a file far larger than all buffers."""
     port = 2204
     sshd = stage.sshd("sshd-killed", (), port)
     server = stage.server(Vsftpd)
@@ -24,7 +24,8 @@ def sshd_killed(stage):
         raw_client_is_told(target, sshd)
         demand_working(stage, target, "with sshd's listener still there")
 
-        # All of sshd goes; a client that comes meanwhile is told within the time ferryline waits for a new session.
+        # All of sshd is killed; a client that connects meanwhile gets a reply within the time ferryline waits for a
+        # session.
         sshd.kill_all()
         with RawFtp(target.host, target.port) as client:
             try:
@@ -69,7 +70,7 @@ def curl_is_told(target, sshd):
 
 
 def raw_client_is_told(target, sshd):
-    """The data connection itself: it has to be reset, because an orderly end of it means a whole file."""
+    """The data connection itself: it has to be reset, because EOF means a whole file."""
     with RawFtp(target.host, target.port) as client:
         client.login()
         with client.retrieve(HUGE) as data:
@@ -89,7 +90,7 @@ def raw_client_is_told(target, sshd):
 
 
 def stopped_during_transfer(stage):
-    """SIGTERM: a transfer that goes on is let finish, then the exit code is 0."""
+    """SIGTERM: a transfer that makes progress may finish, then the exit code is 0."""
     ferryline = Ferryline(stage.tunnel(), stage.logs / "ferryline-stopped.log", port=stage.server(Vsftpd).port)
     size = 64 * MIB
     with (stage.home / "stopped.bin").open("wb") as file:
@@ -110,7 +111,7 @@ def stopped_during_transfer(stage):
 
 
 def stopped_during_stall(stage):
-    """SIGTERM with a transfer that does not move: bounded, and the client must not take what it has for the whole."""
+    """SIGTERM with a stalled transfer: the wait is bounded, and the client must not take a part for the whole file."""
     ferryline = Ferryline(stage.tunnel(), stage.logs / "ferryline-stalled.log", port=stage.server(Vsftpd).port)
     try:
         with RawFtp("127.0.0.1", ferryline.port()) as client:
@@ -129,7 +130,7 @@ def stopped_during_stall(stage):
 
 
 def stopped_idle(stage):
-    """SIGTERM and nothing going on: at once."""
+    """SIGTERM without a transfer: it ends at once."""
     ferryline = Ferryline(stage.tunnel(), stage.logs / "ferryline-idle.log", port=stage.server(Vsftpd).port)
     seconds = demand_exit(ferryline, 10)
     return f"exit code 0 after {seconds:.1f} s"

@@ -35,7 +35,7 @@ from stage import Failed, Stage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CACHE = REPOSITORY / "target" / "interop"
-# Seconds after which a cell has hung; the slowest takes a fourth of them on two cores.
+# Seconds after which a cell counts as hung; the slowest takes a fourth of that on two cores.
 CELL_LIMIT = 240
 
 
@@ -43,7 +43,7 @@ def main():
     options = arguments()
     if os.geteuid() != 0:
         sys.exit("tests/interop/run: root is needed (it makes network namespaces)")
-    # A signal unwinds like an error, so that the namespaces go with it.
+    # A signal unwinds like an error, so that the namespaces are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     cells = [cell for cell in every_cell(options.direct, bool(options.k or options.list)) if selected(cell[0], options.k)]
@@ -89,7 +89,7 @@ def every_cell(direct, long):
 
 
 def selected(name, patterns):
-    # Whatever was played is looked at.
+    # They check the recordings of whatever ran.
     return not patterns or name in recorded.CELLS or any(pattern in name or fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
@@ -99,7 +99,7 @@ def build():
 
 
 def attempt(stage, name, play):
-    """Plays a cell; returns the seconds, the note, and what failed (None: nothing)."""
+    """Runs a cell; returns the seconds, the note, and what failed (None: nothing)."""
     began = time.monotonic()
     before = {log: log.stat().st_size for log in stage.logs.glob("*.log")}
     note, failure = "", None

@@ -11,14 +11,14 @@ SERVERS = (Vsftpd, VsftpdDualStack, PureFtpd, *FURTHER_SERVERS)
 
 
 def cells(direct):
-    """The names of all cells, `client/server/mode/action`, each with what plays it."""
+    """The names of all cells, `client/server/mode/action`, each with the function that runs it."""
     six = has_ipv6()
     for client in (*CLIENTS, *FURTHER_CLIENTS):
         for server in SERVERS:
             for mode in client.can:
                 if mode.endswith("6") and not six or (client.name, mode) in server.beyond:
                     continue
-                # Without ferryline, ::1 is served by the server that listens there only.
+                # Without ferryline, only a server that listens on ::1 itself serves ::1.
                 if direct and (mode in client.healed or mode.endswith("6") and server is not VsftpdDualStack):
                     continue
                 for action in client.actions:
@@ -74,7 +74,7 @@ def play(stage, name, client, server, mode, action):
 
 
 def compare(stage, folder):
-    """What differs between the files as they are and as they arrived in `folder`."""
+    """The differences between the original files and those that arrived in `folder`."""
     differences = []
     for original in stage.files:
         copy = folder / original.name
@@ -89,7 +89,7 @@ def compare(stage, folder):
 
 
 def describe_server_leg(wanted, used, seen, done):
-    """How the transfer looked from the server's side, where that differs from the client's."""
+    """The transfer as the server saw it, where that differs from the client's view."""
     if seen is None or set(seen) == {wanted}:
         return ""
     if not seen:

@@ -4,9 +4,9 @@
     client, ferryline  <--->  sshd on its veth address        <--->     FTP server on its veth address
                               FTP servers on 127.0.0.1 and ::1
 
-A line whose address was not rewritten names an address that the other side has no way to, so it cannot work by luck.
-The addresses are from 198.18.0.0/15, the range for benchmarks (RFC 2544), which no real network uses. The outer
-link has addresses of IPv6's such range too (2001:2::/48, RFC 5180): lftp holds ::1 for unusable where it sees no other.
+A line whose address was not rewritten names an address that the other side cannot reach, so it cannot work by luck.
+The addresses are from 198.18.0.0/15, the range for benchmarks (RFC 2544), which no real network uses. The outer link
+has addresses from that range of IPv6, too (2001:2::/48, RFC 5180): lftp takes ::1 for unusable without another.
 """
 
 import contextlib
@@ -85,7 +85,7 @@ def ip(*words):
 
 
 def has_ipv6():
-    """Whether this machine has ::1 to connect to."""
+    """Whether this machine can connect to ::1."""
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
         return True
@@ -99,7 +99,7 @@ def entering(namespace):
 
 
 def inside(namespace, work):
-    """Calls `work` on a thread that entered a namespace; sockets made there stay there."""
+    """Calls `work` on a thread that has entered a namespace; sockets that it makes stay in that namespace."""
     outcome = {}
 
     def body():
@@ -122,7 +122,7 @@ def inside(namespace, work):
 
 
 def wait_for_listener(namespace, host, port, child=None):
-    """Waits until something accepts connections; a server that ended meanwhile is an error at once."""
+    """Waits until a server accepts connections; if it has ended meanwhile, that is an error at once."""
 
     def reachable():
         if child is not None and child.poll() is not None:
@@ -149,13 +149,14 @@ def sweep(own=None):
         pid = int(etc.name.split("-")[1])
         if pid == own or (own is None and not is_running(pid)):
             shutil.rmtree(etc, ignore_errors=True)
-    # The folder of all namespaces' files, if it was there for ours alone.
+    # The folder of all namespaces' files, if it existed for ours alone.
     with contextlib.suppress(OSError):
         Path("/etc/netns").rmdir()
 
 
 def is_running(pid):
-    """Whether `pid` is a run of this suite, or of the benchmarks: after a restart of the machine it may be anything."""
+    """Whether `pid` is a run of this suite or of the benchmarks: after a restart of the machine it may be any
+    program."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
         return (b"interop" in command or b"benches" in command) and pid != os.getpid()

@@ -1,4 +1,4 @@
-"""Servers whose replies are odd: who works with one directly works with it through ferryline."""
+"""Servers whose replies are odd: a client that works with one directly works with it through ferryline."""
 
 import sys
 from pathlib import Path
@@ -48,7 +48,7 @@ def cell(kind, client):
 
 
 def fetched(stage, client, target, name):
-    """Has the client fetch a file; what it said, where that came to nothing."""
+    """Has the client fetch a file; returns its output where that failed."""
     folder = stage.download_folder(name)
     done = client(stage.programs, stage.scratch).download(target, "down", [FILE], folder)
     whole = (folder / FILE).is_file() and (folder / FILE).stat().st_size == SIZES[FILE]

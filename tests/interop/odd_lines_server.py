@@ -1,11 +1,12 @@
-"""A small FTP server whose replies are odd in one way: `odd_lines_server.py PORT FOLDER FORM`. It listens on 127.0.0.1."""
+"""A small FTP server whose replies are odd in one way: `odd_lines_server.py PORT FOLDER FORM`. It listens on
+127.0.0.1."""
 
 import socket
 import sys
 import threading
 from pathlib import Path
 
-# What becomes of a reply without its end.
+# FORM: the bytes that are sent for a reply, which comes without its end.
 FORMS = {
     "colon": lambda text: text[:3] + b":" + text[3:] + b"\r\n",
     "run-in": lambda text: text[:3] + text[4:] + b"\r\n",

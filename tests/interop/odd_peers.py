@@ -1,4 +1,4 @@
-"""What real servers do that is not in the books, and that works without ferryline: it works with it, too."""
+"""Habits of real servers that no RFC has, and that work without ferryline: they work with it, too."""
 
 from collections import Counter
 
@@ -11,7 +11,8 @@ TIMES = 100
 
 
 def refused_transfer(stage):
-    """ProFTPD refuses a transfer and closes its passive listener at the same moment: its own word arrives, each time."""
+    """ProFTPD refuses a transfer and closes its passive listener at the same moment: its own reply arrives each
+    time."""
     server = stage.server(ProFtpd)
     log = stage.logs / "ferryline-refused-transfer.log"
     ferryline = Ferryline(stage.tunnel(), log, port=server.port)
@@ -27,7 +28,7 @@ def refused_transfer(stage):
         ferryline.stop()
     warnings = log.read_text(errors="replace").count("could not connect")
     note = f"{dict(said)}; {warnings} warnings"
-    # A connection that comes and fails before the RETR has been read is warned of: nothing was asked for yet.
+    # A connection that arrives and fails before the RETR has been read causes a warning: there was no request yet.
     if any(not text.startswith("550 nothing.here") for text in said):
         raise Failed(f"not the server's own word each time: {note}")
     return note
@@ -44,7 +45,7 @@ class PyFtpdlibLow(PyFtpdlib):
 
 
 def low_ports(stage):
-    """A server with its passive ports below 1024: refused, and with the option served."""
+    """A server with its passive ports below 1024: they are refused, and served with the option."""
     server = stage.server(PyFtpdlibLow)
     said = []
     for options in ((), ("--lowest-data-port", "900"), ("--lowest-data-port", "951")):

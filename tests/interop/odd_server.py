@@ -1,5 +1,5 @@
-"""An FTP server for what no real one does on demand: odd_server.py PORT. The name of a file says what becomes of its
-data connection: "open" stays open until the next command, any other ends with the file, as usual."""
+"""An FTP server for behaviour that no real server shows on demand: odd_server.py PORT. The name of a file decides how
+its data connection ends: "open" stays open until the next command, any other ends with the file, as usual."""
 
 import os
 import socket

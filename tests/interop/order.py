@@ -1,4 +1,5 @@
-"""Uploads by clients that wait for nothing: stored whole, as they are over one TCP stream, or the client is told."""
+"""Uploads by clients that wait for nothing: stored whole, as over one TCP stream, or reported to the client as
+failed."""
 
 import os
 import socket
@@ -11,7 +12,7 @@ from rawftp import RawFtp
 from servers import PASSWORD, USER, PureFtpd, Vsftpd
 from stage import Failed
 
-# What is seldom is seen in many runs only.
+# Rare orders show in many runs only.
 TIMES = int(os.environ.get("FERRYLINE_TIMES", "10"))
 SMALL = b"x" * 1000
 LARGE = b"x" * 8_000_000
@@ -21,7 +22,7 @@ PATIENCE = 20
 
 
 def quit_at_once(client, path):
-    """After the last byte: QUIT, and gone."""
+    """Sends QUIT after the last byte, and closes."""
     data = client.data(client.expect(227, "PASV"))
     client.send(f"STOR {path}\r\n")
     begun(client)
@@ -32,7 +33,7 @@ def quit_at_once(client, path):
 
 
 def close_at_once(client, path):
-    """After the last byte: gone."""
+    """Closes after the last byte."""
     data = client.data(client.expect(227, "PASV"))
     client.send(f"STOR {path}\r\n")
     begun(client)
@@ -42,7 +43,7 @@ def close_at_once(client, path):
 
 
 def quit_behind(client, path):
-    """Its data connection stands; QUIT comes right behind the STOR. pyftpdlib closes its port on that."""
+    """Connects its data connection and sends QUIT directly behind the STOR. pyftpdlib closes its port on that."""
     data = client.data(client.expect(227, "PASV"))
     client.send(f"STOR {path}\r\nQUIT\r\n")
     data.sendall(SMALL)
@@ -58,7 +59,7 @@ def begun(client):
 
 
 def reset_at_once(client, path):
-    """After the last byte its control connection is reset, with the 150 unread."""
+    """Resets its control connection after the last byte, with the 150 unread."""
     data = client.data(client.expect(227, "PASV"))
     client.send(f"STOR {path}\r\n")
     data.sendall(LARGE)
@@ -68,7 +69,7 @@ def reset_at_once(client, path):
 
 
 def uploads(kind, play):
-    """The upload is played many times; the server has to have all of it each time."""
+    """The upload runs many times; the server has to have all of it each time."""
 
     def cell(stage):
         server = stage.server(kind)
@@ -89,7 +90,7 @@ def uploads(kind, play):
 
 
 def stored(path, expected):
-    """How many bytes of a file the server has, once it has as many as expected or is given up."""
+    """The number of bytes of a file that the server has, once it is the expected number or the time is up."""
     until = time.monotonic() + PATIENCE
     size = None
     while size != expected and time.monotonic() < until:

@@ -1,7 +1,7 @@
 """The path to the SSH server falls silent and comes back: nothing is lost, and new clients are served again.
 
-The names say how long the silence is, what goes on meanwhile, and which direction is silent. Most of these
-cells take long, and run only when they are asked for by a pattern.
+The names say how long the silence is, what goes on meanwhile, and which direction is silent. Most of these cells take
+long, and run only when a pattern names them.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ from rawftp import RawFtp
 from servers import Vsftpd
 from stage import HUGE, HUGE_SIZE, Failed
 
-# What ferryline promises to survive; longer ones end sessions, with a 421.
+# The outages that ferryline promises to survive; longer ones end sessions, with a 421.
 SURVIVED = 45
 # Bytes a second of each transfer while the path is silent or about to be.
 RATE = 4 * 1024 * 1024
-# A client that is served later than this after the return of the path makes a cell fail. The promise is 3 s.
+# A cell fails if a client is served later than this after the return of the path. The promise is 3 s.
 TOO_LATE = 8
 
 
@@ -86,7 +86,7 @@ class Outage:
 
 @contextlib.contextmanager
 def silent(stage, direction):
-    """Drops what goes over the link to the SSH host, in one direction or both."""
+    """Drops the packets on the link to the SSH host, in one direction or both."""
     chains = {"both": ("INPUT", "OUTPUT"), "to-server": ("INPUT",), "from-server": ("OUTPUT",)}[direction]
     links = {"INPUT": "-i", "OUTPUT": "-o"}
     link = f"fy{os.getpid()}b"
@@ -102,7 +102,7 @@ def silent(stage, direction):
 
 
 class Question(threading.Thread):
-    """What a session that stood through it all says to a NOOP."""
+    """The reply to a NOOP of a session that has survived the outage."""
 
     def __init__(self, client):
         super().__init__(daemon=True)
@@ -121,7 +121,7 @@ class Question(threading.Thread):
 
 
 class Visit(threading.Thread):
-    """A client that comes, and waits for its greeting."""
+    """A client that connects, and waits for its greeting."""
 
     def __init__(self, port):
         super().__init__(daemon=True)
@@ -141,7 +141,7 @@ class Visit(threading.Thread):
 
 
 class Transfer(threading.Thread):
-    """A transfer at a steady rate until it is told to finish; `outcome` says what became of it."""
+    """A transfer at a steady rate until it is told to finish; `outcome` says how it ended."""
 
     def __init__(self, outage):
         super().__init__(daemon=True)
@@ -218,7 +218,7 @@ class Upload(Transfer):
 
 
 def address_changes(stage):
-    """The client's address is another one from one moment to the next: old sessions are silent, new ones get in."""
+    """The client's address changes from one moment to the next: old sessions are silent, new ones are served."""
     name = "outage-address"
     ferryline = Ferryline(stage.tunnel(), stage.logs / f"ferryline-{name}.log", port=stage.server(Vsftpd).port)
     network, pid = stage.network, os.getpid()
@@ -249,13 +249,13 @@ def address_changes(stage):
         ferryline.stop()
 
 
-# In the range of the other addresses, and in neither of the links' networks.
+# An address in the range of the others, and in neither of the links' networks.
 NEW_ADDRESS = "198.19.255.9"
 
-# 20 s, a transfer each way: what ends nothing, and keeps the kernel's timers waiting.
+# 20 s, a transfer each way: this outage ends nothing, and keeps the kernel's timers waiting.
 CELLS = {"outage/20/loaded/both": silence(20, True, "both"), "outage/address-changes": address_changes}
 
-# Played when named only.
+# These run only when a pattern names them.
 LONG_CELLS = {
     f"outage/{seconds}/{load}/{direction}": silence(seconds, load == "loaded", direction)
     for seconds in (5, 20, 30, 45, 100)

@@ -1,4 +1,4 @@
-"""Clients that know port 21 only: README's redirect, on a host of its own, so that no rule touches this one's."""
+"""Clients that know port 21 only: README's redirect, on a separate host, so that no rule touches this machine's own."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ class Host:
 
 
 def host(stage):
-    """Made when first asked for. It goes with the network's other namespaces."""
+    """Made at first use. It is removed with the network's other namespaces."""
     if not hasattr(stage, "port_21"):
         rules = RECIPE.findall(README.read_text())
         if [rule.split()[0] for rule, _ in rules] != ["iptables", "ip6tables"]:
@@ -49,7 +49,7 @@ def host(stage):
 
 @contextlib.contextmanager
 def redirected(stage, *options):
-    """A ferryline where the rules lead to; yields its host."""
+    """A ferryline at the port that the rules lead to; yields its host."""
     found = host(stage)
     tunnel = replace(stage.tunnel(), namespace=found.namespace)
     log = stage.logs / "ferryline-port-21.log"
@@ -62,7 +62,7 @@ def redirected(stage, *options):
 
 
 def transfers(address, *played):
-    """Files both ways, in passive and active mode: the owner of each connection has to be known for them."""
+    """Files both ways, in passive and active mode: ferryline has to know the owner of each connection for them."""
 
     def play(stage):
         if ":" in address and not has_ipv6():
@@ -77,7 +77,7 @@ def transfers(address, *played):
 
 
 def only_user(stage):
-    """Who comes by the redirect is told apart, too."""
+    """Users who come through the redirect are told apart, too."""
     with redirected(stage, "--only-user", "root") as found:
         got = knock(21, found.namespace)
         if not got.startswith("b'421 ferryline: this forward is not for user "):

@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-# Killed by the kernel when the suite dies, whatever it died of. (setpriv replaces itself: signals reach the program.)
+# The kernel kills it when the suite dies, for whatever reason. (setpriv replaces itself: signals reach the
+# program.)
 WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "--"]
 
 
@@ -25,7 +26,7 @@ class Finished:
 
 
 def run(argv, *, stdin=b"", env=None, cwd=None, timeout=30):
-    """Runs a program to its end; what outlives `timeout` seconds is killed with all its children."""
+    """Runs a program to its end; after `timeout` seconds it is killed with all its children."""
     child = subprocess.Popen(
         WITH_PARENT + [str(word) for word in argv],
         stdin=subprocess.PIPE,
@@ -45,7 +46,7 @@ def run(argv, *, stdin=b"", env=None, cwd=None, timeout=30):
 
 
 def checked(argv, **options):
-    """Runs a program that has to succeed, for setting things up; returns its standard output as text."""
+    """Runs a program of the setup, which has to succeed; returns its standard output as text."""
     done = run(argv, **options)
     if done.code != 0:
         raise RuntimeError(f"{' '.join(map(str, argv))}: exit code {done.code}\n{done.text}")
@@ -65,7 +66,7 @@ def daemon(argv, log: Path, *, env=None, stdout=None):
 
 
 def stop(child, timeout=10):
-    """Ends a program politely, then by force; returns its exit code."""
+    """Ends a program by SIGTERM, then by SIGKILL; returns its exit code."""
     if child.poll() is None:
         child.terminate()
     try:
@@ -105,7 +106,7 @@ def kill(pids):
 
 
 def eventually(condition, timeout=10, what="a condition"):
-    """Waits for another process to get somewhere it reports no event for; returns what `condition` found."""
+    """Waits until another process reaches a state for which it reports no event; returns what `condition` found."""
     limit = time.monotonic() + timeout
     while True:
         found = condition()

@@ -1,10 +1,11 @@
-"""pyftpdlib as a program: pyftpdlib_server.py PORT USER PASSWORD UID HOME BANNER [VERB...]; the verbs are unknown to it.
+"""pyftpdlib as a program: pyftpdlib_server.py PORT USER PASSWORD UID HOME BANNER [VERB...]; the verbs are unknown to
+it.
 
 It serves every request with the rights that the process has, so these become the FTP user's (but root may
 have passive ports below 1024, with LOW_PORTS=FIRST-LAST in the environment).
 """
 
-# Imported by `strptime` only when it is called: too late then, without the rights to read it.
+# `strptime` imports it only when it is called: too late then, without the rights to read it.
 import _strptime  # noqa: F401
 import os
 import sys

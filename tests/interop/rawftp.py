@@ -1,4 +1,5 @@
-"""An FTP client by hand, for what no real client does on demand: pipelining, odd addresses, transfers that stop."""
+"""An FTP client of the suite's own, for what no real one does on demand: pipelining, odd addresses, stalled
+transfers."""
 
 import socket
 
@@ -23,7 +24,7 @@ class RawFtp:
         self.control.sendall(text.encode())
 
     def reply(self):
-        """One reply: its code and its lines. An end of file is a `ConnectionError`."""
+        """One reply: its code and its lines. EOF is a `ConnectionError`."""
         lines = [self._line()]
         code = lines[0][:3]
         if lines[0][3:4] == "-":
@@ -69,7 +70,7 @@ class RawFtp:
 
 
 def drain(connection, limit=None):
-    """Reads to the end of file (or until `limit` bytes); returns what came."""
+    """Reads to EOF (or up to `limit` bytes); returns what came."""
     got = bytearray()
     while limit is None or len(got) < limit:
         chunk = connection.recv(1 << 16 if limit is None else min(1 << 16, limit - len(got)))

@@ -1,4 +1,4 @@
-"""Records sessions by ferryline itself, one ferryline each, and writes them down with what is this machine's taken out."""
+"""Records sessions with ferryline itself, one ferryline each, and writes them without what belongs to this machine."""
 
 import argparse
 import fnmatch
@@ -19,7 +19,7 @@ from sessions import SESSIONS, fill_home
 from stage import Stage
 
 SESSIONS_FOLDER = REPOSITORY / "fixtures" / "sessions"
-# Seconds after which a recording has hung.
+# Seconds after which a recording counts as hung.
 LIMIT = 90
 
 
@@ -63,7 +63,7 @@ def arguments():
 
 
 class Scene:
-    """What a session is played on: the stage, a ferryline of its own, and where its client has to go."""
+    """The scene of a session: the stage, a ferryline of its own, and the address for its client."""
 
     def __init__(self, stage, session, server, ferryline):
         self.stage, self.session, self.ferryline = stage, session, ferryline
@@ -78,7 +78,7 @@ class Scene:
 
 
 def record(stage, session, into):
-    """Plays a session and writes down what ferryline recorded of it; returns the files."""
+    """Runs a session and writes what ferryline recorded of it; returns the files."""
     folder = stage.scratch / "recorded" / session.name
     folder.mkdir(parents=True)
     server = stage.server(session.server)
@@ -90,7 +90,7 @@ def record(stage, session, into):
     signal.alarm(LIMIT)
     try:
         session.play(Scene(stage, session, server, ferryline))
-        # Where the ferryline is to be stopped in mid-session, the session itself has done so.
+        # Where ferryline is to be stopped in mid-session, the session itself has stopped it.
         if ferryline.child.poll() is None:
             eventually(lambda: all_ended(log), 40, "the sessions to end")
     except BaseException:

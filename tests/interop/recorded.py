@@ -1,4 +1,4 @@
-"""What the ferrylines of all cells before have recorded: no password, and nothing that does not replay."""
+"""The recordings of all cells before: they hold no password, and each of them replays."""
 
 import re
 
@@ -6,7 +6,7 @@ from process import run
 from servers import PASSWORD
 from stage import Failed
 
-# Differences shown of a replay that has any.
+# How many differences of a replay are shown.
 SHOWN = 40
 
 
@@ -22,7 +22,7 @@ def no_password(stage):
 
 
 def replay(stage):
-    """The state machine does the same again, told the same: nothing in it hangs on the clock or on chance."""
+    """The state machine does the same again for the same input: nothing in it depends on the clock or on chance."""
     if not recorded(stage):
         return "nothing was recorded"
     done = run([stage.program, "replay", stage.recorded], timeout=100)
@@ -33,7 +33,7 @@ def replay(stage):
 
 
 def recorded(stage):
-    # What is still being written would differ.
+    # A recording that is still being written would differ.
     stage.stop_ferrylines()
     return sorted(stage.recorded.glob("*.session"))
 

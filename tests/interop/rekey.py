@@ -1,4 +1,4 @@
-"""New keys in the middle of transfers, with a real sshd: every megabyte, and where the default limits are passed."""
+"""Rekeying in the middle of transfers, with a real sshd: every megabyte, and beyond the default limits."""
 
 import ftplib
 import hashlib
@@ -16,7 +16,7 @@ OFTEN = 12 * MIB
 
 
 def every_megabyte(stage):
-    """sshd asks for new keys after each megabyte; its log tells how often they came."""
+    """sshd starts a key exchange after each megabyte; its log says how often."""
     sshd = stage.sshd("sshd-rekey", ("RekeyLimit 1M", "LogLevel DEBUG1"), 2207)
     try:
         note = both_ways(stage, 2207, OFTEN, "rekey-often")
@@ -30,12 +30,13 @@ def every_megabyte(stage):
 
 
 def past_the_default_limits(stage):
-    """More than 1 GiB each way over one lane, with the limits that everybody has."""
+    """More than 1 GiB each way over one lane, with the default limits."""
     return both_ways(stage, None, PAST_THE_DEFAULT, "rekey-default")
 
 
 def shared_connection(stage):
-    """Several downloads on one connection, past 1 GiB: whoever asks for new keys must get what is on its way."""
+    """Several downloads on one connection, past 1 GiB: the side that starts a key exchange must get the data in
+    flight."""
     return in_parallel(stage, 8, ())
 
 
@@ -44,7 +45,7 @@ def shared_connection_often(stage):
 
 
 def in_parallel(stage, times, options):
-    """Six clients that fetch 64 MiB so many times."""
+    """Six clients that fetch 64 MiB N times each."""
     server = stage.server(Vsftpd)
     name = "rekey-shared-" + str(times)
     log = stage.logs / f"ferryline-{name}.log"
@@ -100,7 +101,7 @@ def both_ways(stage, port, size, name):
 
 
 class Generated:
-    """A file to read that is nowhere: each megabyte another one, so that one in the wrong place shows."""
+    """A file object without a file behind it: each megabyte differs, so that one in the wrong place shows."""
 
     def __init__(self, size):
         self.left, self.number = size, 0

@@ -1,9 +1,9 @@
-"""What is printed: a line for each cell as it ends, a table at the end, the tails of the logs of what failed."""
+"""The suite's output: a line for each cell as it ends, a table at the end, the tails of the logs of failed cells."""
 
 import time
 from pathlib import Path
 
-# Lines of each log shown for a failed cell, and failed cells shown so.
+# Lines of each log that are shown for a failed cell, and failed cells that are shown with them.
 TAIL, SHOWN = 25, 12
 # Heads a section of a failed cell's evidence; no program's log has it.
 SECTION = "##### "
@@ -61,7 +61,7 @@ class Report:
 
 
 def save_evidence(logs: Path, name, sections):
-    """Writes down what a failed cell and the programs behind it had to say while it played."""
+    """Writes the logs of a failed cell and of the programs behind it, from the time in which it ran."""
     text = "".join(f"{SECTION}{title}\n{said.rstrip()}\n" for title, said in sections if said.strip())
     evidence_file(logs, name).write_text(text)
 

@@ -1,4 +1,4 @@
-"""Data goes where the control connection went, whatever a name stands for besides."""
+"""Data goes to the host of the control connection, whatever else a name stands for."""
 
 import contextlib
 import re
@@ -22,7 +22,7 @@ DATA_PORT = 41210
 
 
 class VsftpdOnePort(Vsftpd):
-    """vsftpd on 127.0.0.1, with one passive port, which everybody on its host can know."""
+    """vsftpd on 127.0.0.1, with one passive port, which every user of its host can know."""
 
     name = "vsftpd-one-port"
     usual_port = 2127
@@ -30,7 +30,7 @@ class VsftpdOnePort(Vsftpd):
 
 
 class Thief:
-    """Another program of the SSH host: it listens on ::1, at the FTP server's data port, and has a forgery to give."""
+    """Another program of the SSH host: it listens on ::1, at the FTP server's data port, and sends a forged file."""
 
     def __init__(self, namespace):
         def listen():
@@ -132,7 +132,8 @@ def restricted_key(permits, warns):
 
 @dataclass
 class NamedTunnel(Tunnel):
-    """A ferryline that knows its SSH server by a name, which a hosts file of its own explains, or by a ProxyCommand."""
+    """A ferryline that reaches its SSH server by a name, which a hosts file of its own defines, or by a
+    ProxyCommand."""
 
     hosts: Path = Path("/etc/hosts")
     words: tuple = ()
@@ -140,11 +141,11 @@ class NamedTunnel(Tunnel):
     def argv(self, forward, *options):
         mounted = ("unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', self.hosts)
         *words, _ = super().argv(forward, *options)
-        # Whichever host it is, it has the one host key.
+        # Both hosts have the same host key.
         return [*mounted, *words, "-o", f"HostKeyAlias={self.address}", *self.words, f"root@{NAME}"]
 
 
-# What the SSH server is called where it may be one of two hosts.
+# The SSH server's name where it may be one of two hosts.
 NAME = "one-of-two"
 
 
@@ -166,7 +167,7 @@ def second_ssh_host(stage):
 
 
 def at_once(stage, port, count):
-    """So many downloads at once, all of them under way; each is broken off."""
+    """N downloads at once, all of them under way; each is broken off."""
     with contextlib.ExitStack() as stack:
         for _ in range(count):
             client = stack.enter_context(RawFtp("127.0.0.1", port)).login()
@@ -176,7 +177,7 @@ def at_once(stage, port, count):
 
 
 def name_moves(stage):
-    """The SSH server's name leads to another host while the control connection stands: lanes go where that went."""
+    """The SSH server's name leads to another host while the control connection is open: lanes go to that one's host."""
     with second_ssh_host(stage) as second:
         hosts = stage.scratch / "hosts-moves"
         hosts.write_text(f"{stage.network.ssh_address} {NAME}\n")
@@ -242,7 +243,7 @@ def command_that_leads_to_one(stage):
 
 
 def only_one_connection(target, port):
-    """A packet filter on the SSH host lets one connection in, and has this for all later ones."""
+    """A packet filter on the SSH host accepts one connection, and applies this verdict to all later ones."""
 
     def play(stage):
         sshd = stage.sshd(f"sshd-filtered-{port}", (), port)

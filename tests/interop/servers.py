@@ -1,6 +1,6 @@
 """The servers: real programs, unpacked by `install`, each started on addresses inside a namespace of its own.
 
-A further FTP server is one more class here: `start` it, say where it `listens`, and read `verbs_since` where it logs.
+Each further FTP server is a class: `start` it, say where it `listens`, and read `verbs_since` from its log.
 """
 
 import re
@@ -12,9 +12,9 @@ from netns import entering, wait_for_listener
 from process import checked, daemon, descendants, kill, stop
 
 USER, PASSWORD, UID = "ferry", "over-the-water", 47110
-# Who logs in by SSH where root would need files in the home of the machine's own root.
+# The user who logs in by SSH where root would need files in the home of the machine's own root.
 SSH_USER, SSH_UID = "boatman", 47111
-# crypt(3) of PASSWORD, so that no tool has to be there to make it.
+# crypt(3) of PASSWORD, so that no tool is needed to make it.
 PASSWORD_HASH = "$6$ferryline$AFYcS5qi/W5V8Y/TbV5DhLqbcU9jy1qSsl5AGE98UjUlB0cPPhluuAPCbDTDCJDRM0tYjuwJNjNNvVebxqtqq/"
 
 DATA_VERBS = ("PASV", "EPSV", "PORT", "EPRT")
@@ -46,7 +46,7 @@ def etc_files(home: Path):
 
 @dataclass
 class Place:
-    """What a server needs to know of the run: its programs, a scratch folder, a folder for logs, its namespace."""
+    """The parts of the run that a server needs: its programs, a scratch folder, a folder for logs, its namespace."""
 
     programs: Path
     scratch: Path
@@ -56,19 +56,20 @@ class Place:
 
 
 class Server:
-    """Something that listens. `host` and `port` are what ferryline's `-L` names; `listens` what to wait for."""
+    """A server that listens. `host` and `port` are what ferryline's `-L` names; `listens` is the address to wait
+    for."""
 
     name = "server"
-    # Debian's package that the program is from, where the suite says so.
+    # The program's Debian package, where the suite names it.
     package = None
     host = "localhost"
     listens = "127.0.0.1"
     usual_port = 2121
     # Whether it is on the third host.
     far = False
-    # Clients that cannot be told a mode with this server, with the mode.
+    # Clients that cannot use a mode with this server, with the mode.
     beyond = ()
-    # What is done with it in the matrix.
+    # The actions of its cells in the matrix.
     actions = ("list", "upload", "download")
 
     def __init__(self, place: Place, port: int):
@@ -96,7 +97,8 @@ class Server:
         return None
 
     def verbs_since(self, mark):
-        """The verbs for data connections that reached the server since `mark`, in order; None where it cannot tell."""
+        """The verbs for data connections that reached the server since `mark`, in order; None where its log has
+        none."""
         return None
 
 
@@ -193,7 +195,8 @@ class PureFtpd(Server):
 
 
 class Sshd(Server):
-    """OpenSSH's sshd on the SSH host's outer address, with a configuration, host key and log-in key of the run's own."""
+    """OpenSSH's sshd on the SSH host's outer address, with a configuration, host key and log-in key of the run's
+    own."""
 
     name = "sshd"
 
@@ -227,13 +230,13 @@ class Sshd(Server):
         return [self.program("openssh-server/usr/sbin/sshd"), "-D", "-e", "-f", config]
 
     def kill_sessions(self):
-        """Kills what serves the open connections; the listener goes on. Returns how many processes there were."""
+        """Kills the processes that serve open connections; the listener goes on. Returns their number."""
         sessions = descendants(self.child.pid)
         kill(sessions)
         return len(sessions)
 
     def kill_all(self):
-        """Kills the listener and all that serves connections; it is halted first, so that no new one slips in between."""
+        """Kills the listener and all processes of connections; it is halted first, so that none starts in between."""
         self.child.send_signal(signal.SIGSTOP)
         sessions = descendants(self.child.pid)
         kill([*sessions, self.child.pid])

@@ -1,4 +1,4 @@
-"""SSH set-ups as they are: configuration files, jump hosts, a ProxyCommand, old algorithms, another server than OpenSSH."""
+"""Real SSH set-ups: configuration files, jump hosts, a ProxyCommand, old algorithms, another server than OpenSSH."""
 
 import contextlib
 import re
@@ -17,7 +17,7 @@ BIG = "down/big.bin"
 
 @dataclass
 class Configured(Tunnel):
-    """A ferryline that is told a host and further words, and finds the rest in a configuration file."""
+    """A ferryline that gets a host and further arguments, and finds the rest in a configuration file."""
 
     config: str = "none"
     words: tuple = ()
@@ -93,7 +93,7 @@ Host *
 
 
 def match_does_not_apply(stage):
-    """The same, with a Match that does not fit: the port of the rest of the file holds, and nobody is there."""
+    """The same, with a Match that does not fit: the port of the rest of the file applies, and nothing listens there."""
     text = f"""
 Match exec "false"
   Port 22
@@ -149,7 +149,7 @@ def jump(words, more=""):
 
 
 def jump_without_key(stage):
-    """A hop that lets nobody in is named."""
+    """The error names the hop that refuses the log-in."""
     with inner_sshds(stage):
         text = "Host second\n  IdentityFile none\n  BatchMode yes\n" + hops(stage).replace(
             f"Port 2205\n\n  User root\n  IdentityFile {stage.keys}/user", "Port 2205\n  User root"
@@ -159,7 +159,7 @@ def jump_without_key(stage):
 
 
 def proxy_command(stage):
-    """OpenSSH's own client leads to an sshd that only the SSH host can reach."""
+    """OpenSSH's own client as ProxyCommand leads to an sshd that only the SSH host can reach."""
     with inner_sshds(stage):
         outer = stage.scratch / "ssh-config-outer"
         outer.write_text(hops(stage))
@@ -175,7 +175,7 @@ def proxy_command_fails(stage):
 
 
 def options(stage):
-    """Compression, and new keys several times in the middle of a file."""
+    """Compression, and several key exchanges in the middle of a file."""
     words = ("-o", "Compression=yes", "-o", "RekeyLimit=1M", "-o", "AddressFamily=inet")
     with running(stage, stage.tunnel(), "options", *words) as port:
         transfers(stage, port)
@@ -183,7 +183,7 @@ def options(stage):
 
 
 def legacy(stage):
-    """An sshd that has nothing but what is old: refused, with the option that allows it, kind after kind."""
+    """An sshd with old algorithms only: refused, with the option that allows each kind, one kind after the other."""
     port = 2207
     rsa = stage.keys / "host_rsa"
     checked(["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", rsa])
@@ -212,7 +212,7 @@ def legacy(stage):
             words += ["-o", found[1]]
         with running(stage, tunnel, "legacy", *words) as local:
             transfers(stage, local)
-        # What russh has of 3DES, too.
+        # russh's 3DES, too.
         with running(stage, tunnel, "legacy-3des", *words, "-o", "Ciphers=3des-cbc") as local:
             with RawFtp("127.0.0.1", local) as client:
                 client.login()

@@ -1,4 +1,4 @@
-"""What every cell plays on: the network, the servers, the files, and the ferrylines, each started when first asked for."""
+"""The stage of every cell: the network, the servers, the files, and the ferrylines, each started at first use."""
 
 import os
 import random
@@ -15,7 +15,7 @@ from servers import UID, Place, Sshd, etc_files
 
 # One file of each kind of size; the last ones hold every byte value, line ends and Telnet's IAC among them.
 SIZES = {"empty.bin": 0, "one.bin": 1, "middle.bin": 300_000, "big.bin": 5 * 1024 * 1024 + 7}
-# Sparse: larger than all buffers on the way together, so that a reader that stops stops the server.
+# Sparse: larger than all buffers on the way together, so that a reader that stops also stops the server.
 HUGE, HUGE_SIZE = "huge.bin", 512 * 1024 * 1024
 
 SSH_PORT = 22
@@ -67,7 +67,7 @@ class Stage:
     # Servers and tunnels
 
     def server(self, kind):
-        """The one server of a kind, started when first asked for."""
+        """The one server of a kind, started at first use."""
         if kind.name not in self._servers:
             far = kind.far
             place = Place(
@@ -111,13 +111,14 @@ class Stage:
         return self._ferrylines[server.name]
 
     def stop_ferrylines(self):
-        """Ends those that are shared, and with them all sessions; one that is asked for again is a new one."""
+        """Ends the shared ferrylines, and with them all sessions; the next use starts a new one."""
         for ferryline in self._ferrylines.values():
             ferryline.stop()
         self._ferrylines.clear()
 
     def target(self, server, mode):
-        """Where a client has to go for a server: to ferryline, or (--direct) straight there, from its namespace."""
+        """The address at which a client reaches a server: ferryline's, or (--direct) the server's own, from its
+        namespace."""
         host = MODES[mode][0]
         if self.direct:
             return Target(host, server.port, mode, self.network.site)
@@ -175,7 +176,7 @@ class Stage:
 
 
 def sweep_scratch():
-    """Removes what killed runs left in the folder for temporary files."""
+    """Removes what killed runs have left in the folder for temporary files."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         pid = folder.name.removeprefix(PREFIX).split("-")[0]
         if pid.isdigit() and not is_running(int(pid)):

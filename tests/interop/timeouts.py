@@ -1,4 +1,4 @@
-"""sshd ends channels on which no data moves (ChannelTimeout): a paused transfer is then no success for its client."""
+"""sshd ends channels on which no data moves (ChannelTimeout): its client gets no success for a paused transfer."""
 
 import socket
 import time
@@ -17,7 +17,7 @@ LIMIT = 1
 def timing_out(stage, name):
     """A ferryline whose sshd times data connections out, and the folder of its FTP server: its path and itself.
 
-    In active mode only: the control connection has a channel of another kind, and stands."""
+    In active mode only: the control connection has a channel of another kind, and stays open."""
     port = 2206
     sshd = stage.sshd(f"sshd-{name}", [f"ChannelTimeout forwarded-tcpip={LIMIT}s"], port)
     server = stage.server(Vsftpd)
@@ -40,7 +40,7 @@ def paused_upload(stage):
 
 
 def upload(client, path, stored, beginning, go_on):
-    """An upload that pauses for longer than sshd allows, and goes on or ends; what the client was told."""
+    """An upload that pauses for longer than sshd allows, and goes on or ends; returns the replies to the client."""
     with begin(client, f"STOR {path}") as data:
         data.sendall(beginning)
         time.sleep(LIMIT * 3)
@@ -53,7 +53,7 @@ def upload(client, path, stored, beginning, go_on):
             pass
         code, lines = client.reply()
     whole = len(beginning) + (len(PIECE) if go_on else 0)
-    # What is empty is stored whole.
+    # An empty file is always stored whole.
     if code < 300 and whole > 0:
         raise Failed(f"the client was told {lines} of {whole} bytes, the server has {stored.stat().st_size} (and had {size})")
     client.expect(200, "NOOP")
@@ -61,7 +61,7 @@ def upload(client, path, stored, beginning, go_on):
 
 
 def begin(client, command):
-    """Has a transfer begin in active mode; its data connection."""
+    """Starts a transfer in active mode; returns its data connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         high, low = divmod(listener.getsockname()[1], 256)
         client.expect(200, f"PORT 127,0,0,1,{high},{low}")
@@ -84,7 +84,7 @@ def paused_download(stage):
 
 
 def download(client, path, size, begun, half_closed):
-    """A download that pauses for longer than sshd allows; what the client got, and was told."""
+    """A download that pauses for longer than sshd allows; checks the client's data and replies."""
     data = begin(client, f"RETR {path}")
     with data:
         drain(data, begun)

@@ -21,7 +21,7 @@ except OSError as error:
 
 
 def knock(port, namespace=None):
-    """What `nobody` gets who connects to this port."""
+    """What the user `nobody` gets from this port."""
     become = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
     done = run([*entering(namespace), *become, sys.executable, "-c", KNOCK, port])
     if done.code != 0:
@@ -30,7 +30,7 @@ def knock(port, namespace=None):
 
 
 def data_port(stage):
-    """The port of a 227 is reached by another user first, who gets a reset and does not use it up."""
+    """Another user connects to the port of a 227 first, gets a reset, and does not use the port up."""
     server = stage.server(Vsftpd)
     with RawFtp("127.0.0.1", stage.ferryline(server).port()) as client:
         client.login()

@@ -9,7 +9,7 @@ from process import checked
 
 def of(programs: Path, kind):
     """Name and version, as in `vsftpd 3.0.3`."""
-    # One that is set up in another way is still the same program.
+    # A server with other settings is still the same program.
     named = [base for base in kind.__mro__ if base.__dict__.get("package")]
     name = named[0].name if named else kind.name
     if kind.package:

@@ -1,4 +1,4 @@
-//! What each keyword means for the settings.
+//! The meaning of each keyword for the settings.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,8 +44,8 @@ pub(super) const HONOURED: [&str; 31] = [
     "UserKnownHostsFile",
 ];
 
-/// Keywords of a file that would change how safe the connection is, or which way it takes, and that
-/// ferryline cannot follow, with the value that asks for nothing.
+/// Keywords of a file that would change the safety of the connection, or its way, and that ferryline
+/// does not support, each with the value that has no effect.
 const WARNED: [(&str, &str); 9] = [
     ("bindinterface", ""),
     ("casignaturealgorithms", ""),
@@ -58,12 +58,12 @@ const WARNED: [(&str, &str); 9] = [
     ("verifyhostkeydns", "no"),
 ];
 
-/// Carries one value over that needs nothing but itself; those of paths and the way there are only
-/// looked at. `false`: the keyword is not honoured.
+/// Writes one value into the settings, if the value alone suffices. Values that are paths, or that name
+/// the way to the host, are only checked. `false`: the keyword is not honoured.
 ///
 /// # Errors
 ///
-/// What the value should look like.
+/// The expected form of the value.
 pub(super) fn one(keyword: &str, value: &str, settings: &mut Settings) -> Result<bool, String> {
     if let Some(kind) = algorithms(keyword) {
         let list: AlgorithmList = value.parse().map_err(|_| "ALGORITHM[,…]".to_owned())?;
@@ -144,7 +144,7 @@ pub(super) fn one(keyword: &str, value: &str, settings: &mut Settings) -> Result
 }
 
 impl Request {
-    /// The settings that the values amount to, with ssh's defaults for files; all but the way there.
+    /// The settings of the values, with ssh's defaults for files; without the way to the host.
     pub(super) fn apply(&self, values: &Values) -> Result<Settings, Failure> {
         let mut settings = Settings::new(self.host.as_str(), 22, "");
         for (keyword, value) in values.iter() {
@@ -162,7 +162,7 @@ impl Request {
         }
         if settings.user.is_empty() {
             settings.user = super::tokens::own_name().ok_or_else(|| {
-                Failure::Usage("who is to log in? say USER@HOST or -l USER".into())
+                Failure::Usage("no user to log in as: give USER@HOST or -l USER".into())
             })?;
         }
         let tokens = Tokens::of(&self.host, &settings);
@@ -235,12 +235,12 @@ fn warn(values: &Values) {
         let set = values.first(keyword);
         if let Some(value) = set.filter(|value| !value.eq_ignore_ascii_case(harmless)) {
             tracing::warn!(
-                "the ssh configuration says {keyword} {value}, which ferryline does not do"
+                "the ssh configuration says {keyword} {value}, which ferryline does not support"
             );
         }
     }
     if values.is_yes("canonicalizehostname") && values.first("hostname").is_none() {
-        tracing::warn!("CanonicalizeHostname is done by ssh only, and there is none here");
+        tracing::warn!("CanonicalizeHostname needs the program ssh, which is not installed here");
     }
 }
 
@@ -265,7 +265,8 @@ fn yes_no(value: &str) -> Result<bool, String> {
     }
 }
 
-/// The two other words are about binding a log-in to its host key, which concerns agents only.
+/// Reads yes, no, `unbound` or `host-bound`. The last two bind a log-in to its host key, or not, which
+/// concerns agents only.
 fn pubkey(value: &str) -> Result<bool, String> {
     match value.to_ascii_lowercase().as_str() {
         "unbound" | "host-bound" => Ok(true),
@@ -273,7 +274,7 @@ fn pubkey(value: &str) -> Result<bool, String> {
     }
 }
 
-/// As ssh has it, whose numbers are of this size.
+/// Largest number, as in ssh.
 const MOST: u32 = i32::MAX.cast_unsigned();
 
 fn number(value: &str) -> Result<usize, String> {
@@ -316,7 +317,7 @@ fn span(value: &str) -> Option<Duration> {
     }
 }
 
-/// `BYTES[K|M|G] [TIME]`, where `default`, `none` and 0 leave it at what it is.
+/// Reads `BYTES[K|M|G] [TIME]`, where `default`, `none` and 0 set no limit of their own.
 fn rekey(value: &str) -> Result<(Option<u64>, Option<Duration>), String> {
     const EXPECTED: &str = "BYTES[K|M|G] [TIME]";
     let mut words = value.split_whitespace();

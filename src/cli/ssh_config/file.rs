@@ -1,5 +1,5 @@
-//! Reading the configuration files where there is no `ssh` to do it: Host, Include, wildcards and
-//! the first value. What this cannot follow (Match) is an error, never passed over.
+//! Reading the configuration files where no `ssh` is installed to do it: Host, Include, wildcards
+//! and the first value. A keyword that this cannot follow (Match) is an error, and never ignored.
 
 use std::fs;
 use std::io;
@@ -41,7 +41,7 @@ pub(super) fn resolve(request: &Request) -> Result<Values, Failure> {
     Ok(with_host_name(values, &request.host))
 }
 
-/// `HostName` may have the name that was typed in it.
+/// Replaces `%h` in `HostName` by the name that was typed.
 fn with_host_name(values: Values, host: &str) -> Values {
     let mut all = Values::default();
     for (keyword, value) in values.iter() {
@@ -71,7 +71,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Goes through the lines of a file; `active`: whether the Host block that includes it applies.
+    /// Reads the lines of a file; `active`: whether the Host block that includes it applies.
     fn text(&mut self, text: &str, file: &Path, active: bool, depth: usize) -> Result<(), Failure> {
         let mut applies = active;
         for (index, line) in text.lines().enumerate() {
@@ -113,7 +113,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Whether one of the patterns fits the host, and none that is negated.
+    /// Whether one of the patterns fits the host, and no negated one does.
     fn is_meant(&self, patterns: &[String]) -> bool {
         let mut meant = false;
         for pattern in patterns {
@@ -127,7 +127,7 @@ impl Reader<'_> {
     }
 }
 
-/// Where an included file is looked for: beside the user's configuration, or the system's.
+/// The path of an included file: beside the user's configuration, or the system's.
 fn base(pattern: &str, file: &Path) -> PathBuf {
     if let (Some(rest), Some(home)) = (pattern.strip_prefix("~/"), home()) {
         return home.join(rest);
@@ -141,7 +141,7 @@ fn base(pattern: &str, file: &Path) -> PathBuf {
     }
 }
 
-/// The files that a path with wildcards stands for, in the order of their names.
+/// The files that match a path with wildcards, in the order of their names.
 fn found(pattern: &Path) -> Vec<PathBuf> {
     let mut all = vec![PathBuf::new()];
     for part in pattern.components() {
@@ -170,7 +170,7 @@ fn found(pattern: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// As deep as ssh goes.
+/// Deepest nesting of Include, as in ssh.
 const DEEPEST: usize = 16;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! The user's ssh configuration: what `~/.ssh/config`, `/etc/ssh/ssh_config`, `-F`, `-o` and `-J` say
-//! about one host.
+//! The user's ssh configuration for one host: `~/.ssh/config`, `/etc/ssh/ssh_config`, `-F`, `-o` and
+//! `-J`.
 //!
-//! Where there is an `ssh`, it is asked (`ssh -G`), so that Include, Match, patterns, tokens and
-//! precedence are its own; elsewhere a small parser reads the files. Both give the values that
-//! somebody has set, and nothing for the rest, for which ferryline has its own defaults.
+//! If `ssh` is installed, ferryline asks it (`ssh -G`), so that Include, Match, patterns, tokens and
+//! precedence are ssh's own; elsewhere a small parser reads the files. Both give the values that are
+//! set, and nothing for the rest, for which ferryline has its own defaults.
 
 mod apply;
 mod file;
@@ -18,14 +18,14 @@ use crate::ssh::{Settings, Way};
 use tokens::Tokens;
 pub(super) use values::GivenOption;
 
-/// A host to be looked up, with what the command line says about it.
+/// A host to look up, with the arguments about it on the command line.
 #[derive(Debug, Default)]
 pub(super) struct Request {
-    /// As it was typed; the configuration may give it another name.
+    /// The host as typed; the configuration may give it another name.
     pub(super) host: String,
     pub(super) user: Option<String>,
     pub(super) port: Option<u16>,
-    /// `-i`: tried before those of the configuration.
+    /// `-i`: keys that are tried before those of the configuration.
     pub(super) identities: Vec<String>,
     /// `-o`.
     pub(super) options: Vec<GivenOption>,
@@ -36,7 +36,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// The settings for this host, and for the jump hosts on the way there.
+    /// The settings for this host, and for the jump hosts before it.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         self.resolve(0)
     }
@@ -65,12 +65,12 @@ impl Request {
         Ok(settings)
     }
 
-    /// The last of these hops; the ones before it lead there. Each is looked up like a host of its
-    /// own: ssh hands down the file, and none of the options.
+    /// The settings of the last of these hops, which the others lead to. Each hop is looked up like
+    /// any host: ssh hands down the file, and none of the options.
     fn hop(&self, hops: &str, target: &Settings, depth: usize) -> Result<Settings, Failure> {
         if depth >= MOST_HOPS {
             return Err(Failure::Usage(format!(
-                "ProxyJump leads over more than {MOST_HOPS} hosts: in a circle, it seems (at {})",
+                "ProxyJump leads over more than {MOST_HOPS} hosts, probably in a circle (at {})",
                 self.host
             )));
         }
@@ -88,7 +88,8 @@ impl Request {
             ..Self::default()
         };
         let mut settings = request.resolve(depth + 1)?;
-        // Who must not be asked at the destination, or kept waiting, must not be on the way there.
+        // A user who must not be asked questions at the destination, or kept waiting, must not be at
+        // a jump host, either.
         settings.batch_mode |= target.batch_mode;
         if settings.connect_timeout == Settings::new("", 22, "").connect_timeout {
             settings.connect_timeout = target.connect_timeout;

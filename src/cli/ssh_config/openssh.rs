@@ -1,10 +1,10 @@
-//! Asking the installed `ssh`: `ssh -G` prints what it would do for a host.
+//! The settings of the installed `ssh`: `ssh -G` prints those for a host.
 //!
-//! It prints a value for every keyword there is, whether anybody has set it or not. What was set is
-//! found out by asking the same ssh about the same host once more without any configuration
-//! (`-F none`): a keyword counts as set where the two answers differ, or where `-o` names it. Somebody
-//! who writes down in a file what ssh would do anyway is therefore not told apart from one who
-//! writes nothing; `ServerAliveInterval 0`, say, then has to be said with `-o` to be heard.
+//! It prints a value for every keyword, whether that is set or not. To find out which are set,
+//! ferryline asks the same ssh about the same host once more without any configuration (`-F none`): a
+//! keyword counts as set if the two answers differ, or if `-o` names it. A file that repeats ssh's
+//! own default therefore sets nothing; `ServerAliveInterval 0`, for example, needs `-o` to have an
+//! effect.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -18,7 +18,7 @@ use super::Request;
 use super::values::{Values, algorithms, canonical};
 use crate::ssh::AlgorithmList;
 
-/// The values for a host; `None` where there is no `ssh`.
+/// The values for a host; `None` if no `ssh` is installed.
 pub(super) fn resolve(request: &Request) -> Result<Option<Values>, Failure> {
     let Some(resolved) = ask(&arguments(request))? else {
         return Ok(None);
@@ -48,13 +48,12 @@ fn arguments(request: &Request) -> Vec<String> {
     for option in &request.options {
         pair("-o", &option.text);
     }
-    // Key files (-i) are not for ssh: it drops those that it cannot find, and nobody would hear of
-    // them.
+    // ssh does not get the key files (-i): it drops those that it cannot find, without a message.
     all.extend(["--".to_owned(), request.host.clone()]);
     all
 }
 
-/// What was set, of what ssh says.
+/// The values in ssh's answer that are set.
 fn set(resolved: &str, default: &str, request: &Request) -> Values {
     let default = answers(default);
     let mut values = Values::default();
@@ -68,7 +67,7 @@ fn set(resolved: &str, default: &str, request: &Request) -> Values {
         }
         for value in found {
             let value = match (given(keyword), algorithms(keyword), usual) {
-                // A change to the default list is meant for ferryline's.
+                // A change to the default list applies to ferryline's own list.
                 (Some(option), Some(_), _) => option.value.clone(),
                 (None, Some(_), Some(usual)) => {
                     let usual = usual.first().map_or("", String::as_str);
@@ -98,8 +97,8 @@ fn answers(said: &str) -> HashMap<String, Vec<String>> {
     answers
 }
 
-/// ssh prints several paths in one line without quotes. After an absolute one, what does not look
-/// absolute itself belongs to it.
+/// Quotes the paths that ssh prints in one line without quotes. After an absolute path, a word that
+/// does not look absolute belongs to that path.
 fn quoted(paths: &str) -> String {
     let mut all: Vec<String> = Vec::new();
     for word in paths.split(' ') {
@@ -119,7 +118,7 @@ fn quoted(paths: &str) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-/// Runs `ssh -G`; `None` where there is none.
+/// Runs `ssh -G`; `None` if no `ssh` is installed.
 fn ask(arguments: &[String]) -> Result<Option<String>, Failure> {
     let failed = |reason: String| Failure::Failed(format!("ssh -G {}: {reason}", shown(arguments)));
     // -T keeps it from complaining that there is no terminal.
@@ -144,7 +143,7 @@ fn ask(arguments: &[String]) -> Result<Option<String>, Failure> {
         let _ = child.kill();
         let _ = child.wait();
         return Err(failed(format!(
-            "no answer within {} s (a 'Match exec' that takes so long?)",
+            "no answer within {} s (perhaps a slow 'Match exec')",
             LIMIT.as_secs()
         )));
     };
@@ -180,7 +179,7 @@ fn shown(arguments: &[String]) -> String {
     arguments.last().cloned().unwrap_or_default()
 }
 
-/// Match may run commands that look around in the network first.
+/// Time limit for `ssh -G`. A Match may run commands that use the network first.
 const LIMIT: Duration = Duration::from_secs(20);
 const MOST: u64 = 1 << 20;
 

@@ -1,10 +1,11 @@
-//! The tokens (`%h` and so on), variables and `~` in values that `ssh -G` prints as they were written.
+//! The tokens (`%h` and so on), variables and `~` in values, which `ssh -G` prints as they were
+//! written.
 
 use std::path::{Path, PathBuf};
 
 use crate::ssh::Settings;
 
-/// What the tokens of one host stand for (ssh_config(5), TOKENS).
+/// The values of the tokens for one host (ssh_config(5), TOKENS).
 #[derive(Clone, Debug)]
 pub(super) struct Tokens {
     alias: String,
@@ -15,7 +16,7 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// For the host that was typed as `alias`, with these settings.
+    /// The tokens for the host that was typed as `alias`, with these settings.
     pub(super) fn of(alias: &str, settings: &Settings) -> Self {
         Self {
             alias: alias.to_owned(),
@@ -29,14 +30,14 @@ impl Tokens {
         }
     }
 
-    /// A path: `~`, tokens and `${VARIABLES}` are replaced.
+    /// A path, with `~`, tokens and `${VARIABLES}` replaced.
     pub(super) fn path(&self, text: &str) -> Result<PathBuf, String> {
         let text = self.expand_for(text, "dhijkLlnpru")?;
         Ok(in_home(&variables(&text)?))
     }
 
-    /// A command line for the shell. A host or a user that would mean something to the shell is
-    /// refused: it may come from somebody else than the command.
+    /// A command line for the shell. A host or user name with a meaning for the shell is refused: it
+    /// may come from another source than the command.
     pub(super) fn command(&self, text: &str) -> Result<String, String> {
         for name in [&self.alias, &self.host, &self.user] {
             let odd = |c: char| c.is_control() || c.is_whitespace() || SHELL.contains(c);
@@ -48,7 +49,7 @@ impl Tokens {
         self.expand_for(text, "hnpr")
     }
 
-    /// Replaces the tokens in `allowed`, and `%%`; any other is an error.
+    /// Replaces the tokens in `allowed`, and `%%`; any other token is an error.
     pub(super) fn expand_for(&self, text: &str, allowed: &str) -> Result<String, String> {
         let mut out = String::new();
         let mut chars = text.chars();
@@ -77,7 +78,7 @@ impl Tokens {
             'd' => home()?.to_str()?.to_owned(),
             'h' => self.host.clone(),
             'i' => own_id()?,
-            // The jump hosts, where there are any: not for names of files.
+            // The jump hosts, if any: not in names of files.
             'j' => String::new(),
             'k' => self.key_name.clone(),
             'L' => own_host()?.split('.').next()?.to_owned(),
@@ -91,10 +92,10 @@ impl Tokens {
     }
 }
 
-/// What the shell does not take literally.
+/// Characters that the shell does not take literally.
 const SHELL: &str = "'`\"$\\;&<>|(){}*?!#~";
 
-/// `~/` is the user's home.
+/// The path with `~/` replaced by the user's home.
 fn in_home(path: &str) -> PathBuf {
     match (path.strip_prefix("~/"), home()) {
         (Some(rest), Some(home)) => home.join(rest),
@@ -144,7 +145,7 @@ fn own_id() -> Option<String> {
     Some(own.uid().to_string())
 }
 
-/// Elsewhere nobody tells without a system call of its own.
+/// Other systems tell only by a system call.
 #[cfg(not(target_os = "linux"))]
 fn own_id() -> Option<String> {
     None

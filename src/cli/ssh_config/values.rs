@@ -1,18 +1,18 @@
-//! Keywords and their values: what somebody has set.
+//! Keywords and their values, as far as they are set.
 
 use crate::ssh::{AlgorithmKind, Settings};
 
 use super::{super::Failure, apply};
 
-/// What was set, each keyword in lower case and by its present name.
+/// The values that are set, each keyword in lower case and by its present name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Values(Vec<(String, String)>);
 
 impl Values {
-    /// Adds a value. Of most keywords only the first one counts, as in ssh.
+    /// Adds a value. For most keywords only the first value counts, as in ssh.
     pub(super) fn add(&mut self, keyword: &str, value: impl Into<String>) {
         let keyword = canonical(keyword);
-        // The two say the same thing, so the first of either counts.
+        // The two keywords set the same thing, so the first of either counts.
         let rival = match keyword.as_str() {
             "proxyjump" => Some("proxycommand"),
             "proxycommand" => Some("proxyjump"),
@@ -49,16 +49,16 @@ impl Values {
 /// One `-o`, known to be honoured.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct GivenOption {
-    /// As it was typed.
+    /// The option as typed.
     pub(super) text: String,
-    /// In lower case, by its present name.
+    /// The keyword in lower case, by its present name.
     pub(super) keyword: String,
     pub(super) value: String,
 }
 
 impl GivenOption {
-    /// Reads `Keyword=value` or `Keyword value`. What ferryline does not honour, or cannot make sense
-    /// of, is an error.
+    /// Reads `Keyword=value` or `Keyword value`. A keyword that ferryline does not honour, or a value
+    /// that it cannot read, is an error.
     pub(in crate::cli) fn parse(text: &str) -> Result<Self, Failure> {
         let (typed, value) = split(text)
             .ok_or_else(|| Failure::Usage(format!("bad -o '{text}': expected Keyword=value")))?;
@@ -93,7 +93,7 @@ pub(super) fn algorithms(keyword: &str) -> Option<AlgorithmKind> {
     }
 }
 
-/// Keywords in lower case; some had another name once.
+/// The keyword in lower case, by its present name; some had another name once.
 pub(super) fn canonical(keyword: &str) -> String {
     let keyword = keyword.to_ascii_lowercase();
     match keyword.as_str() {
@@ -105,7 +105,7 @@ pub(super) fn canonical(keyword: &str) -> String {
     }
 }
 
-/// `Keyword=value` or `Keyword value`, without the quotes of a value that has them round all of it.
+/// Splits `Keyword=value` or `Keyword value`, and removes quotes round a whole value.
 pub(super) fn split(line: &str) -> Option<(&str, &str)> {
     let line = line.trim();
     let end = line.find(|c: char| c == '=' || c.is_whitespace())?;

@@ -34,7 +34,7 @@ def files(scene):
         ):
             with contextlib.suppress(Exception):
                 request()
-    # What STOU was called is the server's choice.
+    # The server chooses the name for STOU.
     subprocess.run(["rm", "-rf", scene.home / "up" / "folder"], check=True)
 
 

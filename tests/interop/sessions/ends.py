@@ -1,4 +1,4 @@
-"""Ends before the end: aborts, interrupts, lost clients, a tunnel that falls."""
+"""Early ends: aborts, interrupts, lost clients, a lost tunnel."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ def abort(scene):
     with ftp(scene) as client:
         data = client.transfercmd(f"RETR {HUGE}")
         data.recv(1000)
-        # As ftplib's abort() does it: urgent.
+        # As urgent data, as ftplib's abort() sends it.
         client.sock.sendall(b"ABOR\r\n", 1)
         data.close()
         until_noop(client)

@@ -1,4 +1,4 @@
-"""The frame of what is recorded: a session with its name, and what a session is made of."""
+"""The frame of the recordings: a session with its name, and the parts of a session."""
 
 import contextlib
 import os
@@ -10,13 +10,13 @@ from further_servers import InetutilsFtpd, NetkitFtpd, ProFtpd, PyFtpdlib
 from servers import PASSWORD, UID, USER, PureFtpd, Vsftpd
 
 SERVERS = (Vsftpd, PureFtpd, ProFtpd, InetutilsFtpd, PyFtpdlib, NetkitFtpd)
-# The files' time, so that no listing differs from one recording to the next: 2024-01-01 12:00 UTC.
+# The files' time, 2024-01-01 12:00 UTC, so that no listing differs from one recording to the next.
 TIME = 1704110400
 
 
 @dataclass
 class Session:
-    """One recording: `mode` is what the client is told, `words` what it shows, `options` and `tunnel` are ferryline's."""
+    """One recording: `mode` is the client's, `words` say what it shows, `options` and `tunnel` are ferryline's."""
 
     name: str
     server: type
@@ -39,7 +39,7 @@ SESSIONS: list[Session] = []
 
 
 def session(what, servers, client, mode, words, **more):
-    """Has the function below it recorded with each of the servers."""
+    """Records the decorated function with each of the servers."""
 
     def add(play):
         short = "raw" if client is Raw else client.name
@@ -51,7 +51,7 @@ def session(what, servers, client, mode, words, **more):
 
 
 def fill_home(stage):
-    """The files that sessions deal with, with times that do not change."""
+    """The files of the sessions, with times that do not change."""
     public = stage.home / "pub"
     (public / "sub" / "deeper").mkdir(parents=True)
     (stage.home / "in").mkdir()
@@ -103,7 +103,7 @@ def ask(client, command):
 
 
 def until_noop(client):
-    """Reads replies until NOOP is answered: how many an ABOR has is every server's own affair."""
+    """Reads replies until NOOP is answered: each server decides how many replies an ABOR gets."""
     client.putcmd("NOOP")
     while not client.getmultiline().startswith("200"):
         pass

@@ -1,4 +1,4 @@
-"""Parts of files: going on where one was left, and ranges."""
+"""Parts of files: resumed transfers and ranges."""
 
 import os
 

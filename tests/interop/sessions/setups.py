@@ -1,4 +1,4 @@
-"""Clients and servers set up otherwise: greetings of several lines, TLS, MODE Z, verbs that are denied."""
+"""Clients and servers with other settings: greetings of several lines, TLS, MODE Z, denied verbs."""
 
 import subprocess
 
@@ -58,7 +58,7 @@ class VsftpdNoEpsv(Vsftpd):
 
 
 class VsftpdTlsOnly(Vsftpd):
-    """Insists on TLS, which cannot be had through ferryline."""
+    """Insists on TLS, which does not work through ferryline."""
 
     name = "vsftpd-tls"
     usual_port = 2161

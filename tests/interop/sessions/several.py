@@ -48,7 +48,7 @@ def questions_meanwhile(scene):
         with client.retrieve(HUGE) as data:
             drain(data, 1000)
             client.send("NOOP\r\nSTAT\r\nPWD\r\n")
-        # The transfer's own reply, and three.
+        # The transfer's own reply, and three more.
         for _ in range(4):
             client.reply()
         client.ask("QUIT")

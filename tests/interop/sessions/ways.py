@@ -1,4 +1,4 @@
-"""The ways of data connections: over IPv6, asked for in another form, behind the SSH host, not to be had."""
+"""The ways of data connections: over IPv6, requested in another form, behind the SSH host, not available."""
 
 from clients import Curl, Ftplib, Lftp, Tnftp
 from further_servers import InetutilsFtpd, NetkitFtpd, PyFtpdlibOld
