@@ -14,7 +14,7 @@ use super::{
     event::{ForwardId, Notice, Output},
     key::Key,
     machine::Control,
-    queue::{Owed, Stage},
+    queue::{Exchange, Stage},
     request::{ActiveForm, Request},
     settings::{ActiveMode, LOWEST_DATA_PORT},
 };
@@ -97,17 +97,17 @@ impl Control {
     }
 
     pub(super) fn active_ready(&mut self, key: Key, address: SocketAddr) {
-        if let Some(owed) = self.queue.entry(key)
-            && let Request::Active(active) = &mut owed.request
+        if let Some(exchange) = self.queue.entry(key)
+            && let Request::Active(active) = &mut exchange.request
         {
-            active.told = Some(address);
+            active.address = Some(address);
         }
         self.send_active(key);
     }
 
     /// A remote forward ended before the server had answered the line that names it.
     pub(super) fn active_gone(&mut self, now: Duration, key: Key) {
-        let waits = |owed: &Owed| matches!(owed.stage, Stage::Waiting);
+        let waits = |exchange: &Exchange| matches!(exchange.stage, Stage::Waiting);
         if self.queue.get(key).is_some_and(waits) {
             self.give_up_active(now, key, "the remote forward was lost");
         }
@@ -115,13 +115,13 @@ impl Control {
 
     /// The server accepted the line.
     pub(super) fn active_accepted(&mut self, key: Key) {
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        if let Request::Active(active) = &owed.request
+        if let Request::Active(active) = &exchange.request
             && let Some(id) = active.forward
         {
-            let (order, lost) = (owed.order, active.lost);
+            let (order, lost) = (exchange.sent_seq, active.lost);
             self.use_forward(id, order);
             if let Some(reason) = lost {
                 self.accepted_too_late(order, reason);
@@ -146,13 +146,13 @@ impl Control {
         };
         self.queue.asked_again();
         let bind = self.bind(next);
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        let Request::Active(active) = &mut owed.request else {
+        let Request::Active(active) = &mut exchange.request else {
             return;
         };
-        let (forward, told) = (active.forward, active.told);
+        let (forward, told) = (active.forward, active.address);
         let stands = forward.is_some_and(|id| self.data.contains(id));
         if stands && told.is_some_and(|told| told.ip() == bind) {
             active.sent_as = Some(next);
@@ -167,10 +167,10 @@ impl Control {
 
     /// The server's final refusal: the forward goes.
     pub(super) fn active_refused(&mut self, key: Key) {
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        if let Request::Active(active) = &owed.request
+        if let Request::Active(active) = &exchange.request
             && let Some(id) = active.forward
         {
             self.close_forward(id);
@@ -179,10 +179,10 @@ impl Control {
 
     /// Notes the form that the server took after it had refused another.
     pub(super) fn learn_active_form(&mut self, key: Key) {
-        let Some(owed) = self.queue.get(key) else {
+        let Some(exchange) = self.queue.get(key) else {
             return;
         };
-        let Request::Active(active) = &owed.request else {
+        let Request::Active(active) = &exchange.request else {
             return;
         };
         if active.refusal.is_empty() {
@@ -203,7 +203,7 @@ impl Control {
         let extended = self
             .queue
             .get(key)
-            .is_some_and(|owed| matches!(&owed.request, Request::Active(a) if a.extended));
+            .is_some_and(|exchange| matches!(&exchange.request, Request::Active(a) if a.extended));
         let over_ipv6 = match self.far_bind() {
             Some(bind) => bind.is_ipv6(),
             None => self.knowledge.active_over_ipv6,
@@ -218,8 +218,8 @@ impl Control {
     }
 
     fn next_form(&self, key: Key) -> Option<ActiveForm> {
-        let owed = self.queue.get(key)?;
-        let Request::Active(active) = &owed.request else {
+        let exchange = self.queue.get(key)?;
+        let Request::Active(active) = &exchange.request else {
             return None;
         };
         match active.sent_as? {
@@ -234,17 +234,17 @@ impl Control {
     fn open_active_as(&mut self, key: Key, form: ActiveForm) {
         let id = self.data.add(Way::Active, key);
         let bind = self.bind(form);
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        let Request::Active(active) = &mut owed.request else {
+        let Request::Active(active) = &mut exchange.request else {
             return;
         };
         active.forward = Some(id);
-        active.told = None;
+        active.address = None;
         active.lost = None;
         active.sent_as = Some(form);
-        owed.stage = Stage::Waiting;
+        exchange.stage = Stage::Waiting;
         let deliver_to = active.deliver_to;
         self.outputs.push(Output::OpenRemote {
             id,
@@ -254,10 +254,13 @@ impl Control {
     }
 
     fn send_active(&mut self, key: Key) {
-        let form = self.queue.get(key).and_then(|owed| match &owed.request {
-            Request::Active(active) => active.sent_as,
-            _ => None,
-        });
+        let form = self
+            .queue
+            .get(key)
+            .and_then(|exchange| match &exchange.request {
+                Request::Active(active) => active.sent_as,
+                _ => None,
+            });
         if let Some(form) = form {
             self.send_active_as(key, form);
         }
@@ -265,13 +268,13 @@ impl Control {
 
     /// Writes the line for the forward that stands.
     fn send_active_as(&mut self, key: Key, form: ActiveForm) {
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        let Request::Active(active) = &owed.request else {
+        let Request::Active(active) = &exchange.request else {
             return;
         };
-        let Some(told) = active.told else {
+        let Some(told) = active.address else {
             return;
         };
         let (address, port) = (told.ip(), told.port());
@@ -300,20 +303,20 @@ impl Control {
             self.carry_as_passive(now, key, deliver_to);
             return;
         }
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        owed.stage = Stage::Answered;
-        let Request::Active(active) = &mut owed.request else {
+        exchange.stage = Stage::Answered;
+        let Request::Active(active) = &mut exchange.request else {
             return;
         };
         let refusal = active.refusal.take();
         if refusal.is_empty() {
-            owed.out.say(answer(425, reason));
+            exchange.out.say(answer(425, reason));
             // It was never sent: nothing but its place says when its turn is.
-            owed.request = Request::Local { since: now };
+            exchange.request = Request::Local { since: now };
         } else {
-            owed.out.relay_all(refusal);
+            exchange.out.relay_all(refusal);
         }
     }
 

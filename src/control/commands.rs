@@ -13,7 +13,7 @@ use super::{
     event::{DataAtEnd, Notice},
     machine::{Control, verbatim},
     queue::Stage,
-    request::{Active, Kept, Passive, Request},
+    request::{Active, BufferedReply, Passive, Request},
     settings::ActiveMode,
     transfer::{Direction, Transfer},
 };
@@ -82,7 +82,7 @@ impl Control {
             let active = self
                 .queue
                 .get(key)
-                .is_some_and(|owed| matches!(owed.request, Request::Active(_)));
+                .is_some_and(|exchange| matches!(exchange.request, Request::Active(_)));
             if active {
                 self.open_active(now, key);
             } else {
@@ -231,9 +231,9 @@ impl Control {
                 extended,
                 deliver_to,
                 forward: None,
-                told: None,
+                address: None,
                 sent_as: None,
-                refusal: Kept::default(),
+                refusal: BufferedReply::default(),
                 lost: None,
             })),
             Err(reason) => refuse(501, &reason),
@@ -255,24 +255,24 @@ impl Control {
 
     fn send(&mut self, now: Duration, key: super::key::Key) {
         let renewed = self.queue.awaits_connection_before(key);
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        if let Request::Passive(passive) = &mut owed.request {
+        if let Request::Passive(passive) = &mut exchange.request {
             passive.since = now;
         }
-        let Stage::Unsent(line) = &owed.stage else {
+        let Stage::Unsent(line) = &exchange.stage else {
             return;
         };
-        if matches!(owed.request, Request::Transfer(_))
+        if matches!(exchange.request, Request::Transfer(_))
             && let Some(reason) = self.data.dead().filter(|_| !renewed)
         {
-            owed.out.say(answer(425, reason));
-            owed.request = Request::Local { since: now };
-            owed.stage = Stage::Answered;
+            exchange.out.say(answer(425, reason));
+            exchange.request = Request::Local { since: now };
+            exchange.stage = Stage::Answered;
             return;
         }
-        let bytes = match &owed.request {
+        let bytes = match &exchange.request {
             // Telnet signs around it are gone already; the server gets it plain (Q59).
             Request::Passive(passive) if passive.extended => {
                 Bytes::from_static(if passive.asked_extended {
@@ -284,8 +284,8 @@ impl Control {
             Request::Login { plain: Some(plain) } => plain.clone(),
             _ => verbatim(line),
         };
-        if matches!(owed.request, Request::Silent) {
-            owed.stage = Stage::Answered;
+        if matches!(exchange.request, Request::Silent) {
+            exchange.stage = Stage::Answered;
         } else {
             self.queue.sent(key);
         }

@@ -51,8 +51,8 @@ impl Control {
             }
             None => {}
         }
-        for owed in self.queue.iter_mut() {
-            if let Request::Active(active) = &mut owed.request
+        for exchange in self.queue.iter_mut() {
+            if let Request::Active(active) = &mut exchange.request
                 && active.forward == Some(id)
             {
                 active.lost = Some(reason);
@@ -68,11 +68,11 @@ impl Control {
         }
         self.data.mark_dead(reason);
         let renewed = self.queue.renewed_behind(order);
-        for owed in self.queue.iter_mut() {
-            if let Request::Transfer(transfer) = &mut owed.request
-                && matches!(owed.stage, Stage::Sent)
-                && owed.order > order
-                && owed.order < renewed
+        for exchange in self.queue.iter_mut() {
+            if let Request::Transfer(transfer) = &mut exchange.request
+                && matches!(exchange.stage, Stage::Sent)
+                && exchange.sent_seq > order
+                && exchange.sent_seq < renewed
             {
                 transfer.cut_unless_known(reason);
             }
@@ -82,18 +82,18 @@ impl Control {
     /// The success that the server has told of the transfer over this forward, and that is held back
     /// yet, is none.
     pub(super) fn withdraw_success(&mut self, id: ForwardId, reason: &'static str) {
-        for owed in self.queue.iter_mut() {
-            let Request::Transfer(transfer) = &mut owed.request else {
+        for exchange in self.queue.iter_mut() {
+            let Request::Transfer(transfer) = &mut exchange.request else {
                 continue;
             };
-            if transfer.forward() != Some(id) || !owed.held {
+            if transfer.forward() != Some(id) || !exchange.held {
                 continue;
             }
             if let Some(at) = transfer.withdraw_success() {
                 transfer.cut_unless_known(reason);
-                owed.out.truncate(at);
-                owed.out.say(cut_short(reason));
-                self.incoming.withhold_rest(owed.key);
+                exchange.out.truncate(at);
+                exchange.out.say(cut_short(reason));
+                self.incoming.withhold_rest(exchange.key);
             }
         }
     }
@@ -101,8 +101,8 @@ impl Control {
     /// Speaks for a server that has nothing to say of a transfer whose data was cut.
     pub(super) fn expire_cuts(&mut self, now: Duration) {
         let incoming = self.incoming.key();
-        for owed in self.queue.iter_mut() {
-            let Request::Transfer(transfer) = &mut owed.request else {
+        for exchange in self.queue.iter_mut() {
+            let Request::Transfer(transfer) = &mut exchange.request else {
                 continue;
             };
             if transfer.answer_by().is_none_or(|until| now < until) {
@@ -111,11 +111,11 @@ impl Control {
             transfer.stop_awaiting_answer();
             // Whatever is coming in is an answer.
             if let Some(reason) = transfer.cut_reason()
-                && matches!(owed.stage, Stage::Sent)
-                && incoming != Some(owed.key)
+                && matches!(exchange.stage, Stage::Sent)
+                && incoming != Some(exchange.key)
             {
                 transfer.answered_by_ferryline();
-                owed.out.say(cut_short(reason));
+                exchange.out.say(cut_short(reason));
             }
         }
     }
@@ -123,7 +123,7 @@ impl Control {
 
 /// When the first of them is overdue.
 pub(super) fn cut_deadline(queue: &Queue) -> Option<Duration> {
-    let overdue = queue.iter().filter_map(|owed| match &owed.request {
+    let overdue = queue.iter().filter_map(|exchange| match &exchange.request {
         Request::Transfer(transfer) => transfer.answer_by(),
         _ => None,
     });

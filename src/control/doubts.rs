@@ -36,8 +36,8 @@ impl Control {
         let until = now + self.settings.limits.doubtful_client;
         let doubted: Vec<Key> = self.doubted().map(|(key, _)| key).collect();
         for key in doubted {
-            if let Some(owed) = self.queue.entry(key)
-                && let Request::Transfer(transfer) = &mut owed.request
+            if let Some(exchange) = self.queue.entry(key)
+                && let Request::Transfer(transfer) = &mut exchange.request
             {
                 transfer.doubt(until);
             }
@@ -58,11 +58,11 @@ impl Control {
             .collect();
         for (key, id) in due {
             self.close_forward(id);
-            let Some(owed) = self.queue.entry(key) else {
+            let Some(exchange) = self.queue.entry(key) else {
                 continue;
             };
-            owed.out.say(answer(425, DOUBTFUL));
-            if let Request::Transfer(transfer) = &mut owed.request {
+            exchange.out.say(answer(425, DOUBTFUL));
+            if let Request::Transfer(transfer) = &mut exchange.request {
                 transfer.answered_by_ferryline();
             }
             self.abort_waiting();
@@ -86,11 +86,11 @@ impl Control {
     /// The transfers whose client may have been refused and has not come (again), with their forwards.
     fn doubted(&self) -> impl Iterator<Item = (Key, ForwardId)> {
         let marks = self.marks();
-        self.queue.iter().filter_map(move |owed| {
-            let transfer = unanswered_transfer(owed, &marks)?;
-            let id = self.forward_of(owed, transfer, &marks)?;
+        self.queue.iter().filter_map(move |exchange| {
+            let transfer = unanswered_transfer(exchange, &marks)?;
+            let id = self.forward_of(exchange, transfer, &marks)?;
             let forward = self.data.get(id)?;
-            (forward.is_doubtful() && forward.is_ready()).then_some((owed.key, id))
+            (forward.is_doubtful() && forward.is_ready()).then_some((exchange.key, id))
         })
     }
 

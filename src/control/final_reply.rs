@@ -30,16 +30,16 @@ impl Control {
     /// The final reply of the transfer over this forward comes in, and is held.
     pub(super) fn hold_reply(&mut self, now: Duration, key: Key, id: ForwardId, code: u16) {
         let [download, upload] = [false, true].map(|upload| self.new_gate(now, id, upload));
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        if let Request::Transfer(transfer) = &mut owed.request {
+        if let Request::Transfer(transfer) = &mut exchange.request {
             let gate = match transfer.may_be_upload() {
                 true => upload,
                 false => download,
             };
-            transfer.hold(gate, (code < 300).then_some(owed.out.len()));
-            owed.held = true;
+            transfer.hold(gate, (code < 300).then_some(exchange.out.len()));
+            exchange.held = true;
         }
     }
 
@@ -68,8 +68,8 @@ impl Control {
     /// sent: what the final reply waits for is another thing from now on.
     pub(super) fn renew_gate(&mut self, now: Duration, id: ForwardId) {
         let [download, upload] = [false, true].map(|upload| self.new_gate(now, id, upload));
-        for owed in self.queue.iter_mut() {
-            let Request::Transfer(transfer) = &mut owed.request else {
+        for exchange in self.queue.iter_mut() {
+            let Request::Transfer(transfer) = &mut exchange.request else {
                 continue;
             };
             let renewed = match transfer.may_be_upload() {
@@ -118,18 +118,21 @@ impl Control {
     }
 
     pub(super) fn gate_deadline(&self) -> Option<Duration> {
-        let gates = self.queue.iter().filter_map(|owed| match &owed.request {
-            Request::Transfer(transfer) => transfer.gate(),
-            _ => None,
-        });
+        let gates = self
+            .queue
+            .iter()
+            .filter_map(|exchange| match &exchange.request {
+                Request::Transfer(transfer) => transfer.gate(),
+                _ => None,
+            });
         gates.filter_map(Gate::deadline).min()
     }
 
     pub(super) fn expire_gates(&mut self, now: Duration) {
         let note_at = now + self.settings.limits.stalled_data;
         let (mut ask, mut silent, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
-        for owed in self.queue.iter_mut() {
-            let Request::Transfer(transfer) = &mut owed.request else {
+        for exchange in self.queue.iter_mut() {
+            let Request::Transfer(transfer) = &mut exchange.request else {
                 continue;
             };
             let id = transfer.forward();
@@ -172,7 +175,7 @@ impl Control {
         let gated: Vec<ForwardId> = self
             .queue
             .iter()
-            .filter_map(|owed| match &owed.request {
+            .filter_map(|exchange| match &exchange.request {
                 Request::Transfer(transfer) if transfer.gate().is_some() => transfer.forward(),
                 _ => None,
             })
@@ -189,13 +192,13 @@ impl Control {
     /// Lets the final reply go that waits for this forward's data.
     pub(super) fn release(&mut self, id: ForwardId) {
         let mut over = false;
-        for owed in self.queue.iter_mut() {
-            if let Request::Transfer(transfer) = &mut owed.request
+        for exchange in self.queue.iter_mut() {
+            if let Request::Transfer(transfer) = &mut exchange.request
                 && transfer.forward() == Some(id)
                 && transfer.release()
             {
-                owed.held = false;
-                over |= matches!(owed.stage, Stage::Answered);
+                exchange.held = false;
+                over |= matches!(exchange.stage, Stage::Answered);
             }
         }
         if over && self.data.is_stream() {

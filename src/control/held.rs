@@ -77,7 +77,7 @@ impl Held {
         self.lines.is_empty()
     }
 
-    /// The bytes of all lines, and [`LINE_COST`] for each. Kept up to date, not added up.
+    /// The bytes of all lines, and [`LINE_COST`] for each. BufferedReply up to date, not added up.
     pub(super) fn cost(&self) -> usize {
         self.cost
     }

@@ -30,7 +30,7 @@ use super::{
     event::{DataAtEnd, ForwardId, Output},
     key::Key,
     machine::Control,
-    queue::{Owed, Stage},
+    queue::{Exchange, Stage},
     request::Request,
     transfer::Transfer,
     wait::{Hold, Wait},
@@ -39,7 +39,7 @@ use super::{
 impl Control {
     /// Whether this command, the next to be sent, waits for a transfer before it.
     pub(super) fn command_waits(&mut self, now: Duration, key: Key) -> bool {
-        let farewell = match self.queue.get(key).map(|owed| &owed.request) {
+        let farewell = match self.queue.get(key).map(|exchange| &exchange.request) {
             None | Some(Request::Abort | Request::Status) => return false,
             Some(request) => matches!(request, Request::Quit),
         };
@@ -124,8 +124,8 @@ impl Control {
             return;
         }
         if let Some(hold) = self.hold.take()
-            && let Some(owed) = self.queue.entry(hold.transfer())
-            && let Request::Transfer(transfer) = &mut owed.request
+            && let Some(exchange) = self.queue.entry(hold.transfer())
+            && let Request::Transfer(transfer) = &mut exchange.request
         {
             transfer.waited_for(hold.wait());
         }
@@ -143,33 +143,39 @@ impl Control {
     /// What something waits for that stands behind all transfers before `key`; `None`: behind all.
     fn awaited(&self, key: Option<Key>, farewell: bool) -> Option<(Key, Wait)> {
         let marks = self.marks();
-        let before = self.queue.iter().take_while(|owed| Some(owed.key) != key);
-        let mut waits = before.filter_map(|owed| {
-            let transfer = unanswered_transfer(owed, &marks)?;
-            let wait = self.wait_for(owed, transfer, &marks, farewell)?;
-            transfer.may_be_waited_for(wait).then_some((owed.key, wait))
+        let before = self
+            .queue
+            .iter()
+            .take_while(|exchange| Some(exchange.key) != key);
+        let mut waits = before.filter_map(|exchange| {
+            let transfer = unanswered_transfer(exchange, &marks)?;
+            let wait = self.wait_for(exchange, transfer, &marks, farewell)?;
+            transfer
+                .may_be_waited_for(wait)
+                .then_some((exchange.key, wait))
         });
         waits.next()
     }
 
     fn upload_awaited(&self) -> bool {
         let marks = self.marks();
-        self.queue.iter().any(|owed| {
-            unanswered_transfer(owed, &marks).is_some_and(|transfer| {
-                transfer.may_be_upload() && self.wait_for(owed, transfer, &marks, true).is_some()
+        self.queue.iter().any(|exchange| {
+            unanswered_transfer(exchange, &marks).is_some_and(|transfer| {
+                transfer.may_be_upload()
+                    && self.wait_for(exchange, transfer, &marks, true).is_some()
             })
         })
     }
 
     fn wait_for(
         &self,
-        owed: &Owed,
+        exchange: &Exchange,
         transfer: &Transfer,
         marks: &Marks,
         farewell: bool,
     ) -> Option<Wait> {
         let forward = self
-            .forward_of(owed, transfer, marks)
+            .forward_of(exchange, transfer, marks)
             .and_then(|id| self.data.get(id));
         if let Some(forward) = forward
             && forward.is_passive()
@@ -187,11 +193,12 @@ impl Control {
     /// The forward of a transfer's data connection, as far as it is known.
     pub(super) fn forward_of(
         &self,
-        owed: &Owed,
+        exchange: &Exchange,
         transfer: &Transfer,
         marks: &Marks,
     ) -> Option<ForwardId> {
-        let uses_current = self.data.since() < owed.order && owed.order < marks.renewed;
+        let uses_current =
+            self.data.since() < exchange.sent_seq && exchange.sent_seq < marks.renewed;
         let current = self.data.current().filter(|_| uses_current);
         transfer.forward().or(current)
     }
@@ -214,12 +221,15 @@ pub(super) struct Marks {
 }
 
 /// A transfer that the server has been sent and still has to answer.
-pub(super) fn unanswered_transfer<'a>(owed: &'a Owed, marks: &Marks) -> Option<&'a Transfer> {
-    match &owed.request {
+pub(super) fn unanswered_transfer<'a>(
+    exchange: &'a Exchange,
+    marks: &Marks,
+) -> Option<&'a Transfer> {
+    match &exchange.request {
         Request::Transfer(transfer)
-            if matches!(owed.stage, Stage::Sent)
+            if matches!(exchange.stage, Stage::Sent)
                 && !transfer.is_lost()
-                && marks.last_abort <= owed.order =>
+                && marks.last_abort <= exchange.sent_seq =>
         {
             Some(transfer)
         }

@@ -307,10 +307,9 @@ impl Control {
         if !held {
             self.hold = None;
         }
-        let data_awaited = self
-            .queue
-            .iter()
-            .any(|owed| matches!(&owed.request, Request::Transfer(t) if t.gate().is_some()));
+        let data_awaited = self.queue.iter().any(
+            |exchange| matches!(&exchange.request, Request::Transfer(t) if t.gate().is_some()),
+        );
         let patience = self.settings.limits.missing_reply;
         if self.peers.server_has_ended() && !data_awaited {
             self.finish();

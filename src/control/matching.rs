@@ -16,8 +16,8 @@ impl Queue {
             .entries
             .iter()
             .enumerate()
-            .filter(|(_, owed)| matches!(owed.stage, Stage::Sent))
-            .map(|(index, owed)| (owed.order, index))
+            .filter(|(_, exchange)| matches!(exchange.stage, Stage::Sent))
+            .map(|(index, exchange)| (exchange.sent_seq, index))
             .collect();
         waiting.sort_unstable();
         let waiting: Vec<usize> = waiting.into_iter().map(|(_, index)| index).collect();
@@ -43,26 +43,30 @@ impl Queue {
         let mut running = None;
         for (place, &index) in waiting.iter().enumerate() {
             let last = place + 1 == waiting.len();
-            let Some(owed) = self.entries.get_mut(index) else {
+            let Some(exchange) = self.entries.get_mut(index) else {
                 continue;
             };
             // Of a transfer without a data connection that is no answer: ABOR has the only one.
             if own_abort
                 && matches!(code, 225 | 226)
-                && matches!(&owed.request, Request::Transfer(t) if t.is_answered())
+                && matches!(&exchange.request, Request::Transfer(t) if t.is_answered())
             {
-                owed.stage = Stage::Answered;
+                exchange.stage = Stage::Answered;
                 continue;
             }
-            let answer =
-                match of_one_behind(&owed.request, code, begun > Some(place), cut > Some(place)) {
-                    true => Fit::PassedOver,
-                    false => fit(&owed.request, code, last),
-                };
+            let answer = match of_one_behind(
+                &exchange.request,
+                code,
+                begun > Some(place),
+                cut > Some(place),
+            ) {
+                true => Fit::PassedOver,
+                false => fit(&exchange.request, code, last),
+            };
             match answer {
                 Fit::Answers => {
-                    let key = owed.key;
-                    let granted = code < 300 && matches!(owed.request, Request::Active(_));
+                    let key = exchange.key;
+                    let granted = code < 300 && matches!(exchange.request, Request::Active(_));
                     if let Some(running) = running.filter(|_| granted) {
                         self.pass_by(running);
                     }
@@ -71,7 +75,7 @@ impl Queue {
                 Fit::Extra => return None,
                 Fit::Later => running = Some(index),
                 Fit::PassedOver => {
-                    owed.stage = Stage::Answered;
+                    exchange.stage = Stage::Answered;
                     self.guard.out_of_order();
                 }
             }
@@ -95,20 +99,20 @@ impl Queue {
         };
         let found = begins(false).or_else(|| begins(true)).unwrap_or(0);
         for &index in waiting.iter().take(found) {
-            if let Some(owed) = self.entries.get_mut(index)
-                && matches!(&owed.request, Request::Transfer(t) if t.is_overtaken())
+            if let Some(exchange) = self.entries.get_mut(index)
+                && matches!(&exchange.request, Request::Transfer(t) if t.is_overtaken())
             {
-                owed.stage = Stage::Answered;
+                exchange.stage = Stage::Answered;
                 self.guard.out_of_order();
             }
         }
         let index = *waiting.get(found)?;
-        self.entries.get(index).map(|owed| owed.key)
+        self.entries.get(index).map(|exchange| exchange.key)
     }
 
     fn pass_by(&mut self, index: usize) {
-        if let Some(owed) = self.entries.get_mut(index)
-            && let Request::Transfer(transfer) = &mut owed.request
+        if let Some(exchange) = self.entries.get_mut(index)
+            && let Request::Transfer(transfer) = &mut exchange.request
         {
             transfer.overtake();
         }
@@ -117,30 +121,30 @@ impl Queue {
     fn is(&self, index: usize, what: impl Fn(&Request) -> bool) -> bool {
         self.entries
             .get(index)
-            .is_some_and(|owed| what(&owed.request))
+            .is_some_and(|exchange| what(&exchange.request))
     }
 
     /// The request at place `found` of those that wait is the one; those before it were passed
     /// over.
     fn settle_on(&mut self, waiting: &[usize], found: usize) -> Option<Key> {
         for (place, &index) in waiting.iter().enumerate() {
-            let Some(owed) = self.entries.get_mut(index) else {
+            let Some(exchange) = self.entries.get_mut(index) else {
                 continue;
             };
             if place == found {
-                return Some(owed.key);
+                return Some(exchange.key);
             }
             // A server may answer while a transfer runs; what became of that is still to come.
-            match &mut owed.request {
+            match &mut exchange.request {
                 // The client has gone on; a refusal that comes yet is nobody's.
                 Request::Transfer(transfer)
                     if transfer.is_answered() || transfer.unreached().is_some() =>
                 {
-                    owed.stage = Stage::Answered;
+                    exchange.stage = Stage::Answered;
                     self.late_refusals = self.late_refusals.saturating_add(1);
                 }
                 Request::Transfer(transfer) => transfer.overtake(),
-                _ => owed.stage = Stage::Answered,
+                _ => exchange.stage = Stage::Answered,
             }
             self.guard.out_of_order();
         }

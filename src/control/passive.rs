@@ -27,17 +27,17 @@ const NO_IPV6: &str = "PASV cannot name an IPv6 address; use EPSV, or connect ov
 impl Control {
     /// The server's passive reply is complete: asks for the forward, or says why there is none.
     pub(super) fn passive_reply(&mut self, key: Key, code: ReplyCode) {
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        let Request::Passive(passive) = &mut owed.request else {
+        let Request::Passive(passive) = &mut exchange.request else {
             return;
         };
         let reply = passive.reply.take();
         let join = passive.join;
         let instead = passive.asked_again && !passive.asked_extended;
         let endpoint = parse_passive_reply(code, reply.iter().map(Bytes::as_ref));
-        owed.stage = Stage::Answered;
+        exchange.stage = Stage::Answered;
         match endpoint
             .map_err(|error| why(code, &error))
             .and_then(|endpoint| self.targets(&endpoint))
@@ -53,9 +53,9 @@ impl Control {
                     },
                 };
                 let id = self.data.add(way, key);
-                if let Some(owed) = self.queue.entry(key) {
-                    owed.held = true;
-                    if let Request::Passive(passive) = &mut owed.request {
+                if let Some(exchange) = self.queue.entry(key) {
+                    exchange.held = true;
+                    if let Request::Passive(passive) = &mut exchange.request {
                         passive.forward = Some(id);
                     }
                 }
@@ -74,7 +74,8 @@ impl Control {
 
     /// Whether a reply other than 227 and 229 to a passive request means: ask in the other form.
     pub(super) fn retries_passive_form(&self, key: Key, code: u16) -> bool {
-        let Some(Request::Passive(passive)) = self.queue.get(key).map(|owed| &owed.request) else {
+        let Some(Request::Passive(passive)) = self.queue.get(key).map(|exchange| &exchange.request)
+        else {
             return false;
         };
         if passive.asked_again || passive.as_typed {
@@ -90,10 +91,10 @@ impl Control {
 
     /// The request was refused in one form: asks for the same in the other.
     pub(super) fn retry_passive_form(&mut self, key: Key) {
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        let Request::Passive(passive) = &mut owed.request else {
+        let Request::Passive(passive) = &mut exchange.request else {
             return;
         };
         passive.asked_again = true;
@@ -110,14 +111,14 @@ impl Control {
 
     /// The forward stands that the answer to this request waits for.
     pub(super) fn passive_ready(&mut self, key: Key, id: ForwardId, address: SocketAddr) {
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        let Request::Passive(passive) = &mut owed.request else {
+        let Request::Passive(passive) = &mut exchange.request else {
             return;
         };
-        owed.held = false;
-        let order = owed.order;
+        exchange.held = false;
+        let order = exchange.sent_seq;
         let joined = passive.join.is_some();
         let reply = match (joined, passive.extended) {
             (true, _) => Some("200 ferryline: active mode, carried as passive".into()),
@@ -132,14 +133,14 @@ impl Control {
         match reply {
             Some(reply) => {
                 let reply = Bytes::from(reply + "\r\n");
-                owed.out.say(reply);
+                exchange.out.say(reply);
                 if let Some(forward) = self.data.get_mut(id).filter(|_| joined) {
                     forward.await_transfer();
                 }
                 self.use_forward(id, order);
             }
             None => {
-                owed.out.say(answer(425, NO_IPV6));
+                exchange.out.say(answer(425, NO_IPV6));
                 self.close_forward(id);
             }
         }
@@ -149,10 +150,10 @@ impl Control {
     /// joined to the client's listener.
     pub(super) fn carry_as_passive(&mut self, now: Duration, key: Key, deliver_to: SocketAddr) {
         let extended = !self.knowledge.no_epsv || self.data.only_epsv();
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        owed.request = Request::Passive(Passive {
+        exchange.request = Request::Passive(Passive {
             join: Some(deliver_to),
             since: now,
             ..Passive::new(false, extended)
@@ -168,9 +169,9 @@ impl Control {
 
     /// The forward that the answer to this request waits for came to nothing.
     pub(super) fn passive_failed(&mut self, key: Key, reason: &str) {
-        if let Some(owed) = self.queue.entry(key) {
-            owed.held = false;
-            owed.out.say(answer(425, reason));
+        if let Some(exchange) = self.queue.entry(key) {
+            exchange.held = false;
+            exchange.out.say(answer(425, reason));
         }
     }
 

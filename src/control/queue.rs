@@ -16,12 +16,12 @@ use super::{event::ForwardId, guard::Guard, held::Held, key::Key, request::Reque
 
 /// One request of the client's (or ferryline's own), or a reply that nobody asked for.
 #[derive(Debug)]
-pub(super) struct Owed {
+pub(super) struct Exchange {
     pub(super) key: Key,
     pub(super) request: Request,
     pub(super) stage: Stage,
     /// Its place in the order of what was sent to the server; 0 before, and where nothing is.
-    pub(super) order: u64,
+    pub(super) sent_seq: u64,
     /// What goes to the client as soon as the entry's turn has come.
     pub(super) out: Held,
     /// Ferryline holds this entry's output back, and with it all that comes behind.
@@ -43,7 +43,7 @@ pub(super) enum Stage {
     Waiting,
 }
 
-impl Owed {
+impl Exchange {
     /// Whether nothing that the client has sent behind it goes out before the server has answered it.
     pub(super) fn keeps_back_what_follows(&self) -> bool {
         let keeps = match &self.request {
@@ -67,9 +67,9 @@ impl Owed {
 
 #[derive(Debug)]
 pub(super) struct Queue {
-    pub(super) entries: VecDeque<Owed>,
+    pub(super) entries: VecDeque<Exchange>,
     next_key: Key,
-    next_sent: u64,
+    next_seq: u64,
     /// Final replies the client has seen, and commands it has sent, since nothing was under way.
     finals: u64,
     commands: u64,
@@ -91,7 +91,7 @@ impl Queue {
         let mut queue = Self {
             entries: VecDeque::new(),
             next_key: Key::first(),
-            next_sent: 0,
+            next_seq: 0,
             finals: 0,
             commands: 0,
             heard: Duration::ZERO,
@@ -112,9 +112,9 @@ impl Queue {
     /// Whether the server has said nothing yet that is a reply.
     pub(super) fn greeting_owed(&self) -> bool {
         let first = self.entries.front();
-        first.is_some_and(|owed| {
+        first.is_some_and(|exchange| {
             matches!(
-                (&owed.request, &owed.stage),
+                (&exchange.request, &exchange.stage),
                 (Request::Greeting { .. }, Stage::Sent)
             )
         })
@@ -123,11 +123,11 @@ impl Queue {
     pub(super) fn push(&mut self, request: Request, stage: Stage) -> Key {
         let key = self.next_key;
         self.next_key = key.next();
-        self.entries.push_back(Owed {
+        self.entries.push_back(Exchange {
             key,
             request,
             stage,
-            order: 0,
+            sent_seq: 0,
             out: Held::default(),
             held: false,
         });
@@ -142,35 +142,35 @@ impl Queue {
 
     /// Notes that the server has been sent (or asked again) this request.
     pub(super) fn sent(&mut self, key: Key) {
-        self.next_sent += 1;
-        let order = self.next_sent;
-        if let Some(owed) = self.entry(key) {
-            owed.stage = Stage::Sent;
-            owed.order = order;
+        self.next_seq += 1;
+        let order = self.next_seq;
+        if let Some(exchange) = self.entry(key) {
+            exchange.stage = Stage::Sent;
+            exchange.sent_seq = order;
         }
     }
 
     /// Gives an answer that nothing was sent for the place of what was sent last.
     pub(super) fn came_late(&mut self, key: Key) {
-        let order = self.next_sent;
-        if let Some(owed) = self.entry(key) {
-            owed.order = order;
+        let order = self.next_seq;
+        if let Some(exchange) = self.entry(key) {
+            exchange.sent_seq = order;
         }
     }
 
-    pub(super) fn get(&self, key: Key) -> Option<&Owed> {
-        self.entries.iter().find(|owed| owed.key == key)
+    pub(super) fn get(&self, key: Key) -> Option<&Exchange> {
+        self.entries.iter().find(|exchange| exchange.key == key)
     }
 
-    pub(super) fn entry(&mut self, key: Key) -> Option<&mut Owed> {
-        self.entries.iter_mut().find(|owed| owed.key == key)
+    pub(super) fn entry(&mut self, key: Key) -> Option<&mut Exchange> {
+        self.entries.iter_mut().find(|exchange| exchange.key == key)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Owed> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Exchange> {
         self.entries.iter()
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Owed> {
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Exchange> {
         self.entries.iter_mut()
     }
 
@@ -180,27 +180,30 @@ impl Queue {
 
     /// Ferryline's own words, in answer to this request.
     pub(super) fn say(&mut self, key: Key, line: Bytes) {
-        if let Some(owed) = self.entry(key) {
-            owed.out.say(line);
+        if let Some(exchange) = self.entry(key) {
+            exchange.out.say(line);
         }
     }
 
     /// A line of the server's, in answer to this request.
     pub(super) fn relay(&mut self, key: Key, line: Bytes) {
-        if let Some(owed) = self.entry(key) {
-            owed.out.relay(line);
+        if let Some(exchange) = self.entry(key) {
+            exchange.out.relay(line);
         }
     }
 
     /// What it costs to hold the lines that wait to be written to the client. Looks at each entry, of which
     /// there are few, and at no line.
     pub(super) fn held_bytes(&self) -> usize {
-        self.entries.iter().map(|owed| owed.out.cost()).sum()
+        self.entries
+            .iter()
+            .map(|exchange| exchange.out.cost())
+            .sum()
     }
 
     /// The bytes of the client's lines that wait to be sent.
     pub(super) fn unsent_bytes(&self) -> usize {
-        let unsent = self.entries.iter().map(|owed| match &owed.stage {
+        let unsent = self.entries.iter().map(|exchange| match &exchange.stage {
             Stage::Unsent(line) => line.text().len(),
             _ => 0,
         });
@@ -212,14 +215,14 @@ impl Queue {
     /// data connection yet. Where the client has been greeted before the server has spoken, nothing
     /// goes out before it does.
     pub(super) fn next_unsent(&self) -> Option<Key> {
-        for owed in &self.entries {
-            if owed.keeps_back_what_follows() {
+        for exchange in &self.entries {
+            if exchange.keeps_back_what_follows() {
                 return None;
             }
-            match (&owed.stage, &owed.request) {
-                (Stage::Unsent(_), _) => return Some(owed.key),
+            match (&exchange.stage, &exchange.request) {
+                (Stage::Unsent(_), _) => return Some(exchange.key),
                 (Stage::Waiting, _) => return None,
-                (_, Request::Passive(passive)) if passive.join.is_some() && owed.held => {
+                (_, Request::Passive(passive)) if passive.join.is_some() && exchange.held => {
                     return None;
                 }
                 _ => {}
@@ -237,16 +240,22 @@ impl Queue {
 
     /// Whether a data connection has been asked for ahead of this request, and the answer is awaited.
     pub(super) fn awaits_connection_before(&self, key: Key) -> bool {
-        let mut before = self.entries.iter().take_while(|owed| owed.key != key);
-        before.any(Owed::renews_connection)
+        let mut before = self
+            .entries
+            .iter()
+            .take_while(|exchange| exchange.key != key);
+        before.any(Exchange::renews_connection)
     }
 
     /// The place in the order of what was sent of the first request for another data connection behind
     /// this place that is not answered yet: what is sent behind it uses that one.
     pub(super) fn renewed_behind(&self, order: u64) -> u64 {
-        let renewals = self.entries.iter().filter(|owed| owed.renews_connection());
+        let renewals = self
+            .entries
+            .iter()
+            .filter(|exchange| exchange.renews_connection());
         let orders = renewals
-            .map(|owed| owed.order)
+            .map(|exchange| exchange.sent_seq)
             .filter(|renewed| *renewed > order);
         orders.min().unwrap_or(u64::MAX)
     }
@@ -255,13 +264,13 @@ impl Queue {
     pub(super) fn has_unsent(&self) -> bool {
         self.entries
             .iter()
-            .any(|owed| matches!(owed.stage, Stage::Unsent(_) | Stage::Waiting))
+            .any(|exchange| matches!(exchange.stage, Stage::Unsent(_) | Stage::Waiting))
     }
 
     pub(super) fn transfer_running(&self) -> bool {
-        self.entries.iter().any(|owed| {
-            matches!(&owed.request, Request::Transfer(transfer) if !transfer.is_answered())
-                && (matches!(owed.stage, Stage::Sent) || owed.held)
+        self.entries.iter().any(|exchange| {
+            matches!(&exchange.request, Request::Transfer(transfer) if !transfer.is_answered())
+                && (matches!(exchange.stage, Stage::Sent) || exchange.held)
         })
     }
 
@@ -270,16 +279,16 @@ impl Queue {
     /// are given up, but not the one whose reply is coming in.
     pub(super) fn command_came(&mut self, incoming: Option<Key>) {
         if self.finals >= self.commands {
-            for owed in &mut self.entries {
-                if Some(owed.key) == incoming {
+            for exchange in &mut self.entries {
+                if Some(exchange.key) == incoming {
                     continue;
                 }
-                let running = matches!(&owed.request, Request::Transfer(t) if t.has_begun());
-                if matches!(owed.stage, Stage::Sent) && !running && !owed.held {
-                    if let Request::Passive(p) = &owed.request {
+                let running = matches!(&exchange.request, Request::Transfer(t) if t.has_begun());
+                if matches!(exchange.stage, Stage::Sent) && !running && !exchange.held {
+                    if let Request::Passive(p) = &exchange.request {
                         self.stray_passive = Some(p.extended);
                     }
-                    owed.stage = Stage::Answered;
+                    exchange.stage = Stage::Answered;
                     self.guard.out_of_order();
                 }
             }
@@ -287,7 +296,7 @@ impl Queue {
         if self
             .entries
             .iter()
-            .all(|owed| matches!(owed.stage, Stage::Answered | Stage::Incoming))
+            .all(|exchange| matches!(exchange.stage, Stage::Answered | Stage::Incoming))
         {
             self.finals = 0;
             self.commands = 0;
@@ -332,26 +341,26 @@ impl Queue {
 
     /// Whether the server has been sent an ABOR behind this request.
     pub(super) fn is_aborted(&self, key: Key) -> bool {
-        let order = self.get(key).map_or(0, |owed| owed.order);
+        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq);
         self.last_abort() > order
     }
 
     /// The place in the order of what was sent of the last ABOR that is still owed an answer; 0: none is.
     pub(super) fn last_abort(&self) -> u64 {
         let aborts = self.entries.iter();
-        let aborts = aborts.filter(|owed| matches!(owed.request, Request::Abort));
-        aborts.map(|owed| owed.order).max().unwrap_or(0)
+        let aborts = aborts.filter(|exchange| matches!(exchange.request, Request::Abort));
+        aborts.map(|exchange| exchange.sent_seq).max().unwrap_or(0)
     }
 
     /// The abort has been answered: no transfer that was sent before it will be.
     pub(super) fn give_up_transfers_before(&mut self, key: Key) {
-        let order = self.get(key).map_or(0, |owed| owed.order);
-        for owed in &mut self.entries {
-            if matches!(owed.request, Request::Transfer(_))
-                && matches!(owed.stage, Stage::Sent)
-                && owed.order < order
+        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq);
+        for exchange in &mut self.entries {
+            if matches!(exchange.request, Request::Transfer(_))
+                && matches!(exchange.stage, Stage::Sent)
+                && exchange.sent_seq < order
             {
-                owed.stage = Stage::Answered;
+                exchange.stage = Stage::Answered;
                 self.guard.out_of_order();
             }
         }
@@ -359,13 +368,13 @@ impl Queue {
 
     /// Ferryline's own abort has been answered: no transfer before it that ferryline has answered will be.
     pub(super) fn give_up_told_before(&mut self, key: Key) {
-        let order = self.get(key).map_or(0, |owed| owed.order);
-        for owed in &mut self.entries {
-            if matches!(&owed.request, Request::Transfer(transfer) if transfer.is_answered())
-                && matches!(owed.stage, Stage::Sent)
-                && owed.order < order
+        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq);
+        for exchange in &mut self.entries {
+            if matches!(&exchange.request, Request::Transfer(transfer) if transfer.is_answered())
+                && matches!(exchange.stage, Stage::Sent)
+                && exchange.sent_seq < order
             {
-                owed.stage = Stage::Answered;
+                exchange.stage = Stage::Answered;
             }
         }
     }
@@ -375,10 +384,10 @@ impl Queue {
     pub(super) fn forward_before(&self, key: Key) -> Option<(u64, ForwardId)> {
         self.entries
             .iter()
-            .take_while(|owed| owed.key != key)
-            .filter(|owed| owed.held)
-            .filter_map(|owed| match &owed.request {
-                Request::Passive(passive) => Some((owed.order, passive.forward?)),
+            .take_while(|exchange| exchange.key != key)
+            .filter(|exchange| exchange.held)
+            .filter_map(|exchange| match &exchange.request {
+                Request::Passive(passive) => Some((exchange.sent_seq, passive.forward?)),
                 _ => None,
             })
             .max_by_key(|(order, _)| *order)
@@ -386,18 +395,18 @@ impl Queue {
 
     /// Whether a passive request waits for the server's reply.
     pub(super) fn passive_sent(&self) -> bool {
-        self.entries.iter().any(|owed| {
-            matches!(owed.request, Request::Passive(_)) && matches!(owed.stage, Stage::Sent)
+        self.entries.iter().any(|exchange| {
+            matches!(exchange.request, Request::Passive(_)) && matches!(exchange.stage, Stage::Sent)
         })
     }
 
     /// Whether a request still needs this forward.
     pub(super) fn needs(&self, id: ForwardId) -> bool {
-        self.entries.iter().any(|owed| match &owed.request {
+        self.entries.iter().any(|exchange| match &exchange.request {
             Request::Active(active) => {
-                active.forward == Some(id) && !matches!(owed.stage, Stage::Answered)
+                active.forward == Some(id) && !matches!(exchange.stage, Stage::Answered)
             }
-            Request::Passive(passive) => passive.forward == Some(id) && owed.held,
+            Request::Passive(passive) => passive.forward == Some(id) && exchange.held,
             Request::Transfer(transfer) => transfer.forward() == Some(id),
             _ => false,
         })

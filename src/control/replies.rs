@@ -14,7 +14,7 @@ use super::{
     key::Key,
     machine::{Control, verbatim},
     queue::Stage,
-    request::{Kept, Passive, Request},
+    request::{BufferedReply, Passive, Request},
     settings::ActiveMode,
     tls::insists_on_tls,
 };
@@ -61,8 +61,8 @@ impl Control {
 
     /// Whether the reply that is coming in is a passive request's own.
     fn answers_passive(&self) -> bool {
-        let owed = self.incoming.key().and_then(|key| self.queue.get(key));
-        owed.is_some_and(|owed| matches!(owed.request, Request::Passive(_)))
+        let exchange = self.incoming.key().and_then(|key| self.queue.get(key));
+        exchange.is_some_and(|exchange| matches!(exchange.request, Request::Passive(_)))
     }
 
     /// A command went out while a reply is open. Some servers leave a refusal open (Q29): then the
@@ -99,10 +99,10 @@ impl Control {
 
     fn handling(&mut self, now: Duration, key: Key, code: u16) -> ReplyHandling {
         let passive_code = matches!(code, 227 | 229);
-        let Some(owed) = self.queue.get(key) else {
+        let Some(exchange) = self.queue.get(key) else {
             return ReplyHandling::Withheld;
         };
-        match &owed.request {
+        match &exchange.request {
             Request::Passive(passive) if self.is_late_epsv(passive, code) => {
                 ReplyHandling::LateEpsv
             }
@@ -126,11 +126,11 @@ impl Control {
             }
             // Refused in both forms: the client hears of the one that it asked for.
             Request::Passive(passive) if !passive.refusal.is_empty() => {
-                if let Some(owed) = self.queue.entry(key)
-                    && let Request::Passive(passive) = &mut owed.request
+                if let Some(exchange) = self.queue.entry(key)
+                    && let Request::Passive(passive) = &mut exchange.request
                 {
                     passive.refused = true;
-                    owed.out.relay_all(passive.refusal.take());
+                    exchange.out.relay_all(passive.refusal.take());
                 }
                 ReplyHandling::Withheld
             }
@@ -184,14 +184,14 @@ impl Control {
             return;
         };
         let (key, code) = (reply.key, reply.code.value());
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
         match &mut reply.handling {
             ReplyHandling::Pass { .. } => {
-                owed.out.relay(verbatim(line));
+                exchange.out.relay(verbatim(line));
                 let login = matches!(
-                    owed.request,
+                    exchange.request,
                     Request::Login { .. } | Request::Greeting { .. }
                 );
                 if insists_on_tls(login, code, line.text()) {
@@ -202,13 +202,13 @@ impl Control {
             }
             ReplyHandling::LateEpsv => {
                 if code >= 400
-                    && let Request::Passive(passive) = &mut owed.request
+                    && let Request::Passive(passive) = &mut exchange.request
                 {
                     passive.refusal.push(verbatim(line));
                 }
             }
             ReplyHandling::RetryPassiveForm => {
-                if let Request::Passive(passive) = &mut owed.request
+                if let Request::Passive(passive) = &mut exchange.request
                     && !passive.asked_extended
                 {
                     passive.refusal.push(verbatim(line));
@@ -216,28 +216,28 @@ impl Control {
             }
             ReplyHandling::Dropped | ReplyHandling::Withheld => {}
             ReplyHandling::Collect => {
-                if let Request::Passive(passive) = &mut owed.request {
+                if let Request::Passive(passive) = &mut exchange.request {
                     passive.reply.push(Bytes::copy_from_slice(line.text()));
                 }
             }
             ReplyHandling::RetryPortForm => {
-                if let Request::Active(active) = &mut owed.request {
+                if let Request::Active(active) = &mut exchange.request {
                     if first {
-                        active.refusal = Kept::default();
+                        active.refusal = BufferedReply::default();
                     }
                     active.refusal.push(verbatim(line));
                 }
             }
             ReplyHandling::Feat(filter) => {
                 if first && last {
-                    owed.out.relay(verbatim(line));
+                    exchange.out.relay(verbatim(line));
                 } else if last {
                     for missing in filter.missing(active) {
-                        owed.out.say(missing);
+                        exchange.out.say(missing);
                     }
-                    owed.out.relay(verbatim(line));
+                    exchange.out.relay(verbatim(line));
                 } else if first || filter.passes(line.text()) {
-                    owed.out.relay(verbatim(line));
+                    exchange.out.relay(verbatim(line));
                 }
             }
         }
@@ -275,10 +275,10 @@ impl Control {
             return;
         }
         let good = (200..300).contains(&code);
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        match &owed.request {
+        match &exchange.request {
             Request::Active(_) if good => {
                 self.learn_active_form(key);
                 self.active_accepted(key);
@@ -327,8 +327,8 @@ impl Control {
     }
 
     fn answered(&mut self, key: Key) {
-        if let Some(owed) = self.queue.entry(key) {
-            owed.stage = Stage::Answered;
+        if let Some(exchange) = self.queue.entry(key) {
+            exchange.stage = Stage::Answered;
         }
     }
 }

@@ -71,11 +71,11 @@ pub(super) struct Active {
     /// The remote forward that was asked for last.
     pub(super) forward: Option<ForwardId>,
     /// The remote forward's address, once it stands.
-    pub(super) told: Option<SocketAddr>,
+    pub(super) address: Option<SocketAddr>,
     /// What was sent to the server last.
     pub(super) sent_as: Option<ActiveForm>,
     /// What the server answered to the form before.
-    pub(super) refusal: Kept,
+    pub(super) refusal: BufferedReply,
     /// The data connection over the forward came and was lost, for this reason, before the server's
     /// answer had.
     pub(super) lost: Option<&'static str>,
@@ -122,9 +122,9 @@ pub(super) struct Passive {
     /// The client asked for an active data connection, to this listener of its own.
     pub(super) join: Option<SocketAddr>,
     /// The lines of the server's reply, while it comes in.
-    pub(super) reply: Kept,
+    pub(super) reply: BufferedReply,
     /// What the server answered to PASV, where it was then asked EPSV.
-    pub(super) refusal: Kept,
+    pub(super) refusal: BufferedReply,
 }
 
 /// An EPSV that the server left unanswered.
@@ -140,13 +140,13 @@ pub(super) enum Silence {
 
 /// The lines of a reply that are kept until it is complete.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct BufferedReply {
     lines: Vec<Bytes>,
     /// What it costs to keep them, or would if they were not too many.
     cost: usize,
 }
 
-impl Kept {
+impl BufferedReply {
     /// A reply that costs more is none of those that are kept (Q12, Q37).
     const LIMIT: usize = 128 * 1024;
 
@@ -184,8 +184,8 @@ impl Passive {
             silence: Silence::None,
             forward: None,
             join: None,
-            reply: Kept::default(),
-            refusal: Kept::default(),
+            reply: BufferedReply::default(),
+            refusal: BufferedReply::default(),
         }
     }
 }
@@ -196,11 +196,11 @@ mod tests {
 
     #[test]
     fn a_reply_of_empty_lines_is_bounded_too() {
-        let mut kept = Kept::default();
+        let mut kept = BufferedReply::default();
         for _ in 0..1_000_000 {
             kept.push(Bytes::new());
         }
-        assert!(kept.lines.len() <= Kept::LIMIT / held::LINE_COST);
+        assert!(kept.lines.len() <= BufferedReply::LIMIT / held::LINE_COST);
         assert!(!kept.is_empty());
         assert!(kept.take().is_empty());
     }

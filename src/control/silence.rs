@@ -24,10 +24,10 @@ impl Control {
         let Some((key, _)) = self.silent().filter(|(_, until)| *until <= now) else {
             return;
         };
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        let Request::Passive(passive) = &mut owed.request else {
+        let Request::Passive(passive) = &mut exchange.request else {
             return;
         };
         if passive.silence == Silence::None {
@@ -40,13 +40,13 @@ impl Control {
             return;
         }
         // One answer came, and may have been the PASV's after all.
-        owed.stage = Stage::Answered;
+        exchange.stage = Stage::Answered;
         let refusal = passive.refusal.take();
         if refusal.is_empty() {
             let reason = "the FTP server answers neither EPSV nor PASV";
-            owed.out.say(answer(425, reason));
+            exchange.out.say(answer(425, reason));
         } else {
-            owed.out.relay_all(refusal);
+            exchange.out.relay_all(refusal);
         }
         // Only now is it the turn of what was sent behind it.
         self.queue.heard = now;
@@ -64,10 +64,10 @@ impl Control {
         self.queue.take_late_epsv();
         self.queue.asked_again();
         let until = now + self.settings.limits.silent_epsv;
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        if let Request::Passive(passive) = &mut owed.request
+        if let Request::Passive(passive) = &mut exchange.request
             && passive.silence == Silence::Asked
         {
             passive.silence = Silence::Broken(until);
@@ -82,8 +82,8 @@ impl Control {
         let next = self
             .queue
             .iter()
-            .filter(|owed| matches!(owed.stage, Stage::Sent))
-            .min_by_key(|owed| owed.order)?;
+            .filter(|exchange| matches!(exchange.stage, Stage::Sent))
+            .min_by_key(|exchange| exchange.sent_seq)?;
         let Request::Passive(passive) = &next.request else {
             return None;
         };

@@ -125,9 +125,9 @@ impl Control {
     /// The request that asked for this forward, if it still waits for it.
     fn requester(&self, id: ForwardId, forward: &Forward) -> Option<Requester> {
         let key = forward.asked_by();
-        let owed = self.queue.get(key)?;
-        match &owed.request {
-            Request::Passive(passive) if owed.held && passive.forward == Some(id) => {
+        let exchange = self.queue.get(key)?;
+        match &exchange.request {
+            Request::Passive(passive) if exchange.held && passive.forward == Some(id) => {
                 Some(Requester::Passive(key))
             }
             Request::Active(active) if active.forward == Some(id) => Some(Requester::Active(key)),
@@ -158,24 +158,24 @@ impl Control {
     pub(super) fn transfer_over(&mut self, id: ForwardId) -> Option<&mut Transfer> {
         let next = self.data.is_current(id);
         // The server may begin before it has been heard to accept the line that names the forward.
-        let named = self
-            .queue
-            .iter()
-            .find_map(|owed| match (&owed.request, &owed.stage) {
-                (Request::Active(active), Stage::Sent) if active.forward == Some(id) => {
-                    Some(owed.order)
-                }
-                _ => None,
-            });
+        let named =
+            self.queue
+                .iter()
+                .find_map(|exchange| match (&exchange.request, &exchange.stage) {
+                    (Request::Active(active), Stage::Sent) if active.forward == Some(id) => {
+                        Some(exchange.sent_seq)
+                    }
+                    _ => None,
+                });
         let renewed = self.queue.renewed_behind(self.data.since());
         let uses = |order| next && order < renewed || named.is_some_and(|named| named < order);
         self.queue
             .iter_mut()
-            .find_map(|owed| match (&mut owed.request, &owed.stage) {
+            .find_map(|exchange| match (&mut exchange.request, &exchange.stage) {
                 (_, Stage::Unsent(_) | Stage::Waiting) => None,
                 (Request::Transfer(transfer), _)
                     if transfer.forward() == Some(id)
-                        || (transfer.forward().is_none() && uses(owed.order)) =>
+                        || (transfer.forward().is_none() && uses(exchange.sent_seq)) =>
                 {
                     Some(transfer)
                 }
@@ -196,10 +196,10 @@ impl Control {
             (_, current) => current,
         };
         let aborted = self.queue.is_aborted(key);
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return last;
         };
-        let Request::Transfer(transfer) = &mut owed.request else {
+        let Request::Transfer(transfer) = &mut exchange.request else {
             return last;
         };
         if let Some(id) = forward {
@@ -237,7 +237,7 @@ impl Control {
             && code < 300
             && (transfer.may_be_upload() || !aborted)
         {
-            owed.out.say(cut_short(reason));
+            exchange.out.say(cut_short(reason));
             return ReplyHandling::Withheld;
         }
         let begun = transfer.has_begun() || code < 300;
@@ -252,7 +252,7 @@ impl Control {
         // side (Q110).
         if aborted && transfer.may_be_upload() && stands && code < 300 && self.data.is_stream() {
             transfer.cut(ABORTED, None);
-            owed.out.say(cut_short(ABORTED));
+            exchange.out.say(cut_short(ABORTED));
             return ReplyHandling::Withheld;
         }
         let awaited = match forward.state() {
@@ -282,12 +282,12 @@ impl Control {
 
     /// A transfer's final reply is in.
     pub(super) fn transfer_done(&mut self, key: Key, code: u16) {
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        owed.stage = Stage::Answered;
-        let gated = owed.held;
-        let Request::Transfer(transfer) = &owed.request else {
+        exchange.stage = Stage::Answered;
+        let gated = exchange.held;
+        let Request::Transfer(transfer) = &exchange.request else {
             return;
         };
         let begun = transfer.has_begun() || code < 300;
@@ -355,12 +355,12 @@ impl Control {
     fn is_taken(&mut self, id: ForwardId, order: u64) -> bool {
         let between = self.data.since()..order;
         let mut taken = false;
-        for owed in self.queue.iter_mut() {
-            let awaited = owed.held || matches!(owed.stage, Stage::Sent);
-            if let Request::Transfer(transfer) = &mut owed.request
+        for exchange in self.queue.iter_mut() {
+            let awaited = exchange.held || matches!(exchange.stage, Stage::Sent);
+            if let Request::Transfer(transfer) = &mut exchange.request
                 && awaited
             {
-                if between.contains(&owed.order) {
+                if between.contains(&exchange.sent_seq) {
                     transfer.use_forward(id);
                 }
                 taken |= transfer.forward() == Some(id);

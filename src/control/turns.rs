@@ -8,7 +8,7 @@ use super::{
     answers::answer,
     guard::Guard,
     outputs::Outputs,
-    queue::{Owed, Queue, Stage},
+    queue::{Exchange, Queue, Stage},
     request::Request,
 };
 
@@ -18,20 +18,20 @@ impl Queue {
     pub(super) fn flush(&mut self, now: Duration, patience: Duration, outputs: &mut Outputs) {
         let mut walk = self.walk(patience);
         let mut index = 0;
-        while let Some(owed) = self.entries.get_mut(index) {
-            match walk.look(owed) {
+        while let Some(exchange) = self.entries.get_mut(index) {
+            match walk.look(exchange) {
                 Turn::Now => {}
                 Turn::At(at) if at <= now => {}
                 _ => break,
             }
-            if walk.behind && !owed.out.is_empty() {
+            if walk.behind && !exchange.out.is_empty() {
                 self.guard.out_of_order();
             }
-            hand_out(&mut self.guard, owed, outputs);
-            if matches!(owed.stage, Stage::Answered) {
+            hand_out(&mut self.guard, exchange, outputs);
+            if matches!(exchange.stage, Stage::Answered) {
                 self.entries.remove(index);
             } else {
-                walk.leave_behind(owed);
+                walk.leave_behind(exchange);
                 index += 1;
             }
         }
@@ -53,9 +53,9 @@ impl Queue {
     /// What the first entry waits for that may not pass.
     fn turn(&self, patience: Duration) -> Turn {
         let mut walk = self.walk(patience);
-        for owed in &self.entries {
-            match walk.look(owed) {
-                Turn::Now => walk.leave_behind(owed),
+        for exchange in &self.entries {
+            match walk.look(exchange) {
+                Turn::Now => walk.leave_behind(exchange),
                 other => return other,
             }
         }
@@ -65,32 +65,32 @@ impl Queue {
     /// The server says no more: all that it has said goes, and what ferryline made it owe (a
     /// request asked again, or still waiting for its forward) is answered by `last_word`.
     pub(super) fn give_up(&mut self, last_word: &Bytes, outputs: &mut Outputs) {
-        for mut owed in std::mem::take(&mut self.entries) {
-            let awaited = owed.held || !matches!(owed.stage, Stage::Answered);
-            match &mut owed.request {
+        for mut exchange in std::mem::take(&mut self.entries) {
+            let awaited = exchange.held || !matches!(exchange.stage, Stage::Answered);
+            match &mut exchange.request {
                 Request::Active(active) if awaited => {
                     let refusal = active.refusal.take();
                     if !refusal.is_empty() {
-                        owed.out.relay_all(refusal);
-                    } else if matches!(owed.stage, Stage::Waiting) {
-                        owed.out.say(last_word.clone());
+                        exchange.out.relay_all(refusal);
+                    } else if matches!(exchange.stage, Stage::Waiting) {
+                        exchange.out.say(last_word.clone());
                     }
                 }
                 Request::Passive(passive)
                     if awaited
                         && !passive.refused
-                        && (owed.held || passive.asked_again || passive.join.is_some()) =>
+                        && (exchange.held || passive.asked_again || passive.join.is_some()) =>
                 {
-                    owed.out.say(last_word.clone());
+                    exchange.out.say(last_word.clone());
                 }
                 Request::Transfer(transfer) => {
                     if let Some(unreached) = transfer.take_unreached() {
-                        owed.out.say(answer(425, &unreached.reason));
+                        exchange.out.say(answer(425, &unreached.reason));
                     }
                 }
                 _ => {}
             }
-            hand_out(&mut self.guard, &mut owed, outputs);
+            hand_out(&mut self.guard, &mut exchange, outputs);
         }
     }
 
@@ -132,11 +132,11 @@ struct Walk {
 }
 
 impl Walk {
-    fn look(&self, owed: &Owed) -> Turn {
+    fn look(&self, exchange: &Exchange) -> Turn {
         // Something before it was sent after it: an ABOR that went past, a request asked twice.
-        let overtook = owed.order != 0 && owed.order < self.latest;
-        match (&owed.request, &owed.stage) {
-            _ if owed.held => Turn::AfterEvent,
+        let overtook = exchange.sent_seq != 0 && exchange.sent_seq < self.latest;
+        match (&exchange.request, &exchange.stage) {
+            _ if exchange.held => Turn::AfterEvent,
             (_, Stage::Unsent(_)) if self.behind_unsent => Turn::AfterServer,
             (_, Stage::Unsent(_) | Stage::Waiting) => Turn::AfterEvent,
             _ if overtook => Turn::AfterServer,
@@ -151,13 +151,13 @@ impl Walk {
     }
 
     /// It stays: its final reply is still to come.
-    fn leave_behind(&mut self, owed: &Owed) {
+    fn leave_behind(&mut self, exchange: &Exchange) {
         self.behind = true;
-        self.behind_unsent |= owed.keeps_back_what_follows();
-        self.latest = self.latest.max(owed.order);
+        self.behind_unsent |= exchange.keeps_back_what_follows();
+        self.latest = self.latest.max(exchange.sent_seq);
         // Of ABOR's two replies one may be missing; a reply may be left open for ever (Q29).
-        self.behind_sure |= !matches!(owed.request, Request::Abort | Request::OwnAbort)
-            && !matches!(owed.stage, Stage::Incoming);
+        self.behind_sure |= !matches!(exchange.request, Request::Abort | Request::OwnAbort)
+            && !matches!(exchange.stage, Stage::Incoming);
     }
 }
 
@@ -165,12 +165,12 @@ impl Walk {
 /// answer that overtakes it would be taken for it.
 const SURELY_COMES: u32 = 12;
 
-fn hand_out(guard: &mut Guard, owed: &mut Owed, outputs: &mut Outputs) {
-    for line in owed.out.take() {
+fn hand_out(guard: &mut Guard, exchange: &mut Exchange, outputs: &mut Outputs) {
+    for line in exchange.out.take() {
         if let Some(end) = guard.missing_end() {
             outputs.say_to_client(end);
         }
-        let line = guard.pass(&owed.request, Some(owed.key), line);
+        let line = guard.pass(&exchange.request, Some(exchange.key), line);
         outputs.say_to_client(line);
     }
 }

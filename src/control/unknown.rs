@@ -10,7 +10,7 @@ use super::{
     event::ForwardId,
     key::Key,
     machine::Control,
-    queue::{Owed, Stage},
+    queue::{Exchange, Stage},
     request::Request,
     transfer::{Transfer, Unreached},
 };
@@ -28,21 +28,25 @@ impl Control {
         }
         let has_way = self.data.current().is_some() || self.queue.forward_before(key).is_some();
         let until = now + self.settings.limits.unreached;
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        let Request::Other { lost } = &mut owed.request else {
+        let Request::Other { lost } = &mut exchange.request else {
             return;
         };
         let unreached = lost.take().map(|reason| Unreached { reason, until });
         if has_way || unreached.is_some() {
-            owed.request = Request::Transfer(Transfer::guessed(unreached));
+            exchange.request = Request::Transfer(Transfer::guessed(unreached));
         }
     }
 
     /// Whether a command of no known verb may be a transfer over this forward: it is unanswered.
     pub(super) fn may_be_unknowns(&self, id: ForwardId) -> bool {
-        self.data.is_current(id) && self.queue.iter().any(|owed| self.may_use_current(owed))
+        self.data.is_current(id)
+            && self
+                .queue
+                .iter()
+                .any(|exchange| self.may_use_current(exchange))
     }
 
     /// The data connection over this forward came to nothing. Should one of the commands of no known verb be
@@ -52,10 +56,10 @@ impl Control {
             return;
         }
         let since = self.data.since();
-        for owed in self.queue.iter_mut() {
-            if matches!(owed.stage, Stage::Sent)
-                && owed.order > since
-                && let Request::Other { lost } = &mut owed.request
+        for exchange in self.queue.iter_mut() {
+            if matches!(exchange.stage, Stage::Sent)
+                && exchange.sent_seq > since
+                && let Request::Other { lost } = &mut exchange.request
             {
                 lost.get_or_insert_with(|| reason.to_owned());
             }
@@ -74,9 +78,9 @@ impl Control {
         }
     }
 
-    fn may_use_current(&self, owed: &Owed) -> bool {
-        matches!(owed.stage, Stage::Sent)
-            && owed.order > self.data.since()
-            && matches!(owed.request, Request::Other { .. })
+    fn may_use_current(&self, exchange: &Exchange) -> bool {
+        matches!(exchange.stage, Stage::Sent)
+            && exchange.sent_seq > self.data.since()
+            && matches!(exchange.request, Request::Other { .. })
     }
 }

@@ -14,7 +14,7 @@ use super::{
     incoming::ReplyHandling,
     key::Key,
     machine::Control,
-    queue::{Owed, Queue, Stage},
+    queue::{Exchange, Queue, Stage},
     request::Request,
     transfer::Unreached,
 };
@@ -44,9 +44,9 @@ impl Control {
         }
         self.release(id);
         let until = now + self.settings.limits.unreached;
-        let transfer = self.queue.iter_mut().find_map(|owed| {
-            let sent = matches!(owed.stage, Stage::Sent);
-            match &mut owed.request {
+        let transfer = self.queue.iter_mut().find_map(|exchange| {
+            let sent = matches!(exchange.stage, Stage::Sent);
+            match &mut exchange.request {
                 Request::Transfer(transfer)
                     if sent
                         && !transfer.is_answered()
@@ -69,10 +69,10 @@ impl Control {
 
     /// A reply with this code begins to answer a transfer whose data connection could not be made.
     pub(super) fn unreached_reply(&mut self, key: Key, code: u16) -> ReplyHandling {
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return ReplyHandling::Withheld;
         };
-        let Request::Transfer(transfer) = &mut owed.request else {
+        let Request::Transfer(transfer) = &mut exchange.request else {
             return ReplyHandling::Withheld;
         };
         match code {
@@ -99,17 +99,17 @@ impl Control {
     /// The server goes on to answer a later request: of the transfers before it whose data connections
     /// could not be made, the client hears now.
     pub(super) fn overtake_unreached(&mut self, key: Key) {
-        let order = self.queue.get(key).map_or(0, |owed| owed.order);
-        let earlier = |owed: &&Owed| {
-            owed.key != key
-                && (order == 0 || owed.order < order)
-                && unreached(&owed.request).is_some()
+        let order = self.queue.get(key).map_or(0, |exchange| exchange.sent_seq);
+        let earlier = |exchange: &&Exchange| {
+            exchange.key != key
+                && (order == 0 || exchange.sent_seq < order)
+                && unreached(&exchange.request).is_some()
         };
         let overtaken: Vec<Key> = self
             .queue
             .iter()
             .filter(earlier)
-            .map(|owed| owed.key)
+            .map(|exchange| exchange.key)
             .collect();
         for key in overtaken {
             self.speak_for_unreached(key);
@@ -118,8 +118,14 @@ impl Control {
 
     /// Speaks for servers that have nothing to say in time.
     pub(super) fn expire_unreached(&mut self, now: Duration) {
-        let due = |owed: &&Owed| unreached(&owed.request).is_some_and(|u| u.until <= now);
-        let due: Vec<Key> = self.queue.iter().filter(due).map(|owed| owed.key).collect();
+        let due =
+            |exchange: &&Exchange| unreached(&exchange.request).is_some_and(|u| u.until <= now);
+        let due: Vec<Key> = self
+            .queue
+            .iter()
+            .filter(due)
+            .map(|exchange| exchange.key)
+            .collect();
         for key in due {
             self.speak_for_unreached(key);
         }
@@ -127,10 +133,10 @@ impl Control {
 
     /// Tells the client in the server's place.
     fn speak_for_unreached(&mut self, key: Key) {
-        let Some(owed) = self.queue.entry(key) else {
+        let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        let Request::Transfer(transfer) = &mut owed.request else {
+        let Request::Transfer(transfer) = &mut exchange.request else {
             return;
         };
         let Some(Unreached { reason, .. }) = transfer.take_unreached() else {
@@ -138,7 +144,7 @@ impl Control {
         };
         transfer.answered_by_ferryline();
         let id = transfer.forward();
-        owed.out.say(answer(425, &reason));
+        exchange.out.say(answer(425, &reason));
         if let Some(id) = id {
             self.outputs.notice(Notice::Unreachable(id, reason));
         }
@@ -154,6 +160,8 @@ fn unreached(request: &Request) -> Option<&Unreached> {
 
 /// When the first of them has waited long enough for the server's word.
 pub(super) fn unreached_deadline(queue: &Queue) -> Option<Duration> {
-    let waiting = queue.iter().filter_map(|owed| unreached(&owed.request));
+    let waiting = queue
+        .iter()
+        .filter_map(|exchange| unreached(&exchange.request));
     waiting.map(|unreached| unreached.until).min()
 }

@@ -20,7 +20,7 @@ pub(super) struct LaxClient {
     /// Which of the readings of a line it has that holds an IAC ([`telnet_readings`]).
     telnet: usize,
     /// What it waits for an answer to; nothing is its greeting.
-    owed: VecDeque<Option<Verb>>,
+    exchange: VecDeque<Option<Verb>>,
     /// Replies that came before it had asked for anything.
     early: VecDeque<Reply>,
     open: Option<Reply>,
@@ -47,7 +47,7 @@ impl LaxClient {
                 takes_preliminary: is(0),
                 ends_loosely: is(1),
                 telnet,
-                owed: if greeted {
+                exchange: if greeted {
                     VecDeque::new()
                 } else {
                     [None].into()
@@ -67,7 +67,7 @@ impl LaxClient {
                 Verb::Epsv if all => Verb::Other,
                 verb => verb,
             };
-            self.owed.push_back(Some(verb));
+            self.exchange.push_back(Some(verb));
             self.match_up();
         }
     }
@@ -102,7 +102,7 @@ impl LaxClient {
     }
 
     fn match_up(&mut self) {
-        while let (Some(asked), Some(reply)) = (self.owed.front(), self.early.front()) {
+        while let (Some(asked), Some(reply)) = (self.exchange.front(), self.early.front()) {
             let transfer = matches!(
                 asked,
                 None | Some(Verb::Appe | Verb::List | Verb::Mlsd | Verb::Nlst)
@@ -122,7 +122,7 @@ impl LaxClient {
                 !(passive && good && reply.bad.is_some()),
                 "a lax client takes {reply:?} for the answer to {asked:?}: {self:?}"
             );
-            self.owed.pop_front();
+            self.exchange.pop_front();
             self.early.pop_front();
         }
     }

@@ -289,7 +289,7 @@ impl World {
             .control
             .queue
             .iter()
-            .map(|owed| 2 + owed.out.len())
+            .map(|exchange| 2 + exchange.out.len())
             .sum::<usize>()
             + 2 * self.control.data.iter().count()
             + 16;
@@ -468,7 +468,7 @@ impl World {
         );
         let held = queue.held_bytes();
         assert!(held <= limits.held_bytes + 128 * 1024, "{held} bytes held");
-        let recounted: usize = queue.iter().map(|owed| owed.out.recount()).sum();
+        let recounted: usize = queue.iter().map(|exchange| exchange.out.recount()).sum();
         assert_eq!(held, recounted, "what is held is not what is counted");
         let unsent = queue.unsent_bytes();
         assert!(
