@@ -11,21 +11,21 @@
 //! Dependencies point one way: `cli` → `check` → `proxy` → {`transcript`, `ssh`} → `control` →
 //! `ferryline_grammar`.
 //!
-//! - - [`cli`]: one file for each subcommand; arguments in, validated settings out
-//! - - [`check`]: the doctor: tries each step to the FTP server, and says what works and what
+//! - [`cli`]: one file for each subcommand; arguments in, validated settings out
+//! - [`check`]: the doctor: tries each step to the FTP server, and says what works and what
 //!   does not, and why
-//! - - [`proxy`]: the driver: listeners, one task for each client, data connections
+//! - [`proxy`]: the driver: listeners, one task for each client, data connections
 //! - [`control`]: the state machine between client and server; no I/O, no clock
 //! - [`ssh`]: the SSH session: connect, authenticate, host keys, lanes, forwards
 //! - [`transcript`]: recorded sessions: write, read, replay
 //! - [`demo`]: an embedded SSH server and FTP server, for `ferryline demo` and the hermetic tests
-//! - - [`ftp_client`]: a small FTP client; `check`, the demo and the tests drive the proxy with
+//! - [`ftp_client`]: a small FTP client; `check`, the demo and the tests drive the proxy with
 //!   it
 //! - [`paint`]: colours on a terminal
 //! - `bounded_file`: files that are read up to a bound
-//! - - `log_limit`: warnings that other programs can cause without limit
-//! - - `queued_writer`: output that its reader may leave unread
-//! - - `ferryline_grammar` (in `grammar/`): FTP's own language: line codec, commands, replies,
+//! - `log_limit`: warnings that other programs can cause without limit
+//! - `queued_writer`: output that its reader may leave unread
+//! - `ferryline_grammar` (in `grammar/`): FTP's own language: line codec, commands, replies,
 //!   addresses
 
 mod bounded_file;

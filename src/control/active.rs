@@ -5,17 +5,15 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use ferryline_grammar::{ExtendedAddress, HostPort};
-
 use super::{
     answers::answer,
     data::{Forward, Way},
     event::{ForwardId, Notice, Output},
     key::Key,
     machine::Control,
+    port::{Active, ActiveForm},
     queue::{Exchange, Stage},
-    request::{ActiveForm, Request},
+    request::Request,
     settings::{ActiveMode, LOWEST_DATA_PORT},
 };
 
@@ -74,11 +72,11 @@ impl Control {
         if self.settings.active != ActiveMode::Auto
             || !matches!(code, 425 | 426)
             || self.data.get(id).is_none_or(Forward::is_passive)
-            || std::mem::replace(&mut self.knowledge.active_as_passive, true)
+            || self.knowledge.active_as_passive
         {
             return;
         }
-        self.outputs.push(Output::Learned(self.knowledge));
+        self.learn(|knowledge| knowledge.active_as_passive = true);
         self.outputs.notice(Notice::CarriedAsPassive(format!(
             "the FTP server did not reach the remote forward on {bind}; does sshd listen there \
              (GatewayPorts clientspecified)?"
@@ -96,11 +94,10 @@ impl Control {
         self.far_bind().unwrap_or_else(|| form.bind())
     }
 
+    /// The remote forward that this request waits for stands.
     pub(super) fn active_ready(&mut self, key: Key, address: SocketAddr) {
-        if let Some(exchange) = self.queue.entry(key)
-            && let Request::Active(active) = &mut exchange.request
-        {
-            active.address = Some(address);
+        if let Some(active) = self.queue.active(key) {
+            active.stands(address);
         }
         self.send_active(key);
     }
@@ -115,17 +112,14 @@ impl Control {
 
     /// The server accepted the line.
     pub(super) fn active_accepted(&mut self, key: Key) {
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
-        if let Request::Active(active) = &exchange.request
-            && let Some(id) = active.forward
-        {
-            let (order, lost) = (exchange.sent_seq, active.lost);
+        self.learn_active_form(key);
+        let order = self.queue.sent_seq(key);
+        let (forward, lost) = self.of_active(key, |active| (active.forward(), active.lost()));
+        if let Some(id) = forward {
             self.use_forward(id, order);
-            if let Some(reason) = lost {
-                self.accepted_too_late(order, reason);
-            }
+        }
+        if let Some(reason) = lost {
+            self.accepted_too_late(order, reason);
         }
     }
 
@@ -133,77 +127,50 @@ impl Control {
     /// 500, 501, 502 and 522 say that it is the form or the address that it does not take.
     pub(super) fn retries_port_form(&self, key: Key, code: u16) -> bool {
         matches!(code, 500 | 501 | 502 | 522)
-            && (self.next_form(key).is_some() || self.settings.active == ActiveMode::Auto)
+            && (self.settings.active == ActiveMode::Auto || self.next_form(key).is_some())
     }
 
     /// The server refused the line in this form: tries the next.
     pub(super) fn retry_port_form(&mut self, now: Duration, key: Key) {
+        self.queue.asked_again();
         let Some(next) = self.next_form(key) else {
             self.active_refused(key);
-            self.queue.asked_again();
             self.give_up_active(now, key, "the FTP server refuses active mode");
             return;
         };
-        self.queue.asked_again();
-        let bind = self.bind(next);
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
-        let Request::Active(active) = &mut exchange.request else {
-            return;
-        };
-        let (forward, told) = (active.forward, active.address);
+        let (forward, address) = self.of_active(key, |a| (a.forward(), a.address()));
         let stands = forward.is_some_and(|id| self.data.contains(id));
-        if stands && told.is_some_and(|told| told.ip() == bind) {
-            active.sent_as = Some(next);
-            self.send_active_as(key, next);
-        } else {
-            if let Some(id) = forward {
-                self.close_forward(id);
+        let bind = self.bind(next);
+        if stands && address.is_some_and(|address| address.ip() == bind) {
+            if let Some(active) = self.queue.active(key) {
+                active.rename(next);
             }
+            self.send_active(key);
+        } else {
+            self.active_refused(key);
             self.open_active_as(key, next);
         }
     }
 
-    /// The server's final refusal: the forward goes.
+    /// The server refuses what the forward was for: the forward goes.
     pub(super) fn active_refused(&mut self, key: Key) {
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
-        if let Request::Active(active) = &exchange.request
-            && let Some(id) = active.forward
-        {
+        if let Some(id) = self.of_active(key, Active::forward) {
             self.close_forward(id);
         }
     }
 
     /// Notes the form that the server took after it had refused another.
-    pub(super) fn learn_active_form(&mut self, key: Key) {
-        let Some(exchange) = self.queue.get(key) else {
-            return;
-        };
-        let Request::Active(active) = &exchange.request else {
-            return;
-        };
-        if active.refusal.is_empty() {
-            return;
-        }
-        let before = self.knowledge;
-        match active.sent_as {
-            Some(ActiveForm::EprtIpv6) => self.knowledge.active_over_ipv6 = true,
-            Some(ActiveForm::Port) => self.knowledge.no_eprt = true,
+    fn learn_active_form(&mut self, key: Key) {
+        let (refused, form) = self.of_active(key, |a| (a.was_refused(), a.form()));
+        self.learn(|knowledge| match form.filter(|_| refused) {
+            Some(ActiveForm::EprtIpv6) => knowledge.active_over_ipv6 = true,
+            Some(ActiveForm::Port) => knowledge.no_eprt = true,
             _ => {}
-        }
-        if before != self.knowledge {
-            self.outputs.push(Output::Learned(self.knowledge));
-        }
+        });
     }
 
     fn first_form(&self, key: Key) -> ActiveForm {
-        let extended = self
-            .queue
-            .get(key)
-            .is_some_and(|exchange| matches!(&exchange.request, Request::Active(a) if a.extended));
+        let extended = self.of_active(key, Active::is_extended);
         let over_ipv6 = match self.far_bind() {
             Some(bind) => bind.is_ipv6(),
             None => self.knowledge.active_over_ipv6,
@@ -218,75 +185,40 @@ impl Control {
     }
 
     fn next_form(&self, key: Key) -> Option<ActiveForm> {
-        let exchange = self.queue.get(key)?;
-        let Request::Active(active) = &exchange.request else {
-            return None;
-        };
-        match active.sent_as? {
-            ActiveForm::EprtIpv4 => Some(ActiveForm::Port),
-            // An address of another family would be another host's, as far as one knows.
-            ActiveForm::Port if self.far_bind().is_some() => None,
-            ActiveForm::Port => Some(ActiveForm::EprtIpv6),
-            ActiveForm::EprtIpv6 => None,
-        }
+        let one_family = self.far_bind().is_some();
+        self.of_active(key, Active::form)?.next(one_family)
     }
 
     fn open_active_as(&mut self, key: Key, form: ActiveForm) {
-        let id = self.data.add(Way::Active, key);
         let bind = self.bind(form);
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
-        let Request::Active(active) = &mut exchange.request else {
-            return;
-        };
-        active.forward = Some(id);
-        active.address = None;
-        active.lost = None;
-        active.sent_as = Some(form);
-        exchange.stage = Stage::Waiting;
-        let deliver_to = active.deliver_to;
-        self.outputs.push(Output::OpenRemote {
-            id,
-            bind,
-            deliver_to,
-        });
-    }
-
-    fn send_active(&mut self, key: Key) {
-        let form = self
-            .queue
-            .get(key)
-            .and_then(|exchange| match &exchange.request {
-                Request::Active(active) => active.sent_as,
-                _ => None,
+        if let Some(active) = self.queue.active(key) {
+            let id = self.data.add(Way::Active, key);
+            active.opens(id, form);
+            let deliver_to = active.deliver_to();
+            self.queue.awaits_forward(key);
+            self.outputs.push(Output::OpenRemote {
+                id,
+                bind,
+                deliver_to,
             });
-        if let Some(form) = form {
-            self.send_active_as(key, form);
         }
     }
 
-    /// Writes the line for the forward that stands.
-    fn send_active_as(&mut self, key: Key, form: ActiveForm) {
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
-        let Request::Active(active) = &exchange.request else {
-            return;
-        };
-        let Some(told) = active.address else {
-            return;
-        };
-        let (address, port) = (told.ip(), told.port());
-        let line = match (form, address) {
-            (ActiveForm::Port, IpAddr::V4(address)) => {
-                format!("PORT {}\r\n", HostPort { address, port })
-            }
-            _ => format!("EPRT {}\r\n", ExtendedAddress { address, port }),
-        };
-        self.queue.sent(key);
-        self.outputs.say_to_server(Bytes::from(line));
-        self.resync();
+    /// Sends the line for the forward that stands.
+    fn send_active(&mut self, key: Key) {
+        if let Some(line) = self.of_active(key, Active::line) {
+            self.queue.sent(key);
+            self.outputs.say_to_server(line);
+            self.resync();
+        }
+    }
+
+    /// What is known of a PORT or EPRT; nothing, once it is carried as passive or answered.
+    fn of_active<T: Default>(&self, key: Key, what: impl FnOnce(&Active) -> T) -> T {
+        match self.queue.get(key).map(|exchange| &exchange.request) {
+            Some(Request::Active(active)) => what(active),
+            _ => T::default(),
+        }
     }
 
     /// No remote forward can be made (any more): what the client asked for is carried as passive;
@@ -295,36 +227,28 @@ impl Control {
         if self.settings.active == ActiveMode::Auto
             && let Some(deliver_to) = self.listener_of(key)
         {
-            if !std::mem::replace(&mut self.knowledge.active_as_passive, true) {
-                self.outputs.push(Output::Learned(self.knowledge));
-            }
+            self.learn(|knowledge| knowledge.active_as_passive = true);
             self.outputs
                 .notice(Notice::CarriedAsPassive(reason.to_owned()));
             self.carry_as_passive(now, key, deliver_to);
             return;
         }
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
-        exchange.stage = Stage::Answered;
-        let Request::Active(active) = &mut exchange.request else {
-            return;
-        };
-        let refusal = active.refusal.take();
-        if refusal.is_empty() {
-            exchange.out.say(answer(425, reason));
-            // It was never sent: nothing but its place says when its turn is.
-            exchange.request = Request::Local { since: now };
-        } else {
-            exchange.out.relay_all(refusal);
+        let refusal = self.queue.active(key).map(Active::take_refusal);
+        if let Some(exchange) = self.queue.entry(key) {
+            exchange.stage = Stage::Answered;
+            match refusal.filter(|refusal| !refusal.is_empty()) {
+                Some(refusal) => exchange.out.relay_all(refusal),
+                // It was never sent: nothing but its place says when its turn is.
+                None => {
+                    exchange.out.say(answer(425, reason));
+                    exchange.request = Request::Local { since: now };
+                }
+            }
         }
     }
 
     fn listener_of(&self, key: Key) -> Option<SocketAddr> {
-        match &self.queue.get(key)?.request {
-            Request::Active(active) => Some(active.deliver_to),
-            _ => None,
-        }
+        self.of_active(key, |active| Some(active.deliver_to()))
     }
 }
 

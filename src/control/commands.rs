@@ -12,8 +12,9 @@ use super::{
     answers::answer,
     event::{DataAtEnd, Notice},
     machine::{Control, verbatim},
+    port::Active,
     queue::Stage,
-    request::{Active, BufferedReply, Passive, Request},
+    request::{Passive, Request, passive_line},
     settings::ActiveMode,
     transfer::{Direction, Transfer},
 };
@@ -227,15 +228,7 @@ impl Control {
             );
         }
         match self.deliver_to(address, port) {
-            Ok(deliver_to) => Decision::Pass(Request::Active(Active {
-                extended,
-                deliver_to,
-                forward: None,
-                address: None,
-                sent_as: None,
-                refusal: BufferedReply::default(),
-                lost: None,
-            })),
+            Ok(deliver_to) => Decision::Pass(Request::Active(Active::new(extended, deliver_to))),
             Err(reason) => refuse(501, &reason),
         }
     }
@@ -274,13 +267,7 @@ impl Control {
         }
         let bytes = match &exchange.request {
             // Telnet signs around it are gone already; the server gets it plain (Q59).
-            Request::Passive(passive) if passive.extended => {
-                Bytes::from_static(if passive.asked_extended {
-                    b"EPSV\r\n"
-                } else {
-                    b"PASV\r\n"
-                })
-            }
+            Request::Passive(passive) if passive.extended => passive_line(passive.asked_extended),
             Request::Login { plain: Some(plain) } => plain.clone(),
             _ => verbatim(line),
         };

@@ -53,9 +53,9 @@ impl Control {
         }
         for exchange in self.queue.iter_mut() {
             if let Request::Active(active) = &mut exchange.request
-                && active.forward == Some(id)
+                && active.forward() == Some(id)
             {
-                active.lost = Some(reason);
+                active.lose(reason);
             }
         }
     }

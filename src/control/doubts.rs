@@ -36,9 +36,7 @@ impl Control {
         let until = now + self.settings.limits.doubtful_client;
         let doubted: Vec<Key> = self.doubted().map(|(key, _)| key).collect();
         for key in doubted {
-            if let Some(exchange) = self.queue.entry(key)
-                && let Request::Transfer(transfer) = &mut exchange.request
-            {
+            if let Some(transfer) = self.queue.transfer(key) {
                 transfer.doubt(until);
             }
         }
@@ -58,11 +56,8 @@ impl Control {
             .collect();
         for (key, id) in due {
             self.close_forward(id);
-            let Some(exchange) = self.queue.entry(key) else {
-                continue;
-            };
-            exchange.out.say(answer(425, DOUBTFUL));
-            if let Request::Transfer(transfer) = &mut exchange.request {
+            self.queue.say(key, answer(425, DOUBTFUL));
+            if let Some(transfer) = self.queue.transfer(key) {
                 transfer.answered_by_ferryline();
             }
             self.abort_waiting();

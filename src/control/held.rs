@@ -77,9 +77,43 @@ impl Held {
         self.lines.is_empty()
     }
 
-    /// The bytes of all lines, and [`LINE_COST`] for each. BufferedReply up to date, not added up.
+    /// The bytes of all lines, and [`LINE_COST`] for each. Kept up to date, not added up.
     pub(super) fn cost(&self) -> usize {
         self.cost
+    }
+}
+
+/// The lines of a reply that are kept until it is complete.
+#[derive(Debug, Default)]
+pub(super) struct BufferedReply {
+    lines: Vec<Bytes>,
+    /// What it costs to keep them, or would if they were not too many.
+    cost: usize,
+}
+
+impl BufferedReply {
+    /// A reply that costs more is none of those that are kept (Q12, Q37).
+    const LIMIT: usize = 128 * 1024;
+
+    pub(super) fn push(&mut self, line: Bytes) {
+        self.cost = self.cost.saturating_add(cost(&line));
+        if self.cost <= Self::LIMIT {
+            self.lines.push(line);
+        }
+    }
+
+    /// All lines; none where they were too many.
+    pub(super) fn take(&mut self) -> Vec<Bytes> {
+        let kept = std::mem::take(self);
+        if kept.cost <= Self::LIMIT {
+            kept.lines
+        } else {
+            Vec::new()
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.cost == 0
     }
 }
 
@@ -137,5 +171,16 @@ mod tests {
         assert_eq!(held.cost(), 8 + 2 * LINE_COST);
         assert_eq!(held.take().len(), 2);
         assert!(held.is_empty() && held.cost() == 0);
+    }
+
+    #[test]
+    fn a_reply_of_empty_lines_is_bounded_too() {
+        let mut kept = BufferedReply::default();
+        for _ in 0..1_000_000 {
+            kept.push(Bytes::new());
+        }
+        assert!(kept.lines.len() <= BufferedReply::LIMIT / LINE_COST);
+        assert!(!kept.is_empty());
+        assert!(kept.take().is_empty());
     }
 }

@@ -124,8 +124,7 @@ impl Control {
             return;
         }
         if let Some(hold) = self.hold.take()
-            && let Some(exchange) = self.queue.entry(hold.transfer())
-            && let Request::Transfer(transfer) = &mut exchange.request
+            && let Some(transfer) = self.queue.transfer(hold.transfer())
         {
             transfer.waited_for(hold.wait());
         }
@@ -136,7 +135,7 @@ impl Control {
             return false;
         };
         let begun = self.hold.filter(|hold| hold.is_for(transfer, wait));
-        self.hold = Some(begun.unwrap_or(Hold::new(now, transfer, wait)));
+        self.hold = Some(begun.unwrap_or_else(|| Hold::new(now, transfer, wait)));
         true
     }
 

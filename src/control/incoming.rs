@@ -31,7 +31,7 @@ pub(super) enum ReplyHandling {
     RetryPassiveForm,
     /// Buffered in case that nothing better comes; then the next form of PORT is tried.
     RetryPortForm,
-    /// BufferedReply back: the answer to an EPSV that PASV was asked in place of meanwhile.
+    /// Kept back: the answer to an EPSV that PASV was asked in place of meanwhile.
     LateEpsv,
     /// Dropped, and not the request's final one.
     Dropped,

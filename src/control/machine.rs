@@ -253,6 +253,15 @@ impl Control {
         self.peers.is_over()
     }
 
+    /// Notes what the next sessions with this server can start from.
+    pub(super) fn learn(&mut self, change: impl FnOnce(&mut Knowledge)) {
+        let before = self.knowledge;
+        change(&mut self.knowledge);
+        if before != self.knowledge {
+            self.outputs.push(Output::Learned(self.knowledge));
+        }
+    }
+
     /// Whether more replies can be held back.
     fn has_room(&self) -> bool {
         let limits = &self.settings.limits;

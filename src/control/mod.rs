@@ -9,7 +9,7 @@
 //! - `machine`: [`Control`] itself, its inputs and its outputs
 //! - `commands`: what is done with a line of the client
 //! - `replies`: what is done with a line of the server; `incoming`: the reply that it belongs to
-//! - `active`, `passive`: the two kinds of data connection, from request to answer
+//! - `active` (with `port`), `passive`: the two kinds of data connection, from request to answer
 //! - `silence`: an EPSV that is never answered; `route`: the FTP server named in the user name; `tls`:
 //!   a server that insists on TLS
 //! - `data`: the forwards, and which one the next transfer uses; `forwards`: how many there may be; `transfers`: which data connection a transfer uses, and when its
@@ -54,6 +54,7 @@ mod matching;
 mod outputs;
 mod passive;
 mod peers;
+mod port;
 mod queue;
 mod replies;
 mod request;

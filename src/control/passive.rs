@@ -18,7 +18,7 @@ use super::{
     key::Key,
     machine::Control,
     queue::Stage,
-    request::{Passive, Request},
+    request::{Passive, Request, passive_line},
     settings::DataHost,
 };
 
@@ -43,9 +43,7 @@ impl Control {
             .and_then(|endpoint| self.targets(&endpoint))
         {
             Ok(targets) => {
-                if instead && !std::mem::replace(&mut self.knowledge.no_epsv, true) {
-                    self.outputs.push(Output::Learned(self.knowledge));
-                }
+                self.learn(|knowledge| knowledge.no_epsv |= instead);
                 let way = match join {
                     Some(_) => Way::Active,
                     None => Way::Passive {
@@ -91,22 +89,12 @@ impl Control {
 
     /// The request was refused in one form: asks for the same in the other.
     pub(super) fn retry_passive_form(&mut self, key: Key) {
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
-        let Request::Passive(passive) = &mut exchange.request else {
-            return;
-        };
-        passive.asked_again = true;
-        passive.asked_extended = !passive.asked_extended;
-        let line: &[u8] = if passive.asked_extended {
-            b"EPSV\r\n"
-        } else {
-            b"PASV\r\n"
-        };
-        self.queue.sent(key);
-        self.queue.asked_again();
-        self.outputs.say_to_server(Bytes::from_static(line));
+        if let Some(passive) = self.queue.passive(key) {
+            let line = passive.ask_in_other_form();
+            self.queue.sent(key);
+            self.queue.asked_again();
+            self.outputs.say_to_server(line);
+        }
     }
 
     /// The forward stands that the answer to this request waits for.
@@ -159,11 +147,7 @@ impl Control {
             ..Passive::new(false, extended)
         });
         self.queue.sent(key);
-        self.outputs.say_to_server(Bytes::from_static(if extended {
-            b"EPSV\r\n"
-        } else {
-            b"PASV\r\n"
-        }));
+        self.outputs.say_to_server(passive_line(extended));
         self.resync();
     }
 

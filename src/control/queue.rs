@@ -12,7 +12,15 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::Bytes;
 use ferryline_grammar::Line;
 
-use super::{event::ForwardId, guard::Guard, held::Held, key::Key, request::Request};
+use super::{
+    event::ForwardId,
+    guard::Guard,
+    held::Held,
+    key::Key,
+    port::Active,
+    request::{Passive, Request},
+    transfer::Transfer,
+};
 
 /// One request of the client's (or ferryline's own), or a reply that nobody asked for.
 #[derive(Debug)]
@@ -155,6 +163,42 @@ impl Queue {
         let order = self.next_seq;
         if let Some(exchange) = self.entry(key) {
             exchange.sent_seq = order;
+        }
+    }
+
+    /// It waits for its remote forward from now on.
+    pub(super) fn awaits_forward(&mut self, key: Key) {
+        if let Some(exchange) = self.entry(key) {
+            exchange.stage = Stage::Waiting;
+        }
+    }
+
+    /// Its place in the order of what was sent to the server; 0 before.
+    pub(super) fn sent_seq(&self, key: Key) -> u64 {
+        self.get(key).map_or(0, |exchange| exchange.sent_seq)
+    }
+
+    /// The PORT or EPRT of this name, unless it is carried as passive or answered.
+    pub(super) fn active(&mut self, key: Key) -> Option<&mut Active> {
+        match &mut self.entry(key)?.request {
+            Request::Active(active) => Some(active),
+            _ => None,
+        }
+    }
+
+    /// The passive request of this name.
+    pub(super) fn passive(&mut self, key: Key) -> Option<&mut Passive> {
+        match &mut self.entry(key)?.request {
+            Request::Passive(passive) => Some(passive),
+            _ => None,
+        }
+    }
+
+    /// The transfer of this name.
+    pub(super) fn transfer(&mut self, key: Key) -> Option<&mut Transfer> {
+        match &mut self.entry(key)?.request {
+            Request::Transfer(transfer) => Some(transfer),
+            _ => None,
         }
     }
 
@@ -404,7 +448,7 @@ impl Queue {
     pub(super) fn needs(&self, id: ForwardId) -> bool {
         self.entries.iter().any(|exchange| match &exchange.request {
             Request::Active(active) => {
-                active.forward == Some(id) && !matches!(exchange.stage, Stage::Answered)
+                active.forward() == Some(id) && !matches!(exchange.stage, Stage::Answered)
             }
             Request::Passive(passive) => passive.forward == Some(id) && exchange.held,
             Request::Transfer(transfer) => transfer.forward() == Some(id),

@@ -14,7 +14,7 @@ use super::{
     key::Key,
     machine::{Control, verbatim},
     queue::Stage,
-    request::{BufferedReply, Passive, Request},
+    request::{Passive, Request},
     settings::ActiveMode,
     tls::insists_on_tls,
 };
@@ -222,10 +222,7 @@ impl Control {
             }
             ReplyHandling::RetryPortForm => {
                 if let Request::Active(active) = &mut exchange.request {
-                    if first {
-                        active.refusal = BufferedReply::default();
-                    }
-                    active.refusal.push(verbatim(line));
+                    active.buffer_refusal(verbatim(line), first);
                 }
             }
             ReplyHandling::Feat(filter) => {
@@ -280,7 +277,6 @@ impl Control {
         };
         match &exchange.request {
             Request::Active(_) if good => {
-                self.learn_active_form(key);
                 self.active_accepted(key);
                 self.answered(key);
             }

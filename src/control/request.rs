@@ -1,13 +1,10 @@
 //! What the state machine knows of each request.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 
-use super::{event::ForwardId, held, transfer::Transfer};
+use super::{event::ForwardId, held::BufferedReply, port::Active, transfer::Transfer};
 
 /// What a request is to the state machine.
 #[derive(Debug)]
@@ -61,44 +58,6 @@ pub(super) enum Request {
     Unasked,
 }
 
-/// A PORT or EPRT on its way.
-#[derive(Debug)]
-pub(super) struct Active {
-    /// The client's own verb was EPRT.
-    pub(super) extended: bool,
-    /// The client's listener.
-    pub(super) deliver_to: SocketAddr,
-    /// The remote forward that was asked for last.
-    pub(super) forward: Option<ForwardId>,
-    /// The remote forward's address, once it stands.
-    pub(super) address: Option<SocketAddr>,
-    /// What was sent to the server last.
-    pub(super) sent_as: Option<ActiveForm>,
-    /// What the server answered to the form before.
-    pub(super) refusal: BufferedReply,
-    /// The data connection over the forward came and was lost, for this reason, before the server's
-    /// answer had.
-    pub(super) lost: Option<&'static str>,
-}
-
-/// The ways to name an active data port to a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ActiveForm {
-    Port,
-    EprtIpv4,
-    EprtIpv6,
-}
-
-impl ActiveForm {
-    /// The loopback address of the SSH server's host that goes with the form.
-    pub(super) fn bind(self) -> IpAddr {
-        match self {
-            Self::Port | Self::EprtIpv4 => IpAddr::from([127, 0, 0, 1]),
-            Self::EprtIpv6 => std::net::Ipv6Addr::LOCALHOST.into(),
-        }
-    }
-}
-
 /// A passive request on its way.
 #[derive(Debug)]
 pub(super) struct Passive {
@@ -138,40 +97,6 @@ pub(super) enum Silence {
     Broken(Duration),
 }
 
-/// The lines of a reply that are kept until it is complete.
-#[derive(Debug, Default)]
-pub(super) struct BufferedReply {
-    lines: Vec<Bytes>,
-    /// What it costs to keep them, or would if they were not too many.
-    cost: usize,
-}
-
-impl BufferedReply {
-    /// A reply that costs more is none of those that are kept (Q12, Q37).
-    const LIMIT: usize = 128 * 1024;
-
-    pub(super) fn push(&mut self, line: Bytes) {
-        self.cost = self.cost.saturating_add(held::cost(&line));
-        if self.cost <= Self::LIMIT {
-            self.lines.push(line);
-        }
-    }
-
-    /// All lines; none where they were too many.
-    pub(super) fn take(&mut self) -> Vec<Bytes> {
-        let kept = std::mem::take(self);
-        if kept.cost <= Self::LIMIT {
-            kept.lines
-        } else {
-            Vec::new()
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.cost == 0
-    }
-}
-
 impl Passive {
     pub(super) fn new(extended: bool, asked_extended: bool) -> Self {
         Self {
@@ -188,20 +113,19 @@ impl Passive {
             refusal: BufferedReply::default(),
         }
     }
+
+    /// Refused in one form, it is asked in the other: the line for the server.
+    pub(super) fn ask_in_other_form(&mut self) -> Bytes {
+        self.asked_again = true;
+        self.asked_extended = !self.asked_extended;
+        passive_line(self.asked_extended)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reply_of_empty_lines_is_bounded_too() {
-        let mut kept = BufferedReply::default();
-        for _ in 0..1_000_000 {
-            kept.push(Bytes::new());
-        }
-        assert!(kept.lines.len() <= BufferedReply::LIMIT / held::LINE_COST);
-        assert!(!kept.is_empty());
-        assert!(kept.take().is_empty());
-    }
+/// The request for a passive data connection, as the server is sent it.
+pub(super) fn passive_line(extended: bool) -> Bytes {
+    Bytes::from_static(match extended {
+        true => b"EPSV\r\n",
+        false => b"PASV\r\n",
+    })
 }

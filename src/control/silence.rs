@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::{
     answers::answer,
     key::Key,
     machine::Control,
     queue::Stage,
-    request::{Passive, Request, Silence},
+    request::{Passive, Request, Silence, passive_line},
 };
 
 impl Control {
@@ -36,7 +34,7 @@ impl Control {
             passive.asked_extended = false;
             self.queue.expect_late_epsv();
             // It keeps its place: what was sent behind the EPSV is answered behind its late answer.
-            self.outputs.say_to_server(Bytes::from_static(b"PASV\r\n"));
+            self.outputs.say_to_server(passive_line(false));
             return;
         }
         // One answer came, and may have been the PASV's after all.
@@ -64,10 +62,7 @@ impl Control {
         self.queue.take_late_epsv();
         self.queue.asked_again();
         let until = now + self.settings.limits.silent_epsv;
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
-        if let Request::Passive(passive) = &mut exchange.request
+        if let Some(passive) = self.queue.passive(key)
             && passive.silence == Silence::Asked
         {
             passive.silence = Silence::Broken(until);

@@ -130,7 +130,7 @@ impl Control {
             Request::Passive(passive) if exchange.held && passive.forward == Some(id) => {
                 Some(Requester::Passive(key))
             }
-            Request::Active(active) if active.forward == Some(id) => Some(Requester::Active(key)),
+            Request::Active(active) if active.forward() == Some(id) => Some(Requester::Active(key)),
             _ => None,
         }
     }
@@ -162,7 +162,7 @@ impl Control {
             self.queue
                 .iter()
                 .find_map(|exchange| match (&exchange.request, &exchange.stage) {
-                    (Request::Active(active), Stage::Sent) if active.forward == Some(id) => {
+                    (Request::Active(active), Stage::Sent) if active.forward() == Some(id) => {
                         Some(exchange.sent_seq)
                     }
                     _ => None,
@@ -389,8 +389,7 @@ impl Control {
             return;
         };
         if forward.connected(target) && !self.knowledge.reply_address_works {
-            self.knowledge.reply_address_works = true;
-            self.outputs.push(Output::Learned(self.knowledge));
+            self.learn(|knowledge| knowledge.reply_address_works = true);
         }
     }
 

@@ -69,7 +69,7 @@ impl Queue {
             let awaited = exchange.held || !matches!(exchange.stage, Stage::Answered);
             match &mut exchange.request {
                 Request::Active(active) if awaited => {
-                    let refusal = active.refusal.take();
+                    let refusal = active.take_refusal();
                     if !refusal.is_empty() {
                         exchange.out.relay_all(refusal);
                     } else if matches!(exchange.stage, Stage::Waiting) {

@@ -69,10 +69,7 @@ impl Control {
 
     /// A reply with this code begins to answer a transfer whose data connection could not be made.
     pub(super) fn unreached_reply(&mut self, key: Key, code: u16) -> ReplyHandling {
-        let Some(exchange) = self.queue.entry(key) else {
-            return ReplyHandling::Withheld;
-        };
-        let Request::Transfer(transfer) = &mut exchange.request else {
+        let Some(transfer) = self.queue.transfer(key) else {
             return ReplyHandling::Withheld;
         };
         match code {
@@ -133,20 +130,15 @@ impl Control {
 
     /// Tells the client in the server's place.
     fn speak_for_unreached(&mut self, key: Key) {
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
-        let Request::Transfer(transfer) = &mut exchange.request else {
-            return;
-        };
-        let Some(Unreached { reason, .. }) = transfer.take_unreached() else {
-            return;
-        };
-        transfer.answered_by_ferryline();
-        let id = transfer.forward();
-        exchange.out.say(answer(425, &reason));
-        if let Some(id) = id {
-            self.outputs.notice(Notice::Unreachable(id, reason));
+        if let Some(transfer) = self.queue.transfer(key)
+            && let Some(Unreached { reason, .. }) = transfer.take_unreached()
+        {
+            transfer.answered_by_ferryline();
+            let id = transfer.forward();
+            self.queue.say(key, answer(425, &reason));
+            if let Some(id) = id {
+                self.outputs.notice(Notice::Unreachable(id, reason));
+            }
         }
     }
 }

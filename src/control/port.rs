@@ -1,0 +1,175 @@
+//! A PORT or EPRT on its way: its remote forward, the line that names that, and the server's refusals.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use ferryline_grammar::{ExtendedAddress, HostPort};
+
+use super::{event::ForwardId, held::BufferedReply};
+
+/// What is known of one PORT or EPRT.
+#[derive(Debug)]
+pub(super) struct Active {
+    extended: bool,
+    deliver_to: SocketAddr,
+    forward: RemoteForward,
+    /// What the server answered to the form before.
+    refusal: BufferedReply,
+    /// The data connection over the forward came and was lost, for this reason, before the server's
+    /// answer had.
+    lost: Option<&'static str>,
+}
+
+/// The remote forward that was asked for last, and the form in which the server is told of it.
+#[derive(Debug)]
+enum RemoteForward {
+    None,
+    Opening {
+        id: ForwardId,
+        form: ActiveForm,
+    },
+    Stands {
+        id: ForwardId,
+        form: ActiveForm,
+        address: SocketAddr,
+    },
+}
+
+/// The ways to name an active data port to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ActiveForm {
+    Port,
+    EprtIpv4,
+    EprtIpv6,
+}
+
+impl ActiveForm {
+    /// The loopback address of the SSH server's host that goes with the form.
+    pub(super) fn bind(self) -> IpAddr {
+        match self {
+            Self::Port | Self::EprtIpv4 => IpAddr::from([127, 0, 0, 1]),
+            Self::EprtIpv6 => std::net::Ipv6Addr::LOCALHOST.into(),
+        }
+    }
+
+    /// The form to try where the server refuses this one. `one_family`: the forward's address is given, and
+    /// an address of another family would be another host's, as far as one knows.
+    pub(super) fn next(self, one_family: bool) -> Option<Self> {
+        match self {
+            Self::EprtIpv4 => Some(Self::Port),
+            Self::Port if one_family => None,
+            Self::Port => Some(Self::EprtIpv6),
+            Self::EprtIpv6 => None,
+        }
+    }
+}
+
+impl Active {
+    /// `extended`: the client's own verb was EPRT. `deliver_to`: its listener.
+    pub(super) fn new(extended: bool, deliver_to: SocketAddr) -> Self {
+        Self {
+            extended,
+            deliver_to,
+            forward: RemoteForward::None,
+            refusal: BufferedReply::default(),
+            lost: None,
+        }
+    }
+
+    /// The client's own verb was EPRT.
+    pub(super) fn is_extended(&self) -> bool {
+        self.extended
+    }
+
+    /// The client's listener.
+    pub(super) fn deliver_to(&self) -> SocketAddr {
+        self.deliver_to
+    }
+
+    /// The remote forward that was asked for last.
+    pub(super) fn forward(&self) -> Option<ForwardId> {
+        match self.forward {
+            RemoteForward::None => None,
+            RemoteForward::Opening { id, .. } | RemoteForward::Stands { id, .. } => Some(id),
+        }
+    }
+
+    /// The form in which the server is told, or is to be.
+    pub(super) fn form(&self) -> Option<ActiveForm> {
+        match self.forward {
+            RemoteForward::None => None,
+            RemoteForward::Opening { form, .. } | RemoteForward::Stands { form, .. } => Some(form),
+        }
+    }
+
+    /// The remote forward's address, once it stands.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match self.forward {
+            RemoteForward::Stands { address, .. } => Some(address),
+            _ => None,
+        }
+    }
+
+    /// A remote forward is asked for, to be named in this form.
+    pub(super) fn opens(&mut self, id: ForwardId, form: ActiveForm) {
+        self.forward = RemoteForward::Opening { id, form };
+        self.lost = None;
+    }
+
+    /// The remote forward that was asked for stands.
+    pub(super) fn stands(&mut self, address: SocketAddr) {
+        if let RemoteForward::Opening { id, form } = self.forward {
+            self.forward = RemoteForward::Stands { id, form, address };
+        }
+    }
+
+    /// The remote forward that stands is named in another form.
+    pub(super) fn rename(&mut self, to: ActiveForm) {
+        if let RemoteForward::Stands { form, .. } = &mut self.forward {
+            *form = to;
+        }
+    }
+
+    /// The line for the server, once the forward stands.
+    pub(super) fn line(&self) -> Option<Bytes> {
+        let RemoteForward::Stands { form, address, .. } = self.forward else {
+            return None;
+        };
+        let (address, port) = (address.ip(), address.port());
+        let line = match (form, address) {
+            (ActiveForm::Port, IpAddr::V4(address)) => {
+                format!("PORT {}\r\n", HostPort { address, port })
+            }
+            _ => format!("EPRT {}\r\n", ExtendedAddress { address, port }),
+        };
+        Some(Bytes::from(line))
+    }
+
+    /// A line of the server's refusal. Of several refusals the last one counts.
+    pub(super) fn buffer_refusal(&mut self, line: Bytes, first: bool) {
+        if first {
+            self.refusal = BufferedReply::default();
+        }
+        self.refusal.push(line);
+    }
+
+    /// The server has refused it in one form.
+    pub(super) fn was_refused(&self) -> bool {
+        !self.refusal.is_empty()
+    }
+
+    /// The server's last refusal.
+    pub(super) fn take_refusal(&mut self) -> Vec<Bytes> {
+        self.refusal.take()
+    }
+
+    /// The data connection over the forward was lost.
+    pub(super) fn lose(&mut self, reason: &'static str) {
+        self.lost = Some(reason);
+    }
+
+    /// Why the data connection was lost, if it was.
+    pub(super) fn lost(&self) -> Option<&'static str> {
+        self.lost
+    }
+}
