@@ -27,6 +27,17 @@ pub(super) struct Guard {
     unfinished: bool,
 }
 
+/// A line of the server's as a lax client sees it.
+struct Seen<'a> {
+    /// The request that the line is in answer to.
+    request: &'a Request,
+    key: Option<Key>,
+    place: Place,
+    /// The code that such a client reads in it.
+    code: Option<ReplyCode>,
+    text: &'a [u8],
+}
+
 impl Guard {
     /// What must go before the next line, so that it is one.
     pub(super) fn missing_end(&mut self) -> Option<Bytes> {
@@ -62,11 +73,17 @@ impl Guard {
                 matches!(place, Place::Middle(_)) || matches!(request, Request::Unasked);
             return line;
         }
+        let seen = Seen {
+            request,
+            key,
+            place,
+            code,
+            text,
+        };
         let was_out_of_step = self.out_of_step;
-        self.out_of_step |= self.puts_out_of_step(request, key, place, code, text);
+        self.out_of_step |= self.puts_out_of_step(&seen);
+        let minds = may_name_endpoint(text) && self.minds(&seen, was_out_of_step);
         let code = code.map(ReplyCode::value);
-        let minds =
-            may_name_endpoint(text) && self.minds(request, place, code, text, was_out_of_step);
         let padded = is_padded(text);
         // What takes the place of a line is a reply to those clients only that the line was one to.
         let in_place = |line: Bytes| match padded && !is_padded(&line) {
@@ -95,40 +112,28 @@ impl Guard {
 
     /// Whether the client may take this line, which holds an address, for an answer to its PASV. Else it
     /// is a name that is made of numbers, or what a server says of its own connections.
-    fn minds(
-        &self,
-        request: &Request,
-        place: Place,
-        code: Option<u16>,
-        text: &[u8],
-        was_out_of_step: bool,
-    ) -> bool {
+    fn minds(&self, seen: &Seen<'_>, was_out_of_step: bool) -> bool {
+        let code = seen.code.map(ReplyCode::value);
         // GridFTP's passive reply, which comes ahead of the transfer's own (Q95).
         if code == Some(127) {
             return true;
         }
-        let any = matches!(request, Request::Passive(_) | Request::Unasked);
+        let any = matches!(seen.request, Request::Passive(_) | Request::Unasked);
         match code.is_none_or(is_good) {
             true => any || self.out_of_step,
-            // To a client that was in step, it belongs to the answer to `request`, whatever code ends that.
-            false => (any || was_out_of_step) && may_be_good(place, text),
+            // To a client that was in step, it belongs to the answer to the request, whatever code ends that.
+            false => (any || was_out_of_step) && may_be_good(seen.place, seen.text),
         }
     }
 
     /// Whether this line is a reply of its own, or a final one, for some clients and not for others; or
     /// for all, and nobody has asked for it.
-    fn puts_out_of_step(
-        &mut self,
-        request: &Request,
-        key: Option<Key>,
-        place: Place,
-        code: Option<ReplyCode>,
-        text: &[u8],
-    ) -> bool {
-        let Some(code) = code else {
+    fn puts_out_of_step(&mut self, seen: &Seen<'_>) -> bool {
+        let Some(code) = seen.code else {
             return false;
         };
-        match place {
+        let text = seen.text;
+        match seen.place {
             // A client that looks behind blanks ends a reply at its own code.
             Place::Middle(open) if is_padded(text) => code == open,
             // A passive reply's gets a blank in front.
@@ -137,13 +142,13 @@ impl Guard {
             // A client that does not look behind blanks has had no reply, or no end of one (Q93).
             Place::First(_) | Place::Only(_) | Place::Last(_) if is_padded(text) => true,
             Place::Last(_) => false,
-            Place::First(_) | Place::Only(_) => match (request, code.value()) {
+            Place::First(_) | Place::Only(_) => match (seen.request, code.value()) {
                 (Request::Unasked, value) => value >= 200,
                 // It has had ferryline's.
                 (Request::Greeting { withheld }, _) => *withheld,
                 (Request::Transfer(_), 100..200) => {
-                    let before = std::mem::replace(&mut self.begun, key);
-                    before == key
+                    let before = std::mem::replace(&mut self.begun, seen.key);
+                    before == seen.key
                 }
                 // Of a transfer it is not the last word (Q42); of ABOR nobody knows (Q44).
                 (Request::Transfer(_), 200 | 202) | (Request::Abort, _) | (_, 100..200) => true,
