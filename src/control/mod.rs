@@ -43,6 +43,7 @@ mod feat;
 mod final_reply;
 mod forwards;
 mod gate;
+mod greeter;
 mod guard;
 mod held;
 mod holds;
@@ -76,6 +77,7 @@ pub use self::{
     answers::{answer, refusal},
     commands::other_protocol,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output, Target},
+    greeter::{Greeter, Step},
     machine::Control,
     route::UserAtHost,
     settings::{ActiveMode, DataHost, Knowledge, LOWEST_DATA_PORT, Limits, Settings},

@@ -8,6 +8,7 @@ mod cuts;
 mod doubts;
 mod final_reply;
 mod framing;
+mod greeter;
 mod guard;
 mod holds;
 mod idle;
