@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{Preferred, cipher, compression, kex, mac};
 
-use super::algorithm_list::AlgorithmList;
-use super::settings::Settings;
+use crate::ssh::settings::Settings;
+use crate::ssh::settings::algorithm_list::AlgorithmList;
 
 /// What algorithms are for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

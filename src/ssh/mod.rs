@@ -12,79 +12,47 @@
 //!
 //! # Layout
 //!
-//! | file | what is in it |
+//! Dependencies point up in this list: no folder imports what stands below it.
+//!
+//! | folder or file | what is in it |
 //! |---|---|
-//! | `settings` | what the command line decided about a destination |
 //! | `error` | errors, one line each: who, what, what to do |
-//! | `session` | [`Session`]: control channels, statistics |
 //! | `backoff` | pauses between attempts, which grow |
-//! | `redial` | keeping the control connection up: reconnection, and another one beside it where it is silent |
-//! | `lanes` | the pool of data lanes |
-//! | `establish`, `config` | making one SSH connection: key exchange, host key, log-in |
-//! | `algorithms`, `algorithm_list` | which algorithms are offered |
-//! | `connection`, `events`, `warnings` | one SSH connection: opening channels, what the server sends |
-//! | `attempt`, `auth` | logging in: the first time, and again for further connections |
-//! | `candidates`, `credential`, `agent`, `keys` | keys and certificates: which, and how they sign |
-//! | `interactive`, `prompt`, `askpass` | what a person is asked, and how |
-//! | `host_keys`, `host_certs`, `known_hosts` | host key policy, certificates, and the files behind it |
+//! | `settings/` | what the command line decided about a destination |
+//! | `algorithms` | which algorithms are offered |
 //! | `findings` | [`Findings`]: what the first connection found out, for `ferryline check` |
-//! | `greeting` | telling other protocols from SSH |
-//! | `way`, `connect`, `proxy_command` | the way there: jump hosts, TCP, commands |
-//! | `place`, `proof` | whether two connections end on one host |
-//! | `transport`, `retransmission`, `heard` | what an SSH connection runs over |
-//! | `channel`, `flow`, `forward` | what data flows through: channels, whether their readers keep up, remote forwards |
-//! | `spare` | a remote forward asked for ahead |
+//! | `prompt/` | what a person is asked, and how |
+//! | `trust/` | host key policy, host certificates, and the files behind it |
+//! | `transport/` | what an SSH connection runs over: TCP or a command |
+//! | `connection/` | one SSH connection: channels, remote forwards, what the server sends |
+//! | `auth/` | logging in: the first time, and again for further connections |
+//! | `dial/` | making one SSH connection: the way there, key exchange, host key, log-in |
+//! | `lanes/` | the pool of data lanes |
+//! | `session/` | [`Session`]: control channels, and keeping the control connection up |
 
-mod agent;
-mod algorithm_list;
 mod algorithms;
-mod askpass;
-mod attempt;
 mod auth;
 mod backoff;
-mod candidates;
-mod channel;
-mod config;
-mod connect;
 mod connection;
-mod credential;
+mod dial;
 mod error;
-mod establish;
-mod events;
 mod findings;
-mod flow;
-mod forward;
-mod greeting;
-mod heard;
-mod host_certs;
-mod host_keys;
-mod interactive;
-mod keys;
-mod known_hosts;
 mod lanes;
-mod place;
 mod prompt;
-mod proof;
-mod proxy_command;
-mod redial;
-#[cfg(target_os = "linux")]
-mod retransmission;
 mod session;
 mod settings;
-mod spare;
 mod transport;
-mod warnings;
-mod way;
+mod trust;
 
-pub use algorithm_list::AlgorithmList;
 pub use algorithms::AlgorithmKind;
-pub use channel::{Channel, ChannelReader, ChannelWriter, Probe, Received};
+pub use connection::channel::{Channel, ChannelReader, ChannelWriter, Probe, Received};
+pub use connection::forward::{Incoming, Origin, RemoteForward};
 pub use error::{Error, ForwardError, LostReason, OpenError};
 pub use findings::{Findings, HostKey};
-pub use forward::{Incoming, Origin, RemoteForward};
-pub(crate) use known_hosts::glob;
 pub use lanes::LaneGuard;
+pub use lanes::spare_forward::{SpareForward, Spoilt};
 pub use prompt::{Prompt, Secret, TerminalPrompt};
 pub use session::{Session, Stats};
+pub use settings::algorithm_list::AlgorithmList;
 pub use settings::{AddressFamily, Identity, Settings, StrictHostKeyChecking, Way};
-pub use spare::{SpareForward, Spoilt};
+pub(crate) use trust::known_hosts::glob;

@@ -9,11 +9,11 @@ use super::pace::Recovered;
 use super::state::State;
 use super::{KEEP_WARM, Pool};
 use crate::ssh::backoff::Backoff;
-use crate::ssh::connection::{Connection, lock};
+use crate::ssh::connection::handle::{Connection, lock};
+use crate::ssh::connection::place::Place;
+use crate::ssh::connection::proof::{self, Unproven};
+use crate::ssh::dial::dialer::Role;
 use crate::ssh::error::Error;
-use crate::ssh::establish::Role;
-use crate::ssh::place::Place;
-use crate::ssh::proof::{self, Unproven};
 
 /// Opens one lane and puts it into the pool. It runs on its own, so that a transfer which gives up
 /// leaves a lane behind for the next one.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Lane, Lease, Pool};
-use crate::ssh::channel::Counted;
-use crate::ssh::connection::{Connection, lock};
+use crate::ssh::connection::channel::Counted;
+use crate::ssh::connection::handle::{Connection, lock};
 
 /// An idle lane with a spare forward on it. Dropping it leaves the lane without.
-pub(in crate::ssh) struct SpareLane {
+pub(crate) struct SpareLane {
     pub(super) pool: Arc<Pool>,
     pub(super) connection: Arc<Connection>,
     pub(super) lane: u64,
@@ -18,23 +18,23 @@ pub(in crate::ssh) struct SpareLane {
 }
 
 impl SpareLane {
-    pub(in crate::ssh) fn connection(&self) -> &Arc<Connection> {
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
 
     /// Cancelled when a transfer has taken the lane, by whoever else finds the spare to be of no
     /// use, or not at all.
-    pub(in crate::ssh) fn spoilt(&self) -> &CancellationToken {
+    pub(crate) fn spoilt(&self) -> &CancellationToken {
         &self.spoilt
     }
 
     /// One more remote forward.
-    pub(in crate::ssh) fn counted(&self) -> Counted {
+    pub(crate) fn counted(&self) -> Counted {
         Counted::new(&self.pool.forwards)
     }
 
     /// Takes the lane for a transfer; `None` where another one has it, or it is lost.
-    pub(in crate::ssh) fn take(&self) -> Option<Arc<Lease>> {
+    pub(crate) fn take(&self) -> Option<Arc<Lease>> {
         let mut state = lock(&self.pool.state);
         let lane = state.lanes.iter_mut().find(|lane| self.marks(lane))?;
         if lane.connection.is_lost() || self.spoilt.is_cancelled() {

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::pace::Pace;
 use super::queue::Queue;
 use super::turns::Turns;
-use crate::ssh::connection::Connection;
-use crate::ssh::place::Place;
+use crate::ssh::connection::handle::Connection;
+use crate::ssh::connection::place::Place;
 
 /// All of it, under one lock.
 pub(super) struct State {

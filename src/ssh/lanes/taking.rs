@@ -7,7 +7,7 @@ use tokio::time::sleep_until;
 
 use super::state::{Sharing, State};
 use super::{LaneGuard, MOMENT, Pool};
-use crate::ssh::connection::lock;
+use crate::ssh::connection::handle::lock;
 use crate::ssh::error::Error;
 
 impl Pool {

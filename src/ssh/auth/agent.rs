@@ -1,0 +1,100 @@
+//! The authentication agent (`SSH_AUTH_SOCK`).
+
+use std::path::Path;
+
+use russh::Signer;
+use russh::client::{AuthResult, Handle};
+use russh::keys::agent::AgentIdentity;
+use russh::keys::agent::client::{AgentClient, AgentStream};
+use russh::keys::{Certificate, HashAlg};
+use tokio::time::{Duration, timeout};
+
+use super::credential::Unsigned;
+use crate::ssh::connection::events::Events;
+
+/// A connection to the agent.
+pub(crate) struct Agent {
+    client: AgentClient<Box<dyn AgentStream + Send + Unpin>>,
+}
+
+impl Agent {
+    /// Connects to the agent's socket (a named pipe on Windows).
+    pub(crate) async fn connect(path: &Path) -> Result<Self, russh::keys::Error> {
+        #[cfg(unix)]
+        let client = AgentClient::connect_uds(path).await?.dynamic();
+        #[cfg(windows)]
+        let client = AgentClient::connect_named_pipe(path).await?.dynamic();
+        Ok(Self { client })
+    }
+
+    /// The keys it holds; none where it does not answer.
+    pub(crate) async fn identities(&mut self) -> Vec<AgentIdentity> {
+        match timeout(ANSWER_TIMEOUT, self.client.request_identities()).await {
+            Ok(Ok(identities)) => identities,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the agent does not tell its keys");
+                Vec::new()
+            }
+            Err(_) => {
+                tracing::warn!("the agent does not answer");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Logs in with a key of the agent, or with a certificate for that key. The error says that the
+    /// agent would not sign, or that the connection is gone.
+    pub(crate) async fn authenticate(
+        &mut self,
+        handle: &mut Handle<Events>,
+        user: &str,
+        identity: &AgentIdentity,
+        certificate: Option<&Certificate>,
+        hash: Option<HashAlg>,
+    ) -> Result<AuthResult, Unsigned> {
+        let mut signer = AsIdentity {
+            client: &mut self.client,
+            identity,
+        };
+        match certificate {
+            None => {
+                let key = identity.public_key().into_owned();
+                handle
+                    .authenticate_publickey_with(user, key, hash, &mut signer)
+                    .await
+            }
+            Some(certificate) => {
+                let certificate = certificate.clone();
+                handle
+                    .authenticate_certificate_with(user, certificate, hash, &mut signer)
+                    .await
+            }
+        }
+    }
+}
+
+/// Has the agent sign as the identity that it holds: asked for by a certificate that it does not
+/// hold, it would not find the key.
+struct AsIdentity<'a> {
+    client: &'a mut AgentClient<Box<dyn AgentStream + Send + Unpin>>,
+    identity: &'a AgentIdentity,
+}
+
+impl Signer for AsIdentity<'_> {
+    type Error = Unsigned;
+
+    async fn auth_sign(
+        &mut self,
+        _: &AgentIdentity,
+        hash: Option<HashAlg>,
+        data: Vec<u8>,
+    ) -> Result<Vec<u8>, Unsigned> {
+        let signed = self.client.sign_request(self.identity, hash, data).await;
+        signed.map_err(|error| {
+            tracing::debug!(%error, "the agent did not sign");
+            Unsigned
+        })
+    }
+}
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,508 @@
+//! The first log-in: what there is is tried, in ssh's order, asking a person where it must.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::client::{AuthResult, Handle};
+use russh::keys::agent::AgentIdentity;
+use russh::keys::{Certificate, PrivateKey, PublicKey};
+use russh::{MethodKind, MethodSet};
+use tokio::time::timeout;
+
+use super::agent::Agent;
+use super::candidates::{Candidate, Files, What};
+use super::credential::{Credential, Holder, Probed, probe};
+use super::interactive::{Exchange, Question, exchange};
+use super::keys::LockedKey;
+use super::login::{MAX_STEPS, Step, ended, names};
+use crate::ssh::connection::events::Events;
+use crate::ssh::connection::handle::Shared;
+use crate::ssh::error::Error;
+use crate::ssh::prompt::{Patience, Prompt, Secret};
+use crate::ssh::settings::Settings;
+
+/// The first log-in under way.
+pub(crate) struct Attempt<'a> {
+    handle: &'a mut Handle<Events>,
+    settings: &'a Settings,
+    prompt: &'a Arc<dyn Prompt>,
+    patience: &'a Patience,
+    shared: &'a Shared,
+    methods: MethodSet,
+    steps: Vec<Step>,
+    tried: Vec<String>,
+    /// The keys and certificates that are left to try; `None`: not looked for yet.
+    candidates: Option<VecDeque<Candidate>>,
+    /// What the server was shown.
+    offered: Vec<(PublicKey, Option<Certificate>)>,
+    agent: Option<Agent>,
+    hints: Hints,
+}
+
+/// What the advice in a refusal is made from.
+#[derive(Default)]
+struct Hints {
+    /// Keys that the agent put forward.
+    agent_keys: usize,
+    /// Somebody was to be asked, and there was nobody.
+    unanswered: bool,
+    /// A password or an answer was wrong.
+    wrong_password: bool,
+    /// Why the server hung up.
+    hung_up: Option<String>,
+}
+
+/// What became of one try.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Progress {
+    /// Logged in.
+    In,
+    /// Accepted, but the server wants more.
+    Partly,
+    /// Refused.
+    Refused,
+}
+
+impl<'a> Attempt<'a> {
+    pub(crate) fn new(
+        handle: &'a mut Handle<Events>,
+        settings: &'a Settings,
+        prompt: &'a Arc<dyn Prompt>,
+        patience: &'a Patience,
+        shared: &'a Shared,
+    ) -> Self {
+        Self {
+            handle,
+            settings,
+            prompt,
+            patience,
+            shared,
+            methods: MethodSet::empty(),
+            steps: Vec::new(),
+            tried: Vec::new(),
+            candidates: None,
+            offered: Vec::new(),
+            agent: None,
+            hints: Hints::default(),
+        }
+    }
+
+    /// Tries until the server lets us in or there is nothing left to try.
+    pub(crate) async fn run(mut self) -> Result<Vec<Step>, Error> {
+        let user = self.settings.user.clone();
+        let asked = self.handle.authenticate_none(user).await;
+        let mut progress = self.judge(asked.map_err(|_| ()), || Step::None).await?;
+        // Each method is gone through once for each time the server asks for more.
+        for _ in 0..MAX_STEPS {
+            if progress == Progress::In {
+                return Ok(self.steps);
+            }
+            progress = self.next_step().await?;
+            if progress == Progress::Refused {
+                break;
+            }
+        }
+        match progress {
+            Progress::In => Ok(self.steps),
+            Progress::Partly | Progress::Refused => Err(self.refused()),
+        }
+    }
+
+    /// Goes through the methods until one of them brings us further.
+    async fn next_step(&mut self) -> Result<Progress, Error> {
+        for method in self.order() {
+            if !self.methods.contains(&method) {
+                continue;
+            }
+            let progress = match method {
+                MethodKind::PublicKey => self.keys().await?,
+                _ if self.settings.batch_mode => Progress::Refused,
+                MethodKind::KeyboardInteractive => self.interactive().await?,
+                MethodKind::Password => self.password().await?,
+                _ => Progress::Refused,
+            };
+            if progress != Progress::Refused {
+                return Ok(progress);
+            }
+        }
+        Ok(Progress::Refused)
+    }
+
+    /// The methods that may be used.
+    fn order(&self) -> Vec<MethodKind> {
+        let settings = self.settings;
+        let preferred = settings.preferred_authentications.as_deref();
+        let order: Vec<_> = match preferred {
+            None => ORDER.to_vec(),
+            Some(names) => {
+                let known = |name: &String| ORDER.into_iter().find(|m| <&str>::from(m) == name);
+                names.iter().filter_map(known).collect()
+            }
+        };
+        let is_allowed = |method: &MethodKind| match method {
+            MethodKind::PublicKey => settings.pubkey_authentication,
+            MethodKind::KeyboardInteractive => settings.kbd_interactive_authentication,
+            _ => settings.password_authentication,
+        };
+        order.into_iter().filter(is_allowed).collect()
+    }
+
+    async fn keys(&mut self) -> Result<Progress, Error> {
+        let mut candidates = match self.candidates.take() {
+            Some(left) => left,
+            None => self.all_candidates().await,
+        };
+        let mut progress = Progress::Refused;
+        while progress == Progress::Refused {
+            let Some(Candidate { what, shown }) = candidates.pop_front() else {
+                break;
+            };
+            progress = match what {
+                What::Ready(credential) => self.offer(credential, shown).await?,
+                What::Locked(key, certificate) => self.locked(&key, certificate, shown).await?,
+                What::Unusable => {
+                    tracing::info!("not tried: {shown}");
+                    self.tried.push(shown);
+                    Progress::Refused
+                }
+            };
+        }
+        self.candidates = Some(candidates);
+        Ok(progress)
+    }
+
+    async fn all_candidates(&mut self) -> VecDeque<Candidate> {
+        let held = self.held().await;
+        let settings = self.settings.clone();
+        let only = settings.identities_only;
+        let read = tokio::task::spawn_blocking(move || {
+            let all = Files::read(&settings).candidates(&held, only);
+            all.into_iter()
+                .map(|candidate| candidate.within(&settings))
+                .collect()
+        });
+        read.await.unwrap_or_default()
+    }
+
+    /// What the agent holds.
+    async fn held(&mut self) -> Vec<AgentIdentity> {
+        let Some(path) = &self.settings.agent else {
+            return Vec::new();
+        };
+        match Agent::connect(path).await {
+            Ok(mut agent) => {
+                let held = agent.identities().await;
+                self.agent = Some(agent);
+                held
+            }
+            Err(error) => {
+                let path = path.display();
+                tracing::debug!(agent = %path, %error, "no agent");
+                self.tried
+                    .push(format!("the agent at {path} (not there: {error})"));
+                Vec::new()
+            }
+        }
+    }
+
+    async fn offer(&mut self, credential: Credential, shown: String) -> Result<Progress, Error> {
+        let key = match &credential.holder {
+            Holder::Agent(identity) => identity.public_key().into_owned(),
+            Holder::File(key) => key.public_key().clone(),
+        };
+        if !self.is_new(&key, credential.certificate.as_deref()) {
+            return Ok(Progress::Refused);
+        }
+        let of_agent = matches!(credential.holder, Holder::Agent(_));
+        self.hints.agent_keys += usize::from(of_agent);
+        self.tried.push(shown);
+        let result = credential
+            .offer(self.handle, self.settings, &mut self.agent)
+            .await;
+        match result {
+            // The agent would not sign; its file may still do.
+            Err(_) if !self.handle.is_closed() => {
+                if let Some(last) = self.tried.last_mut() {
+                    last.push_str(" (it did not sign)");
+                }
+                Ok(Progress::Refused)
+            }
+            result => {
+                let certificate = credential.certificate.as_deref().cloned();
+                self.offered.push((key, certificate));
+                self.judge(result.map_err(|_| ()), || Step::Key(credential))
+                    .await
+            }
+        }
+    }
+
+    /// The passphrase is asked for only once the server has said that it would take the key.
+    async fn locked(
+        &mut self,
+        locked: &Arc<LockedKey>,
+        certificate: Option<Box<Certificate>>,
+        shown: String,
+    ) -> Result<Progress, Error> {
+        if let Some(public) = locked.public_key().cloned() {
+            if !self.is_new(&public, certificate.as_deref()) {
+                return Ok(Progress::Refused);
+            }
+            let certified = certificate.as_deref();
+            let probed = probe(self.handle, self.settings, public.clone(), certified).await;
+            match probed {
+                Err(Probed::Wanted) => {}
+                Err(Probed::Ended) => return self.judge(Err(()), || Step::None).await,
+                Ok(result) => {
+                    self.tried.push(shown);
+                    self.offered.push((public, certificate.as_deref().cloned()));
+                    return self.judge(Ok(result), || Step::None).await;
+                }
+            }
+        }
+        let unlocked = match locked.unlocked() {
+            Some(unlocked) => unlocked.clone(),
+            None => {
+                let unlocked = self.unlock(locked, &shown).await;
+                locked.settle(unlocked.clone());
+                unlocked
+            }
+        };
+        let Some(key) = unlocked else {
+            return Ok(Progress::Refused);
+        };
+        let holder = Holder::File(key);
+        let credential = Credential {
+            holder,
+            certificate,
+        };
+        self.offer(credential, shown).await
+    }
+
+    async fn unlock(&mut self, locked: &Arc<LockedKey>, shown: &str) -> Option<Arc<PrivateKey>> {
+        if self.settings.batch_mode {
+            self.tried.push(format!(
+                "{shown} (needs a passphrase, and batch mode asks nothing: add it to an agent)"
+            ));
+            return None;
+        }
+        let text = format!("Enter passphrase for key '{}': ", locked.path().display());
+        for _ in 0..MAX_PROMPTS {
+            let Some(passphrase) = self.ask(text.clone()).await else {
+                self.tried.push(format!(
+                    "{shown} (needs a passphrase, and none was given: add it to an agent)"
+                ));
+                return None;
+            };
+            if passphrase.expose().is_empty() {
+                break;
+            }
+            let locked = Arc::clone(locked);
+            let unlocking = tokio::task::spawn_blocking(move || locked.unlock(&passphrase));
+            if let Ok(Some(key)) = unlocking.await {
+                return Some(key);
+            }
+        }
+        self.tried.push(format!("{shown} (wrong passphrase)"));
+        None
+    }
+
+    async fn password(&mut self) -> Result<Progress, Error> {
+        for _ in 0..self.settings.password_prompts {
+            let text = format!("{}'s password: ", self.settings.destination());
+            let Some(password) = self.ask(text).await else {
+                self.tried.push("password (none given)".to_owned());
+                return Ok(Progress::Refused);
+            };
+            self.tried.push("password".to_owned());
+            self.hints.wrong_password = true;
+            let user = self.settings.user.as_str();
+            let result = self
+                .handle
+                .authenticate_password(user, password.expose())
+                .await;
+            let result = result.map_err(|_| ());
+            let progress = self.judge(result, || Step::Password(password)).await?;
+            if progress != Progress::Refused {
+                self.hints.wrong_password = false;
+                return Ok(progress);
+            }
+        }
+        Ok(Progress::Refused)
+    }
+
+    async fn interactive(&mut self) -> Result<Progress, Error> {
+        for _ in 0..self.settings.password_prompts {
+            let destination = self.settings.destination();
+            let user = self.settings.user.as_str();
+            let (prompt, patience) = (self.prompt, self.patience);
+            let ask = |question: Question| put(prompt, patience, question);
+            let (result, answers) = match exchange(self.handle, user, &destination, ask).await {
+                Exchange::Judged(result, answers) => (result, answers),
+                Exchange::Abandoned(why) => {
+                    self.tried.push(format!("keyboard-interactive ({why})"));
+                    self.hints.unanswered = true;
+                    return Err(self.refused());
+                }
+            };
+            self.tried.push("keyboard-interactive".to_owned());
+            let asked = !answers.is_empty();
+            self.hints.wrong_password = asked;
+            let step = || match answers.as_slice() {
+                [answer] if !answer.shown => Step::Interactive(answer.text.clone()),
+                _ => Step::Unrepeatable,
+            };
+            let progress = self.judge(result, step).await?;
+            if progress != Progress::Refused {
+                self.hints.wrong_password = false;
+                return Ok(progress);
+            }
+            // Refused without a question: so it will be the next time.
+            if !asked {
+                break;
+            }
+        }
+        Ok(Progress::Refused)
+    }
+
+    /// Notes the outcome of one try.
+    async fn judge(
+        &mut self,
+        result: Result<AuthResult, ()>,
+        step: impl FnOnce() -> Step,
+    ) -> Result<Progress, Error> {
+        match result {
+            Ok(AuthResult::Success) => {
+                self.steps.push(step());
+                Ok(Progress::In)
+            }
+            Ok(AuthResult::Failure {
+                remaining_methods,
+                partial_success,
+            }) => {
+                // russh reports a hang-up as a failure with no method left.
+                let hung_up = remaining_methods.is_empty() && hung_up(self.shared).await;
+                if hung_up || self.handle.is_closed() {
+                    return Err(self.thrown_out().await);
+                }
+                self.methods = remaining_methods;
+                if !partial_success {
+                    return Ok(Progress::Refused);
+                }
+                self.steps.push(step());
+                Ok(Progress::Partly)
+            }
+            Err(()) => Err(self.thrown_out().await),
+        }
+    }
+
+    async fn ask(&mut self, text: String) -> Option<Secret> {
+        let question = Question { text, shown: false };
+        let answer = put(self.prompt, self.patience, question).await;
+        self.hints.unanswered |= answer.is_none();
+        answer
+    }
+
+    fn is_new(&self, key: &PublicKey, certificate: Option<&Certificate>) -> bool {
+        let is_it = |(k, c): &(PublicKey, Option<Certificate>)| {
+            k.key_data() == key.key_data() && c.as_ref() == certificate
+        };
+        !self.offered.iter().any(is_it)
+    }
+
+    fn refused(&self) -> Error {
+        Error::LoginRefused {
+            destination: self.settings.destination(),
+            tried: self.tried(),
+            accepts: match &self.hints.hung_up {
+                Some(said) => format!("no more attempts ({said})"),
+                None => names(&self.methods),
+            },
+            hint: format!("; {}", self.advice()),
+        }
+    }
+
+    /// What to do about a refusal.
+    fn advice(&self) -> String {
+        let settings = self.settings;
+        let is_password =
+            |m: &MethodKind| matches!(m, MethodKind::Password | MethodKind::KeyboardInteractive);
+        let asks = self.methods.iter().any(is_password);
+        let may_ask = self.order().iter().any(is_password);
+        if self.hints.hung_up.is_some() {
+            let keys = self.hints.agent_keys;
+            return match keys {
+                2.. => format!(
+                    "the agent offered {keys} keys, more than the SSH server allows tries: name the right \
+                     one with -i, and add -o IdentitiesOnly=yes"
+                ),
+                _ if self.hints.wrong_password => "check the user name and the password".to_owned(),
+                _ if self.offered.len() > 1 => {
+                    "name only the right key with -i, and add -o IdentitiesOnly=yes".to_owned()
+                }
+                _ => "its log says why".to_owned(),
+            };
+        }
+        let advice = if self.hints.wrong_password {
+            "check the user name and the password"
+        } else if asks && settings.batch_mode {
+            "name a key it knows with -i; batch mode asks for no password"
+        } else if asks && !may_ask {
+            "name a key it knows with -i; the options forbid passwords (PasswordAuthentication, \
+             KbdInteractiveAuthentication, PreferredAuthentications)"
+        } else if self.hints.unanswered {
+            "there is no terminal to ask on: name a key it knows with -i, or set SSH_ASKPASS and \
+             SSH_ASKPASS_REQUIRE=force"
+        } else {
+            "check the user name, name a key it knows with -i, or add one to the agent"
+        };
+        advice.to_owned()
+    }
+
+    /// The server hung up in the middle of it.
+    async fn thrown_out(&mut self) -> Error {
+        if self.tried.is_empty() {
+            return ended(self.settings);
+        }
+        // The end of the connection is told apart from the answer that is missing.
+        let _ = hung_up(self.shared).await;
+        self.hints.hung_up = Some(self.shared.end().to_owned());
+        self.refused()
+    }
+
+    fn tried(&self) -> String {
+        match self.tried.as_slice() {
+            [] => "nothing: no key and no password to offer".to_owned(),
+            tried => tried.join(", "),
+        }
+    }
+}
+
+/// Whether the connection is gone, or goes at once.
+async fn hung_up(shared: &Shared) -> bool {
+    timeout(HANG_UP, shared.lost_token().cancelled())
+        .await
+        .is_ok()
+}
+
+/// Asks a person; time limits stand still meanwhile.
+async fn put(prompt: &Arc<dyn Prompt>, patience: &Patience, question: Question) -> Option<Secret> {
+    let _asking = patience.asking();
+    let prompt = Arc::clone(prompt);
+    let asked = tokio::task::spawn_blocking(move || match question.shown {
+        true => prompt.visible(&question.text),
+        false => prompt.secret(&question.text),
+    });
+    asked.await.ok().flatten()
+}
+
+/// ssh's order.
+const ORDER: [MethodKind; 3] = [
+    MethodKind::PublicKey,
+    MethodKind::KeyboardInteractive,
+    MethodKind::Password,
+];
+/// A passphrase may be mistyped twice.
+const MAX_PROMPTS: usize = 3;
+/// How long the reason for a hang-up may take behind the hang-up.
+const HANG_UP: Duration = Duration::from_secs(1);

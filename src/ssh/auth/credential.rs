@@ -1,0 +1,171 @@
+//! A key, or a certificate with its key, as it is offered to a server: one that the agent holds or
+//! one from a file.
+
+use std::sync::Arc;
+
+use russh::client::{AuthResult, Handle};
+use russh::keys::agent::AgentIdentity;
+use russh::keys::signature::Signer as _;
+use russh::keys::ssh_key::Signature;
+use russh::keys::ssh_key::encoding::Encode;
+use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use russh::{SendError, Signer as Signs};
+
+use super::agent::Agent;
+use super::login::best_rsa_hash;
+use crate::ssh::connection::events::Events;
+use crate::ssh::settings::Settings;
+
+/// Something to log in with.
+#[derive(Clone)]
+pub(crate) struct Credential {
+    /// Who can sign.
+    pub(crate) holder: Holder,
+    /// Shown in place of the bare key.
+    pub(crate) certificate: Option<Box<Certificate>>,
+}
+
+/// Who has the private key.
+#[derive(Clone)]
+pub(crate) enum Holder {
+    Agent(Box<AgentIdentity>),
+    File(Arc<PrivateKey>),
+}
+
+/// The agent would not sign, or the connection is gone.
+pub(crate) struct Unsigned;
+
+impl Credential {
+    /// Logs in with it. A connection to the agent is kept in `open`.
+    pub(crate) async fn offer(
+        &self,
+        handle: &mut Handle<Events>,
+        settings: &Settings,
+        open: &mut Option<Agent>,
+    ) -> Result<AuthResult, Unsigned> {
+        let user = settings.user.as_str();
+        match (&self.holder, &self.certificate) {
+            (Holder::File(key), None) => {
+                let hash = rsa_hash(handle, settings, &key.algorithm()).await;
+                let key = PrivateKeyWithHashAlg::new(Arc::clone(key), hash);
+                let result = handle.authenticate_publickey(user, key).await;
+                result.map_err(|_| Unsigned)
+            }
+            (Holder::File(key), Some(certificate)) => {
+                let hash = rsa_hash(handle, settings, &key.algorithm()).await;
+                let certificate = certificate.as_ref().clone();
+                let mut signer = KeySigner(key);
+                handle
+                    .authenticate_certificate_with(user, certificate, hash, &mut signer)
+                    .await
+            }
+            (Holder::Agent(identity), certificate) => {
+                if open.is_none() {
+                    let path = settings.agent.as_deref().ok_or(Unsigned)?;
+                    *open = Some(Agent::connect(path).await.map_err(|_| Unsigned)?);
+                }
+                let hash = rsa_hash(handle, settings, &identity.public_key().algorithm()).await;
+                let agent = open.as_mut().ok_or(Unsigned)?;
+                let certificate = certificate.as_deref();
+                agent
+                    .authenticate(handle, user, identity, certificate, hash)
+                    .await
+            }
+        }
+    }
+}
+
+/// What is to be shown to a server, without a signature.
+pub(crate) async fn probe(
+    handle: &mut Handle<Events>,
+    settings: &Settings,
+    public: PublicKey,
+    certificate: Option<&Certificate>,
+) -> Result<AuthResult, Probed> {
+    let user = settings.user.as_str();
+    let hash = rsa_hash(handle, settings, &public.algorithm()).await;
+    match certificate {
+        None => {
+            handle
+                .authenticate_publickey_with(user, public, hash, &mut Probe)
+                .await
+        }
+        Some(certificate) => {
+            let certificate = certificate.clone();
+            handle
+                .authenticate_certificate_with(user, certificate, hash, &mut Probe)
+                .await
+        }
+    }
+}
+
+/// Signs nothing: finds out whether the server would take a key.
+struct Probe;
+
+/// How a probe ended, other than with a refusal.
+pub(crate) enum Probed {
+    /// The connection is gone.
+    Ended,
+    /// The server would take the key.
+    Wanted,
+}
+
+impl From<SendError> for Probed {
+    fn from(_: SendError) -> Self {
+        Self::Ended
+    }
+}
+
+impl Signs for Probe {
+    type Error = Probed;
+
+    async fn auth_sign(
+        &mut self,
+        _: &AgentIdentity,
+        _: Option<HashAlg>,
+        _: Vec<u8>,
+    ) -> Result<Vec<u8>, Probed> {
+        Err(Probed::Wanted)
+    }
+}
+
+impl From<SendError> for Unsigned {
+    fn from(_: SendError) -> Self {
+        Self
+    }
+}
+
+/// Signs for a certificate with a key from a file. russh has its own way to do that, which signs
+/// for RSA certificates under the name that stands for SHA-1; servers refuse that name.
+struct KeySigner<'a>(&'a PrivateKey);
+
+impl Signs for KeySigner<'_> {
+    type Error = Unsigned;
+
+    async fn auth_sign(
+        &mut self,
+        _: &AgentIdentity,
+        hash: Option<HashAlg>,
+        mut data: Vec<u8>,
+    ) -> Result<Vec<u8>, Unsigned> {
+        let signed: Result<Signature, _> = match self.0.key_data().rsa() {
+            Some(rsa) => (rsa, hash).try_sign(&data),
+            None => self.0.try_sign(&data),
+        };
+        let signature = signed.map_err(|_| Unsigned)?;
+        // The data with the signature behind it, as a string (RFC 4252 section 7).
+        signature.encode_prefixed(&mut data).map_err(|_| Unsigned)?;
+        Ok(data)
+    }
+}
+
+async fn rsa_hash(
+    handle: &Handle<Events>,
+    settings: &Settings,
+    algorithm: &Algorithm,
+) -> Option<HashAlg> {
+    match matches!(algorithm, Algorithm::Rsa { .. }) {
+        true => best_rsa_hash(handle, settings).await,
+        false => None,
+    }
+}

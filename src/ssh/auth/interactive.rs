@@ -1,0 +1,96 @@
+//! The method keyboard-interactive (RFC 4256): the server's questions, put to a person.
+
+use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
+
+use super::login::finished;
+use crate::ssh::connection::events::Events;
+use crate::ssh::error::escaped;
+use crate::ssh::prompt::Secret;
+
+/// How one exchange ended.
+pub(crate) enum Exchange {
+    /// Nobody answered a question, or there were too many. russh waits for the answers now: this
+    /// connection is of no further use.
+    Abandoned(&'static str),
+    /// The server has judged.
+    Judged(Result<AuthResult, ()>, Vec<Answer>),
+}
+
+/// What was answered.
+pub(crate) struct Answer {
+    pub(crate) text: Secret,
+    /// Whether it was shown while it was typed.
+    pub(crate) shown: bool,
+}
+
+/// What is asked of a person.
+pub(crate) struct Question {
+    pub(crate) text: String,
+    pub(crate) shown: bool,
+}
+
+/// Goes through all rounds of questions of one exchange.
+pub(crate) async fn exchange<F: Future<Output = Option<Secret>>>(
+    handle: &mut Handle<Events>,
+    user: &str,
+    destination: &str,
+    mut ask: impl FnMut(Question) -> F,
+) -> Exchange {
+    let mut reply = handle
+        .authenticate_keyboard_interactive_start(user, None)
+        .await;
+    let mut answered: Vec<Answer> = Vec::new();
+    for _ in 0..MAX_ROUNDS {
+        let (name, instructions, prompts) = match reply {
+            Ok(KeyboardInteractiveAuthResponse::InfoRequest {
+                name,
+                instructions,
+                prompts,
+            }) => (name, instructions, prompts),
+            judged => return Exchange::Judged(finished(judged), answered),
+        };
+        let mut said: String = [name, instructions]
+            .iter()
+            .flat_map(|text| text.lines())
+            .take(MAX_LINES)
+            .map(|line| format!("{}\n", escaped(line)))
+            .collect();
+        if prompts.is_empty() && !said.trim().is_empty() {
+            tracing::info!("the SSH server says: {}", escaped(&said));
+        }
+        let mut answers = Vec::new();
+        for prompt in prompts {
+            if answered.len() >= MAX_QUESTIONS {
+                return Exchange::Abandoned("it asks too many questions");
+            }
+            let asked = escaped(&prompt.prompt);
+            let question = Question {
+                text: format!("{said}({destination}) {asked} "),
+                shown: prompt.echo,
+            };
+            // Once, above the first question.
+            said.clear();
+            let Some(text) = ask(question).await else {
+                return Exchange::Abandoned("no answer given");
+            };
+            answers.push(text.expose().to_owned());
+            answered.push(Answer {
+                text,
+                shown: prompt.echo,
+            });
+        }
+        reply = handle
+            .authenticate_keyboard_interactive_respond(answers)
+            .await;
+    }
+    match reply {
+        Ok(KeyboardInteractiveAuthResponse::InfoRequest { .. }) => {
+            Exchange::Abandoned("it asks too many times")
+        }
+        judged => Exchange::Judged(finished(judged), answered),
+    }
+}
+
+const MAX_ROUNDS: usize = 10;
+const MAX_QUESTIONS: usize = 20;
+const MAX_LINES: usize = 20;

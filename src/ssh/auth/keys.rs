@@ -1,0 +1,178 @@
+//! Key files: reading them, and decrypting them with a passphrase.
+//!
+//! All that OpenSSH writes can be read: its own format, PEM (`BEGIN RSA PRIVATE KEY`) and PKCS#8,
+//! with one exception: of encrypted keys in the old PEM form only RSA ones with AES-128-CBC.
+//!
+//! The text of a file and the passphrase are wiped from memory after use. The key itself is wiped
+//! when it is dropped, which is when the session ends, for further connections need it. What the
+//! parsers underneath copy on their way is not all wiped.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use russh::keys::{
+    self, Algorithm, PrivateKey, PublicKey, decode_secret_key, parse_public_key_base64,
+};
+use zeroize::Zeroizing;
+
+use crate::bounded_file::{KEY_LIMIT, read_text};
+use crate::ssh::prompt::Secret;
+
+/// What is in a key file.
+pub(crate) enum KeyFile {
+    /// The handle of a key that never leaves its security key (`sk-ssh-ed25519@openssh.com`).
+    Hardware(PublicKey),
+    /// A key that needs a passphrase.
+    Locked(Arc<LockedKey>),
+    /// A key ready to use.
+    Open(Arc<PrivateKey>),
+}
+
+/// An encrypted key.
+pub(crate) struct LockedKey {
+    path: PathBuf,
+    text: Zeroizing<String>,
+    public: Option<PublicKey>,
+    /// What became of asking for the passphrase; `None`: it was not given.
+    unlocked: OnceLock<Option<Arc<PrivateKey>>>,
+}
+
+impl KeyFile {
+    /// Reads and parses a key file.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, others may read it (as ssh, which refuses such a key), or it is not a
+    /// private key.
+    pub(crate) fn read(path: &Path) -> io::Result<Self> {
+        check_permissions(path)?;
+        let text = Zeroizing::new(read_text(path, KEY_LIMIT)?);
+        // OpenSSH's own format has the public half in clear, also when it is encrypted.
+        if let Ok(key) = PrivateKey::from_openssh(text.as_bytes()) {
+            let public = key.public_key().clone();
+            return Ok(match public.algorithm() {
+                Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => Self::Hardware(public),
+                _ if key.is_encrypted() => Self::locked(path, text, Some(public)),
+                _ => Self::Open(Arc::new(key)),
+            });
+        }
+        match decode_secret_key(&text, None) {
+            Ok(key) => Ok(Self::Open(Arc::new(key))),
+            Err(_) if is_foreign(&text) => Err(invalid(CONVERT)),
+            Err(keys::Error::KeyIsEncrypted) => Ok(Self::locked(path, text, None)),
+            Err(_) if text.contains("ENCRYPTED") => Ok(Self::locked(path, text, None)),
+            Err(_) if !text.contains("PRIVATE KEY") => Err(invalid("it is no private key")),
+            Err(error) => Err(invalid(&error.to_string())),
+        }
+    }
+
+    /// The public half, where it is known without a passphrase.
+    pub(crate) fn public_key(&self) -> Option<&PublicKey> {
+        match self {
+            Self::Hardware(public) => Some(public),
+            Self::Locked(key) => key.public.as_ref(),
+            Self::Open(key) => Some(key.public_key()),
+        }
+    }
+
+    fn locked(path: &Path, text: Zeroizing<String>, public: Option<PublicKey>) -> Self {
+        Self::Locked(Arc::new(LockedKey {
+            path: path.to_owned(),
+            text,
+            public: public.or_else(|| public_half_of(path)),
+            unlocked: OnceLock::new(),
+        }))
+    }
+}
+
+impl LockedKey {
+    /// The public half, where it is known without the passphrase.
+    pub(crate) fn public_key(&self) -> Option<&PublicKey> {
+        self.public.as_ref()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What became of asking for the passphrase, where that was done.
+    pub(crate) fn unlocked(&self) -> Option<&Option<Arc<PrivateKey>>> {
+        self.unlocked.get()
+    }
+
+    /// Nobody is to be asked again.
+    pub(crate) fn settle(&self, key: Option<Arc<PrivateKey>>) {
+        let _ = self.unlocked.set(key);
+    }
+
+    /// Decrypts it; `None` where the passphrase is wrong. Slow on purpose (bcrypt): for a blocking
+    /// thread.
+    pub(crate) fn unlock(&self, passphrase: &Secret) -> Option<Arc<PrivateKey>> {
+        let key = decode_secret_key(&self.text, Some(passphrase.expose()));
+        key.ok().map(Arc::new)
+    }
+}
+
+/// The public half of a key, from the `.pub` file beside it, or from the file that is named where
+/// that is a public key: the agent has the private half then.
+pub(crate) fn public_half_of(path: &Path) -> Option<PublicKey> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".pub");
+    read_public(Path::new(&name)).or_else(|| read_public(path))
+}
+
+/// The first line that is no comment: `ALGORITHM BASE64 [COMMENT]`, or the BASE64 by itself.
+fn read_public(path: &Path) -> Option<PublicKey> {
+    let text = read_text(path, KEY_LIMIT).ok()?;
+    let mut lines = text.lines().map(str::trim);
+    let line = lines.find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    let mut words = line.splitn(3, char::is_whitespace);
+    match (words.next()?, words.next(), words.next()) {
+        (key, None, _) => parse_public_key_base64(key).ok(),
+        (_, Some(key), comment) => {
+            let mut key = parse_public_key_base64(key).ok()?;
+            key.set_comment(comment.unwrap_or_default().trim_start());
+            Some(key)
+        }
+    }
+}
+
+/// Encrypted, in the old PEM form, and not the kind of it that can be decrypted.
+fn is_foreign(text: &str) -> bool {
+    let is_known = text.contains("BEGIN RSA PRIVATE KEY") && text.contains("DEK-Info: AES-128-CBC");
+    text.contains("DEK-Info:") && !is_known
+}
+
+fn invalid(reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason.to_owned())
+}
+
+/// A key of this user's that others may read counts as given away. What belongs to somebody else,
+/// as a rule a service's key that belongs to root and is readable by a group, is their affair.
+#[cfg(unix)]
+fn check_permissions(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path)?;
+    let mode = metadata.mode() & 0o777;
+    let is_own = metadata.uid() == nix::unistd::getuid().as_raw();
+    if !is_own || mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let path = path.display();
+    tracing::warn!(
+        "others may read the private key {path} (mode {mode:04o}), so it is not used: chmod 600 {path}"
+    );
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!("others may read it (mode {mode:04o}): chmod 600 {path}"),
+    ))
+}
+
+#[cfg(not(unix))]
+fn check_permissions(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+const CONVERT: &str =
+    "it is encrypted in an old way: 'ssh-keygen -p -f KEY' with it writes it anew";

@@ -1,0 +1,229 @@
+//! What the SSH server sends, as russh reports it.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
+use russh::keys::PublicKeyOrCertificate;
+use russh::{Channel, ChannelId, ChannelOpenFailure};
+
+use super::forward::Arrival;
+use super::handle::{Shared, lock};
+use crate::ssh::error::{Error, SILENCE, escaped};
+use crate::ssh::findings::Findings;
+use crate::ssh::trust::host_keys::Judge;
+
+/// The error type of the events; russh wants one of our own.
+#[derive(Debug)]
+pub(crate) struct EventError(pub(crate) russh::Error);
+
+impl From<russh::Error> for EventError {
+    fn from(error: russh::Error) -> Self {
+        Self(error)
+    }
+}
+
+/// What russh calls when the server sends something. Each of these runs in the session loop and
+/// returns at once; only the host key, which comes before all else, may take its time.
+pub(crate) struct Events {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) judge: Arc<Judge>,
+    /// Why the host key was refused.
+    pub(crate) refused: Arc<Mutex<Option<Error>>>,
+    pub(crate) findings: Findings,
+}
+
+impl Handler for Events {
+    type Error = EventError;
+
+    async fn check_server_key(
+        &mut self,
+        shown: &PublicKeyOrCertificate,
+    ) -> Result<bool, EventError> {
+        let judge = Arc::clone(&self.judge);
+        let key = shown.public_key();
+        let (asked, certificate) = (key.clone(), shown.certificate().cloned());
+        let findings = self.findings.clone();
+        let decided = tokio::task::spawn_blocking(move || {
+            // Looked up first: a new key may be stored.
+            let known = judge.known_at(&asked);
+            judge
+                .decide(&asked, certificate.as_ref())
+                .inspect(|_| findings.accepted(&asked, known))
+        })
+        .await;
+        match decided {
+            Ok(Ok(())) => {
+                let _ = self.shared.host_key().set(key);
+                Ok(true)
+            }
+            Ok(Err(error)) => {
+                *lock(&self.refused) = Some(error);
+                Ok(false)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), EventError> {
+        // Once is enough: further connections are shown the same.
+        if self.judge.pinned.is_some() {
+            return Ok(());
+        }
+        for line in banner.lines().take(MAX_BANNER_LINES) {
+            tracing::info!("the SSH server says: {}", escaped(line));
+        }
+        Ok(())
+    }
+
+    async fn channel_open_confirmation(
+        &mut self,
+        id: ChannelId,
+        _: u32,
+        _: u32,
+        _: &mut Session,
+    ) -> Result<(), EventError> {
+        self.shared.on_confirmed(id);
+        Ok(())
+    }
+
+    async fn channel_open_failure(
+        &mut self,
+        _: ChannelId,
+        reason: ChannelOpenFailure,
+        description: &str,
+        _: &str,
+        _: &mut Session,
+    ) -> Result<(), EventError> {
+        self.shared.on_refused(&reason, description);
+        Ok(())
+    }
+
+    async fn channel_close(&mut self, id: ChannelId, _: &mut Session) -> Result<(), EventError> {
+        self.shared.on_closed(id);
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        connected_address: &str,
+        connected_port: u32,
+        originator_address: &str,
+        originator_port: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), EventError> {
+        match Arrival::new(channel, reply, originator_address, originator_port) {
+            Some(arrival) => self
+                .shared
+                .on_arrival(connected_address, connected_port, arrival),
+            None => self
+                .shared
+                .on_unknown_origin(connected_port, originator_address),
+        }
+        Ok(())
+    }
+
+    // Nothing of the following was ever asked for. russh accepts them by default; dropping the
+    // reply refuses.
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), EventError> {
+        Ok(())
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _: Channel<Msg>,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), EventError> {
+        Ok(())
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _: Channel<Msg>,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), EventError> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), EventError> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), EventError> {
+        Ok(())
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), EventError> {
+        Ok(())
+    }
+
+    async fn disconnected(
+        &mut self,
+        reason: DisconnectReason<EventError>,
+    ) -> Result<(), EventError> {
+        let said = match &reason {
+            DisconnectReason::ReceivedDisconnect(info) if info.message.is_empty() => {
+                "the SSH server ended it".to_owned()
+            }
+            DisconnectReason::ReceivedDisconnect(info) => {
+                format!("the SSH server ended it ({})", escaped(&info.message))
+            }
+            DisconnectReason::Error(EventError(error)) => match error {
+                russh::Error::KeepaliveTimeout => SILENCE.to_owned(),
+                // TCP_USER_TIMEOUT came before the signs of life were given up.
+                russh::Error::IO(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    SILENCE.to_owned()
+                }
+                russh::Error::Disconnect | russh::Error::HUP => "it ended".to_owned(),
+                error => escaped(&error.to_string()),
+            },
+        };
+        self.shared.mark_lost(said);
+        match reason {
+            DisconnectReason::ReceivedDisconnect(_) => Ok(()),
+            DisconnectReason::Error(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Events {
+    /// However the session loop ended, nobody may wait for it any longer.
+    fn drop(&mut self) {
+        self.shared.mark_lost("it ended".to_owned());
+    }
+}
+
+const MAX_BANNER_LINES: usize = 20;

@@ -1,0 +1,209 @@
+//! Whether the one who reads a channel keeps up with what comes.
+//!
+//! russh's session loop waits for a reader whose queue is full, and everything else on that SSH connection
+//! waits with it. So before a transfer is put beside others, it is asked how fast those are read.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use super::handle::lock;
+
+/// How what comes on one channel is read.
+#[derive(Debug)]
+pub(crate) struct Flow(Mutex<State>);
+
+#[derive(Debug)]
+enum State {
+    /// The reader waits for more: nothing is queued.
+    KeepsUp,
+    /// The reader is at work on what it took last, or has not begun; more may be queued.
+    Behind(Pace),
+    /// Nothing more comes.
+    Ended,
+}
+
+/// The reader's work since it waited last, or since [`PERIOD`] began.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    began: Instant,
+    taken: usize,
+    last: Instant,
+    /// Its rate in the period before, where it was behind then, too.
+    before: Option<f64>,
+}
+
+impl Flow {
+    /// Of a channel that nobody has read yet.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State::Behind(Pace::new(Instant::now())))))
+    }
+
+    /// The reader takes so many bytes.
+    pub(crate) fn takes(&self, bytes: usize) {
+        self.takes_at(bytes, Instant::now());
+    }
+
+    /// The reader has taken all there is: ready once, until it takes something again.
+    pub(crate) async fn waits(&self) {
+        poll_fn(|_| {
+            let mut state = lock(&self.0);
+            match *state {
+                State::Behind(_) => {
+                    *state = State::KeepsUp;
+                    Poll::Ready(())
+                }
+                State::KeepsUp | State::Ended => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    /// The reader has come to the end.
+    pub(crate) fn ends(&self) {
+        *lock(&self.0) = State::Ended;
+    }
+
+    /// Bytes a second that its reader takes where it is behind; `None` where it keeps up.
+    pub(crate) fn behind(&self) -> Option<f64> {
+        self.behind_at(Instant::now())
+    }
+
+    fn takes_at(&self, bytes: usize, now: Instant) {
+        let mut state = lock(&self.0);
+        let mut pace = match *state {
+            State::Behind(pace) => pace.moved_on(now),
+            State::KeepsUp | State::Ended => Pace::new(now),
+        };
+        pace.taken = pace.taken.saturating_add(bytes);
+        pace.last = now;
+        *state = State::Behind(pace);
+    }
+
+    fn behind_at(&self, now: Instant) -> Option<f64> {
+        match *lock(&self.0) {
+            State::Behind(pace) => pace.rate(now),
+            State::KeepsUp | State::Ended => None,
+        }
+    }
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self {
+            began: now,
+            taken: 0,
+            last: now,
+            before: None,
+        }
+    }
+
+    fn moved_on(self, now: Instant) -> Self {
+        match now.saturating_duration_since(self.began) < PERIOD {
+            true => self,
+            false => Self {
+                before: self.rate(now),
+                ..Self::new(now)
+            },
+        }
+    }
+
+    /// Not known of one that has just begun.
+    fn rate(self, now: Instant) -> Option<f64> {
+        if now.saturating_duration_since(self.last) > STANDS_STILL {
+            return Some(0.0);
+        }
+        match now.saturating_duration_since(self.began) {
+            time if time > JUDGED_AFTER => Some(self.taken as f64 / time.as_secs_f64()),
+            _ => self.before,
+        }
+    }
+}
+
+/// A reader that has taken nothing for so long, with more at hand, stands still.
+const STANDS_STILL: Duration = Duration::from_millis(200);
+/// What a reader does is looked at for so long, and then anew.
+const PERIOD: Duration = Duration::from_secs(1);
+const JUDGED_AFTER: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKET: usize = 32 * 1024;
+    const MOMENT: Duration = Duration::from_millis(10);
+
+    /// Takes packets for `time`, at `rate` bytes a second; `each` is told what is known every 10 ms.
+    fn reads(
+        flow: &Flow,
+        time: Duration,
+        rate: f64,
+        mut each: impl FnMut(Duration, Option<f64>),
+    ) -> Instant {
+        let start = Instant::now();
+        let pause = Duration::from_secs_f64(PACKET as f64 / rate);
+        let (mut now, mut looked) = (start, start);
+        while now < start + time {
+            flow.takes_at(PACKET, now);
+            now += pause;
+            while looked < now {
+                each(looked - start, flow.behind_at(looked));
+                looked += MOMENT;
+            }
+        }
+        now
+    }
+
+    #[test]
+    fn the_rate_of_who_is_behind_is_known_at_every_moment() {
+        for rate in [250e3, 1e6, 3e6, 8e6, 100e6] {
+            let flow = Flow::new();
+            reads(&flow, PERIOD * 4, rate, |at, known| {
+                // In the first moments there is nothing to judge by.
+                if at > JUDGED_AFTER + MOMENT {
+                    let known = known.unwrap();
+                    assert!(
+                        (0.7 * rate..1.7 * rate).contains(&known),
+                        "{rate} at {at:?}: {known}"
+                    );
+                }
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_or_has_it_all_is_not_behind() {
+        let flow = Flow::new();
+        let now = reads(&flow, PERIOD, 200e3, |_, _| {});
+        assert!(flow.behind_at(now).is_some());
+        flow.waits().await;
+        assert_eq!(flow.behind_at(now + PERIOD), None);
+        // It is told once.
+        assert!(
+            tokio::time::timeout(Duration::ZERO, flow.waits())
+                .await
+                .is_err()
+        );
+        flow.takes_at(PACKET, now);
+        assert_eq!(flow.behind_at(now), None, "as far as can be known");
+        assert!(flow.behind_at(now + PERIOD).is_some());
+        flow.ends();
+        assert_eq!(flow.behind_at(now + PERIOD), None);
+    }
+
+    #[test]
+    fn who_was_fast_and_stands_still_takes_nothing() {
+        let flow = Flow::new();
+        let now = reads(&flow, PERIOD * 3, 700e6, |_, _| {});
+        assert!(flow.behind_at(now).unwrap() > 100e6);
+        assert_eq!(flow.behind_at(now + STANDS_STILL * 2), Some(0.0));
+    }
+
+    /// Whoever opened it may be busy with other things, while the queue fills.
+    #[test]
+    fn a_channel_that_nobody_reads_stands_still() {
+        let flow = Flow::new();
+        assert_eq!(flow.behind_at(Instant::now() + PERIOD), Some(0.0));
+    }
+}

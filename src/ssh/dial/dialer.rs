@@ -1,0 +1,339 @@
+//! Making one SSH connection: the way there, key exchange, host key, log-in.
+
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use russh::client::{self, Handle};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::config::config;
+use super::route::{Reached, Route};
+use crate::ssh::algorithms::{self, AlgorithmKind};
+use crate::ssh::auth::login::{self, Login};
+use crate::ssh::connection::events::Events;
+use crate::ssh::connection::handle::{Connection, Shared, lock};
+use crate::ssh::connection::place::Place;
+use crate::ssh::connection::warnings::Warnings;
+use crate::ssh::error::{Error, escaped};
+use crate::ssh::findings::Findings;
+use crate::ssh::prompt::{Patience, Prompt};
+use crate::ssh::settings::Settings;
+use crate::ssh::transport::greeting::other_protocol;
+use crate::ssh::transport::heard::Heard;
+use crate::ssh::transport::proxy_command::ProxyCommand;
+use crate::ssh::transport::stream;
+use crate::ssh::trust::host_keys::Judge;
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    /// Control channels: small lines, many channels.
+    Control,
+    /// Data: few channels, as fast as they go.
+    Data,
+}
+
+/// Makes connections to one destination: the first one finds out how, further ones do the same.
+pub(crate) struct Dialer {
+    settings: Arc<Settings>,
+    prompt: Arc<dyn Prompt>,
+    route: Route,
+    known: OnceLock<Known>,
+    findings: Findings,
+    /// The round trip to the server, as the control connection finds it.
+    round_trip: watch::Sender<RoundTrip>,
+    /// When the way to the server was last gone to its end, log-in or not.
+    reached: Mutex<Option<Instant>>,
+    /// When the newest control connection was heard.
+    control_heard: Mutex<Arc<Heard>>,
+    warnings: Arc<Warnings>,
+}
+
+/// How long the server takes to answer, as far as that is known.
+#[derive(Clone, Copy, Debug)]
+enum RoundTrip {
+    /// The first measurement is under way, or yet to begin.
+    Awaited,
+    /// `None`: the server does not answer what would tell it.
+    Measured(Option<Duration>),
+}
+
+/// What the first connection found out.
+struct Known {
+    login: Login,
+    host_key: russh::keys::PublicKey,
+}
+
+impl Dialer {
+    pub(crate) fn new(settings: Settings, prompt: Arc<dyn Prompt>, findings: Findings) -> Self {
+        Self {
+            route: Route::new(&settings.way, &prompt),
+            settings: Arc::new(settings),
+            prompt,
+            known: OnceLock::new(),
+            findings,
+            round_trip: watch::Sender::new(RoundTrip::Awaited),
+            reached: Mutex::default(),
+            control_heard: Mutex::default(),
+            warnings: Arc::default(),
+        }
+    }
+
+    /// Whether a log-in that was refused, there or on the way there, may be tried again some time.
+    pub(crate) fn may_try_again(&self) -> bool {
+        let known = self.known.get();
+        known.is_some_and(|known| known.login.is_by_keys()) && self.route.may_try_again()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// How long ago the way to the server was last gone to its end, log-in or not.
+    pub(crate) fn reached_ago(&self) -> Option<Duration> {
+        lock(&self.reached).map(|at| at.elapsed())
+    }
+
+    /// A data lane is lost: says what it looks like where it had fallen silent while the control
+    /// connection was answered all the time.
+    pub(crate) fn lane_lost(&self, lane: &Shared) {
+        let Some(patience) = self.settings.patience() else {
+            return;
+        };
+        let silent = lane.heard().ago();
+        let control = Arc::clone(&lock(&self.control_heard));
+        // The timers that end a silent connection are not in step.
+        let close_to_patience = patience * 3 / 4;
+        if silent >= close_to_patience && control.steady_for() >= close_to_patience {
+            self.warnings.silent_lane.warn(format_args!(
+                "the SSH server was not heard on a data lane for {} s and on the control connection it was: the                  path may drop large packets (then 'sysctl net.ipv4.tcp_mtu_probing=1' here and on the SSH host                  helps, or a smaller MTU), or a firewall or NAT may have forgotten the lane",
+                silent.as_secs()
+            ));
+        }
+    }
+
+    pub(crate) fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    /// Whether a connection to the place of another one surely ends on the same host.
+    pub(crate) fn is_sure(&self) -> bool {
+        self.route.is_sure(&self.settings)
+    }
+
+    /// Connects, verifies the host key and logs in. Only the first time somebody may be asked. With `place`,
+    /// it goes where another connection has ended up, whatever the name stands for by now.
+    pub(crate) async fn dial(
+        &self,
+        role: Role,
+        place: Option<&Place>,
+    ) -> Result<Arc<Connection>, Error> {
+        let settings = &self.settings;
+        let cut = CancellationToken::new();
+        let failed = cut.clone().drop_guard();
+        let known = self.known.get();
+        let first = known.is_none();
+        let Reached {
+            stream,
+            command,
+            hop,
+        } = self.route.reach(settings, role, first, place).await?;
+        *lock(&self.reached) = Some(Instant::now());
+        let socket = stream::over(stream, &cut, settings.patience());
+        let transport = socket.get_ref();
+        let version = transport.version();
+        let heard = transport.heard();
+        let place = Place {
+            peer: transport.peer(),
+            hop,
+        };
+        self.findings
+            .connected(transport.peer(), Arc::clone(&version));
+        let patience = Arc::new(Patience::new(settings.connect_timeout));
+        let judge = Judge {
+            settings: Arc::clone(settings),
+            prompt: Arc::clone(&self.prompt),
+            patience: Arc::clone(&patience),
+            pinned: known.map(|k| k.host_key.clone()),
+        };
+        let warnings = Arc::clone(&self.warnings);
+        let shared = Shared::new(cut, warnings, version, Arc::clone(&heard));
+        let judge = Arc::new(judge);
+        let round_trip = match role {
+            Role::Control => None,
+            Role::Data => self.round_trip().await,
+        };
+        let config = Arc::new(config(settings, role, round_trip, &judge).await);
+        let events = Events {
+            shared: Arc::clone(&shared),
+            judge,
+            refused: Arc::default(),
+            findings: self.findings.clone(),
+        };
+        let refused = Arc::clone(&events.refused);
+        let opening = async {
+            let mut handle = client::connect_stream(config, socket, events)
+                .await
+                .map_err(|error| match lock(&refused).take() {
+                    Some(refused) => refused,
+                    None => self.handshake_error(&error.0),
+                })?;
+            let login = self.log_in(&mut handle, &patience, &shared).await?;
+            Ok((handle, login))
+        };
+        let (handle, login) = match patience.bound(opening).await {
+            Some(Ok(opened)) => opened,
+            Some(Err(error)) => return Err(self.blame(error, command).await),
+            None => {
+                return Err(Error::Timeout {
+                    host: settings.host.clone(),
+                    port: settings.port,
+                    what: "let us in",
+                    seconds: settings.connect_timeout.as_secs(),
+                });
+            }
+        };
+        if let (Some(login), Some(host_key)) = (login, shared.host_key().get()) {
+            self.findings.logged_in(login.describe());
+            let host_key = host_key.clone();
+            let _ = self.known.set(Known { login, host_key });
+        }
+        if role == Role::Control {
+            *lock(&self.control_heard) = heard;
+        }
+        DropGuard::disarm(failed);
+        let connection = Connection::new(handle, shared, place);
+        if role == Role::Control {
+            self.measure(&connection);
+        }
+        Ok(connection)
+    }
+
+    /// Measures the round trip in the background: the first client of a new connection does not wait for it.
+    fn measure(&self, connection: &Arc<Connection>) {
+        let (connection, round_trip) = (Arc::clone(connection), self.round_trip.clone());
+        tokio::spawn(async move {
+            let measured = round_trip_of(connection.handle()).await;
+            round_trip.send_if_modified(|known| {
+                // What was known before a connection that went at once is better than nothing.
+                let better = measured.is_some() || matches!(known, RoundTrip::Awaited);
+                if better {
+                    *known = RoundTrip::Measured(measured);
+                }
+                better
+            });
+        });
+    }
+
+    /// The round trip, once it is known: a few of it later at most, or [`PING_PATIENCE`].
+    async fn round_trip(&self) -> Option<Duration> {
+        let mut measured = self.round_trip.subscribe();
+        loop {
+            if let RoundTrip::Measured(round_trip) = *measured.borrow_and_update() {
+                return round_trip;
+            }
+            // The sender is this dialer's own.
+            measured.changed().await.ok()?;
+        }
+    }
+
+    async fn log_in(
+        &self,
+        handle: &mut Handle<Events>,
+        patience: &Patience,
+        shared: &Shared,
+    ) -> Result<Option<Login>, Error> {
+        match self.known.get() {
+            Some(known) => {
+                login::again(handle, &self.settings, &known.login).await?;
+                Ok(None)
+            }
+            None => {
+                let settings = &self.settings;
+                login::first(handle, settings, &self.prompt, patience, shared)
+                    .await
+                    .map(Some)
+            }
+        }
+    }
+
+    /// Where a command leads to the server, and has ended, that is why the handshake failed.
+    async fn blame(&self, error: Error, command: Option<ProxyCommand>) -> Error {
+        let (Error::Handshake { .. }, Some(mut command)) = (&error, command) else {
+            return error;
+        };
+        match command.why_ended().await {
+            Some(reason) => Error::ProxyCommand {
+                host: self.settings.host.clone(),
+                program: command.program().to_owned(),
+                reason,
+            },
+            None => error,
+        }
+    }
+
+    fn handshake_error(&self, error: &russh::Error) -> Error {
+        let host = self.settings.host.clone();
+        let port = self.settings.port;
+        let reason = match error {
+            russh::Error::Disconnect | russh::Error::HUP => "it hung up".to_owned(),
+            // That our version reached it after it had closed makes no difference.
+            russh::Error::IO(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                "it hung up".to_owned()
+            }
+            error => escaped(&error.to_string()),
+        };
+        if let russh::Error::IO(error) = error
+            && let Some(other) = other_protocol(error)
+        {
+            let reason = other.to_string();
+            return Error::NotSsh { host, port, reason };
+        }
+        if let russh::Error::NoCommonAlgo { kind, theirs, .. } = error {
+            return self.no_common(kind, theirs);
+        }
+        match error {
+            russh::Error::Version => Error::NotSsh { host, port, reason },
+            _ => Error::Handshake { host, port, reason },
+        }
+    }
+
+    fn no_common(&self, kind: &russh::AlgorithmKind, theirs: &[String]) -> Error {
+        let kind = match kind {
+            russh::AlgorithmKind::Kex => Some(AlgorithmKind::Kex),
+            russh::AlgorithmKind::Key => Some(AlgorithmKind::HostKey),
+            russh::AlgorithmKind::Cipher => Some(AlgorithmKind::Cipher),
+            russh::AlgorithmKind::Mac => Some(AlgorithmKind::Mac),
+            russh::AlgorithmKind::Compression => None,
+        };
+        Error::Algorithms {
+            host: self.settings.host.clone(),
+            port: self.settings.port,
+            kind: kind.map_or("compression", AlgorithmKind::name),
+            offered: escaped(&theirs.join(", ")),
+            remedy: match kind {
+                Some(kind) => algorithms::remedy(kind, theirs),
+                None => "try without Compression".to_owned(),
+            },
+        }
+    }
+}
+
+/// The shorter of two round trips: whatever delays one of them is not the way.
+async fn round_trip_of(handle: &Handle<Events>) -> Option<Duration> {
+    let mut shortest = None;
+    for _ in 0..2 {
+        let began = Instant::now();
+        let answered = timeout(PING_PATIENCE, handle.send_ping()).await;
+        answered.ok()?.ok()?;
+        let round_trip = began.elapsed();
+        shortest = Some(shortest.map_or(round_trip, |other| round_trip.min(other)));
+    }
+    shortest
+}
+
+/// Who does not answer within this does not answer at all (RFC 4254 section 4 wants an answer).
+const PING_PATIENCE: Duration = Duration::from_secs(3);

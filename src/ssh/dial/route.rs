@@ -1,0 +1,271 @@
+//! The way to an SSH server: by TCP, through a command, or through another SSH server.
+//!
+//! Every connection goes its whole way by itself: each data lane has a connection of its own to each
+//! jump host. Sharing one would be one log-in less there, but what lanes are for would be lost: russh
+//! hands received data to a channel's reader inside its session loop, so a lane that stands still
+//! would stop the shared jump connection, and with it all other lanes and the control connection. A
+//! lost jump connection takes down the one connection that runs through it, which is then made anew
+//! with everything else that was lost. Where a jump host lets nobody in a second time (one-time
+//! passwords), there are no lanes, as with such a server without a jump.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex};
+use tokio::time::timeout;
+
+use super::dialer::{Dialer, Role};
+use crate::ssh::connection::channel::{Channel, ChannelReader, ChannelWriter, Hold, Received};
+use crate::ssh::connection::handle::Connection;
+use crate::ssh::connection::place::Place;
+use crate::ssh::error::{Error, OpenError};
+use crate::ssh::findings::Findings;
+use crate::ssh::prompt::Prompt;
+use crate::ssh::settings::{Settings, Way};
+use crate::ssh::transport::connect::connect;
+use crate::ssh::transport::proxy_command::{self, ProxyCommand};
+use crate::ssh::transport::stream::Stream;
+
+/// How one destination is reached, ready to be used any number of times.
+pub(crate) enum Route {
+    Command(String),
+    Direct,
+    /// Its host keys and log-in are remembered here, so that nobody is asked twice.
+    Jump(Box<Dialer>),
+}
+
+/// A way that has been gone.
+pub(crate) struct Reached {
+    pub(crate) stream: Stream,
+    /// The command that leads there; it can tell why it ended.
+    pub(crate) command: Option<ProxyCommand>,
+    /// Where the jump host is that leads there.
+    pub(crate) hop: Option<Box<Place>>,
+}
+
+impl Route {
+    pub(crate) fn new(way: &Way, prompt: &Arc<dyn Prompt>) -> Self {
+        match way {
+            Way::Command(command) => Self::Command(command.clone()),
+            Way::Direct => Self::Direct,
+            Way::Jump(settings) => {
+                // Of a jump host nothing is told.
+                let findings = Findings::default();
+                let dialer = Dialer::new(Settings::clone(settings), Arc::clone(prompt), findings);
+                Self::Jump(Box::new(dialer))
+            }
+        }
+    }
+
+    /// See [`Dialer::may_try_again`].
+    pub(crate) fn may_try_again(&self) -> bool {
+        match self {
+            Self::Command(_) | Self::Direct => true,
+            Self::Jump(dialer) => dialer.may_try_again(),
+        }
+    }
+
+    /// Whether a connection that goes to the same [`Place`] surely ends on the same host.
+    pub(crate) fn is_sure(&self, settings: &Settings) -> bool {
+        match self {
+            Self::Command(_) => false,
+            Self::Direct => true,
+            Self::Jump(dialer) => dialer.is_sure() && settings.host.parse::<IpAddr>().is_ok(),
+        }
+    }
+
+    /// Goes the way to the server of `settings`, to the place where another connection has ended up if one is
+    /// given. Only the `first` time somebody may be asked.
+    pub(crate) async fn reach(
+        &self,
+        settings: &Settings,
+        role: Role,
+        first: bool,
+        place: Option<&Place>,
+    ) -> Result<Reached, Error> {
+        let mut hop = None;
+        let (stream, command) = match self {
+            Self::Command(line) => {
+                let (stream, command) =
+                    proxy_command::start(line, first).map_err(|error| Error::ProxyCommand {
+                        host: settings.host.clone(),
+                        program: proxy_command::program(line),
+                        reason: format!("cannot be started: {error}"),
+                    })?;
+                (Stream::Other(stream), Some(command))
+            }
+            Self::Direct => {
+                let address = place.and_then(|place| place.peer);
+                let impatient = role == Role::Control;
+                (
+                    Stream::Tcp(connect(settings, address, impatient).await?),
+                    None,
+                )
+            }
+            Self::Jump(dialer) => {
+                let at = place.and_then(|place| place.hop.as_deref());
+                let (channel, reached) = jump(dialer, settings, role, at).await?;
+                hop = Some(Box::new(reached));
+                (Stream::Other(Box::new(carried(channel))), None)
+            }
+        };
+        Ok(Reached {
+            stream,
+            command,
+            hop,
+        })
+    }
+}
+
+/// Logs in to a jump host and has it connect to the server.
+async fn jump(
+    dialer: &Dialer,
+    settings: &Settings,
+    role: Role,
+    at: Option<&Place>,
+) -> Result<(Channel, Place), Error> {
+    let hop = dialer.settings().destination();
+    let connection = dial(dialer, role, at).await.map_err(|error| match error {
+        // The name of the nearest hop that failed says all.
+        error @ (Error::AtJumpHost { .. } | Error::JumpForbidden { .. }) => error,
+        error => Error::AtJumpHost {
+            hop: hop.clone(),
+            error: Box::new(error),
+        },
+    })?;
+    let (host, port) = (settings.host.clone(), settings.port);
+    let opening = connection.open(&host, port, ORIGINATOR, Hold::default());
+    let opened = timeout(settings.connect_timeout, opening).await;
+    let error = match opened {
+        Ok(Ok(channel)) => return Ok((channel, connection.place().clone())),
+        Ok(Err(error)) => error,
+        Err(_) => OpenError::Timeout,
+    };
+    let reason = match error {
+        OpenError::Prohibited(said) => {
+            return Err(Error::JumpForbidden {
+                hop,
+                host,
+                port,
+                said,
+            });
+        }
+        OpenError::ConnectFailed(said) | OpenError::Other(said) => {
+            format!("the jump host {hop} says: {said}")
+        }
+        OpenError::Away(_) | OpenError::Lost => {
+            format!("the connection to the jump host {hop} is lost")
+        }
+        OpenError::Timeout => format!("the jump host {hop} did not get through to it in time"),
+    };
+    Err(Error::Connect {
+        host,
+        port,
+        reason,
+        refused: false,
+    })
+}
+
+/// A jump host has a way to it, too: without the box the future would contain itself.
+fn dial<'a>(
+    dialer: &'a Dialer,
+    role: Role,
+    at: Option<&'a Place>,
+) -> Pin<Box<dyn Future<Output = Result<Arc<Connection>, Error>> + Send + 'a>> {
+    Box::pin(dialer.dial(role, at))
+}
+
+/// A channel as a stream for another SSH connection to run over. That one tells ends apart by its
+/// own protocol, so here an end of file will do for all of them.
+fn carried(channel: Channel) -> DuplexStream {
+    let (near, far) = duplex(SPOOL);
+    let (from, to) = tokio::io::split(far);
+    tokio::spawn(down(channel.reader, to));
+    tokio::spawn(up(from, channel.writer));
+    near
+}
+
+async fn down(mut reader: ChannelReader, mut to: WriteHalf<DuplexStream>) {
+    loop {
+        match reader.read().await {
+            Received::Data(data) => {
+                if to.write_all(&data).await.is_err() {
+                    break;
+                }
+            }
+            Received::Eof | Received::Closed => break,
+            Received::Lost(reason) => {
+                tracing::debug!(%reason, "the way through a jump host has ended");
+                break;
+            }
+        }
+    }
+    let _ = to.shutdown().await;
+}
+
+async fn up(mut from: ReadHalf<DuplexStream>, mut writer: ChannelWriter) {
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(READ);
+        match from.read_buf(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {
+                if writer.write(buffer.split().freeze()).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    writer.close().await;
+}
+
+/// Where the connection comes from, as the jump host is told; ssh says the same.
+const ORIGINATOR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), u16::MAX);
+const SPOOL: usize = 256 * 1024;
+const READ: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::ssh::TerminalPrompt;
+
+    #[tokio::test]
+    async fn q121_a_further_connection_goes_to_the_address_of_the_first() {
+        let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = Place {
+            peer: there.local_addr().ok(),
+            hop: None,
+        };
+        let settings = Settings::new("no.such.name.invalid", 1, "u");
+        let going = Route::Direct.reach(&settings, Role::Data, false, Some(&place));
+        match going.await.unwrap().stream {
+            Stream::Tcp(tcp) => assert_eq!(tcp.peer_addr().ok(), place.peer),
+            Stream::Other(_) => panic!("no socket"),
+        }
+    }
+
+    #[test]
+    fn q121_where_something_else_chooses_the_host_nothing_is_sure() {
+        let prompt: Arc<dyn Prompt> = Arc::new(TerminalPrompt);
+        let through = |way: Way, host: &str| {
+            let settings = Settings::new(host, 22, "u");
+            Route::new(&way, &prompt).is_sure(&settings)
+        };
+        let jump = |way: Way| {
+            let mut hop = Settings::new("hop", 22, "u");
+            hop.way = way;
+            Way::Jump(Box::new(hop))
+        };
+        let command = || Way::Command("nc %h %p".to_owned());
+        assert!(through(Way::Direct, "name"));
+        assert!(!through(command(), "192.0.2.1"));
+        // The jump host resolves the name.
+        assert!(!through(jump(Way::Direct), "name"));
+        assert!(through(jump(Way::Direct), "192.0.2.1"));
+        assert!(!through(jump(command()), "192.0.2.1"));
+    }
+}

@@ -1,0 +1,353 @@
+//! The pool of data lanes: further SSH connections, each for one transfer while there are enough.
+//!
+//! A transfer gets an idle lane, else the next that comes free or is opened, in the order in which they
+//! came. Lanes grow with demand: a log-in is made for each transfer that has waited for more than a moment
+//! and is not about to get one that comes free, as where many short ones take turns (see `turns`); and one
+//! idle lane is kept ready. A lane that has been idle for a minute is closed. The lane of a download is free
+//! again as soon as the SSH server has sent EOF for it: from then on it can hold up no other transfer.
+//!
+//! Where no further lane can be had, a transfer shares one (see `taking`), but none whose client reads
+//! slowly: russh's session loop waits for that client, and all that shares the lane with it. Where all of
+//! them do, it fails and says so. Where the server lets nobody in a second time, all share the control
+//! connection; and so does a transfer whose first lane takes longer than about a second (see `pace`).
+//!
+//! A lane ends on the host that the control connection ends on: it goes to the same address, and where
+//! that is not for this host to choose, it has to prove it (see `place` and `proof`).
+//!
+//! An idle lane may carry a spare forward (see `spare`). It is as idle as any other: whoever needs it
+//! takes it at once, and the spare is thrown away.
+
+mod opening;
+mod pace;
+mod queue;
+mod spare;
+pub(super) mod spare_forward;
+mod state;
+mod taking;
+mod turns;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::ssh::connection::channel::{Channel, Counted, Hold};
+use crate::ssh::connection::forward::{self, Origin, RemoteForward};
+use crate::ssh::connection::handle::{Connection, lock};
+use crate::ssh::dial::dialer::Dialer;
+use crate::ssh::error::{ForwardError, OpenError};
+pub(super) use spare::SpareLane;
+use state::{Lane, State};
+
+/// A lane for one data connection, in use until this is dropped and every channel opened on it has brought a
+/// download to its end, or is dropped.
+#[derive(Debug)]
+pub struct LaneGuard {
+    lease: Arc<Lease>,
+    forwards: Arc<AtomicUsize>,
+}
+
+impl LaneGuard {
+    /// Opens a data connection to `host` and `port` as seen from the SSH server (RFC 4254 section
+    /// 7.2); `originator` is who it is opened for.
+    ///
+    /// # Errors
+    ///
+    /// The server refused, could not connect, did not answer, or is gone.
+    pub async fn open(
+        &self,
+        host: &str,
+        port: u16,
+        originator: SocketAddr,
+    ) -> Result<Channel, OpenError> {
+        let hold = Hold::lane(Some(Arc::clone(&self.lease)));
+        self.lease
+            .connection
+            .open(host, port, originator, hold)
+            .await
+    }
+
+    /// Asks for a remote forward (RFC 4254 section 7.1) on a free port of `bind`, which is a loopback
+    /// address of the SSH server, for a connection from there.
+    ///
+    /// # Errors
+    ///
+    /// The server refused, did not answer, or is gone.
+    pub async fn remote_forward(&self, bind: IpAddr) -> Result<RemoteForward, ForwardError> {
+        self.remote_forward_from(bind, Origin::Loopback).await
+    }
+
+    /// As [`remote_forward`](Self::remote_forward), on any address of the SSH server's host, for a
+    /// connection from `origin`. Beyond its loopback the SSH server has to allow it (OpenSSH's
+    /// `GatewayPorts clientspecified`); OpenSSH's sshd, where it does not, listens on its loopback
+    /// without a word.
+    ///
+    /// # Errors
+    ///
+    /// The server refused, did not answer, or is gone.
+    pub async fn remote_forward_from(
+        &self,
+        bind: IpAddr,
+        origin: Origin,
+    ) -> Result<RemoteForward, ForwardError> {
+        let lease = Some(Arc::clone(&self.lease));
+        let counted = Counted::new(&self.forwards);
+        forward::request(&self.lease.connection, bind, origin, lease, counted, None).await
+    }
+
+    /// Whether this is the control connection, shared for want of a lane.
+    pub fn is_shared_control(&self) -> bool {
+        self.lease.lane.is_none()
+    }
+}
+
+/// One use of a lane.
+pub(crate) struct Lease {
+    pool: Arc<Pool>,
+    connection: Arc<Connection>,
+    /// `None`: the control connection.
+    lane: Option<u64>,
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("lane", &self.lane)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LaneGuard {
+    /// Takes from it that dropping it gives its lane back; returns the lane, unless somebody else has a share in
+    /// this use of it.
+    fn disarm(self) -> Option<u64> {
+        Arc::into_inner(self.lease).and_then(|mut lease| lease.lane.take())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(id) = self.lane {
+            self.pool.give_back(id);
+        }
+    }
+}
+
+/// All lanes to one destination.
+pub(super) struct Pool {
+    dialer: Arc<Dialer>,
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+    stop: CancellationToken,
+    forwards: Arc<AtomicUsize>,
+}
+
+impl Pool {
+    pub(super) fn new(dialer: Arc<Dialer>, stop: CancellationToken) -> Arc<Self> {
+        let state = State::new(dialer.settings().lane_patience);
+        let this = Arc::new(Self {
+            dialer,
+            state: Mutex::new(state),
+            changed: watch::Sender::new(()),
+            stop,
+            forwards: Arc::default(),
+        });
+        tokio::spawn(reap(Arc::clone(&this)));
+        this
+    }
+
+    /// A control connection stands, the first or another one. The server has let us in once more, so it may
+    /// again.
+    pub(super) fn follow(self: &Arc<Self>, control: &Arc<Connection>) {
+        let mut state = lock(&self.state);
+        state.control = Arc::downgrade(control);
+        let moved = !self.dialer.is_sure() || state.place != *control.place();
+        state.place = control.place().clone();
+        let retired = match moved {
+            true => state.retire_all(),
+            false => Vec::new(),
+        };
+        state.single = false;
+        state.told = false;
+        state.pace.forgive();
+        self.top_up(&mut state, KEEP_WARM);
+        drop(state);
+        // Dropping the last holder ends the connection.
+        drop(retired);
+    }
+
+    /// As [`follow`](Self::follow), for one that is known to end on the host of the one before.
+    pub(super) fn follow_on_same_host(&self, control: &Arc<Connection>) {
+        let mut state = lock(&self.state);
+        state.control = Arc::downgrade(control);
+        state.place = control.place().clone();
+    }
+
+    /// An idle lane for a spare forward, where there is one this moment. Nobody waits for it, nor
+    /// is a log-in made for it: in the count of idle lanes it stays one.
+    pub(super) fn spare(self: &Arc<Self>) -> Option<SpareLane> {
+        let mut state = lock(&self.state);
+        let id = state.next_id();
+        let lane = state.warmest_without_spare()?;
+        let spoilt = CancellationToken::new();
+        Some(SpareLane {
+            pool: Arc::clone(self),
+            connection: Arc::clone(&lane.connection),
+            lane: lane.id,
+            id: lane.mark(id, &spoilt),
+            spoilt,
+        })
+    }
+
+    /// The control connection, for a transfer that has no lane.
+    pub(super) fn on_control(self: &Arc<Self>, connection: Arc<Connection>) -> LaneGuard {
+        self.guard(connection, None)
+    }
+
+    pub(super) fn lanes_open(&self) -> usize {
+        let state = lock(&self.state);
+        let open = |lane: &&Lane| !lane.connection.is_lost();
+        state.lanes.iter().filter(open).count()
+    }
+
+    pub(super) fn lanes_busy(&self) -> usize {
+        let state = lock(&self.state);
+        state.lanes.iter().filter(|lane| lane.leases > 0).count()
+    }
+
+    /// Whether the server is known to let nobody in a second time.
+    pub(super) fn is_single(&self) -> bool {
+        lock(&self.state).is_single()
+    }
+
+    pub(super) fn remote_forwards(&self) -> usize {
+        self.forwards.load(Ordering::Acquire)
+    }
+
+    /// The path is in doubt: idle lanes may lead nowhere, so new ones are opened in their place.
+    pub(super) fn renew_idle(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        state.lanes.retain(|lane| lane.leases > 0);
+        state.pace.forgive();
+        self.top_up(&mut state, KEEP_WARM);
+    }
+
+    /// Takes all lanes out of the pool.
+    pub(super) fn drain(&self) -> Vec<Arc<Connection>> {
+        let lanes = std::mem::take(&mut lock(&self.state).lanes);
+        self.changed.send_replace(());
+        lanes.into_iter().map(|lane| lane.connection).collect()
+    }
+
+    fn guard(self: &Arc<Self>, connection: Arc<Connection>, lane: Option<u64>) -> LaneGuard {
+        LaneGuard {
+            lease: Arc::new(Lease {
+                pool: Arc::clone(self),
+                connection,
+                lane,
+            }),
+            forwards: Arc::clone(&self.forwards),
+        }
+    }
+
+    fn give_back(self: &Arc<Self>, id: u64) {
+        let mut state = lock(&self.state);
+        let gone = state.given_back(id, Instant::now());
+        if gone.is_some() {
+            self.top_up(&mut state, KEEP_WARM);
+        }
+        self.serve(&mut state);
+        drop(state);
+        drop(gone);
+    }
+
+    /// Starts a log-in for each transfer that has waited for more than a moment, and for so many idle lanes.
+    fn top_up(self: &Arc<Self>, state: &mut State, warm: usize) {
+        let max = self.dialer.settings().lanes;
+        if state.is_single() || self.stop.is_cancelled() {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let now = Instant::now();
+        let under_way = state.pace.under_way();
+        let pressing = match state.one_is_free_soon(now) {
+            true => 0,
+            false => state.queue.pressing(),
+        };
+        let wanted = (pressing + warm).saturating_sub(state.idle() + under_way);
+        let room = max.saturating_sub(state.lanes.len() + under_way);
+        // What is wanted is known better when these are done.
+        let at_once = MAX_LOGINS.saturating_sub(under_way);
+        let begun = wanted.min(room).min(at_once);
+        for _ in 0..begun.min(state.pace.room(now)) {
+            state.pace.begin(now);
+            runtime.spawn(opening::open_lane(Arc::clone(self), state.epoch));
+        }
+    }
+
+    /// Sees to it that an idle lane is there again, unless one comes free in a moment: short transfers take
+    /// turns on a few lanes.
+    fn keep_warm(self: &Arc<Self>, state: &mut State) {
+        // A lane may also be given back while the runtime shuts down.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        if state.all_are_busy(Instant::now()) && !std::mem::replace(&mut state.warming, true) {
+            runtime.spawn(warm(Arc::clone(self)));
+        }
+    }
+}
+
+/// Opens a lane when there has been no idle one for a while.
+async fn warm(pool: Arc<Pool>) {
+    loop {
+        let left = {
+            let mut state = lock(&pool.state);
+            let busy_for = state.busy_since.map(|since| since.elapsed());
+            let left = busy_for.map(|busy| MOMENT.saturating_sub(busy));
+            match left {
+                Some(left) if !left.is_zero() => left,
+                Some(_) if state.one_is_free_soon(Instant::now()) => MOMENT,
+                over => {
+                    state.warming = false;
+                    if over.is_some() {
+                        pool.top_up(&mut state, KEEP_WARM);
+                    }
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = pool.stop.cancelled() => return,
+            () = sleep(left) => {}
+        }
+    }
+}
+
+/// Closes lanes that have been idle for a while.
+async fn reap(pool: Arc<Pool>) {
+    loop {
+        tokio::select! {
+            () = pool.stop.cancelled() => return,
+            () = sleep(REAP_EVERY) => {}
+        }
+        let gone = lock(&pool.state).take_unused(Instant::now());
+        // Dropping the last holder ends the connection.
+        drop(gone);
+    }
+}
+
+/// Log-ins at a time: sshd begins to drop some at ten (MaxStartups), counting those of all its clients.
+const MAX_LOGINS: usize = 4;
+/// So many idle lanes are kept ready for the next transfer.
+const KEEP_WARM: usize = 1;
+/// A transfer that has waited for so long is worth a log-in, which takes longer.
+const MOMENT: Duration = Duration::from_millis(20);
+const REAP_EVERY: Duration = Duration::from_secs(10);

@@ -1,0 +1,488 @@
+//! One SSH destination: the control connection that is kept alive, and the lanes.
+
+mod redial;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, sleep_until, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::ssh::connection::channel::{Channel, Counted, Hold};
+use crate::ssh::connection::forward::Origin;
+use crate::ssh::connection::handle::{Connection, OPEN_TIMEOUT, Shared};
+use crate::ssh::dial::dialer::{Dialer, Role};
+use crate::ssh::error::{Error, OpenError};
+use crate::ssh::findings::Findings;
+use crate::ssh::lanes::spare_forward::SpareForward;
+use crate::ssh::lanes::{LaneGuard, Pool};
+use crate::ssh::prompt::Prompt;
+use crate::ssh::settings::Settings;
+use redial::keep_up;
+
+/// One SSH destination: the control connection, shared by all FTP control channels, and a pool of
+/// data lanes. A handle that is cheap to clone; when the last one is dropped the session ends.
+#[derive(Clone)]
+pub struct Session {
+    core: Arc<Core>,
+    _last_one_out: Arc<DropGuard>,
+}
+
+/// What a session holds at the moment.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Stats {
+    /// Data lanes that are connected.
+    pub lanes_open: usize,
+    /// Those of them in use.
+    pub lanes_busy: usize,
+    /// Channels on the control connection opened by [`Session::open_control`].
+    pub control_channels: usize,
+    /// Remote forwards registered with the SSH server.
+    pub remote_forwards: usize,
+}
+
+impl Session {
+    /// Connects, verifies the host key and logs in, asking where it must; then begins to open one
+    /// data lane in the background.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn connect(settings: Settings, prompt: Arc<dyn Prompt>) -> Result<Self, Error> {
+        Self::connect_and_tell(settings, prompt, Findings::default()).await
+    }
+
+    /// As [`Session::connect`], and what is found out on the way is put into `findings`, also where
+    /// it ends with an error.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn connect_and_tell(
+        settings: Settings,
+        prompt: Arc<dyn Prompt>,
+        findings: Findings,
+    ) -> Result<Self, Error> {
+        let destination = settings.destination();
+        let dialer = Arc::new(Dialer::new(settings, prompt, findings));
+        let first = dialer.dial(Role::Control, None).await?;
+        let stop = CancellationToken::new();
+        let pool = Pool::new(Arc::clone(&dialer), stop.clone());
+        pool.follow(&first);
+        let control = watch::Sender::new(Control {
+            connection: Some(first),
+            ..Control::default()
+        });
+        let core = Arc::new(Core {
+            destination,
+            dialer,
+            control,
+            pool,
+            waiting: watch::Sender::new(0),
+            came: Notify::new(),
+            stop: stop.clone(),
+            control_channels: Arc::default(),
+        });
+        tokio::spawn(keep_up(Arc::clone(&core)));
+        Ok(Self {
+            core,
+            _last_one_out: Arc::new(stop.drop_guard()),
+        })
+    }
+
+    /// Opens a channel for an FTP control connection to `host` and `port` as seen from the SSH
+    /// server (RFC 4254 section 7.2), over the shared control connection. Where that is lost or silent,
+    /// another one is waited for, for up to `Settings::client_patience`; the first that answers serves.
+    ///
+    /// # Errors
+    ///
+    /// The server refused, could not connect, did not answer, or is gone.
+    pub async fn open_control(
+        &self,
+        host: &str,
+        port: u16,
+        originator: SocketAddr,
+    ) -> Result<Channel, OpenError> {
+        let core = &self.core;
+        let began = Instant::now();
+        let mut control = core.control.subscribe();
+        let _waiting = Waiting::new(core);
+        let mut asked: Option<Arc<Connection>> = None;
+        let mut openings = JoinSet::new();
+        loop {
+            if core.stop.is_cancelled() {
+                return Err(OpenError::Away(core.closed().to_string()));
+            }
+            let deadline = {
+                let control = control.borrow_and_update();
+                if let Some(error) = control.refusal() {
+                    return Err(OpenError::Away(core.lost_because(error).to_string()));
+                }
+                let live = control.live();
+                if let Some(connection) = live.filter(|live| !is_same(asked.as_ref(), live)) {
+                    let hold = Hold::counted(Counted::new(&core.control_channels));
+                    openings.spawn(open_on(
+                        Arc::clone(connection),
+                        (host.to_owned(), port),
+                        originator,
+                        hold,
+                        core.dialer.settings().unanswered,
+                    ));
+                    asked = Some(Arc::clone(connection));
+                }
+                core.deadline(began, &control)
+            };
+            tokio::select! {
+                biased;
+                Some(opened) = openings.join_next() => match opened {
+                    // Another connection is being made.
+                    Ok(Err(OpenError::Lost)) | Err(_) => {}
+                    Ok(opened) => return opened,
+                },
+                _ = control.changed() => {}
+                () = core.stop.cancelled() => {}
+                () = sleep_until(deadline.into()) => {
+                    // It is later by now where the path is coming back.
+                    if core.deadline(began, &control.borrow()) <= Instant::now() {
+                        return Err(core.turned_away());
+                    }
+                }
+            }
+        }
+    }
+
+    /// A lane for one data connection. Where no lane can be had this is the control connection;
+    /// waits up to 10 s where that was lost.
+    ///
+    /// # Errors
+    ///
+    /// The connection to the server is lost, the session was closed, or no more lanes may be opened and on all
+    /// of them a client reads slowly.
+    pub async fn lane(&self) -> Result<LaneGuard, Error> {
+        if self.core.stop.is_cancelled() {
+            return Err(self.core.closed());
+        }
+        // While the control connection is away the server is, too: lanes of old are of no use, and
+        // new ones would only wait.
+        let control = self.core.control().await?;
+        Ok(match self.core.pool.acquire().await? {
+            Some(lane) => lane,
+            None => self.core.pool.on_control(control),
+        })
+    }
+
+    /// As [`lane`](Self::lane), for whoever would rather wait for a lane of its own than share: for as long
+    /// as its log-in takes, up to `patience`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lane`](Self::lane).
+    pub async fn lane_within(&self, patience: Duration) -> Result<LaneGuard, Error> {
+        let control = self.core.control().await?;
+        let pool = &self.core.pool;
+        Ok(match pool.acquire_within(Some(patience)).await? {
+            Some(lane) => lane,
+            None => pool.on_control(control),
+        })
+    }
+
+    /// Asks ahead for a remote forward as [`LaneGuard::remote_forward_from`] does, on a lane that is
+    /// idle. `None` where there is none, as where all data shares the control connection.
+    pub fn spare_forward(&self, bind: IpAddr, origin: Origin) -> Option<SpareForward> {
+        if self.core.stop.is_cancelled() {
+            return None;
+        }
+        let lane = self.core.pool.spare()?;
+        Some(SpareForward::ask(lane, bind, origin))
+    }
+
+    /// Ends everything in order (`SSH_MSG_DISCONNECT`), within about 2 s.
+    pub async fn close(&self) {
+        let core = &self.core;
+        core.stop.cancel();
+        let mut connections = core.pool.drain();
+        let closed = Control {
+            failed: Some(core.closed()),
+            ..Control::default()
+        };
+        connections.extend(core.control.send_replace(closed).connection);
+        let mut goodbyes = JoinSet::new();
+        for connection in connections {
+            goodbyes.spawn(async move { connection.disconnect().await });
+        }
+        goodbyes.join_all().await;
+    }
+
+    /// `user@host`, as shown to people.
+    pub fn destination(&self) -> &str {
+        &self.core.destination
+    }
+
+    /// Whether the control connection is there at this moment.
+    pub fn is_up(&self) -> bool {
+        self.core.control.borrow().live().is_some()
+    }
+
+    /// What it holds at the moment.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            lanes_open: self.core.pool.lanes_open(),
+            lanes_busy: self.core.pool.lanes_busy(),
+            control_channels: self.core.control_channels.load(Ordering::Acquire),
+            remote_forwards: self.core.pool.remote_forwards(),
+        }
+    }
+}
+
+fn is_same(one: Option<&Arc<Connection>>, other: &Arc<Connection>) -> bool {
+    one.is_some_and(|one| Arc::ptr_eq(one, other))
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("destination", &self.core.destination)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the handles of a session share.
+pub(super) struct Core {
+    pub(super) destination: String,
+    pub(super) dialer: Arc<Dialer>,
+    control: watch::Sender<Control>,
+    pub(super) pool: Arc<Pool>,
+    /// The number of clients that wait for the control connection.
+    waiting: watch::Sender<usize>,
+    /// One more has come.
+    came: Notify,
+    pub(super) stop: CancellationToken,
+    control_channels: Arc<AtomicUsize>,
+}
+
+/// The control connection.
+#[derive(Default)]
+struct Control {
+    /// `None`: lost, and not there again.
+    connection: Option<Arc<Connection>>,
+    /// Why the last attempt to make one failed.
+    failed: Option<Error>,
+    /// Since then every attempt has been answered by the server, or its host, with a no.
+    answered_since: Option<Instant>,
+}
+
+impl Control {
+    fn live(&self) -> Option<&Arc<Connection>> {
+        self.connection
+            .as_ref()
+            .filter(|connection| !connection.is_lost())
+    }
+
+    /// A refusal is not over in a few seconds: why there will be no connection for this client.
+    fn refusal(&self) -> Option<&Error> {
+        let failed = self.failed.as_ref()?;
+        (self.live().is_none() && !failed.is_transient()).then_some(failed)
+    }
+}
+
+impl Core {
+    /// The control connection; waits for it where it is being made again.
+    async fn control(&self) -> Result<Arc<Connection>, Error> {
+        let mut control = self.control.subscribe();
+        let _waiting = Waiting::new(self);
+        let up = async {
+            loop {
+                if self.stop.is_cancelled() {
+                    return Err(self.closed());
+                }
+                {
+                    let control = control.borrow_and_update();
+                    if let Some(connection) = control.live() {
+                        return Ok(Arc::clone(connection));
+                    }
+                    if let Some(error) = control.refusal() {
+                        return Err(self.lost_because(error));
+                    }
+                }
+                tokio::select! {
+                    _ = control.changed() => {}
+                    () = self.stop.cancelled() => {}
+                }
+            }
+        };
+        let waited = timeout(DATA_PATIENCE, up).await;
+        waited.unwrap_or_else(|_| Err(self.lost()))
+    }
+
+    /// When a client that came at `began` is turned away. Where the server says no, that is soon; where
+    /// the path is silent, it may come back; and where it is just coming back, it is waited for.
+    fn deadline(&self, began: Instant, control: &Control) -> Instant {
+        let silent = began + self.dialer.settings().client_patience;
+        let deadline = match control.answered_since {
+            Some(since) if control.live().is_none() => silent.min(since.max(began) + NO_PATIENCE),
+            _ => silent,
+        };
+        let coming_back = control.answered_since.is_none();
+        match self.dialer.reached_ago() {
+            Some(ago) if coming_back && ago < COMING_BACK => deadline
+                .max(Instant::now() + COMING_BACK.saturating_sub(ago))
+                .min(deadline + MOST_COMING_BACK),
+            _ => deadline,
+        }
+    }
+
+    /// The state of the control connection, unless there is none.
+    pub(super) fn control_shared(&self) -> Option<Arc<Shared>> {
+        let control = self.control.borrow();
+        let connection = control.connection.as_ref()?;
+        Some(Arc::clone(connection.shared()))
+    }
+
+    /// The control connection, unless there is none.
+    pub(super) fn control_connection(&self) -> Option<Arc<Connection>> {
+        self.control.borrow().connection.clone()
+    }
+
+    /// There is a new control connection.
+    pub(super) fn put(&self, connection: Arc<Connection>) {
+        self.control.send_replace(Control {
+            connection: Some(connection),
+            ..Control::default()
+        });
+    }
+
+    /// The control connection is no more.
+    pub(super) fn take_down(&self) {
+        // Not dropped under the watch's lock.
+        let mut taken = None;
+        self.control
+            .send_modify(|control| taken = control.connection.take());
+    }
+
+    /// An attempt to make a control connection has failed.
+    pub(super) fn failed(&self, error: Error) {
+        self.control.send_modify(|control| {
+            control.answered_since = match control.answered_since {
+                _ if !error.is_an_answer() => None,
+                None => Some(Instant::now()),
+                since => since,
+            };
+            control.failed = Some(error);
+        });
+    }
+
+    /// Waits until a client waits for the control connection.
+    pub(super) async fn somebody_waits(&self) {
+        let mut waiting = self.waiting.subscribe();
+        // The sender lives as long as this.
+        let _ = waiting.wait_for(|count| *count > 0).await;
+    }
+
+    /// Waits until a client comes that wants the control connection, also one that does not wait for it.
+    pub(super) async fn somebody_came(&self) {
+        self.came.notified().await;
+    }
+
+    fn closed(&self) -> Error {
+        Error::Closed {
+            destination: self.destination.clone(),
+        }
+    }
+
+    fn lost(&self) -> Error {
+        let control = self.control.borrow();
+        match (&control.failed, &control.connection) {
+            (Some(error), _) => self.lost_because(error),
+            (None, None) => self.lost_because("connecting again takes its time"),
+            (None, Some(connection)) => self.lost_because(connection.shared().lost_reason()),
+        }
+    }
+
+    /// Why a client is turned away that has waited for as long as it may.
+    fn turned_away(&self) -> OpenError {
+        let control = self.control.borrow();
+        let Some(connection) = control.live() else {
+            drop(control);
+            return OpenError::Away(self.lost().to_string());
+        };
+        let silent = format!(
+            "the SSH server {} has not been heard for {} s",
+            self.destination,
+            connection.shared().heard().ago().as_secs()
+        );
+        OpenError::Away(match &control.failed {
+            Some(error) => format!("{silent}, and another connection cannot be made: {error}"),
+            None => silent,
+        })
+    }
+
+    pub(super) fn lost_because(&self, reason: impl fmt::Display) -> Error {
+        Error::Lost {
+            destination: self.destination.clone(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// A client that wants the control connection, as long as this lives.
+struct Waiting<'a>(&'a Core);
+
+impl<'a> Waiting<'a> {
+    fn new(core: &'a Core) -> Self {
+        core.waiting.send_modify(|count| *count += 1);
+        core.came.notify_one();
+        Self(core)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0
+            .waiting
+            .send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+/// Opens a control channel. Where there is no answer, and no sign of life either, the connection is
+/// doubted. Time counts only while the server is heard: the path may be silent for a while and come back.
+async fn open_on(
+    connection: Arc<Connection>,
+    target: (String, u16),
+    originator: SocketAddr,
+    hold: Hold,
+    unanswered: Duration,
+) -> Result<Channel, OpenError> {
+    let (host, port) = target;
+    let too_late = async {
+        let mut heard = Duration::ZERO;
+        while heard < OPEN_TIMEOUT {
+            let began = Instant::now();
+            sleep(unanswered).await;
+            if connection.answers(unanswered).await {
+                heard += began.elapsed();
+            } else {
+                connection.shared().doubt();
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        opened = connection.open_patiently(&host, port, originator, hold) => opened,
+        () = too_late => Err(OpenError::Timeout),
+    }
+}
+
+/// How long data waits for a lost control connection to come back.
+const DATA_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client waits where the server, or its host, says no each time.
+const NO_PATIENCE: Duration = Duration::from_secs(10);
+/// An attempt that has reached the server is waited for this long.
+const COMING_BACK: Duration = Duration::from_secs(5);
+/// All such attempts together extend a client's time by no more than this.
+const MOST_COMING_BACK: Duration = Duration::from_secs(10);

@@ -1,0 +1,249 @@
+//! Keeping the control connection up: a new one where it is lost, and one beside it where it is silent.
+//!
+//! A path that falls silent is not a lost connection until the signs of life are given up, after a minute
+//! by default. Until then it may come back, so the connection stays. A client that waits meanwhile makes
+//! another connection start beside it, for where the path is back the old one may still be in the pauses
+//! of TCP's retransmission, and where an address has changed it never comes back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::Core;
+use crate::ssh::backoff::Backoff;
+use crate::ssh::connection::handle::{Connection, Shared};
+use crate::ssh::connection::proof;
+use crate::ssh::dial::dialer::Role;
+use crate::ssh::error::Error;
+
+/// Keeps the control connection up until the session ends.
+pub(crate) async fn keep_up(core: Arc<Core>) {
+    let mut pauses = Backoff::new(FIRST_PAUSE, SHORT_LIVED_PAUSE);
+    let mut connected = Instant::now();
+    loop {
+        let Some(shared) = core.control_shared() else {
+            return;
+        };
+        tokio::select! {
+            () = core.stop.cancelled() => break,
+            () = shared.lost_token().cancelled() => {}
+            connection = renew(&core, &shared) => {
+                // What stands on the old one keeps it until it ends.
+                tracing::debug!(destination = %core.destination, "further sessions get a new SSH connection");
+                core.pool.follow_on_same_host(&connection);
+                core.put(connection);
+                connected = Instant::now();
+                continue;
+            }
+            connection = beside(&core, &shared) => {
+                tracing::warn!(
+                    destination = %core.destination,
+                    "the SSH connection is silent; new FTP sessions get another one, sessions on the old one wait"
+                );
+                core.pool.follow(&connection);
+                core.put(connection);
+                core.pool.renew_idle();
+                connected = Instant::now();
+                continue;
+            }
+        }
+        if core.stop.is_cancelled() {
+            break;
+        }
+        let reason = shared.lost_reason();
+        tracing::warn!(destination = %core.destination, "{reason}; connecting again");
+        core.take_down();
+        let again = async {
+            // A server that lets us in and hangs up is not to be knocked at as fast as it can do so.
+            if shared.was_used() || connected.elapsed() >= LAST_PAUSE {
+                pauses = Backoff::new(FIRST_PAUSE, SHORT_LIVED_PAUSE);
+            } else {
+                sleep(pauses.next_pause()).await;
+            }
+            dial_again(&core).await
+        };
+        let connection = tokio::select! {
+            () = core.stop.cancelled() => break,
+            connection = again => connection,
+        };
+        connected = Instant::now();
+        tracing::info!(destination = %core.destination, "connected again");
+        core.pool.follow(&connection);
+        core.put(connection);
+    }
+    // Nobody holds the session any more, or it was closed: let go of what it held.
+    core.take_down();
+    drop(core.pool.drain());
+}
+
+/// A connection in the place of one that is worn out (see `Shared::count_closed_first`), which is
+/// good enough until there is one, and for good where nobody is let in a second time.
+async fn renew(core: &Core, worn: &Shared) -> Arc<Connection> {
+    worn.worn_out().cancelled().await;
+    while !core.pool.is_single() {
+        match on_same_host(core).await {
+            Ok(connection) => return connection,
+            Err(error) => {
+                tracing::debug!(%error, "no new connection in the place of the old one");
+                if !error.is_transient() {
+                    break;
+                }
+            }
+        }
+        sleep(LAST_PAUSE).await;
+    }
+    std::future::pending().await
+}
+
+/// A further control connection, to the host that the one of now ends on: the lanes lead there.
+async fn on_same_host(core: &Core) -> Result<Arc<Connection>, Error> {
+    let Some(old) = core.control_connection() else {
+        return Err(core.lost_because("it is being made again"));
+    };
+    let new = core.dialer.dial(Role::Control, Some(old.place())).await?;
+    if core.dialer.is_sure() || proof::same_host(&old, &new).await.is_ok() {
+        return Ok(new);
+    }
+    Err(core.lost_because("a further connection is not known to end on the same host"))
+}
+
+/// A connection beside one that a client found silent; none where it is heard again before, or where
+/// nobody is let in a second time.
+async fn beside(core: &Core, silent: &Shared) -> Arc<Connection> {
+    loop {
+        silent.doubted().await;
+        if core.pool.is_single() {
+            continue;
+        }
+        tracing::info!(
+            destination = %core.destination,
+            "the SSH connection is silent while a client waits; another one is tried beside it"
+        );
+        tokio::select! {
+            connection = dial_again(core) => return connection,
+            () = silent.heard().again() => {
+                tracing::info!(destination = %core.destination, "the SSH connection is heard again");
+            }
+        }
+    }
+}
+
+/// Tries until it works. While a client waits, attempts follow each other every few seconds, also
+/// beside one that is not done yet; else the pauses grow. A refusal is tried again only where a client
+/// came, and not often, for servers lock out those who knock too much.
+async fn dial_again(core: &Core) -> Arc<Connection> {
+    let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
+    let mut attempts = JoinSet::<Result<_, Error>>::new();
+    let mut pause = Pause::None;
+    loop {
+        let under_way = attempts.len();
+        let next = async {
+            match under_way {
+                0 => {
+                    pause
+                        .over(core.somebody_waits(), core.somebody_came())
+                        .await
+                }
+                MOST_AT_ONCE.. => std::future::pending().await,
+                _ => {
+                    sleep(BESIDE).await;
+                    core.somebody_waits().await;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(done) = attempts.join_next() => {
+                let error = match done {
+                    Ok(Ok(connection)) => return connection,
+                    Ok(Err(error)) => error,
+                    // It was cancelled with the runtime.
+                    Err(_) => continue,
+                };
+                if error.is_transient() {
+                    pause = Pause::Transient(backoff.next_pause());
+                    // Once, for the reason; what comes after is the same as a rule.
+                    if backoff.taken() == 1 {
+                        tracing::warn!(%error, "not connected again yet");
+                    } else {
+                        tracing::debug!(%error, "not connected again yet");
+                    }
+                } else {
+                    pause = Pause::Refused;
+                    tracing::error!(%error, "cannot connect again");
+                }
+                core.failed(error);
+            }
+            () = next => {
+                let dialer = Arc::clone(&core.dialer);
+                attempts.spawn(async move { dialer.dial(Role::Control, None).await });
+            }
+        }
+    }
+}
+
+/// What comes before the next attempt where none is under way.
+enum Pause {
+    None,
+    /// So long; where a client waits, less.
+    Transient(Duration),
+    Refused,
+}
+
+impl Pause {
+    /// `waits` is done when a client waits for the connection, `came` when one more has come for it.
+    async fn over(&self, waits: impl Future<Output = ()>, came: impl Future<Output = ()>) {
+        match self {
+            Self::None => {}
+            Self::Transient(pause) => {
+                let least = (*pause).min(WAITED_FOR_PAUSE);
+                sleep(least).await;
+                tokio::select! {
+                    () = sleep(pause.saturating_sub(least)) => {}
+                    () = waits => {}
+                }
+            }
+            Self::Refused => {
+                sleep(LAST_PAUSE).await;
+                came.await;
+            }
+        }
+    }
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest pause after connections that were of no use: short enough for whoever waits meanwhile.
+const SHORT_LIVED_PAUSE: Duration = Duration::from_secs(8);
+/// The longest pause while a client waits.
+const WAITED_FOR_PAUSE: Duration = Duration::from_secs(2);
+/// An attempt that is not done after this long gets another one beside it.
+const BESIDE: Duration = Duration::from_secs(5);
+const MOST_AT_ONCE: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    async fn over(seconds: u64, waits: impl Future<Output = ()>) {
+        let pause = Pause::Transient(Duration::from_secs(seconds));
+        pause.over(waits, pending()).await;
+    }
+
+    /// The pauses are raced against each other, so the figures are written out: a limit for clients that
+    /// was as long as the pauses themselves fails here.
+    #[tokio::test]
+    async fn q126_a_long_pause_ends_for_a_client_sooner_than_a_shorter_one_for_nobody() {
+        let comes = sleep(Duration::from_secs(3));
+        let with_clients = async { tokio::join!(over(30, ready(())), over(30, comes)) };
+        tokio::select! {
+            biased;
+            _ = with_clients => {}
+            () = over(10, pending()) => panic!("the pause of 10 s for nobody was over first"),
+        }
+    }
+}

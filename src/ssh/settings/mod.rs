@@ -1,0 +1,202 @@
+//! What the command line and the ssh configuration decided about one destination.
+
+pub(super) mod algorithm_list;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use algorithm_list::AlgorithmList;
+
+/// Validated settings of one SSH destination. The field comments name the `ssh_config` keyword each
+/// one mirrors.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Host name or address to connect to (`HostName`).
+    pub host: String,
+    /// TCP port (`Port`).
+    pub port: u16,
+    /// Log-in name (`User`).
+    pub user: String,
+    /// Key files in the order they are tried (`IdentityFile`).
+    pub identities: Vec<Identity>,
+    /// The agent offers only the keys of `identities` (`IdentitiesOnly`).
+    pub identities_only: bool,
+    /// Socket of the authentication agent (`IdentityAgent`, `SSH_AUTH_SOCK`).
+    pub agent: Option<PathBuf>,
+    /// The user's files of known host keys (`UserKnownHostsFile`); a new key is stored in the first.
+    pub known_hosts: Vec<PathBuf>,
+    /// The system's files of known host keys (`GlobalKnownHostsFile`), never written.
+    pub global_known_hosts: Vec<PathBuf>,
+    /// The name under which the host's key is looked up (`HostKeyAlias`).
+    pub host_key_alias: Option<String>,
+    /// What happens with a host key that is not known (`StrictHostKeyChecking`).
+    pub strict_host_key_checking: StrictHostKeyChecking,
+    /// User certificates, for keys of `identities` or of the agent (`CertificateFile`). A
+    /// `KEY-cert.pub` beside a key file need not be named.
+    pub certificates: Vec<PathBuf>,
+    /// The authentication methods that may be used, in the order they are tried, in SSH's own names
+    /// (`PreferredAuthentications`); `None` is ferryline's order.
+    pub preferred_authentications: Option<Vec<String>>,
+    /// Whether keys may be used (`PubkeyAuthentication`).
+    pub pubkey_authentication: bool,
+    /// Whether the method `password` may be used (`PasswordAuthentication`).
+    pub password_authentication: bool,
+    /// Whether the method `keyboard-interactive` may be used (`KbdInteractiveAuthentication`).
+    pub kbd_interactive_authentication: bool,
+    /// A password is asked for so many times (`NumberOfPasswordPrompts`).
+    pub password_prompts: usize,
+    /// Never ask anything (`BatchMode`).
+    pub batch_mode: bool,
+    /// How the server is reached (`ProxyJump`, `ProxyCommand`).
+    pub way: Way,
+    /// Which addresses of the host are tried (`AddressFamily`).
+    pub address_family: AddressFamily,
+    /// The own address, or its name, that connections are made from (`BindAddress`).
+    pub bind_address: Option<String>,
+    /// Ciphers (`Ciphers`); `None`, here and below, are the default ones.
+    pub ciphers: Option<AlgorithmList>,
+    /// Message authentication codes (`MACs`).
+    pub macs: Option<AlgorithmList>,
+    /// Key exchange methods (`KexAlgorithms`).
+    pub kex_algorithms: Option<AlgorithmList>,
+    /// Signature algorithms of host keys (`HostKeyAlgorithms`).
+    pub host_key_algorithms: Option<AlgorithmList>,
+    /// Signature algorithms for logging in by key (`PubkeyAcceptedAlgorithms`).
+    pub pubkey_algorithms: Option<AlgorithmList>,
+    /// Ask for compression (`Compression`).
+    pub compression: bool,
+    /// Exchange new keys after so many bytes in one direction (`RekeyLimit`), at most 128 GiB; `None`
+    /// leaves it to the server, up to that.
+    pub rekey_limit: Option<u64>,
+    /// Exchange new keys after so long (the second word of `RekeyLimit`); `None` leaves it to the server.
+    pub rekey_interval: Option<Duration>,
+    /// Limit for the way there, key exchange and log-in each, without the time a person takes to
+    /// answer a prompt (`ConnectTimeout`).
+    pub connect_timeout: Duration,
+    /// After so long without a word from the server, ask it for a sign of life
+    /// (`ServerAliveInterval`); `None` never asks.
+    pub alive_interval: Option<Duration>,
+    /// After so many unanswered such questions the connection counts as lost (`ServerAliveCountMax`).
+    pub alive_count_max: usize,
+    /// How long a new client waits for an SSH connection that is lost or silent before it is turned away.
+    pub client_patience: Duration,
+    /// After this long without an answer to a request for a control channel, the SSH server is asked for
+    /// a sign of life. After as long again without one, a second control connection is made beside the
+    /// first.
+    pub unanswered: Duration,
+    /// How long the log-in for a data lane may take before the data shares what there is.
+    pub lane_patience: Duration,
+    /// At most so many data lanes at once; 0 lets the data share the control connection.
+    pub lanes: usize,
+}
+
+impl Settings {
+    /// How long a server may give no sign of life, where it has to.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        let times = u32::try_from(self.alive_count_max).unwrap_or(u32::MAX);
+        let interval = self.alive_interval?;
+        let patience = interval.saturating_mul(times.saturating_add(1));
+        Some(patience.min(LONGEST_PATIENCE))
+    }
+
+    /// Settings with ssh's defaults where it has any, no keys, no agent and no known hosts.
+    pub fn new(host: impl Into<String>, port: u16, user: impl Into<String>) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            user: user.into(),
+            identities: Vec::new(),
+            identities_only: false,
+            agent: None,
+            known_hosts: Vec::new(),
+            global_known_hosts: Vec::new(),
+            host_key_alias: None,
+            strict_host_key_checking: StrictHostKeyChecking::Ask,
+            certificates: Vec::new(),
+            preferred_authentications: None,
+            pubkey_authentication: true,
+            password_authentication: true,
+            kbd_interactive_authentication: true,
+            password_prompts: 3,
+            batch_mode: false,
+            way: Way::Direct,
+            address_family: AddressFamily::Any,
+            bind_address: None,
+            ciphers: None,
+            macs: None,
+            kex_algorithms: None,
+            host_key_algorithms: None,
+            pubkey_algorithms: None,
+            compression: false,
+            rekey_limit: None,
+            rekey_interval: None,
+            connect_timeout: Duration::from_secs(30),
+            alive_interval: Some(Duration::from_secs(15)),
+            alive_count_max: 3,
+            client_patience: Duration::from_secs(60),
+            unanswered: Duration::from_millis(2500),
+            lane_patience: Duration::from_secs(1),
+            lanes: 8,
+        }
+    }
+
+    /// `user@host`, with the port where it is not 22: how people are told about this destination.
+    pub fn destination(&self) -> String {
+        match self.port {
+            22 => format!("{}@{}", self.user, self.host),
+            port if self.host.contains(':') => format!("{}@[{}]:{port}", self.user, self.host),
+            port => format!("{}@{}:{port}", self.user, self.host),
+        }
+    }
+}
+
+/// A longer time is for ever, and clocks end: added to one, it must not overflow.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(i32::MAX as u64);
+
+/// How an SSH server is reached.
+#[derive(Clone, Debug, Default)]
+pub enum Way {
+    /// The standard input and output of a command, run by the shell (`ProxyCommand`, its tokens
+    /// expanded).
+    Command(String),
+    /// By TCP.
+    #[default]
+    Direct,
+    /// Through another SSH server (`ProxyJump`), which has a way of its own.
+    Jump(Box<Settings>),
+}
+
+/// Which addresses of a host are tried.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum AddressFamily {
+    /// Both kinds.
+    #[default]
+    Any,
+    /// IPv4 only.
+    Inet,
+    /// IPv6 only.
+    Inet6,
+}
+
+/// A private key file.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether somebody named it: a missing one is then warned about. Default ones are skipped
+    /// silently.
+    pub explicit: bool,
+}
+
+/// What happens with a host key that is not known, or that is not the known one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum StrictHostKeyChecking {
+    /// A new key is stored and accepted, a changed one refused.
+    AcceptNew,
+    /// A person is asked about a new key, a changed one is refused.
+    Ask,
+    /// As `AcceptNew`. (ssh accepts a changed key then, but forwards nothing.)
+    No,
+    /// Only known keys.
+    Yes,
+}
