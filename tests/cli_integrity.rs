@@ -95,7 +95,7 @@ async fn an_upload_of_a_program_that_is_killed_is_no_success() {
 }
 
 /// Bytes in the memory of ferryline for each transfer whose client does not read, as stated in
-/// `src/proxy/splice.rs`.
+/// `src/proxy/data/splice.rs`.
 const BOUND: u64 = 8 * 1024 * 1024;
 const STALLED: u64 = 4;
 

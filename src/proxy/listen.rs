@@ -11,9 +11,11 @@ use tokio::net::{TcpListener, TcpStream, lookup_host};
 
 use super::{
     Context,
-    spec::{ForwardKind, ForwardSpec},
+    io::socket,
+    plain,
+    policy::spec::{ForwardKind, ForwardSpec},
+    session, start,
 };
-use crate::proxy::{plain, session, socket, start};
 
 /// A forward's listeners.
 #[derive(Debug)]

@@ -2,57 +2,27 @@
 //!
 //! # Layout
 //!
-//! - `admission`: who is served at all
-//! - `spec`: what `-L` says, [`ForwardSpec`]
 //! - `listen`: the listeners of a forward, and the loop that accepts clients
-//! - `home`: the address that an FTP server is asked for by, decided once
 //! - `start`, `route`: from a client's connection to one with its FTP server; `route` where the client
 //!   names it
 //! - `session`: one FTP client: pumps lines into the state machine, carries out what it asks
-//! - `local`, `remote`, `joined`: one data connection each: passive, active, and active carried
-//!   as passive
-//! - `look`: who has connected to a data port is looked at ahead of the FTP server's word
-//! - `spare`: a remote forward kept ready for the next active transfer
-//! - `gateway`, `data_ports`, `allow`: clients on other hosts, and who may go where
-//! - `servers`: what is known of each FTP server
 //! - `plain`: a `tcp/` forward
-//! - `splice`: moves the bytes of a data connection; `rest`: what comes of them after the control connection
-//! - `lines`, `outbox`, `socket`: reading, writing and socket options; `ports`: free ports, at random
-//! - `reporter`: how a data connection ended, as the state machine and the log are told
-//! - `owner`: whose the other end of a connection is
-//! - `record`: a session's transcript, where one was asked for
-//! - `observe`: who may watch the control connections, [`Observer`]
-//! - `warnings`: what clients and strangers can have said in the log
+//! - `data/`: the data connections
+//! - `servers/`: what is known of each FTP server
+//! - `policy/`: what users asked for, and who may come, and go where
+//! - `trace/`: what others get to see of a session: the log, observers, transcripts
+//! - `io/`: reading, writing and sockets
 
-mod admission;
-mod allow;
-mod data_ports;
-mod gateway;
-mod home;
-mod joined;
-mod lines;
+mod data;
+mod io;
 mod listen;
-mod local;
-mod look;
-mod observe;
-mod outbox;
-mod owner;
 mod plain;
-#[cfg(unix)]
-mod ports;
-mod record;
-mod remote;
-mod reporter;
-mod rest;
+mod policy;
 mod route;
 mod servers;
 mod session;
-mod socket;
-mod spare;
-mod spec;
-mod splice;
 mod start;
-mod warnings;
+mod trace;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -67,15 +37,21 @@ use std::{
 use ferryline_grammar::COMMAND_LIMIT;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::home::{Homes, Reached};
-use self::{admission::Admission, servers::Servers, warnings::Warnings};
+pub(crate) use self::servers::home::{Homes, Reached};
 pub use self::{
-    allow::{AllowError, Cidr, HostPattern},
-    data_ports::{DataPorts, DataPortsError},
-    gateway::Gateway,
     listen::BindError,
-    observe::{Direction, Observer},
-    spec::{ForwardKind, ForwardSpec, SpecError},
+    policy::{
+        allow::{AllowError, Cidr, HostPattern},
+        data_ports::{DataPorts, DataPortsError},
+        gateway::Gateway,
+        spec::{ForwardKind, ForwardSpec, SpecError},
+    },
+    trace::observe::{Direction, Observer},
+};
+use self::{
+    policy::{admission::Admission, gateway},
+    servers::known::Servers,
+    trace::{record, warnings::Warnings},
 };
 use crate::{
     control::{ActiveMode, DataHost, LOWEST_DATA_PORT, Limits},

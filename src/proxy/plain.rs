@@ -4,7 +4,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpStream;
 
-use super::{Context, local::describe, socket, splice};
+use super::{
+    Context,
+    data::{local::describe, splice},
+    io::socket,
+};
 
 struct Unwatched;
 

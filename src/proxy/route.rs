@@ -22,11 +22,11 @@ use tokio::{
 
 use super::{
     Context,
-    allow::{self, is_name},
-    home::Reached,
-    lines::Lines,
-    observe::{Direction, show},
+    io::line_reader::Lines,
+    policy::allow::{self, is_name},
+    servers::home::Reached,
     start::{SHUTTING_DOWN, Start, say_last},
+    trace::observe::{Direction, show},
 };
 use crate::{
     control::{Ending, Target, UserAtHost, answer, other_protocol, refusal},

@@ -13,23 +13,31 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(super) use super::reporter::Reporter;
+pub(super) use super::data::report::Reporter;
 use super::{
     Context,
-    allow::{HostPattern, is_allowed},
-    gateway::Gateway,
-    joined,
-    lines::{Lines, give_way},
-    local,
-    look::{Look, look},
-    observe::{Direction, show},
-    outbox::Outbox,
-    owner::Owner,
-    record::Record,
-    remote, socket,
-    spare::Spare,
+    data::{
+        carried, local,
+        look::{Look, look},
+        remote,
+        spare::Spare,
+    },
+    io::{
+        line_reader::{Lines, give_way},
+        socket,
+        write_queue::Outbox,
+    },
+    policy::{
+        allow::{HostPattern, is_allowed},
+        gateway::Gateway,
+        owner::Owner,
+    },
     start::{FAREWELL, Start, linger, start},
-    warnings::Warnings,
+    trace::{
+        observe::{Direction, show},
+        record::Record,
+        warnings::Warnings,
+    },
 };
 use crate::{
     control::{
@@ -403,7 +411,7 @@ impl Session {
                     let handle = Handle::default();
                     let (data, reporter) = (Arc::clone(&self.data), self.reporter(id, &handle));
                     let join = handle.join.clone();
-                    let task = joined::run(data, reporter, targets, deliver_to, join);
+                    let task = carried::run(data, reporter, targets, deliver_to, join);
                     self.spawn(id, handle, task);
                 }
                 // Nothing is buffered between an SSH channel and the client's socket.

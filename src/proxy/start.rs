@@ -17,7 +17,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Context, home::Reached, lines::Lines, route};
+use super::{Context, io::line_reader::Lines, route, servers::home::Reached};
 use crate::{
     control::Target,
     ssh::{Channel, OpenError},

@@ -3,7 +3,7 @@
 //!
 //! It is asked for when the data connection of an active transfer has come: the answer is here by the
 //! time that the next transfer can begin. It is the session's own, stands on an idle lane that
-//! anybody's transfer may take away, and goes after [`Options::ready_time`](super::Options::ready_time)
+//! anybody's transfer may take away, and goes after [`Options::ready_time`](crate::proxy::Options::ready_time)
 //! unused. Each transfer still has a port of its own, never one that was used before. On a shared
 //! control connection there is none: where there are no lanes the SSH server may well count what it
 //! gives, and the control connections of all others are there.
@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use crate::ssh::{self, Origin, RemoteForward, SpareForward, Spoilt};
 
 /// A session's spare, if it has one.
-pub(super) struct Spare {
+pub(crate) struct Spare {
     kept: Mutex<Option<Kept>>,
     /// None is asked for any more: the SSH server has refused one, or the session is over.
     done: Arc<AtomicBool>,
@@ -38,7 +38,7 @@ struct Kept {
 
 impl Spare {
     /// One that is kept for so long unused; for no time, there is none.
-    pub(super) fn new(time: Duration) -> Self {
+    pub(crate) fn new(time: Duration) -> Self {
         Self {
             kept: Mutex::default(),
             done: Arc::new(AtomicBool::new(time.is_zero())),
@@ -47,7 +47,7 @@ impl Spare {
     }
 
     /// Asks ahead for the next transfer's forward, where there is a lane for it.
-    pub(super) fn ask(&self, ssh: &ssh::Session, bind: IpAddr, origin: Origin) {
+    pub(crate) fn ask(&self, ssh: &ssh::Session, bind: IpAddr, origin: Origin) {
         let mut kept = self.kept();
         // Looked at under the lock, as `end` sets it.
         if self.done.load(Ordering::Acquire)
@@ -68,7 +68,7 @@ impl Spare {
     }
 
     /// The forward that stands ready, if there is one like this. Any other is thrown away.
-    pub(super) async fn take(&self, bind: IpAddr, origin: Origin) -> Option<RemoteForward> {
+    pub(crate) async fn take(&self, bind: IpAddr, origin: Origin) -> Option<RemoteForward> {
         let kept = self.kept().take()?;
         if (kept.bind, kept.origin) != (bind, origin) {
             return None;
@@ -85,7 +85,7 @@ impl Spare {
     }
 
     /// The session is over.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         let mut kept = self.kept();
         self.done.store(true, Ordering::Release);
         *kept = None;

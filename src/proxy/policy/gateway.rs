@@ -7,9 +7,9 @@ use tokio::net::TcpListener;
 use super::{
     allow::Cidr,
     data_ports::{DataPorts, Lease},
-    socket,
     spec::{ForwardKind, ForwardSpec},
 };
+use crate::proxy::io::socket;
 
 /// What applies to the clients' side of all forwards.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +26,7 @@ pub struct Gateway {
 impl Gateway {
     /// Whether a client may come: by this host's loopback, or from an address that is allowed. Another
     /// address of this host is like any other.
-    pub(super) fn admits(&self, local: SocketAddr, peer: SocketAddr) -> bool {
+    pub(crate) fn admits(&self, local: SocketAddr, peer: SocketAddr) -> bool {
         is_loopback(local)
             || is_loopback(peer)
             || self
@@ -40,7 +40,7 @@ impl Gateway {
     /// # Errors
     ///
     /// The reason, for the client's 425.
-    pub(super) fn listen(&self, local: SocketAddr) -> Result<DataListener, String> {
+    pub(crate) fn listen(&self, local: SocketAddr) -> Result<DataListener, String> {
         let mut address = local;
         address.set_port(0);
         match &self.data_ports {
@@ -65,7 +65,7 @@ impl Gateway {
     }
 
     /// The address by which this client reaches a listener of ours.
-    pub(super) fn told(&self, peer: SocketAddr, bound: SocketAddr) -> SocketAddr {
+    pub(crate) fn told(&self, peer: SocketAddr, bound: SocketAddr) -> SocketAddr {
         match self.advertise {
             Some(address)
                 if !is_loopback(peer)
@@ -78,7 +78,7 @@ impl Gateway {
     }
 
     /// Says once, and loudly, what a forward beyond loopback means.
-    pub(super) fn warn(&self, spec: &ForwardSpec, addresses: &[SocketAddr]) {
+    pub(crate) fn warn(&self, spec: &ForwardSpec, addresses: &[SocketAddr]) {
         let ranges: Vec<String> = self.allow_from.iter().map(ToString::to_string).collect();
         for address in addresses.iter().filter(|address| !is_loopback(**address)) {
             let what = match spec.kind {
@@ -97,7 +97,7 @@ impl Gateway {
 
 /// Says what remote forwards beyond the SSH server's loopback mean where the FTP server is known by a
 /// name only: whoever comes first is taken for it.
-pub(super) fn warn_remote_bind(spec: &ForwardSpec, bind: IpAddr) {
+pub(crate) fn warn_remote_bind(spec: &ForwardSpec, bind: IpAddr) {
     if takes_whoever_is_first(spec, bind) {
         tracing::warn!(
             "--remote-bind {bind}: the address of {} is the SSH server's to find out, so active data \
@@ -117,9 +117,9 @@ fn takes_whoever_is_first(spec: &ForwardSpec, bind: IpAddr) -> bool {
 
 /// A listener for one data connection, and its port's lease.
 #[derive(Debug)]
-pub(super) struct DataListener {
+pub(crate) struct DataListener {
     // In this order: the port is given back when the listener is gone.
-    pub(super) listener: TcpListener,
+    pub(crate) listener: TcpListener,
     _lease: Option<Lease>,
 }
 

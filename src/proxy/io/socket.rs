@@ -10,7 +10,7 @@ use super::ports;
 
 /// For a client's control connection: lines go out as they come; urgent data is read in line (a
 /// client's ABOR may have its last byte sent so, Q58); a client that has vanished is found out.
-pub(super) fn control(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn control(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     socket.set_out_of_band_inline(true)?;
@@ -19,7 +19,7 @@ pub(super) fn control(stream: &TcpStream) -> io::Result<()> {
 
 /// For a data connection: whatever closes it but an orderly end resets it, so that nobody takes
 /// half a file for a whole one, even if this process is killed.
-pub(super) fn data(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn data(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     socket.set_linger(Some(Duration::ZERO))?;
@@ -27,19 +27,19 @@ pub(super) fn data(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// The data connection has ended in order: closing it must not cut what is still on its way.
-pub(super) fn orderly(stream: &TcpStream) {
+pub(crate) fn orderly(stream: &TcpStream) {
     if let Err(error) = SockRef::from(stream).set_linger(None) {
         tracing::debug!("cannot end a data connection in order: {error}");
     }
 }
 
 /// Closes a connection by a reset.
-pub(super) fn reset(stream: TcpStream) {
+pub(crate) fn reset(stream: TcpStream) {
     abortive(&stream);
 }
 
 /// Whatever closes the connection from here on resets it.
-pub(super) fn abortive(stream: &TcpStream) {
+pub(crate) fn abortive(stream: &TcpStream) {
     if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
         tracing::debug!("cannot reset a connection: {error}");
     }
@@ -47,7 +47,7 @@ pub(super) fn abortive(stream: &TcpStream) {
 
 /// A listener for one data connection: any free port (Q83), or the one that is asked for. Either may have had
 /// connections that are not quite over.
-pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     if address.port() != 0 {
         return listen_again(address);
     }
@@ -82,7 +82,7 @@ const TRIES: u64 = 16;
 
 /// Connects from a given address of ours: clients check that data comes from the host that they
 /// have their control connection with (Q74).
-pub(super) async fn connect(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) async fn connect(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = tcp_socket(to)?;
     if from.is_ipv4() == to.is_ipv4() {
         socket.bind(from)?;
@@ -91,7 +91,7 @@ pub(super) async fn connect(from: SocketAddr, to: SocketAddr) -> io::Result<TcpS
 }
 
 /// The address, on the link of another where it is a link-local one: those mean nothing without.
-pub(super) fn on_link_of(address: SocketAddr, other: SocketAddr) -> SocketAddr {
+pub(crate) fn on_link_of(address: SocketAddr, other: SocketAddr) -> SocketAddr {
     match (address, other) {
         (SocketAddr::V6(mut address), SocketAddr::V6(other))
             if address.ip().is_unicast_link_local() =>

@@ -9,18 +9,18 @@ use crate::control::{Knowledge, Target};
 
 /// One server's for most forwards; many where the clients name theirs.
 #[derive(Debug, Default)]
-pub(super) struct Servers {
+pub(crate) struct Servers {
     known: Mutex<HashMap<(String, u16), Knowledge>>,
 }
 
 impl Servers {
-    pub(super) fn knowledge(&self, server: &Target) -> Knowledge {
+    pub(crate) fn knowledge(&self, server: &Target) -> Knowledge {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (server.host.clone(), server.port);
         known.get(&key).copied().unwrap_or_default()
     }
 
-    pub(super) fn learn(&self, server: &Target, learned: Knowledge) {
+    pub(crate) fn learn(&self, server: &Target, learned: Knowledge) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (server.host.clone(), server.port);
         // It only saves round trips, so nothing is lost but those.

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::net::TcpListener;
 
-use super::socket;
+use crate::proxy::io::socket;
 
 /// A range of ports, shared by all forwards of a proxy: a port is one listener's at a time.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl DataPorts {
     /// # Errors
     ///
     /// The reason, for the client's 425.
-    pub(super) fn listen(&self, mut address: SocketAddr) -> Result<(TcpListener, Lease), String> {
+    pub(crate) fn listen(&self, mut address: SocketAddr) -> Result<(TcpListener, Lease), String> {
         let span = u32::from(self.high - self.low) + 1;
         // The first one is not to be guessed (Q83), and a port just used is not used again at once.
         let start = u32::try_from(RandomState::new().hash_one(0) % u64::from(span)).unwrap_or(0);
@@ -103,7 +103,7 @@ impl fmt::Display for DataPorts {
 
 /// A port in use; dropping it gives the port back.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(crate) struct Lease {
     port: u16,
     taken: Arc<Mutex<HashSet<u16>>>,
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Where bytes come from, with their end told apart from their loss.
-pub(super) trait Source: Send {
+pub(crate) trait Source: Send {
     /// Puts what comes next into `buffer`. Cancel-safe.
     fn fill(&mut self, buffer: &mut BytesMut) -> impl Future<Output = Result<(), Ending>> + Send;
 }
@@ -63,7 +63,7 @@ fn loss(reason: &LostReason) -> Ending {
 }
 
 /// One side's control connection, in lines.
-pub(super) struct Lines<S> {
+pub(crate) struct Lines<S> {
     source: S,
     codec: LineCodec,
     buffer: BytesMut,
@@ -72,7 +72,7 @@ pub(super) struct Lines<S> {
 }
 
 impl<S: Source> Lines<S> {
-    pub(super) fn new(source: S, codec: LineCodec) -> Self {
+    pub(crate) fn new(source: S, codec: LineCodec) -> Self {
         Self {
             source,
             codec,
@@ -83,7 +83,7 @@ impl<S: Source> Lines<S> {
     }
 
     /// The next line, or how the side ended; not to be called after that. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Result<Frame, Ending> {
+    pub(crate) async fn next(&mut self) -> Result<Frame, Ending> {
         if let Some(frame) = self.ahead.take() {
             return Ok(frame);
         }
@@ -106,14 +106,14 @@ impl<S: Source> Lines<S> {
     }
 
     /// The next line is this one again, for another reader.
-    pub(super) fn put_back(&mut self, frame: Frame) {
+    pub(crate) fn put_back(&mut self, frame: Frame) {
         self.ahead = Some(frame);
     }
 
     /// Takes what comes without looking at it, while nobody wants lines: an SSH channel that is not
     /// read stops all others of its connection. Comes back when there is more than may wait, and
     /// never otherwise. Cancel-safe.
-    pub(super) async fn soak(&mut self) -> Ending {
+    pub(crate) async fn soak(&mut self) -> Ending {
         while self.ending.is_none() {
             if self.buffer.len() > MOST_WAITING {
                 return Ending::Flood;
@@ -126,7 +126,7 @@ impl<S: Source> Lines<S> {
     }
 
     /// Throws away whatever comes. Never comes back.
-    pub(super) async fn discard(&mut self) {
+    pub(crate) async fn discard(&mut self) {
         while self.ending.is_none() {
             self.buffer.clear();
             if let Err(ending) = self.source.fill(&mut self.buffer).await {
@@ -136,7 +136,7 @@ impl<S: Source> Lines<S> {
         std::future::pending().await
     }
 
-    pub(super) fn into_source(self) -> S {
+    pub(crate) fn into_source(self) -> S {
         self.source
     }
 }
@@ -144,7 +144,7 @@ impl<S: Source> Lines<S> {
 impl Lines<OwnedReadHalf> {
     /// Comes back some time after the client has ended its side, whether or not what it sent before
     /// has been read. Cancel-safe.
-    pub(super) async fn left(&self) {
+    pub(crate) async fn left(&self) {
         // That there is something to read, which may be for long, must not keep this busy.
         while let Ok(ready) = self.source.ready(Interest::READABLE).await
             && !ready.is_read_closed()
@@ -157,7 +157,7 @@ impl Lines<OwnedReadHalf> {
 /// Lets other sessions have their turn when enough has been done for this one, by the length of a line that
 /// it was done for. Lines that are in the buffer already would be taken one after another otherwise: they
 /// wait for nothing.
-pub(super) async fn give_way(bytes: usize) {
+pub(crate) async fn give_way(bytes: usize) {
     for _ in 0..=bytes / STEP {
         consume_budget().await;
     }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 const MOST_LOOKED_AT: usize = 64;
 
 /// A data port that can be looked at, and the requests to do so.
-pub(super) fn look() -> (Look, Looks) {
+pub(crate) fn look() -> (Look, Looks) {
     let (sender, requests) = mpsc::unbounded_channel();
     let looks = Looks {
         requests,
@@ -25,12 +25,12 @@ pub(super) fn look() -> (Look, Looks) {
 
 /// The session's side.
 #[derive(Clone)]
-pub(super) struct Look(mpsc::UnboundedSender<oneshot::Sender<Infallible>>);
+pub(crate) struct Look(mpsc::UnboundedSender<oneshot::Sender<Infallible>>);
 
 impl Look {
     /// Comes back when all that had connected to the data port by now has been looked at, or when the data
     /// port is gone.
-    pub(super) async fn at(&self) {
+    pub(crate) async fn at(&self) {
         let (looking, looked) = oneshot::channel();
         if self.0.send(looking).is_ok() {
             // It is dropped when that is done.
@@ -40,7 +40,7 @@ impl Look {
 }
 
 /// The data port's side. Dropped, it answers all requests.
-pub(super) struct Looks {
+pub(crate) struct Looks {
     requests: mpsc::UnboundedReceiver<oneshot::Sender<Infallible>>,
     running: Vec<oneshot::Sender<Infallible>>,
     left: usize,
@@ -48,7 +48,7 @@ pub(super) struct Looks {
 
 impl Looks {
     /// Comes back when a look is asked for.
-    pub(super) async fn asked(&mut self) {
+    pub(crate) async fn asked(&mut self) {
         match self.requests.recv().await {
             Some(request) => {
                 self.running.push(request);
@@ -60,14 +60,14 @@ impl Looks {
     }
 
     /// Whether another connection is to be looked at now.
-    pub(super) fn goes_on(&mut self) -> bool {
+    pub(crate) fn goes_on(&mut self) -> bool {
         let goes_on = self.left > 0;
         self.left = self.left.saturating_sub(1);
         goes_on
     }
 
     /// All that waited has been looked at.
-    pub(super) fn done(&mut self) {
+    pub(crate) fn done(&mut self) {
         self.left = 0;
         self.running.clear();
     }

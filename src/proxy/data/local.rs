@@ -8,20 +8,21 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{
     look::Looks,
-    owner::{self, Owner},
-    session::{Data, Reporter},
-    socket,
-    splice::Outcome,
-    warnings::Trouble,
+    splice::{self, Outcome},
 };
 use crate::{
     control::{ForwardEvent, Target},
-    proxy::splice,
+    proxy::{
+        io::socket,
+        policy::owner::{self, Owner},
+        session::{Data, Reporter},
+        trace::warnings::Trouble,
+    },
     ssh::Channel,
 };
 
 /// Runs one local forward from its listener to the end of its data connection.
-pub(super) async fn run(
+pub(crate) async fn run(
     data: Arc<Data>,
     reporter: Reporter,
     targets: Vec<Target>,
@@ -181,7 +182,7 @@ fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
 }
 
 /// A channel to the first target that can be reached, with its place among them.
-pub(super) async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, Channel), String> {
+pub(crate) async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, Channel), String> {
     let lane = data.ssh.lane().await.map_err(|error| error.to_string())?;
     let mut reasons = Vec::new();
     for (index, target) in targets.iter().enumerate() {
@@ -203,7 +204,7 @@ pub(super) async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, C
 }
 
 /// The line of the log for the end of a data connection.
-pub(super) fn describe(outcome: &Outcome) -> String {
+pub(crate) fn describe(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Complete(moved) => format!(
             "complete, {} bytes to the client, {} to the server",
@@ -236,7 +237,7 @@ pub(super) fn describe(outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{proxy::splice::Moved, ssh::LostReason};
+    use crate::{proxy::data::splice::Moved, ssh::LostReason};
 
     #[test]
     fn the_log_says_how_a_data_connection_ended_and_how_far_it_came() {

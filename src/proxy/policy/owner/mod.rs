@@ -29,7 +29,7 @@ use tokio::net::TcpStream;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(crate) enum Owner {
     /// The kernel tells no owners here, or the other end is on another host.
     Untold,
     /// It should be known, and is not: the socket is closed already, or the kernel could not be
@@ -42,7 +42,7 @@ pub(super) enum Owner {
 impl Owner {
     /// Whether data of this owner's session may go over a connection of `other`'s. Root can have
     /// them anyway.
-    pub(super) fn shares_with(self, other: Self) -> bool {
+    pub(crate) fn shares_with(self, other: Self) -> bool {
         match self {
             Self::Untold => true,
             Self::Unknown => false,
@@ -62,7 +62,7 @@ impl fmt::Display for Owner {
 }
 
 /// The owner of the socket at the other end of a connection that was accepted.
-pub(super) async fn of_peer(stream: &TcpStream) -> Owner {
+pub(crate) async fn of_peer(stream: &TcpStream) -> Owner {
     match ends(stream) {
         Some((peer, local)) => system::of_peer(stream, peer, local).await,
         None => Owner::Untold,
@@ -70,7 +70,7 @@ pub(super) async fn of_peer(stream: &TcpStream) -> Owner {
 }
 
 /// The owner of what listens at this address of this host.
-pub(super) async fn of_listener(at: SocketAddr) -> Owner {
+pub(crate) async fn of_listener(at: SocketAddr) -> Owner {
     system::of_listener(SocketAddr::new(at.ip().to_canonical(), at.port())).await
 }
 

@@ -9,14 +9,15 @@ use std::{
 
 use tokio::net::TcpStream;
 
-use super::{
-    owner::{self, Owner},
-    session::{Data, Reporter},
-    socket, splice,
-    warnings::Trouble,
-};
+use super::splice;
 use crate::{
     control::ForwardEvent,
+    proxy::{
+        io::socket,
+        policy::owner::{self, Owner},
+        session::{Data, Reporter},
+        trace::warnings::Trouble,
+    },
     ssh::{Origin, RemoteForward},
 };
 
@@ -24,7 +25,7 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs one remote forward from the request to the end of its data connection.
-pub(super) async fn run(data: Arc<Data>, reporter: Reporter, bind: IpAddr, deliver_to: SocketAddr) {
+pub(crate) async fn run(data: Arc<Data>, reporter: Reporter, bind: IpAddr, deliver_to: SocketAddr) {
     let origin = origin(&data.server.host, bind);
     let opened = match data.spare.take(bind, origin).await {
         Some(forward) => Ok(forward),
@@ -71,7 +72,7 @@ async fn open(data: &Data, bind: IpAddr, origin: Origin) -> Result<RemoteForward
 
 /// A connection to the client's listener, from the address that the client has its control
 /// connection with (Q74).
-pub(super) async fn reach_client(data: &Data, deliver_to: SocketAddr) -> Result<TcpStream, String> {
+pub(crate) async fn reach_client(data: &Data, deliver_to: SocketAddr) -> Result<TcpStream, String> {
     let from = SocketAddr::new(data.client_local.ip().to_canonical(), 0);
     let from = socket::on_link_of(from, data.client_local);
     let deliver_to = socket::on_link_of(deliver_to, data.client_peer);

@@ -7,34 +7,34 @@ use crate::{
 
 /// Each kind has a limit of its own, so that none hides another. They are for all forwards together.
 #[derive(Default)]
-pub(super) struct Warnings {
+pub(crate) struct Warnings {
     /// A client in no `--allow-from`.
-    pub(super) turned_away: LogLimit,
+    pub(crate) turned_away: LogLimit,
     /// A client that could not be accepted.
-    pub(super) unaccepted: LogLimit,
+    pub(crate) unaccepted: LogLimit,
     /// A data connection that could not be accepted.
-    pub(super) unaccepted_data: LogLimit,
+    pub(crate) unaccepted_data: LogLimit,
     /// A data connection from another address than the client's.
-    pub(super) stranger: LogLimit,
+    pub(crate) stranger: LogLimit,
     /// A data connection of another local user's.
-    pub(super) other_user: LogLimit,
+    pub(crate) other_user: LogLimit,
     /// An FTP server that may not be named.
-    pub(super) not_allowed: LogLimit,
+    pub(crate) not_allowed: LogLimit,
     /// A control connection that could not be made.
-    pub(super) no_control: LogLimit,
+    pub(crate) no_control: LogLimit,
     /// A plain forward's connection that could not be made.
-    pub(super) no_connection: LogLimit,
+    pub(crate) no_connection: LogLimit,
     /// A session without a transcript.
-    pub(super) not_recorded: LogLimit,
+    pub(crate) not_recorded: LogLimit,
     /// A transcript that ends before its session.
-    pub(super) recorded_no_further: LogLimit,
+    pub(crate) recorded_no_further: LogLimit,
     data: DataLimits,
     notices: NoticeLimits,
 }
 
 /// What can go wrong with a data connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// No port could be listened on.
     NoListener,
     /// The client's data port could not be reached.
@@ -81,7 +81,7 @@ struct NoticeLimits {
 
 impl Warnings {
     /// Warns of a data connection.
-    pub(super) fn data(&self, session: u64, id: ForwardId, trouble: Trouble, text: &str) {
+    pub(crate) fn data(&self, session: u64, id: ForwardId, trouble: Trouble, text: &str) {
         let limits = &self.data;
         let limit = match trouble {
             Trouble::NoListener => &limits.no_listener,
@@ -96,7 +96,7 @@ impl Warnings {
     }
 
     /// Passes on what a session has to tell the operator.
-    pub(super) fn notice(&self, session: u64, notice: &Notice) {
+    pub(crate) fn notice(&self, session: u64, notice: &Notice) {
         let limits = &self.notices;
         let limit = match notice {
             Notice::CarriedAsPassive(_) => &limits.carried_as_passive,

@@ -13,15 +13,14 @@ use tokio::{
 };
 
 use super::{
-    Options,
     owner::{self, Owner},
     spec::ForwardKind,
 };
-use crate::log_limit::LogLimit;
+use crate::{log_limit::LogLimit, proxy::Options};
 
 /// Decides for all forwards of a proxy. FTP clients and connections of `tcp/` forwards have seats of their
 /// own, as many of each: neither can take those of the other.
-pub(super) struct Admission {
+pub(crate) struct Admission {
     sessions: usize,
     per_client: usize,
     only_users: Option<Vec<u32>>,
@@ -35,7 +34,7 @@ pub(super) struct Admission {
 
 /// Why a client is not served.
 #[derive(Debug)]
-pub(super) enum NotServed {
+pub(crate) enum NotServed {
     /// Its user is none of `--only-user`.
     User(Owner),
     /// So many are served already, `--max-sessions`.
@@ -51,9 +50,9 @@ struct Taken {
 }
 
 /// A client that is served, as long as this lives.
-pub(super) struct Admitted {
+pub(crate) struct Admitted {
     /// The local user that it is, where the kernel tells.
-    pub(super) owner: Owner,
+    pub(crate) owner: Owner,
     _seat: Seat,
 }
 
@@ -64,7 +63,7 @@ struct Seat {
 }
 
 impl Admission {
-    pub(super) fn new(options: &Options) -> Arc<Self> {
+    pub(crate) fn new(options: &Options) -> Arc<Self> {
         Arc::new(Self {
             sessions: options.max_sessions,
             per_client: options.max_per_client,
@@ -79,7 +78,7 @@ impl Admission {
     }
 
     /// Takes a client in, or says why not.
-    pub(super) async fn admit(
+    pub(crate) async fn admit(
         self: &Arc<Self>,
         stream: &TcpStream,
         peer: SocketAddr,
@@ -97,12 +96,12 @@ impl Admission {
 
     /// The right to be waited for, until a client has read why it is not served; `None` where too many
     /// are waited for.
-    pub(super) fn refusal(&self) -> Option<SemaphorePermit<'_>> {
+    pub(crate) fn refusal(&self) -> Option<SemaphorePermit<'_>> {
         self.refusals.try_acquire().ok()
     }
 
     /// Notes a refusal in the log.
-    pub(super) fn note(&self, peer: SocketAddr, reason: &NotServed) {
+    pub(crate) fn note(&self, peer: SocketAddr, reason: &NotServed) {
         let limit = match reason {
             NotServed::User(_) => &self.not_this_user,
             NotServed::All(_) => &self.all_taken,

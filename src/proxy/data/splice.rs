@@ -49,8 +49,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{rest::Rest, socket};
-use crate::ssh::{Channel, ChannelReader, ChannelWriter, LostReason, Probe, Received};
+use super::rest::Rest;
+use crate::{
+    proxy::io::socket,
+    ssh::{Channel, ChannelReader, ChannelWriter, LostReason, Probe, Received},
+};
 
 /// What is read from the client at once.
 const CHUNK: usize = 256 * 1024;
@@ -67,7 +70,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How a data connection ended.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// In order, on both sides.
     Complete(Moved),
     /// The client's socket broke, or nothing came from it any more. The channel stands, without an end
@@ -88,15 +91,15 @@ pub(super) enum Outcome {
 
 /// How much has moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Moved {
+pub(crate) struct Moved {
     /// Bytes handed to the client.
-    pub(super) to_client: u64,
+    pub(crate) to_client: u64,
     /// Bytes taken from the client.
-    pub(super) to_server: u64,
+    pub(crate) to_server: u64,
 }
 
 /// What is said while a data connection runs.
-pub(super) trait Watch {
+pub(crate) trait Watch {
     /// Everything that the server sent, up to its end of file, was handed to the client.
     fn drained(&self);
     /// Bytes were handed on. At most once a second for each direction.
@@ -130,7 +133,7 @@ pub(super) trait Watch {
 
 /// Runs a data connection to its end. `stream` must have been prepared by [`socket::data`]: dropped
 /// at any point, it is reset. `first` is what has been read from the channel already.
-pub(super) async fn run(
+pub(crate) async fn run(
     mut stream: TcpStream,
     channel: Channel,
     first: Option<Received>,

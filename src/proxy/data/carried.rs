@@ -5,22 +5,20 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    local,
-    remote::reach_client,
-    session::{Data, Reporter},
-    splice,
-    warnings::Trouble,
-};
+use super::{local, remote::reach_client, splice};
 use crate::{
     control::{ForwardEvent, Target},
+    proxy::{
+        session::{Data, Reporter},
+        trace::warnings::Trouble,
+    },
     ssh::{LostReason, Received},
 };
 
 /// Runs one joined forward. The client is connected to when its transfer has begun (`join`), or
 /// when the first data comes, whichever is first: a transfer that fails shows it no connection, as
 /// with a server that speaks active mode itself.
-pub(super) async fn run(
+pub(crate) async fn run(
     data: Arc<Data>,
     reporter: Reporter,
     targets: Vec<Target>,

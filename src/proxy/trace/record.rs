@@ -6,14 +6,15 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{Context, Options, warnings::Warnings};
+use super::warnings::Warnings;
 use crate::{
     control::Output,
+    proxy::{Context, Options},
     transcript::{Fate, Header, Input, Recorder, Scribe},
 };
 
 /// What writes the transcripts, where they were asked for.
-pub(super) fn scribe(options: &Options, warnings: &Arc<Warnings>) -> Option<Scribe> {
+pub(crate) fn scribe(options: &Options, warnings: &Arc<Warnings>) -> Option<Scribe> {
     options.record.as_ref()?;
     let warnings = Arc::clone(warnings);
     let told = move |session, path: &Path, fate| tell(&warnings, session, path, fate);
@@ -27,7 +28,7 @@ pub(super) fn scribe(options: &Options, warnings: &Arc<Warnings>) -> Option<Scri
 }
 
 /// Has what is left written, but does not wait for a file system that stands still.
-pub(super) async fn finish(scribe: &Scribe) {
+pub(crate) async fn finish(scribe: &Scribe) {
     if !scribe.finish(LAST_LINES).await {
         tracing::warn!(
             "transcripts are not complete: the file system has not taken them within {} s",
@@ -61,23 +62,23 @@ fn tell(warnings: &Warnings, session: u64, path: &Path, fate: Fate) {
 
 /// Writes the session down, or does nothing. It waits for no file system: a transcript that cannot be
 /// written any more ends, and the session goes on.
-pub(super) struct Record(Option<Recorder>);
+pub(crate) struct Record(Option<Recorder>);
 
 impl Record {
-    pub(super) fn begin(context: &Context, session: u64, header: &Header) -> Self {
+    pub(crate) fn begin(context: &Context, session: u64, header: &Header) -> Self {
         let (Some(folder), Some(scribe)) = (&context.options.record, &context.scribe) else {
             return Self(None);
         };
         Self(Some(scribe.record(session, path(folder, session), header)))
     }
 
-    pub(super) fn input(&self, now: Duration, input: &Input<'_>) {
+    pub(crate) fn input(&self, now: Duration, input: &Input<'_>) {
         if let Some(recorder) = &self.0 {
             recorder.input(now, input);
         }
     }
 
-    pub(super) fn output(&self, output: &Output) {
+    pub(crate) fn output(&self, output: &Output) {
         if let Some(recorder) = &self.0 {
             recorder.output(output);
         }

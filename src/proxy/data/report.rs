@@ -12,19 +12,21 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Context,
     local::describe,
-    session::Handle,
     splice::{Moved, Outcome, Watch},
-    warnings::{Trouble, Warnings},
 };
 use crate::{
     control::{ForwardEvent, ForwardId},
+    proxy::{
+        Context,
+        session::Handle,
+        trace::warnings::{Trouble, Warnings},
+    },
     ssh::{Channel, ChannelReader, Incoming, Received},
 };
 
 /// Tells the session what becomes of a forward, and the log.
-pub(super) struct Reporter {
+pub(crate) struct Reporter {
     session: u64,
     id: ForwardId,
     events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
@@ -42,7 +44,7 @@ pub(super) struct Reporter {
 
 impl Reporter {
     /// For a forward of this session, which its handle tells things; `cut` is for all forwards.
-    pub(super) fn new(
+    pub(crate) fn new(
         session: u64,
         id: ForwardId,
         events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
@@ -69,11 +71,11 @@ impl Reporter {
     }
 
     /// A session that has ended does not want to know any more.
-    pub(super) fn tell(&self, event: ForwardEvent) {
+    pub(crate) fn tell(&self, event: ForwardEvent) {
         let _ = self.events.send((self.id, event));
     }
 
-    pub(super) fn warn(&self, trouble: Trouble, text: &str) {
+    pub(crate) fn warn(&self, trouble: Trouble, text: &str) {
         self.warnings.data(self.session, self.id, trouble, text);
     }
 
@@ -82,7 +84,7 @@ impl Reporter {
     /// Only the session knows which way the file went. A download that was handed over is whole
     /// however the data connection ended then, and an upload is not, although the server may have
     /// ended its own direction long before.
-    pub(super) async fn finish(self, outcome: Outcome) {
+    pub(crate) async fn finish(self, outcome: Outcome) {
         let text = describe(&outcome);
         match outcome {
             Outcome::Complete(_) => {
@@ -114,7 +116,7 @@ impl Reporter {
     }
 
     /// The client's side cannot be reached.
-    pub(super) async fn broken(self, text: &str, way_to_server: impl WayToServer) {
+    pub(crate) async fn broken(self, text: &str, way_to_server: impl WayToServer) {
         self.warn(Trouble::ClientUnreachable, text);
         self.tell(ForwardEvent::Broken);
         self.hold(way_to_server).await;
@@ -204,7 +206,7 @@ impl Watch for Reporter {
 }
 
 /// What keeps the server's data connection from ending, as long as it lives.
-pub(super) trait WayToServer: Send {
+pub(crate) trait WayToServer: Send {
     /// Throws away whatever comes, and never comes back: an SSH channel that is not read stops all
     /// others of its connection, and among them the control connection that is to end first.
     fn discard(&mut self) -> impl Future<Output = ()> + Send;

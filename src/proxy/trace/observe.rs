@@ -2,7 +2,7 @@
 
 use ferryline_grammar::{masked, masked_reply};
 
-use super::Context;
+use crate::proxy::Context;
 
 /// Is shown every line of every control connection as it passes, passwords masked.
 pub trait Observer: Send + Sync {
@@ -24,7 +24,7 @@ pub enum Direction {
 }
 
 /// Shows a line to the log and to whoever watches. `bytes` may end in the line's end.
-pub(super) fn show(context: &Context, session: u64, direction: Direction, bytes: &[u8]) {
+pub(crate) fn show(context: &Context, session: u64, direction: Direction, bytes: &[u8]) {
     let observer = context.options.observer.as_deref();
     if observer.is_none() && !tracing::enabled!(tracing::Level::DEBUG) {
         return;

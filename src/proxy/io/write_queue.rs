@@ -9,10 +9,10 @@ use crate::ssh::ChannelWriter;
 
 /// The other side cannot be written to any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Broken;
+pub(crate) struct Broken;
 
 /// Where bytes go.
-pub(super) trait Sink: Send + Sized + 'static {
+pub(crate) trait Sink: Send + Sized + 'static {
     fn write(self, bytes: Bytes) -> impl Future<Output = (Self, Result<(), Broken>)> + Send;
     /// The end of file; nothing is written after it.
     fn finish(self) -> impl Future<Output = (Self, Result<(), Broken>)> + Send;
@@ -52,7 +52,7 @@ enum State<S> {
 }
 
 /// A queue in front of a [`Sink`].
-pub(super) struct Outbox<S> {
+pub(crate) struct Outbox<S> {
     /// One buffer, not a list of lines: a line costs its bytes and nothing else (Q129).
     queue: BytesMut,
     finish: bool,
@@ -63,7 +63,7 @@ pub(super) struct Outbox<S> {
 const FULL: usize = 256 * 1024;
 
 impl<S: Sink> Outbox<S> {
-    pub(super) fn new(sink: S) -> Self {
+    pub(crate) fn new(sink: S) -> Self {
         Self {
             queue: BytesMut::new(),
             finish: false,
@@ -71,22 +71,22 @@ impl<S: Sink> Outbox<S> {
         }
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.queue.extend_from_slice(bytes);
     }
 
     /// An end of file behind all that was pushed.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.finish = true;
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.queue.len() >= FULL
     }
 
     /// Writes on; comes back after each piece, and never while there is nothing to write.
     /// Cancel-safe: a write that was begun goes on with the next call.
-    pub(super) async fn progress(&mut self) -> Result<(), Broken> {
+    pub(crate) async fn progress(&mut self) -> Result<(), Broken> {
         if !self.begin() {
             return std::future::pending().await;
         }
@@ -94,7 +94,7 @@ impl<S: Sink> Outbox<S> {
     }
 
     /// Writes all that is left.
-    pub(super) async fn drain(&mut self) -> Result<(), Broken> {
+    pub(crate) async fn drain(&mut self) -> Result<(), Broken> {
         while self.begin() {
             self.step().await?;
         }

@@ -158,7 +158,7 @@ impl FromStr for HostPattern {
 /// Whether one of the patterns allows this host: a name in lower case without the root's dot, or an
 /// address. What means the SSH server's own host or link must be named as such: a wildcard, or a wide
 /// range, does not.
-pub(super) fn is_allowed(patterns: &[HostPattern], host: &str) -> bool {
+pub(crate) fn is_allowed(patterns: &[HostPattern], host: &str) -> bool {
     let address = host.parse::<IpAddr>().ok();
     let own = is_own(host, address);
     patterns
@@ -167,7 +167,7 @@ pub(super) fn is_allowed(patterns: &[HostPattern], host: &str) -> bool {
 }
 
 /// Whether a host name may hold this byte. Names are ASCII on the wire (RFC 5890).
-pub(super) fn is_name(byte: u8) -> bool {
+pub(crate) fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)
 }
 
