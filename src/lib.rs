@@ -23,6 +23,7 @@
 //!   it
 //! - [`paint`]: colours on a terminal
 //! - `bounded_file`: files that are read up to a bound
+//! - `lock`: mutexes
 //! - `log_limit`: warnings that other programs can cause without limit
 //! - `queued_writer`: output that its reader may leave unread
 //! - `ferryline_grammar` (in `grammar/`): FTP's own language: line codec, commands, replies,
@@ -35,6 +36,7 @@ pub mod control;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod ftp_client;
+mod lock;
 mod log_limit;
 pub mod paint;
 pub mod proxy;

@@ -2,9 +2,11 @@
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
+
+use crate::lock::lock;
 
 /// One kind of warning. The first is shown, further ones only at debug level, and after a minute
 /// without one the next is shown again, with how many were left out.
@@ -41,7 +43,7 @@ impl LogLimit {
 
     /// How many were left out before this one, if it is to be shown.
     fn pass(&self, now: Instant) -> Option<u64> {
-        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = lock(&self.0);
         // Since the last that was shown, not the last that happened: else one a minute would keep the
         // log from ever saying so again.
         if let Some(last) = shown.last

@@ -1,12 +1,13 @@
 //! The lines of the control connections, as the proxy saw them: what the server was asked in truth,
 //! and what it said before anything was rewritten.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use ferryline_grammar::{
     Command, PassiveEndpoint, Place, ReplyCode, ReplyFraming, Verb, parse_passive_reply,
 };
 
+use crate::lock::lock;
 use crate::proxy::{Direction, Observer};
 
 /// Keeps every line since it was last asked.
@@ -16,7 +17,7 @@ pub(super) struct Watch(Mutex<Vec<(Direction, Vec<u8>)>>);
 impl Observer for Watch {
     fn line(&self, _: u64, direction: Direction, line: &[u8]) {
         if matches!(direction, Direction::FromServer | Direction::ToServer) {
-            let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lines = lock(&self.0);
             lines.push((direction, line.to_vec()));
         }
     }
@@ -25,7 +26,7 @@ impl Observer for Watch {
 impl Watch {
     /// What passed since this was last called.
     pub(super) fn take(&self) -> Passed {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = lock(&self.0);
         Passed(std::mem::take(&mut *lines))
     }
 }

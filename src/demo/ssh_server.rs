@@ -10,7 +10,7 @@ mod pump;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use russh::keys::key::safe_rng;
@@ -31,6 +31,7 @@ use zeroize::Zeroizing;
 use client::Client;
 use pump::pump_socket;
 
+use crate::lock::lock;
 use crate::ssh::Secret;
 
 /// Who is let in, and what for.
@@ -465,13 +466,9 @@ async fn serve(
         });
     }
 }
+
 fn random_key(algorithm: Algorithm) -> io::Result<PrivateKey> {
     PrivateKey::random(&mut safe_rng(), algorithm).map_err(io::Error::other)
-}
-
-/// Nothing that holds one of these locks can panic half-way.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Holds more than the largest window of a client.

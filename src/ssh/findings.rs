@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use russh::keys::{HashAlg, PublicKey};
 
-use crate::ssh::connection::handle::lock;
+use crate::lock::lock;
 
 /// Filled in while [`Session::connect_and_tell`](super::Session::connect_and_tell) runs; what it has
 /// not come to, or does not know, is `None`. A handle that is cheap to clone.

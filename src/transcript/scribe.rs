@@ -6,7 +6,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -21,6 +21,7 @@ use super::{
     record::{Recorder, heading},
     render::render,
 };
+use crate::lock::lock;
 
 /// How many bytes of one transcript may wait to be written: a reply line of 64 KiB stands in it twice, with
 /// up to four bytes for one.
@@ -224,7 +225,7 @@ impl Scribe {
 
 impl Transcript {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

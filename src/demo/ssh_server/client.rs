@@ -17,7 +17,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::pump::pump_channel;
-use super::{Counted, Faults, Shared, further_methods, lock, methods};
+use super::{Counted, Faults, Shared, further_methods, methods};
+use crate::lock::lock;
 
 /// One client's session.
 pub(super) struct Client {

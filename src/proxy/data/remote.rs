@@ -176,14 +176,12 @@ fn origin(server: &str, bind: IpAddr) -> Origin {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        collections::VecDeque,
-        sync::{Mutex, PoisonError},
-    };
+    use std::{collections::VecDeque, sync::Mutex};
 
     use tokio::{io::AsyncReadExt, net::TcpListener};
 
     use super::*;
+    use crate::lock::lock;
 
     /// What the kernel says, one answer after the other, of peers and of listeners.
     struct Told {
@@ -201,7 +199,7 @@ mod tests {
     }
 
     fn next(answers: &Mutex<VecDeque<Owner>>) -> Owner {
-        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answers = lock(answers);
         answers.pop_front().expect("asked once too often")
     }
 

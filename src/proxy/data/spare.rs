@@ -11,7 +11,7 @@
 use std::{
     net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -19,7 +19,10 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::ssh::{self, Origin, RemoteForward, SpareForward, Spoilt};
+use crate::{
+    lock::lock,
+    ssh::{self, Origin, RemoteForward, SpareForward, Spoilt},
+};
 
 /// A session's spare, if it has one.
 pub(crate) struct Spare {
@@ -92,7 +95,7 @@ impl Spare {
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use tokio::{
@@ -16,7 +16,7 @@ use super::{
     owner::{self, Owner},
     spec::ForwardKind,
 };
-use crate::{log_limit::LogLimit, proxy::Options};
+use crate::{lock::lock, log_limit::LogLimit, proxy::Options};
 
 /// Decides for all forwards of a proxy. FTP clients and connections of `tcp/` forwards have seats of their
 /// own, as many of each: neither can take those of the other.
@@ -133,7 +133,7 @@ impl Admission {
             ForwardKind::Ftp => &self.ftp,
             ForwardKind::Tcp => &self.tcp,
         };
-        taken.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(taken)
     }
 }
 

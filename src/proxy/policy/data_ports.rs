@@ -8,12 +8,12 @@ use std::{
     io,
     net::SocketAddr,
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tokio::net::TcpListener;
 
-use crate::proxy::io::socket;
+use crate::{lock::lock, proxy::io::socket};
 
 /// A range of ports, shared by all forwards of a proxy: a port is one listener's at a time.
 #[derive(Clone, Debug)]
@@ -61,10 +61,7 @@ impl DataPorts {
 
     fn lease(&self, port: u16) -> Option<Lease> {
         let taken = &self.taken;
-        let free = taken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(port);
+        let free = lock(taken).insert(port);
         free.then(|| Lease {
             port,
             taken: Arc::clone(taken),
@@ -110,10 +107,7 @@ pub(crate) struct Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.taken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.port);
+        lock(&self.taken).remove(&self.port);
     }
 }
 

@@ -12,7 +12,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -21,6 +21,7 @@ use tokio::{net::lookup_host, sync::SetOnce, time::timeout};
 
 use crate::{
     control::Target,
+    lock::lock,
     log_limit::LogLimit,
     ssh::{Channel, OpenError, Session},
 };
@@ -93,10 +94,7 @@ impl Homes {
         if host.parse::<IpAddr>().is_ok() || !loopback_addresses(host).is_empty() {
             return None;
         }
-        let mut looked_up = self
-            .looked_up
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut looked_up = lock(&self.looked_up);
         if let Some(known) = looked_up.get(host) {
             return Some(Arc::clone(known));
         }
@@ -118,7 +116,7 @@ impl Homes {
     }
 
     fn decided(&self, server: &Target) -> Option<String> {
-        let decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
+        let decided = lock(&self.decided);
         decided.get(&(server.host.clone(), server.port)).cloned()
     }
 
@@ -136,7 +134,7 @@ impl Homes {
         }
         match decided {
             None => {
-                let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut decided = lock(&self.decided);
                 // Clients may choose the names.
                 if decided.len() >= MOST {
                     decided.clear();

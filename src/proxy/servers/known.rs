@@ -1,11 +1,11 @@
 //! What is known of each FTP server that the clients of a forward have been at.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Mutex};
 
-use crate::control::{Knowledge, Target};
+use crate::{
+    control::{Knowledge, Target},
+    lock::lock,
+};
 
 /// One server's for most forwards; many where the clients name theirs.
 #[derive(Debug, Default)]
@@ -15,13 +15,13 @@ pub(crate) struct Servers {
 
 impl Servers {
     pub(crate) fn knowledge(&self, server: &Target) -> Knowledge {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock(&self.known);
         let key = (server.host.clone(), server.port);
         known.get(&key).copied().unwrap_or_default()
     }
 
     pub(crate) fn learn(&self, server: &Target, learned: Knowledge) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         let key = (server.host.clone(), server.port);
         // It only saves round trips, so nothing is lost but those.
         if known.len() >= MOST && !known.contains_key(&key) {

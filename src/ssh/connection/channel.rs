@@ -17,7 +17,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
-use super::handle::{Connection, lock};
+use super::handle::Connection;
+use crate::lock::lock;
 use crate::ssh::error::LostReason;
 use crate::ssh::lanes::Lease;
 

@@ -8,7 +8,8 @@ use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelId, ChannelOpenFailure};
 
 use super::forward::Arrival;
-use super::handle::{Shared, lock};
+use super::handle::Shared;
+use crate::lock::lock;
 use crate::ssh::error::{Error, SILENCE, escaped};
 use crate::ssh::findings::Findings;
 use crate::ssh::trust::host_keys::Judge;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::handle::lock;
+use crate::lock::lock;
 
 /// How what comes on one channel is read.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use russh::client::Handle;
@@ -24,6 +24,7 @@ use super::flow::Flow;
 use super::forward::{Arrival, Expected};
 use super::place::Place;
 use super::warnings::Warnings;
+use crate::lock::lock;
 use crate::ssh::error::{LostReason, OpenError, escaped};
 use crate::ssh::transport::heard::Heard;
 
@@ -532,11 +533,6 @@ fn meant<'a>(
         };
     }
     only.flatten().filter(|_| whole_host)
-}
-
-/// Nothing that holds one of these locks can panic half-way, so a poisoned one is as good as any.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A connection is worn out after so many channels that this side closed first: about 1 MiB.

@@ -11,10 +11,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::config::config;
 use super::route::{Reached, Route};
+use crate::lock::lock;
 use crate::ssh::algorithms::{self, AlgorithmKind};
 use crate::ssh::auth::login::{self, Login};
 use crate::ssh::connection::events::Events;
-use crate::ssh::connection::handle::{Connection, Shared, lock};
+use crate::ssh::connection::handle::{Connection, Shared};
 use crate::ssh::connection::place::Place;
 use crate::ssh::connection::warnings::Warnings;
 use crate::ssh::error::{Error, escaped};

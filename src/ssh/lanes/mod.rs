@@ -36,9 +36,10 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::lock::lock;
 use crate::ssh::connection::channel::{Channel, Counted, Hold};
 use crate::ssh::connection::forward::{self, Origin, RemoteForward};
-use crate::ssh::connection::handle::{Connection, lock};
+use crate::ssh::connection::handle::Connection;
 use crate::ssh::dial::dialer::Dialer;
 use crate::ssh::error::{ForwardError, OpenError};
 pub(super) use spare::SpareLane;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Lane, Lease, Pool};
+use crate::lock::lock;
 use crate::ssh::connection::channel::Counted;
-use crate::ssh::connection::handle::{Connection, lock};
+use crate::ssh::connection::handle::Connection;
 
 /// An idle lane with a spare forward on it. Dropping it leaves the lane without.
 pub(crate) struct SpareLane {

@@ -7,7 +7,7 @@ use tokio::time::sleep_until;
 
 use super::state::{Sharing, State};
 use super::{LaneGuard, MOMENT, Pool};
-use crate::ssh::connection::handle::lock;
+use crate::lock::lock;
 use crate::ssh::error::Error;
 
 impl Pool {

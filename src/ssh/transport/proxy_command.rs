@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::stream::Duplex;
-use crate::ssh::connection::handle::lock;
+use crate::lock::lock;
 use crate::ssh::error::escaped;
 
 /// Starts a command line the way ssh does: by the user's shell, in whose place it then runs. What it
