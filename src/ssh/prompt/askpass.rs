@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use zeroize::Zeroizing;
 
-use crate::ssh::prompt::Secret;
+use super::secret::Secret;
 
 /// Who is to be asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
