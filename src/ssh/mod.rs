@@ -17,6 +17,7 @@
 //! | folder or file | what is in it |
 //! |---|---|
 //! | `error` | errors, one line each: who, what, what to do |
+//! | `glob` | patterns with `*` and `?` |
 //! | `backoff` | pauses between attempts, which grow |
 //! | `settings/` | what the command line decided about a destination |
 //! | `algorithms` | which algorithms are offered |
@@ -37,6 +38,7 @@ mod connection;
 mod dial;
 mod error;
 mod findings;
+mod glob;
 mod lanes;
 mod prompt;
 mod session;
@@ -44,15 +46,15 @@ mod settings;
 mod transport;
 mod trust;
 
-pub use algorithms::AlgorithmKind;
 pub use connection::channel::{Channel, ChannelReader, ChannelWriter, Probe, Received};
 pub use connection::forward::{Incoming, Origin, RemoteForward};
 pub use error::{Error, ForwardError, LostReason, OpenError};
 pub use findings::{Findings, HostKey};
+pub(crate) use glob::glob;
 pub use lanes::LaneGuard;
 pub use lanes::spare_forward::{SpareForward, Spoilt};
 pub use prompt::{Prompt, Secret, TerminalPrompt};
 pub use session::{Session, Stats};
+pub use settings::algorithm_kind::AlgorithmKind;
 pub use settings::algorithm_list::AlgorithmList;
 pub use settings::{AddressFamily, Identity, Settings, StrictHostKeyChecking, Way};
-pub(crate) use trust::known_hosts::glob;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::ssh::algorithms::AlgorithmKind;
-use crate::ssh::trust::known_hosts::glob;
+use super::algorithm_kind::AlgorithmKind;
+use crate::ssh::glob::glob;
 
 /// A list of algorithms as `ssh_config` words it: alone, or as a change to the default list. Names
 /// may have the wildcards `*` and `?` in them.

@@ -1,5 +1,6 @@
 //! What the command line and the ssh configuration decided about one destination.
 
+pub(super) mod algorithm_kind;
 pub(super) mod algorithm_list;
 
 use std::path::PathBuf;

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use russh::keys::{Certificate, HashAlg};
 
-use super::known_hosts::glob;
 use crate::ssh::error::escaped;
+use crate::ssh::glob::glob;
 
 /// What is wrong with a certificate, and what to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
