@@ -2,15 +2,23 @@
 
 use std::path::Path;
 
-use russh::Signer;
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::{AgentClient, AgentStream};
 use russh::keys::{Certificate, HashAlg};
+use russh::{SendError, Signer};
 use tokio::time::{Duration, timeout};
 
-use super::credential::Unsigned;
 use crate::ssh::connection::events::Events;
+
+/// Nothing was signed: the agent would not, or the connection is gone.
+pub(crate) struct Unsigned;
+
+impl From<SendError> for Unsigned {
+    fn from(_: SendError) -> Self {
+        Self
+    }
+}
 
 /// A connection to the agent.
 pub(crate) struct Agent {

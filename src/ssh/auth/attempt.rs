@@ -15,12 +15,25 @@ use super::candidates::{Candidate, Files, What};
 use super::credential::{Credential, Holder, Probed, probe};
 use super::interactive::{Exchange, Question, exchange};
 use super::keys::LockedKey;
-use super::login::{MAX_STEPS, Step, ended, names};
+use super::login::{Login, MAX_STEPS, Step, ended, names};
 use crate::ssh::connection::events::Events;
 use crate::ssh::connection::handle::Shared;
 use crate::ssh::error::Error;
 use crate::ssh::prompt::{Patience, Prompt, Secret};
 use crate::ssh::settings::Settings;
+
+/// The first log-in: tries what there is, asking where it must.
+pub(crate) async fn first(
+    handle: &mut Handle<Events>,
+    settings: &Settings,
+    prompt: &Arc<dyn Prompt>,
+    patience: &Patience,
+    shared: &Shared,
+) -> Result<Login, Error> {
+    let attempt = Attempt::new(handle, settings, prompt, patience, shared);
+    let steps = attempt.run().await?;
+    Ok(Login { steps })
+}
 
 /// The first log-in under way.
 pub(crate) struct Attempt<'a> {

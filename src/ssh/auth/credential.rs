@@ -11,8 +11,8 @@ use russh::keys::ssh_key::encoding::Encode;
 use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{SendError, Signer as Signs};
 
-use super::agent::Agent;
-use super::login::best_rsa_hash;
+use super::agent::{Agent, Unsigned};
+use crate::ssh::algorithms::allows_signatures;
 use crate::ssh::connection::events::Events;
 use crate::ssh::settings::Settings;
 
@@ -31,9 +31,6 @@ pub(crate) enum Holder {
     Agent(Box<AgentIdentity>),
     File(Arc<PrivateKey>),
 }
-
-/// The agent would not sign, or the connection is gone.
-pub(crate) struct Unsigned;
 
 impl Credential {
     /// Logs in with it. A connection to the agent is kept in `open`.
@@ -129,12 +126,6 @@ impl Signs for Probe {
     }
 }
 
-impl From<SendError> for Unsigned {
-    fn from(_: SendError) -> Self {
-        Self
-    }
-}
-
 /// Signs for a certificate with a key from a file. russh has its own way to do that, which signs
 /// for RSA certificates under the name that stands for SHA-1; servers refuse that name.
 struct KeySigner<'a>(&'a PrivateKey);
@@ -156,6 +147,18 @@ impl Signs for KeySigner<'_> {
         // The data with the signature behind it, as a string (RFC 4252 section 7).
         signature.encode_prefixed(&mut data).map_err(|_| Unsigned)?;
         Ok(data)
+    }
+}
+
+/// The hash for signatures with an RSA key; `None` is SHA-1. A server that does not say what it takes
+/// is given SHA-512: one that only knows SHA-1 is older than 2016, and is given that only where
+/// somebody allowed it.
+async fn best_rsa_hash(handle: &Handle<Events>, settings: &Settings) -> Option<HashAlg> {
+    let sha1 = allows_signatures(settings, &Algorithm::Rsa { hash: None });
+    match handle.best_supported_rsa_hash().await {
+        Ok(Some(None)) | Ok(None) | Err(_) if sha1 => None,
+        Ok(Some(Some(hash))) => Some(hash),
+        Ok(Some(None)) | Ok(None) | Err(_) => Some(HashAlg::Sha512),
     }
 }
 

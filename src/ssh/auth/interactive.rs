@@ -1,8 +1,8 @@
 //! The method keyboard-interactive (RFC 4256): the server's questions, put to a person.
 
+use russh::MethodSet;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 
-use super::login::finished;
 use crate::ssh::connection::events::Events;
 use crate::ssh::error::escaped;
 use crate::ssh::prompt::Secret;
@@ -88,6 +88,27 @@ pub(crate) async fn exchange<F: Future<Output = Option<Secret>>>(
             Exchange::Abandoned("it asks too many times")
         }
         judged => Exchange::Judged(finished(judged), answered),
+    }
+}
+
+pub(crate) fn finished(
+    reply: Result<KeyboardInteractiveAuthResponse, russh::Error>,
+) -> Result<AuthResult, ()> {
+    match reply {
+        Ok(KeyboardInteractiveAuthResponse::Success) => Ok(AuthResult::Success),
+        Ok(KeyboardInteractiveAuthResponse::Failure {
+            remaining_methods,
+            partial_success,
+        }) => Ok(AuthResult::Failure {
+            remaining_methods,
+            partial_success,
+        }),
+        // More questions than one: not answered.
+        Ok(KeyboardInteractiveAuthResponse::InfoRequest { .. }) => Ok(AuthResult::Failure {
+            remaining_methods: MethodSet::empty(),
+            partial_success: false,
+        }),
+        Err(_) => Err(()),
     }
 }
 

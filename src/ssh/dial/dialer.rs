@@ -13,7 +13,7 @@ use super::config::config;
 use super::route::{Reached, Route};
 use crate::lock::lock;
 use crate::ssh::algorithms;
-use crate::ssh::auth::login::{self, Login};
+use crate::ssh::auth::{self, Login};
 use crate::ssh::connection::events::Events;
 use crate::ssh::connection::handle::{Connection, Shared};
 use crate::ssh::connection::place::Place;
@@ -250,12 +250,12 @@ impl Dialer {
     ) -> Result<Option<Login>, Error> {
         match self.known.get() {
             Some(known) => {
-                login::again(handle, &self.settings, &known.login).await?;
+                auth::again(handle, &self.settings, &known.login).await?;
                 Ok(None)
             }
             None => {
                 let settings = &self.settings;
-                login::first(handle, settings, &self.prompt, patience, shared)
+                auth::first(handle, settings, &self.prompt, patience, shared)
                     .await
                     .map(Some)
             }
