@@ -7,7 +7,7 @@ use std::time::Duration;
 use russh::client::{Config, GexParams};
 use russh::{Limits, Preferred, SshId};
 
-use super::dialer::Role;
+use super::role::Role;
 use crate::ssh::algorithms;
 use crate::ssh::settings::Settings;
 use crate::ssh::settings::algorithm_list::AlgorithmList;

@@ -10,7 +10,8 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::config::config;
-use super::route::{Reached, Route};
+use super::role::Role;
+use super::way::{Dialling, JumpHost, PreparedWay, Reached};
 use crate::lock::lock;
 use crate::ssh::algorithms;
 use crate::ssh::auth::{self, Login};
@@ -21,28 +22,19 @@ use crate::ssh::connection::warnings::Warnings;
 use crate::ssh::error::{Error, escaped};
 use crate::ssh::findings::Findings;
 use crate::ssh::prompt::{Patience, Prompt};
-use crate::ssh::settings::Settings;
 use crate::ssh::settings::algorithm_kind::AlgorithmKind;
+use crate::ssh::settings::{Settings, Way};
 use crate::ssh::transport::greeting::other_protocol;
 use crate::ssh::transport::heard::Heard;
 use crate::ssh::transport::proxy_command::ProxyCommand;
 use crate::ssh::transport::stream;
 use crate::ssh::trust::host_keys::Judge;
 
-/// What a connection is for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Role {
-    /// Control channels: small lines, many channels.
-    Control,
-    /// Data: few channels, as fast as they go.
-    Data,
-}
-
 /// Makes connections to one destination: the first one finds out how, further ones do the same.
 pub(crate) struct Dialer {
     settings: Arc<Settings>,
     prompt: Arc<dyn Prompt>,
-    route: Route,
+    way: PreparedWay,
     known: OnceLock<Known>,
     findings: Findings,
     /// The round trip to the server, as the control connection finds it.
@@ -72,7 +64,7 @@ struct Known {
 impl Dialer {
     pub(crate) fn new(settings: Settings, prompt: Arc<dyn Prompt>, findings: Findings) -> Self {
         Self {
-            route: Route::new(&settings.way, &prompt),
+            way: prepared(&settings.way, &prompt),
             settings: Arc::new(settings),
             prompt,
             known: OnceLock::new(),
@@ -87,7 +79,7 @@ impl Dialer {
     /// Whether a log-in that was refused, there or on the way there, may be tried again some time.
     pub(crate) fn may_try_again(&self) -> bool {
         let known = self.known.get();
-        known.is_some_and(|known| known.login.is_by_keys()) && self.route.may_try_again()
+        known.is_some_and(|known| known.login.is_by_keys()) && self.way.may_try_again()
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -123,7 +115,7 @@ impl Dialer {
 
     /// Whether a connection to the place of another one surely ends on the same host.
     pub(crate) fn is_sure(&self) -> bool {
-        self.route.is_sure(&self.settings)
+        self.way.is_sure(&self.settings)
     }
 
     /// Connects, verifies the host key and logs in. Only the first time somebody may be asked. With `place`,
@@ -142,7 +134,7 @@ impl Dialer {
             stream,
             command,
             hop,
-        } = self.route.reach(settings, role, first, place).await?;
+        } = self.way.reach(settings, role, first, place).await?;
         *lock(&self.reached) = Some(Instant::now());
         let socket = stream::over(stream, &cut, settings.patience());
         let transport = socket.get_ref();
@@ -324,6 +316,38 @@ impl Dialer {
     }
 }
 
+impl JumpHost for Dialer {
+    fn settings(&self) -> &Settings {
+        self.settings()
+    }
+
+    fn dial<'a>(&'a self, role: Role, place: Option<&'a Place>) -> Dialling<'a> {
+        Box::pin(self.dial(role, place))
+    }
+
+    fn may_try_again(&self) -> bool {
+        self.may_try_again()
+    }
+
+    fn is_sure(&self) -> bool {
+        self.is_sure()
+    }
+}
+
+/// A way as it is gone again and again: of a jump host, its host keys and log-in are remembered.
+fn prepared(way: &Way, prompt: &Arc<dyn Prompt>) -> PreparedWay {
+    match way {
+        Way::Command(command) => PreparedWay::Command(command.clone()),
+        Way::Direct => PreparedWay::Direct,
+        Way::Jump(settings) => {
+            // Of a jump host nothing is told.
+            let findings = Findings::default();
+            let dialer = Dialer::new(Settings::clone(settings), Arc::clone(prompt), findings);
+            PreparedWay::Jump(Box::new(dialer))
+        }
+    }
+}
+
 /// The shorter of two round trips: whatever delays one of them is not the way.
 async fn round_trip_of(handle: &Handle<Events>) -> Option<Duration> {
     let mut shortest = None;
@@ -339,3 +363,30 @@ async fn round_trip_of(handle: &Handle<Events>) -> Option<Duration> {
 
 /// Who does not answer within this does not answer at all (RFC 4254 section 4 wants an answer).
 const PING_PATIENCE: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ssh::TerminalPrompt;
+
+    #[test]
+    fn q121_where_something_else_chooses_the_host_nothing_is_sure() {
+        let through = |way: Way, host: &str| {
+            let mut settings = Settings::new(host, 22, "u");
+            settings.way = way;
+            Dialer::new(settings, Arc::new(TerminalPrompt), Findings::default()).is_sure()
+        };
+        let jump = |way: Way| {
+            let mut hop = Settings::new("hop", 22, "u");
+            hop.way = way;
+            Way::Jump(Box::new(hop))
+        };
+        let command = || Way::Command("nc %h %p".to_owned());
+        assert!(through(Way::Direct, "name"));
+        assert!(!through(command(), "192.0.2.1"));
+        // The jump host resolves the name.
+        assert!(!through(jump(Way::Direct), "name"));
+        assert!(through(jump(Way::Direct), "192.0.2.1"));
+        assert!(!through(jump(command()), "192.0.2.1"));
+    }
+}

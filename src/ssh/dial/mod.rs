@@ -1,9 +1,14 @@
 //! Making one SSH connection, from the way there to the log-in.
 //!
 //! - `dialer`: all steps of it; the first connection finds out how, further ones do the same
-//! - `route`: the way there: by TCP, through a command, or through a jump host, which is dialled itself
+//! - `way`: the way there: by TCP, through a command, or through a jump host
 //! - `config`: algorithms, windows and signs of life, as russh is told
+//! - `role`: what a connection is made for
 
 mod config;
-pub(super) mod dialer;
-mod route;
+mod dialer;
+mod role;
+mod way;
+
+pub(super) use dialer::Dialer;
+pub(super) use role::Role;

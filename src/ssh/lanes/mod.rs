@@ -40,7 +40,7 @@ use crate::lock::lock;
 use crate::ssh::connection::channel::{Channel, Counted, Hold};
 use crate::ssh::connection::forward::{self, Origin, RemoteForward};
 use crate::ssh::connection::handle::Connection;
-use crate::ssh::dial::dialer::Dialer;
+use crate::ssh::dial::Dialer;
 use crate::ssh::error::{ForwardError, OpenError};
 pub(super) use spare::SpareLane;
 use state::{Lane, State};

@@ -13,7 +13,7 @@ use crate::ssh::backoff::Backoff;
 use crate::ssh::connection::handle::Connection;
 use crate::ssh::connection::place::Place;
 use crate::ssh::connection::proof::{self, Unproven};
-use crate::ssh::dial::dialer::Role;
+use crate::ssh::dial::Role;
 use crate::ssh::error::Error;
 
 /// Opens one lane and puts it into the pool. It runs on its own, so that a transfer which gives up

@@ -16,7 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::ssh::connection::channel::{Channel, Counted, Hold};
 use crate::ssh::connection::forward::Origin;
 use crate::ssh::connection::handle::{Connection, OPEN_TIMEOUT, Shared};
-use crate::ssh::dial::dialer::{Dialer, Role};
+use crate::ssh::dial::{Dialer, Role};
 use crate::ssh::error::{Error, OpenError};
 use crate::ssh::findings::Findings;
 use crate::ssh::lanes::spare_forward::SpareForward;

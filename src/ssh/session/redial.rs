@@ -15,7 +15,7 @@ use super::Core;
 use crate::ssh::backoff::Backoff;
 use crate::ssh::connection::handle::{Connection, Shared};
 use crate::ssh::connection::proof;
-use crate::ssh::dial::dialer::Role;
+use crate::ssh::dial::Role;
 use crate::ssh::error::Error;
 
 /// Keeps the control connection up until the session ends.

@@ -16,25 +16,39 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex};
 use tokio::time::timeout;
 
-use super::dialer::{Dialer, Role};
+use super::role::Role;
 use crate::ssh::connection::channel::{Channel, ChannelReader, ChannelWriter, Hold, Received};
 use crate::ssh::connection::handle::Connection;
 use crate::ssh::connection::place::Place;
 use crate::ssh::error::{Error, OpenError};
-use crate::ssh::findings::Findings;
-use crate::ssh::prompt::Prompt;
-use crate::ssh::settings::{Settings, Way};
+use crate::ssh::settings::Settings;
 use crate::ssh::transport::connect::connect;
 use crate::ssh::transport::proxy_command::{self, ProxyCommand};
 use crate::ssh::transport::stream::Stream;
 
-/// How one destination is reached, ready to be used any number of times.
-pub(crate) enum Route {
+/// A [`Way`](crate::ssh::Way) to one destination, ready to be gone any number of times.
+pub(crate) enum PreparedWay {
     Command(String),
     Direct,
-    /// Its host keys and log-in are remembered here, so that nobody is asked twice.
-    Jump(Box<Dialer>),
+    Jump(Box<dyn JumpHost>),
 }
+
+/// An SSH server on the way to another one, which remembers its host key and log-in: nobody is asked twice.
+///
+/// A trait, because it is dialled as the server is, and there may be a way through others to it.
+pub(crate) trait JumpHost: Send + Sync {
+    fn settings(&self) -> &Settings;
+    /// Makes a connection to it, at `place` where one is given.
+    fn dial<'a>(&'a self, role: Role, place: Option<&'a Place>) -> Dialling<'a>;
+    /// Whether a log-in that was refused, there or on the way there, may be tried again some time.
+    fn may_try_again(&self) -> bool;
+    /// Whether a connection to the same place surely ends on the same host.
+    fn is_sure(&self) -> bool;
+}
+
+/// A connection that is being made.
+pub(crate) type Dialling<'a> =
+    Pin<Box<dyn Future<Output = Result<Arc<Connection>, Error>> + Send + 'a>>;
 
 /// A way that has been gone.
 pub(crate) struct Reached {
@@ -45,25 +59,12 @@ pub(crate) struct Reached {
     pub(crate) hop: Option<Box<Place>>,
 }
 
-impl Route {
-    pub(crate) fn new(way: &Way, prompt: &Arc<dyn Prompt>) -> Self {
-        match way {
-            Way::Command(command) => Self::Command(command.clone()),
-            Way::Direct => Self::Direct,
-            Way::Jump(settings) => {
-                // Of a jump host nothing is told.
-                let findings = Findings::default();
-                let dialer = Dialer::new(Settings::clone(settings), Arc::clone(prompt), findings);
-                Self::Jump(Box::new(dialer))
-            }
-        }
-    }
-
-    /// See [`Dialer::may_try_again`].
+impl PreparedWay {
+    /// See [`JumpHost::may_try_again`].
     pub(crate) fn may_try_again(&self) -> bool {
         match self {
             Self::Command(_) | Self::Direct => true,
-            Self::Jump(dialer) => dialer.may_try_again(),
+            Self::Jump(hop) => hop.may_try_again(),
         }
     }
 
@@ -72,7 +73,7 @@ impl Route {
         match self {
             Self::Command(_) => false,
             Self::Direct => true,
-            Self::Jump(dialer) => dialer.is_sure() && settings.host.parse::<IpAddr>().is_ok(),
+            Self::Jump(hop) => hop.is_sure() && settings.host.parse::<IpAddr>().is_ok(),
         }
     }
 
@@ -104,9 +105,9 @@ impl Route {
                     None,
                 )
             }
-            Self::Jump(dialer) => {
+            Self::Jump(host) => {
                 let at = place.and_then(|place| place.hop.as_deref());
-                let (channel, reached) = jump(dialer, settings, role, at).await?;
+                let (channel, reached) = jump(&**host, settings, role, at).await?;
                 hop = Some(Box::new(reached));
                 (Stream::Other(Box::new(carried(channel))), None)
             }
@@ -121,13 +122,13 @@ impl Route {
 
 /// Logs in to a jump host and has it connect to the server.
 async fn jump(
-    dialer: &Dialer,
+    host: &dyn JumpHost,
     settings: &Settings,
     role: Role,
     at: Option<&Place>,
 ) -> Result<(Channel, Place), Error> {
-    let hop = dialer.settings().destination();
-    let connection = dial(dialer, role, at).await.map_err(|error| match error {
+    let hop = host.settings().destination();
+    let connection = host.dial(role, at).await.map_err(|error| match error {
         // The name of the nearest hop that failed says all.
         error @ (Error::AtJumpHost { .. } | Error::JumpForbidden { .. }) => error,
         error => Error::AtJumpHost {
@@ -166,15 +167,6 @@ async fn jump(
         reason,
         refused: false,
     })
-}
-
-/// A jump host has a way to it, too: without the box the future would contain itself.
-fn dial<'a>(
-    dialer: &'a Dialer,
-    role: Role,
-    at: Option<&'a Place>,
-) -> Pin<Box<dyn Future<Output = Result<Arc<Connection>, Error>> + Send + 'a>> {
-    Box::pin(dialer.dial(role, at))
 }
 
 /// A channel as a stream for another SSH connection to run over. That one tells ends apart by its
@@ -231,7 +223,6 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::ssh::TerminalPrompt;
 
     #[tokio::test]
     async fn q121_a_further_connection_goes_to_the_address_of_the_first() {
@@ -241,31 +232,10 @@ mod tests {
             hop: None,
         };
         let settings = Settings::new("no.such.name.invalid", 1, "u");
-        let going = Route::Direct.reach(&settings, Role::Data, false, Some(&place));
+        let going = PreparedWay::Direct.reach(&settings, Role::Data, false, Some(&place));
         match going.await.unwrap().stream {
             Stream::Tcp(tcp) => assert_eq!(tcp.peer_addr().ok(), place.peer),
             Stream::Other(_) => panic!("no socket"),
         }
-    }
-
-    #[test]
-    fn q121_where_something_else_chooses_the_host_nothing_is_sure() {
-        let prompt: Arc<dyn Prompt> = Arc::new(TerminalPrompt);
-        let through = |way: Way, host: &str| {
-            let settings = Settings::new(host, 22, "u");
-            Route::new(&way, &prompt).is_sure(&settings)
-        };
-        let jump = |way: Way| {
-            let mut hop = Settings::new("hop", 22, "u");
-            hop.way = way;
-            Way::Jump(Box::new(hop))
-        };
-        let command = || Way::Command("nc %h %p".to_owned());
-        assert!(through(Way::Direct, "name"));
-        assert!(!through(command(), "192.0.2.1"));
-        // The jump host resolves the name.
-        assert!(!through(jump(Way::Direct), "name"));
-        assert!(through(jump(Way::Direct), "192.0.2.1"));
-        assert!(!through(jump(command()), "192.0.2.1"));
     }
 }
