@@ -1,21 +1,25 @@
 //! One SSH destination: the control connection that is kept alive, and the lanes.
+//!
+//! - `core`: what the handles of a session share
+//! - `redial`: keeping the control connection up: reconnection, and another one beside it where it is silent
 
+mod core;
 mod redial;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::core::{Core, Waiting};
 use crate::ssh::connection::channel::{Channel, Counted, Hold};
 use crate::ssh::connection::forward::Origin;
-use crate::ssh::connection::handle::{Connection, OPEN_TIMEOUT, Shared};
+use crate::ssh::connection::handle::{Connection, OPEN_TIMEOUT};
 use crate::ssh::dial::{Dialer, Role};
 use crate::ssh::error::{Error, OpenError};
 use crate::ssh::findings::Findings;
@@ -68,26 +72,12 @@ impl Session {
         prompt: Arc<dyn Prompt>,
         findings: Findings,
     ) -> Result<Self, Error> {
-        let destination = settings.destination();
         let dialer = Arc::new(Dialer::new(settings, prompt, findings));
         let first = dialer.dial(Role::Control, None).await?;
         let stop = CancellationToken::new();
         let pool = Pool::new(Arc::clone(&dialer), stop.clone());
         pool.follow(&first);
-        let control = watch::Sender::new(Control {
-            connection: Some(first),
-            ..Control::default()
-        });
-        let core = Arc::new(Core {
-            destination,
-            dialer,
-            control,
-            pool,
-            waiting: watch::Sender::new(0),
-            came: Notify::new(),
-            stop: stop.clone(),
-            control_channels: Arc::default(),
-        });
+        let core = Arc::new(Core::new(dialer, first, pool, stop.clone()));
         tokio::spawn(keep_up(Arc::clone(&core)));
         Ok(Self {
             core,
@@ -110,7 +100,7 @@ impl Session {
     ) -> Result<Channel, OpenError> {
         let core = &self.core;
         let began = Instant::now();
-        let mut control = core.control.subscribe();
+        let mut control = core.watch();
         let _waiting = Waiting::new(core);
         let mut asked: Option<Arc<Connection>> = None;
         let mut openings = JoinSet::new();
@@ -206,11 +196,7 @@ impl Session {
         let core = &self.core;
         core.stop.cancel();
         let mut connections = core.pool.drain();
-        let closed = Control {
-            failed: Some(core.closed()),
-            ..Control::default()
-        };
-        connections.extend(core.control.send_replace(closed).connection);
+        connections.extend(core.shut());
         let mut goodbyes = JoinSet::new();
         for connection in connections {
             goodbyes.spawn(async move { connection.disconnect().await });
@@ -225,7 +211,7 @@ impl Session {
 
     /// Whether the control connection is there at this moment.
     pub fn is_up(&self) -> bool {
-        self.core.control.borrow().live().is_some()
+        self.core.watch().borrow().live().is_some()
     }
 
     /// What it holds at the moment.
@@ -249,203 +235,6 @@ impl fmt::Debug for Session {
             .field("destination", &self.core.destination)
             .field("stats", &self.stats())
             .finish_non_exhaustive()
-    }
-}
-
-/// What the handles of a session share.
-pub(super) struct Core {
-    pub(super) destination: String,
-    pub(super) dialer: Arc<Dialer>,
-    control: watch::Sender<Control>,
-    pub(super) pool: Arc<Pool>,
-    /// The number of clients that wait for the control connection.
-    waiting: watch::Sender<usize>,
-    /// One more has come.
-    came: Notify,
-    pub(super) stop: CancellationToken,
-    control_channels: Arc<AtomicUsize>,
-}
-
-/// The control connection.
-#[derive(Default)]
-struct Control {
-    /// `None`: lost, and not there again.
-    connection: Option<Arc<Connection>>,
-    /// Why the last attempt to make one failed.
-    failed: Option<Error>,
-    /// Since then every attempt has been answered by the server, or its host, with a no.
-    answered_since: Option<Instant>,
-}
-
-impl Control {
-    fn live(&self) -> Option<&Arc<Connection>> {
-        self.connection
-            .as_ref()
-            .filter(|connection| !connection.is_lost())
-    }
-
-    /// A refusal is not over in a few seconds: why there will be no connection for this client.
-    fn refusal(&self) -> Option<&Error> {
-        let failed = self.failed.as_ref()?;
-        (self.live().is_none() && !failed.is_transient()).then_some(failed)
-    }
-}
-
-impl Core {
-    /// The control connection; waits for it where it is being made again.
-    async fn control(&self) -> Result<Arc<Connection>, Error> {
-        let mut control = self.control.subscribe();
-        let _waiting = Waiting::new(self);
-        let up = async {
-            loop {
-                if self.stop.is_cancelled() {
-                    return Err(self.closed());
-                }
-                {
-                    let control = control.borrow_and_update();
-                    if let Some(connection) = control.live() {
-                        return Ok(Arc::clone(connection));
-                    }
-                    if let Some(error) = control.refusal() {
-                        return Err(self.lost_because(error));
-                    }
-                }
-                tokio::select! {
-                    _ = control.changed() => {}
-                    () = self.stop.cancelled() => {}
-                }
-            }
-        };
-        let waited = timeout(DATA_PATIENCE, up).await;
-        waited.unwrap_or_else(|_| Err(self.lost()))
-    }
-
-    /// When a client that came at `began` is turned away. Where the server says no, that is soon; where
-    /// the path is silent, it may come back; and where it is just coming back, it is waited for.
-    fn deadline(&self, began: Instant, control: &Control) -> Instant {
-        let silent = began + self.dialer.settings().client_patience;
-        let deadline = match control.answered_since {
-            Some(since) if control.live().is_none() => silent.min(since.max(began) + NO_PATIENCE),
-            _ => silent,
-        };
-        let coming_back = control.answered_since.is_none();
-        match self.dialer.reached_ago() {
-            Some(ago) if coming_back && ago < COMING_BACK => deadline
-                .max(Instant::now() + COMING_BACK.saturating_sub(ago))
-                .min(deadline + MOST_COMING_BACK),
-            _ => deadline,
-        }
-    }
-
-    /// The state of the control connection, unless there is none.
-    pub(super) fn control_shared(&self) -> Option<Arc<Shared>> {
-        let control = self.control.borrow();
-        let connection = control.connection.as_ref()?;
-        Some(Arc::clone(connection.shared()))
-    }
-
-    /// The control connection, unless there is none.
-    pub(super) fn control_connection(&self) -> Option<Arc<Connection>> {
-        self.control.borrow().connection.clone()
-    }
-
-    /// There is a new control connection.
-    pub(super) fn put(&self, connection: Arc<Connection>) {
-        self.control.send_replace(Control {
-            connection: Some(connection),
-            ..Control::default()
-        });
-    }
-
-    /// The control connection is no more.
-    pub(super) fn take_down(&self) {
-        // Not dropped under the watch's lock.
-        let mut taken = None;
-        self.control
-            .send_modify(|control| taken = control.connection.take());
-    }
-
-    /// An attempt to make a control connection has failed.
-    pub(super) fn failed(&self, error: Error) {
-        self.control.send_modify(|control| {
-            control.answered_since = match control.answered_since {
-                _ if !error.is_an_answer() => None,
-                None => Some(Instant::now()),
-                since => since,
-            };
-            control.failed = Some(error);
-        });
-    }
-
-    /// Waits until a client waits for the control connection.
-    pub(super) async fn somebody_waits(&self) {
-        let mut waiting = self.waiting.subscribe();
-        // The sender lives as long as this.
-        let _ = waiting.wait_for(|count| *count > 0).await;
-    }
-
-    /// Waits until a client comes that wants the control connection, also one that does not wait for it.
-    pub(super) async fn somebody_came(&self) {
-        self.came.notified().await;
-    }
-
-    fn closed(&self) -> Error {
-        Error::Closed {
-            destination: self.destination.clone(),
-        }
-    }
-
-    fn lost(&self) -> Error {
-        let control = self.control.borrow();
-        match (&control.failed, &control.connection) {
-            (Some(error), _) => self.lost_because(error),
-            (None, None) => self.lost_because("connecting again takes its time"),
-            (None, Some(connection)) => self.lost_because(connection.shared().lost_reason()),
-        }
-    }
-
-    /// Why a client is turned away that has waited for as long as it may.
-    fn turned_away(&self) -> OpenError {
-        let control = self.control.borrow();
-        let Some(connection) = control.live() else {
-            drop(control);
-            return OpenError::Away(self.lost().to_string());
-        };
-        let silent = format!(
-            "the SSH server {} has not been heard for {} s",
-            self.destination,
-            connection.shared().heard().ago().as_secs()
-        );
-        OpenError::Away(match &control.failed {
-            Some(error) => format!("{silent}, and another connection cannot be made: {error}"),
-            None => silent,
-        })
-    }
-
-    pub(super) fn lost_because(&self, reason: impl fmt::Display) -> Error {
-        Error::Lost {
-            destination: self.destination.clone(),
-            reason: reason.to_string(),
-        }
-    }
-}
-
-/// A client that wants the control connection, as long as this lives.
-struct Waiting<'a>(&'a Core);
-
-impl<'a> Waiting<'a> {
-    fn new(core: &'a Core) -> Self {
-        core.waiting.send_modify(|count| *count += 1);
-        core.came.notify_one();
-        Self(core)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0
-            .waiting
-            .send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 
@@ -477,12 +266,3 @@ async fn open_on(
         () = too_late => Err(OpenError::Timeout),
     }
 }
-
-/// How long data waits for a lost control connection to come back.
-const DATA_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a client waits where the server, or its host, says no each time.
-const NO_PATIENCE: Duration = Duration::from_secs(10);
-/// An attempt that has reached the server is waited for this long.
-const COMING_BACK: Duration = Duration::from_secs(5);
-/// All such attempts together extend a client's time by no more than this.
-const MOST_COMING_BACK: Duration = Duration::from_secs(10);

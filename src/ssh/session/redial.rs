@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::Core;
+use super::core::Core;
 use crate::ssh::backoff::Backoff;
 use crate::ssh::connection::handle::{Connection, Shared};
 use crate::ssh::connection::proof;

@@ -1,0 +1,258 @@
+//! What the handles of a session share: the control connection and its state, the lanes, who waits.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::ssh::connection::handle::{Connection, Shared};
+use crate::ssh::dial::Dialer;
+use crate::ssh::error::{Error, OpenError};
+use crate::ssh::lanes::Pool;
+
+/// What the handles of a session share.
+pub(super) struct Core {
+    pub(super) destination: String,
+    pub(super) dialer: Arc<Dialer>,
+    control: watch::Sender<ControlState>,
+    pub(super) pool: Arc<Pool>,
+    /// The number of clients that wait for the control connection.
+    waiting: watch::Sender<usize>,
+    /// One more has come.
+    came: Notify,
+    pub(super) stop: CancellationToken,
+    pub(super) control_channels: Arc<AtomicUsize>,
+}
+
+/// The control connection.
+#[derive(Default)]
+pub(super) struct ControlState {
+    /// `None`: lost, and not there again.
+    connection: Option<Arc<Connection>>,
+    /// Why the last attempt to make one failed.
+    failed: Option<Error>,
+    /// Since then every attempt has been answered by the server, or its host, with a no.
+    answered_since: Option<Instant>,
+}
+
+impl ControlState {
+    fn up(connection: Arc<Connection>) -> Self {
+        Self {
+            connection: Some(connection),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn live(&self) -> Option<&Arc<Connection>> {
+        self.connection
+            .as_ref()
+            .filter(|connection| !connection.is_lost())
+    }
+
+    /// A refusal is not over in a few seconds: why there will be no connection for this client.
+    pub(super) fn refusal(&self) -> Option<&Error> {
+        let failed = self.failed.as_ref()?;
+        (self.live().is_none() && !failed.is_transient()).then_some(failed)
+    }
+}
+
+impl Core {
+    /// Of a session whose first control connection stands.
+    pub(super) fn new(
+        dialer: Arc<Dialer>,
+        first: Arc<Connection>,
+        pool: Arc<Pool>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            destination: dialer.settings().destination(),
+            dialer,
+            control: watch::Sender::new(ControlState::up(first)),
+            pool,
+            waiting: watch::Sender::new(0),
+            came: Notify::new(),
+            stop,
+            control_channels: Arc::default(),
+        }
+    }
+
+    /// The state of the control connection, and its changes.
+    pub(super) fn watch(&self) -> watch::Receiver<ControlState> {
+        self.control.subscribe()
+    }
+
+    /// The control connection; waits for it where it is being made again.
+    pub(super) async fn control(&self) -> Result<Arc<Connection>, Error> {
+        let mut control = self.control.subscribe();
+        let _waiting = Waiting::new(self);
+        let up = async {
+            loop {
+                if self.stop.is_cancelled() {
+                    return Err(self.closed());
+                }
+                {
+                    let control = control.borrow_and_update();
+                    if let Some(connection) = control.live() {
+                        return Ok(Arc::clone(connection));
+                    }
+                    if let Some(error) = control.refusal() {
+                        return Err(self.lost_because(error));
+                    }
+                }
+                tokio::select! {
+                    _ = control.changed() => {}
+                    () = self.stop.cancelled() => {}
+                }
+            }
+        };
+        let waited = timeout(DATA_PATIENCE, up).await;
+        waited.unwrap_or_else(|_| Err(self.lost()))
+    }
+
+    /// When a client that came at `began` is turned away. Where the server says no, that is soon; where
+    /// the path is silent, it may come back; and where it is just coming back, it is waited for.
+    pub(super) fn deadline(&self, began: Instant, control: &ControlState) -> Instant {
+        let silent = began + self.dialer.settings().client_patience;
+        let deadline = match control.answered_since {
+            Some(since) if control.live().is_none() => silent.min(since.max(began) + NO_PATIENCE),
+            _ => silent,
+        };
+        let coming_back = control.answered_since.is_none();
+        match self.dialer.reached_ago() {
+            Some(ago) if coming_back && ago < COMING_BACK => deadline
+                .max(Instant::now() + COMING_BACK.saturating_sub(ago))
+                .min(deadline + MOST_COMING_BACK),
+            _ => deadline,
+        }
+    }
+
+    /// The state of the control connection, unless there is none.
+    pub(super) fn control_shared(&self) -> Option<Arc<Shared>> {
+        let control = self.control.borrow();
+        let connection = control.connection.as_ref()?;
+        Some(Arc::clone(connection.shared()))
+    }
+
+    /// The control connection, unless there is none.
+    pub(super) fn control_connection(&self) -> Option<Arc<Connection>> {
+        self.control.borrow().connection.clone()
+    }
+
+    /// There is a new control connection.
+    pub(super) fn put(&self, connection: Arc<Connection>) {
+        self.control.send_replace(ControlState::up(connection));
+    }
+
+    /// The session ends: there is no control connection any more, and there will be none. Returns the last.
+    pub(super) fn shut(&self) -> Option<Arc<Connection>> {
+        let shut = ControlState {
+            failed: Some(self.closed()),
+            ..ControlState::default()
+        };
+        self.control.send_replace(shut).connection
+    }
+
+    /// The control connection is no more.
+    pub(super) fn take_down(&self) {
+        // Not dropped under the watch's lock.
+        let mut taken = None;
+        self.control
+            .send_modify(|control| taken = control.connection.take());
+    }
+
+    /// An attempt to make a control connection has failed.
+    pub(super) fn failed(&self, error: Error) {
+        self.control.send_modify(|control| {
+            control.answered_since = match control.answered_since {
+                _ if !error.is_an_answer() => None,
+                None => Some(Instant::now()),
+                since => since,
+            };
+            control.failed = Some(error);
+        });
+    }
+
+    /// Waits until a client waits for the control connection.
+    pub(super) async fn somebody_waits(&self) {
+        let mut waiting = self.waiting.subscribe();
+        // The sender lives as long as this.
+        let _ = waiting.wait_for(|count| *count > 0).await;
+    }
+
+    /// Waits until a client comes that wants the control connection, also one that does not wait for it.
+    pub(super) async fn somebody_came(&self) {
+        self.came.notified().await;
+    }
+
+    pub(super) fn closed(&self) -> Error {
+        Error::Closed {
+            destination: self.destination.clone(),
+        }
+    }
+
+    fn lost(&self) -> Error {
+        let control = self.control.borrow();
+        match (&control.failed, &control.connection) {
+            (Some(error), _) => self.lost_because(error),
+            (None, None) => self.lost_because("connecting again takes its time"),
+            (None, Some(connection)) => self.lost_because(connection.shared().lost_reason()),
+        }
+    }
+
+    /// Why a client is turned away that has waited for as long as it may.
+    pub(super) fn turned_away(&self) -> OpenError {
+        let control = self.control.borrow();
+        let Some(connection) = control.live() else {
+            drop(control);
+            return OpenError::Away(self.lost().to_string());
+        };
+        let silent = format!(
+            "the SSH server {} has not been heard for {} s",
+            self.destination,
+            connection.shared().heard().ago().as_secs()
+        );
+        OpenError::Away(match &control.failed {
+            Some(error) => format!("{silent}, and another connection cannot be made: {error}"),
+            None => silent,
+        })
+    }
+
+    pub(super) fn lost_because(&self, reason: impl fmt::Display) -> Error {
+        Error::Lost {
+            destination: self.destination.clone(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// A client that wants the control connection, as long as this lives.
+pub(super) struct Waiting<'a>(&'a Core);
+
+impl<'a> Waiting<'a> {
+    pub(super) fn new(core: &'a Core) -> Self {
+        core.waiting.send_modify(|count| *count += 1);
+        core.came.notify_one();
+        Self(core)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0
+            .waiting
+            .send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+/// How long data waits for a lost control connection to come back.
+const DATA_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client waits where the server, or its host, says no each time.
+const NO_PATIENCE: Duration = Duration::from_secs(10);
+/// An attempt that has reached the server is waited for this long.
+const COMING_BACK: Duration = Duration::from_secs(5);
+/// All such attempts together extend a client's time by no more than this.
+const MOST_COMING_BACK: Duration = Duration::from_secs(10);
