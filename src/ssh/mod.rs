@@ -46,8 +46,9 @@ mod settings;
 mod transport;
 mod trust;
 
+pub use connection::arrival::Origin;
 pub use connection::channel::{Channel, ChannelReader, ChannelWriter, Probe, Received};
-pub use connection::forward::{Incoming, Origin, RemoteForward};
+pub use connection::forward::{Incoming, RemoteForward};
 pub use error::{Error, ForwardError, LostReason, OpenError};
 pub use findings::{Findings, HostKey};
 pub(crate) use glob::glob;

@@ -17,7 +17,7 @@ use super::interactive::{Exchange, Question, exchange};
 use super::keys::LockedKey;
 use super::login::{Login, MAX_STEPS, Step, ended, names};
 use crate::ssh::connection::events::Events;
-use crate::ssh::connection::handle::Shared;
+use crate::ssh::connection::shared::Shared;
 use crate::ssh::error::Error;
 use crate::ssh::prompt::{Patience, Prompt, Secret};
 use crate::ssh::settings::Settings;

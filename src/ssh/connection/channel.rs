@@ -3,21 +3,19 @@
 //! russh's own stream type turns every end, also that of a lost connection, into an end of file.
 //! In FTP an end of file says that the file is complete, so here the ends are told apart.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use russh::client::Msg;
-use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use russh::{ChannelId, ChannelMsg, ChannelWriteHalf};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
 use super::handle::Connection;
+use super::receive_half::ReceiveHalf;
 use crate::lock::lock;
 use crate::ssh::error::LostReason;
 use crate::ssh::lanes::Lease;
@@ -35,7 +33,7 @@ pub struct Channel {
 /// The receiving half of a [`Channel`].
 #[derive(Debug)]
 pub struct ChannelReader {
-    tap: Arc<Tap>,
+    receive: Arc<ReceiveHalf>,
     flow: Arc<Flow>,
     ended: Option<Received>,
     common: Arc<Common>,
@@ -77,7 +75,7 @@ impl ChannelReader {
         loop {
             let message = tokio::select! {
                 biased;
-                message = self.tap.next() => message,
+                message = self.receive.next() => message,
                 () = self.common.closed_here.cancelled() => return self.end(LostReason::Local),
                 () = self.flow.waits() => continue,
             };
@@ -140,13 +138,13 @@ impl ChannelReader {
     /// Takes leave as [`ChannelWriter::leave`], also where that half was dropped in the middle of a write.
     pub async fn leave(self) {
         // Nobody reads any more, and the session loop must not wait for that.
-        self.tap.shut();
+        self.receive.shut();
         self.common.leave(CLOSE_TIMEOUT).await;
     }
 
     /// As [`leave`](Self::leave), and waits as [`ChannelWriter::leave_and_wait`].
     pub async fn leave_and_wait(self, limit: Duration) {
-        self.tap.shut();
+        self.receive.shut();
         self.common.leave_and_wait(limit).await;
     }
 
@@ -247,35 +245,6 @@ impl Probe {
     }
 }
 
-/// The receiving end of a channel. While it is full and nobody reads, russh's session loop waits for
-/// it and for nothing else, so it can be shut from elsewhere.
-#[derive(Debug)]
-pub(crate) struct Tap {
-    half: Mutex<Option<ChannelReadHalf>>,
-    shut: CancellationToken,
-}
-
-impl Tap {
-    /// Whoever reads gets nothing more, and the session loop gets rid of what it has.
-    pub(crate) fn shut(&self) {
-        lock(&self.half).take();
-        self.shut.cancel();
-    }
-
-    async fn next(&self) -> Option<ChannelMsg> {
-        let message = poll_fn(|cx| match &mut *lock(&self.half) {
-            // Waiting anew at each poll loses nothing: the queue remembers who to wake.
-            Some(half) => pin!(half.wait()).poll(cx),
-            None => Poll::Ready(None),
-        });
-        tokio::select! {
-            biased;
-            message = message => message,
-            () = self.shut.cancelled() => None,
-        }
-    }
-}
-
 /// What a channel keeps busy.
 #[derive(Debug, Default)]
 pub(crate) struct Hold {
@@ -333,12 +302,9 @@ pub(crate) fn wrap(
 ) -> Channel {
     let id = raw.id();
     let (read_half, write_half) = raw.split();
-    let tap = Arc::new(Tap {
-        half: Mutex::new(Some(read_half)),
-        shut: CancellationToken::new(),
-    });
+    let receive = ReceiveHalf::new(read_half);
     let flow = Flow::new();
-    let far_closed = connection.shared().opened(id, from_server, &tap, &flow);
+    let far_closed = connection.shared().opened(id, from_server, &receive, &flow);
     let common = Arc::new(Common {
         id,
         half: Some(write_half),
@@ -356,7 +322,7 @@ pub(crate) fn wrap(
     });
     Channel {
         reader: ChannelReader {
-            tap,
+            receive,
             flow,
             ended: None,
             common: Arc::clone(&common),

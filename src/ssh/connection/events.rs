@@ -7,8 +7,8 @@ use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelId, ChannelOpenFailure};
 
-use super::forward::Arrival;
-use super::handle::Shared;
+use super::arrival::Arrival;
+use super::shared::Shared;
 use crate::lock::lock;
 use crate::ssh::error::{Error, SILENCE, escaped};
 use crate::ssh::findings::Findings;

@@ -1,18 +1,23 @@
 //! One SSH connection, once it stands, and what runs over it.
 //!
-//! - `handle`: the connection: its state, and opening channels
+//! - `handle`: the connection, as those hold it who use it
+//! - `shared`: its state, which events change
 //! - `events`: what the SSH server sends, as russh reports it
-//! - `channel`: one TCP connection carried through SSH
-//! - `flow`: whether the reader of a channel keeps up
-//! - `forward`: a port on the SSH server's host, for one connection
+//! - `channel`: one TCP connection carried through SSH; `open`: opening one
+//! - `receive_half`: the receiving end of a channel; `flow`: whether its reader keeps up
+//! - `forward`: a port on the SSH server's host, for one connection; `arrival`: which connection
 //! - `place`, `proof`: whether two connections end on one host
 //! - `warnings`: what strangers or the network can have said in the log
 
+pub(super) mod arrival;
 pub(super) mod channel;
 pub(super) mod events;
-pub(super) mod flow;
+mod flow;
 pub(super) mod forward;
 pub(super) mod handle;
+pub(super) mod open;
 pub(super) mod place;
 pub(super) mod proof;
+mod receive_half;
+pub(super) mod shared;
 pub(super) mod warnings;

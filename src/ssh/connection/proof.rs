@@ -14,9 +14,11 @@ use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::rand_core::Rng as _;
 use tokio::time::timeout;
 
+use super::arrival::Origin;
 use super::channel::{Channel, Counted, Hold, Received};
-use super::forward::{self, Origin, RemoteForward};
+use super::forward::{self, RemoteForward};
 use super::handle::Connection;
+use super::open::open;
 use crate::ssh::error::{ForwardError, OpenError};
 
 /// Why two connections are not known to end on one host.
@@ -67,7 +69,7 @@ async fn send(
     let mut refused = None;
     // An SSH server may permit the name only, or the address only.
     for host in ["127.0.0.1", "localhost"] {
-        let opening = connection.open(host, at.port(), ORIGINATOR, Hold::default());
+        let opening = open(connection, host, at.port(), ORIGINATOR, Hold::default());
         match opening.await {
             Ok(mut channel) => {
                 let token = Bytes::copy_from_slice(token);

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::role::Role;
 use crate::ssh::connection::channel::{Channel, ChannelReader, ChannelWriter, Hold, Received};
 use crate::ssh::connection::handle::Connection;
+use crate::ssh::connection::open::open;
 use crate::ssh::connection::place::Place;
 use crate::ssh::error::{Error, OpenError};
 use crate::ssh::settings::Settings;
@@ -137,7 +138,7 @@ async fn jump(
         },
     })?;
     let (host, port) = (settings.host.clone(), settings.port);
-    let opening = connection.open(&host, port, ORIGINATOR, Hold::default());
+    let opening = open(&connection, &host, port, ORIGINATOR, Hold::default());
     let opened = timeout(settings.connect_timeout, opening).await;
     let error = match opened {
         Ok(Ok(channel)) => return Ok((channel, connection.place().clone())),

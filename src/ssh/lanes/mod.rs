@@ -37,9 +37,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::lock::lock;
+use crate::ssh::connection::arrival::Origin;
 use crate::ssh::connection::channel::{Channel, Counted, Hold};
-use crate::ssh::connection::forward::{self, Origin, RemoteForward};
+use crate::ssh::connection::forward::{self, RemoteForward};
 use crate::ssh::connection::handle::Connection;
+use crate::ssh::connection::open::open;
 use crate::ssh::dial::Dialer;
 use crate::ssh::error::{ForwardError, OpenError};
 pub(super) use spare::SpareLane;
@@ -67,10 +69,7 @@ impl LaneGuard {
         originator: SocketAddr,
     ) -> Result<Channel, OpenError> {
         let hold = Hold::lane(Some(Arc::clone(&self.lease)));
-        self.lease
-            .connection
-            .open(host, port, originator, hold)
-            .await
+        open(&self.lease.connection, host, port, originator, hold).await
     }
 
     /// Asks for a remote forward (RFC 4254 section 7.1) on a free port of `bind`, which is a loopback

@@ -9,7 +9,8 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::ssh::connection::forward::{self, Origin, RemoteForward};
+use crate::ssh::connection::arrival::Origin;
+use crate::ssh::connection::forward::{self, RemoteForward};
 use crate::ssh::error::ForwardError;
 use crate::ssh::lanes::SpareLane;
 

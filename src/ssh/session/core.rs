@@ -9,7 +9,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::ssh::connection::handle::{Connection, Shared};
+use crate::ssh::connection::handle::Connection;
+use crate::ssh::connection::shared::Shared;
 use crate::ssh::dial::Dialer;
 use crate::ssh::error::{Error, OpenError};
 use crate::ssh::lanes::Pool;

@@ -17,9 +17,10 @@ use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::core::{Core, Waiting};
+use crate::ssh::connection::arrival::Origin;
 use crate::ssh::connection::channel::{Channel, Counted, Hold};
-use crate::ssh::connection::forward::Origin;
-use crate::ssh::connection::handle::{Connection, OPEN_TIMEOUT};
+use crate::ssh::connection::handle::Connection;
+use crate::ssh::connection::open::{OPEN_TIMEOUT, open_patiently};
 use crate::ssh::dial::{Dialer, Role};
 use crate::ssh::error::{Error, OpenError};
 use crate::ssh::findings::Findings;
@@ -262,7 +263,7 @@ async fn open_on(
     };
     tokio::select! {
         biased;
-        opened = connection.open_patiently(&host, port, originator, hold) => opened,
+        opened = open_patiently(&connection, &host, port, originator, hold) => opened,
         () = too_late => Err(OpenError::Timeout),
     }
 }

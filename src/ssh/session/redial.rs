@@ -13,8 +13,9 @@ use tokio::time::sleep;
 
 use super::core::Core;
 use crate::ssh::backoff::Backoff;
-use crate::ssh::connection::handle::{Connection, Shared};
+use crate::ssh::connection::handle::Connection;
 use crate::ssh::connection::proof;
+use crate::ssh::connection::shared::Shared;
 use crate::ssh::dial::Role;
 use crate::ssh::error::Error;
 

@@ -1,0 +1,47 @@
+//! The receiving end of a channel, which can be shut from elsewhere.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use russh::{ChannelMsg, ChannelReadHalf};
+use tokio_util::sync::CancellationToken;
+
+use crate::lock::lock;
+
+/// The receiving end of a channel. While it is full and nobody reads, russh's session loop waits for
+/// it and for nothing else, so it can be shut from elsewhere.
+#[derive(Debug)]
+pub(crate) struct ReceiveHalf {
+    half: Mutex<Option<ChannelReadHalf>>,
+    shut: CancellationToken,
+}
+
+impl ReceiveHalf {
+    pub(super) fn new(half: ChannelReadHalf) -> Arc<Self> {
+        Arc::new(Self {
+            half: Mutex::new(Some(half)),
+            shut: CancellationToken::new(),
+        })
+    }
+
+    /// Whoever reads gets nothing more, and the session loop gets rid of what it has.
+    pub(crate) fn shut(&self) {
+        lock(&self.half).take();
+        self.shut.cancel();
+    }
+
+    pub(super) async fn next(&self) -> Option<ChannelMsg> {
+        let message = poll_fn(|cx| match &mut *lock(&self.half) {
+            // Waiting anew at each poll loses nothing: the queue remembers who to wake.
+            Some(half) => pin!(half.wait()).poll(cx),
+            None => Poll::Ready(None),
+        });
+        tokio::select! {
+            biased;
+            message = message => message,
+            () = self.shut.cancelled() => None,
+        }
+    }
+}
