@@ -3,8 +3,8 @@
 //! russh's own stream type turns every end, also that of a lost connection, into an end of file.
 //! In FTP an end of file says that the file is complete, so here the ends are told apart.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,10 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
 use super::handle::Connection;
+use super::keep_alive::Hold;
 use super::receive_half::ReceiveHalf;
-use crate::lock::lock;
 use crate::ssh::error::LostReason;
-use crate::ssh::lanes::Lease;
 
 /// A channel split in two, with an explicit end of file in both directions. When both halves are
 /// dropped the channel is closed, so that the TCP connection behind it never leaks.
@@ -245,54 +244,6 @@ impl Probe {
     }
 }
 
-/// What a channel keeps busy.
-#[derive(Debug, Default)]
-pub(crate) struct Hold {
-    lease: Mutex<Option<Arc<Lease>>>,
-    _counted: Option<Counted>,
-}
-
-impl Hold {
-    /// The lane it runs on, until nothing more comes over it.
-    pub(crate) fn lane(lease: Option<Arc<Lease>>) -> Self {
-        Self {
-            lease: Mutex::new(lease),
-            _counted: None,
-        }
-    }
-
-    /// What it is counted in as long as it lives.
-    pub(crate) fn counted(counted: Counted) -> Self {
-        Self {
-            lease: Mutex::default(),
-            _counted: Some(counted),
-        }
-    }
-
-    fn give_back(&self) {
-        // Not dropped under the lock.
-        let lease = lock(&self.lease).take();
-        drop(lease);
-    }
-}
-
-/// One of something that is counted, as long as it lives.
-#[derive(Debug)]
-pub(crate) struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    pub(crate) fn new(counter: &Arc<AtomicUsize>) -> Self {
-        counter.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(counter))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 /// Makes a channel of russh's, which the server opened or has confirmed.
 pub(crate) fn wrap(
     raw: russh::Channel<Msg>,
@@ -364,7 +315,7 @@ impl Common {
     /// nothing more can come that it might not read. An upload, whose far side may end first, does.
     fn downloaded(&self) {
         if self.received.load(Ordering::Relaxed) && !self.sent.load(Ordering::Relaxed) {
-            self.hold.give_back();
+            self.hold.downloaded();
         }
     }
 

@@ -11,10 +11,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::arrival::{Arrival, Expected, Origin};
-use super::channel::{self, Channel, Counted, Hold};
+use super::channel::{self, Channel};
 use super::handle::Connection;
+use super::keep_alive::{Counted, Hold, KeepAlive};
 use crate::ssh::error::ForwardError;
-use crate::ssh::lanes::Lease;
 
 /// A port that the SSH server listens on for us. Dropping it cancels it.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct RemoteForward {
     address: SocketAddr,
     arrivals: oneshot::Receiver<Arrival>,
     connection: Arc<Connection>,
-    lease: Option<Arc<Lease>>,
+    kept: KeepAlive,
 }
 
 impl RemoteForward {
@@ -42,15 +42,15 @@ impl RemoteForward {
         Some(Incoming {
             arrival: arrival.ok()?,
             connection: Arc::clone(&self.connection),
-            lease: self.lease.take(),
+            kept: std::mem::take(&mut self.kept),
         })
     }
 
     /// A spare is one no longer: its port is about to be told, and the first connection from its
-    /// origin is taken. It runs on this lane from now on. `false` where it is of no use: somebody
+    /// origin is taken. It keeps this in use from now on. `false` where it is of no use: somebody
     /// has been there already, or the SSH connection is lost.
-    pub(crate) fn announce(&mut self, lease: Arc<Lease>) -> bool {
-        self.lease = Some(lease);
+    pub(crate) fn announce(&mut self, kept: KeepAlive) -> bool {
+        self.kept = kept;
         let (shared, at) = (self.connection.shared(), self.address);
         shared.announce(at.ip(), u32::from(at.port()))
     }
@@ -68,7 +68,7 @@ impl RemoteForward {
 pub struct Incoming {
     arrival: Arrival,
     connection: Arc<Connection>,
-    lease: Option<Arc<Lease>>,
+    kept: KeepAlive,
 }
 
 impl Incoming {
@@ -86,7 +86,7 @@ impl Incoming {
         let _ = accepting
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()));
-        let hold = Hold::lane(self.lease);
+        let hold = Hold::until_downloaded(self.kept);
         channel::wrap(raw, self.connection, true, hold)
     }
 
@@ -103,14 +103,14 @@ pub(crate) async fn request(
     connection: &Arc<Connection>,
     bind: IpAddr,
     origin: Origin,
-    lease: Option<Arc<Lease>>,
+    kept: KeepAlive,
     counted: Counted,
     spare: Option<CancellationToken>,
 ) -> Result<RemoteForward, ForwardError> {
     let (answer, answered) = oneshot::channel();
     let task_connection = Arc::clone(connection);
     tokio::spawn(async move {
-        let _ = answer.send(register(task_connection, bind, origin, lease, counted, spare).await);
+        let _ = answer.send(register(task_connection, bind, origin, kept, counted, spare).await);
     });
     tokio::select! {
         biased;
@@ -157,7 +157,7 @@ async fn register(
     connection: Arc<Connection>,
     bind: IpAddr,
     origin: Origin,
-    lease: Option<Arc<Lease>>,
+    kept: KeepAlive,
     counted: Counted,
     spare: Option<CancellationToken>,
 ) -> Result<RemoteForward, ForwardError> {
@@ -191,7 +191,7 @@ async fn register(
         address,
         arrivals,
         connection,
-        lease,
+        kept,
     })
 }
 

@@ -6,6 +6,7 @@
 //! - `channel`: one TCP connection carried through SSH; `open`: opening one
 //! - `receive_half`: the receiving end of a channel; `flow`: whether its reader keeps up
 //! - `forward`: a port on the SSH server's host, for one connection; `arrival`: which connection
+//! - `keep_alive`: what either keeps in use
 //! - `place`, `proof`: whether two connections end on one host
 //! - `warnings`: what strangers or the network can have said in the log
 
@@ -15,6 +16,7 @@ pub(super) mod events;
 mod flow;
 pub(super) mod forward;
 pub(super) mod handle;
+pub(super) mod keep_alive;
 pub(super) mod open;
 pub(super) mod place;
 pub(super) mod proof;

@@ -8,8 +8,9 @@ use russh::ChannelOpenFailure;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::channel::{self, Channel, Hold};
+use super::channel::{self, Channel};
 use super::handle::Connection;
+use super::keep_alive::Hold;
 use crate::ssh::error::OpenError;
 
 /// Opens a `direct-tcpip` channel (RFC 4254 section 7.2), within 30 s.

@@ -15,9 +15,10 @@ use russh::keys::ssh_key::rand_core::Rng as _;
 use tokio::time::timeout;
 
 use super::arrival::Origin;
-use super::channel::{Channel, Counted, Hold, Received};
+use super::channel::{Channel, Received};
 use super::forward::{self, RemoteForward};
 use super::handle::Connection;
+use super::keep_alive::{Counted, Hold, KeepAlive};
 use super::open::open;
 use crate::ssh::error::{ForwardError, OpenError};
 
@@ -44,7 +45,14 @@ pub(crate) async fn same_host(
 
 async fn prove(first: &Arc<Connection>, second: &Arc<Connection>) -> Result<(), Unproven> {
     let counted = Counted::new(&Arc::default());
-    let asked = forward::request(first, LOOPBACK, Origin::Loopback, None, counted, None);
+    let asked = forward::request(
+        first,
+        LOOPBACK,
+        Origin::Loopback,
+        KeepAlive::default(),
+        counted,
+        None,
+    );
     let mut forward = asked.await.map_err(|error| match error {
         ForwardError::Lost => Unproven::Lost,
         error => Unproven::Untold(error.to_string()),

@@ -17,8 +17,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, 
 use tokio::time::timeout;
 
 use super::role::Role;
-use crate::ssh::connection::channel::{Channel, ChannelReader, ChannelWriter, Hold, Received};
+use crate::ssh::connection::channel::{Channel, ChannelReader, ChannelWriter, Received};
 use crate::ssh::connection::handle::Connection;
+use crate::ssh::connection::keep_alive::Hold;
 use crate::ssh::connection::open::open;
 use crate::ssh::connection::place::Place;
 use crate::ssh::error::{Error, OpenError};

@@ -20,8 +20,8 @@
 mod opening;
 mod pace;
 mod queue;
-mod spare;
-pub(super) mod spare_forward;
+
+pub(super) mod spare;
 mod state;
 mod taking;
 mod turns;
@@ -38,13 +38,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lock::lock;
 use crate::ssh::connection::arrival::Origin;
-use crate::ssh::connection::channel::{Channel, Counted, Hold};
+use crate::ssh::connection::channel::Channel;
 use crate::ssh::connection::forward::{self, RemoteForward};
 use crate::ssh::connection::handle::Connection;
+use crate::ssh::connection::keep_alive::{Counted, Hold, KeepAlive};
 use crate::ssh::connection::open::open;
 use crate::ssh::dial::Dialer;
 use crate::ssh::error::{ForwardError, OpenError};
-pub(super) use spare::SpareLane;
+use spare::SpareLane;
 use state::{Lane, State};
 
 /// A lane for one data connection, in use until this is dropped and every channel opened on it has brought a
@@ -68,7 +69,7 @@ impl LaneGuard {
         port: u16,
         originator: SocketAddr,
     ) -> Result<Channel, OpenError> {
-        let hold = Hold::lane(Some(Arc::clone(&self.lease)));
+        let hold = Hold::until_downloaded(self.keep_alive());
         open(&self.lease.connection, host, port, originator, hold).await
     }
 
@@ -95,9 +96,14 @@ impl LaneGuard {
         bind: IpAddr,
         origin: Origin,
     ) -> Result<RemoteForward, ForwardError> {
-        let lease = Some(Arc::clone(&self.lease));
         let counted = Counted::new(&self.forwards);
-        forward::request(&self.lease.connection, bind, origin, lease, counted, None).await
+        let kept = self.keep_alive();
+        forward::request(&self.lease.connection, bind, origin, kept, counted, None).await
+    }
+
+    /// Keeps the lane in use as long as it lives.
+    fn keep_alive(&self) -> KeepAlive {
+        KeepAlive::of(Arc::clone(&self.lease))
     }
 
     /// Whether this is the control connection, shared for want of a lane.

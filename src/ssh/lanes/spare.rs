@@ -1,13 +1,130 @@
-//! A lane that a spare forward stands on.
+//! A remote forward asked for ahead, so that its transfer does not wait for the round trip.
+//!
+//! It stands on an idle lane, which stays free for others: a transfer that needs the lane takes it at
+//! once and spoils the spare. Nobody is told its port before it is taken, so whoever connects until
+//! then is refused, and spoils it, too: somebody is watching that port.
 
+use std::fmt;
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Lane, Lease, Pool};
+use super::{Lane, Pool};
 use crate::lock::lock;
-use crate::ssh::connection::channel::Counted;
+use crate::ssh::connection::arrival::Origin;
+use crate::ssh::connection::forward::{self, RemoteForward};
 use crate::ssh::connection::handle::Connection;
+use crate::ssh::connection::keep_alive::{Counted, KeepAlive};
+use crate::ssh::error::ForwardError;
+
+/// A remote forward that is asked for, or stands ready, and has no transfer yet. Dropping it cancels
+/// it.
+pub struct SpareForward {
+    // Dropped first: no lane is given back with a forward on it that is not being cancelled.
+    forward: Forward,
+    lane: SpareLane,
+}
+
+/// Why a spare is of no use any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Spoilt {
+    /// The SSH server grants none.
+    Refused,
+    /// Its lane went to a transfer, it had a visitor, or the SSH connection is lost.
+    Gone,
+}
+
+enum Forward {
+    Asked(Request),
+    Ready(RemoteForward),
+    Failed(Spoilt),
+}
+
+type Request = Pin<Box<dyn Future<Output = Result<RemoteForward, ForwardError>> + Send>>;
+
+impl SpareForward {
+    /// Asks when it is polled for the first time.
+    pub(crate) fn ask(lane: SpareLane, bind: IpAddr, origin: Origin) -> Self {
+        let (connection, counted) = (Arc::clone(lane.connection()), lane.counted());
+        let spoilt = lane.spoilt().clone();
+        let request = async move {
+            forward::request(
+                &connection,
+                bind,
+                origin,
+                KeepAlive::default(),
+                counted,
+                Some(spoilt),
+            )
+            .await
+        };
+        Self {
+            forward: Forward::Asked(Box::pin(request)),
+            lane,
+        }
+    }
+
+    /// Sends the request, and waits until the spare is of no use. Cancel-safe.
+    pub async fn spoilt(&mut self) -> Spoilt {
+        let (spoilt, connection) = (self.lane.spoilt(), self.lane.connection());
+        let refused = async {
+            match self.forward.settle().await {
+                Ok(_) => std::future::pending().await,
+                Err(why) => why,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = spoilt.cancelled() => Spoilt::Gone,
+            () = connection.lost() => Spoilt::Gone,
+            why = refused => why,
+        }
+    }
+
+    /// Takes it for a transfer, with its lane; waits for the SSH server's answer where that has not
+    /// come yet.
+    ///
+    /// # Errors
+    ///
+    /// Why it is of no use.
+    pub async fn take(mut self) -> Result<RemoteForward, Spoilt> {
+        let lease = self.lane.take().ok_or(Spoilt::Gone)?;
+        self.forward.settle().await?;
+        let taken = std::mem::replace(&mut self.forward, Forward::Failed(Spoilt::Gone));
+        let Forward::Ready(mut forward) = taken else {
+            return Err(Spoilt::Gone);
+        };
+        match forward.announce(lease) {
+            true => Ok(forward),
+            false => Err(Spoilt::Gone),
+        }
+    }
+}
+
+impl Forward {
+    /// Waits for the SSH server's answer. Cancel-safe.
+    async fn settle(&mut self) -> Result<(), Spoilt> {
+        if let Self::Asked(request) = self {
+            *self = match request.await {
+                Ok(forward) => Self::Ready(forward),
+                Err(ForwardError::Refused) => Self::Failed(Spoilt::Refused),
+                Err(_) => Self::Failed(Spoilt::Gone),
+            };
+        }
+        match self {
+            Self::Failed(why) => Err(*why),
+            Self::Asked(_) | Self::Ready(_) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for SpareForward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpareForward").finish_non_exhaustive()
+    }
+}
 
 /// An idle lane with a spare forward on it. Dropping it leaves the lane without.
 pub(crate) struct SpareLane {
@@ -35,7 +152,7 @@ impl SpareLane {
     }
 
     /// Takes the lane for a transfer; `None` where another one has it, or it is lost.
-    pub(crate) fn take(&self) -> Option<Arc<Lease>> {
+    pub(crate) fn take(&self) -> Option<KeepAlive> {
         let mut state = lock(&self.pool.state);
         let lane = state.lanes.iter_mut().find(|lane| self.marks(lane))?;
         if lane.connection.is_lost() || self.spoilt.is_cancelled() {
@@ -45,7 +162,7 @@ impl SpareLane {
         lane.leases += 1;
         let guard = self.pool.guard(Arc::clone(&lane.connection), Some(lane.id));
         self.pool.keep_warm(&mut state);
-        Some(guard.lease)
+        Some(guard.keep_alive())
     }
 
     fn marks(&self, lane: &Lane) -> bool {

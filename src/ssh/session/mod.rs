@@ -18,13 +18,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::core::{Core, Waiting};
 use crate::ssh::connection::arrival::Origin;
-use crate::ssh::connection::channel::{Channel, Counted, Hold};
+use crate::ssh::connection::channel::Channel;
 use crate::ssh::connection::handle::Connection;
+use crate::ssh::connection::keep_alive::{Counted, Hold};
 use crate::ssh::connection::open::{OPEN_TIMEOUT, open_patiently};
 use crate::ssh::dial::{Dialer, Role};
 use crate::ssh::error::{Error, OpenError};
 use crate::ssh::findings::Findings;
-use crate::ssh::lanes::spare_forward::SpareForward;
+use crate::ssh::lanes::spare::SpareForward;
 use crate::ssh::lanes::{LaneGuard, Pool};
 use crate::ssh::prompt::Prompt;
 use crate::ssh::settings::Settings;
