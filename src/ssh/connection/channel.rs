@@ -3,8 +3,8 @@
 //! russh's own stream type turns every end, also that of a lost connection, into an end of file.
 //! In FTP an end of file says that the file is complete, so here the ends are told apart.
 
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
+use super::half_close::{HalfClose, Parting};
 use super::handle::Connection;
 use super::keep_alive::Hold;
 use super::receive_half::ReceiveHalf;
@@ -34,21 +35,25 @@ pub struct Channel {
 pub struct ChannelReader {
     receive: Arc<ReceiveHalf>,
     flow: Arc<Flow>,
+    /// Some bytes came.
+    has_read: bool,
     ended: Option<Received>,
-    common: Arc<Common>,
+    channel: Arc<OpenUntilDropped>,
 }
 
 /// The sending half of a [`Channel`].
 #[derive(Debug)]
 pub struct ChannelWriter {
-    common: Arc<Common>,
+    /// Some bytes went, or tried to.
+    has_written: bool,
+    channel: Arc<OpenUntilDropped>,
 }
 
 /// Asks the SSH server for signs of life on the connection of a [`Channel`]; keeps the channel as a half
 /// does.
 #[derive(Debug)]
 pub struct Probe {
-    common: Arc<Common>,
+    channel: Arc<OpenUntilDropped>,
 }
 
 /// What [`ChannelReader::read`] brings.
@@ -75,26 +80,31 @@ impl ChannelReader {
             let message = tokio::select! {
                 biased;
                 message = self.receive.next() => message,
-                () = self.common.closed_here.cancelled() => return self.end(LostReason::Local),
+                () = self.channel.closed_here.cancelled() => return self.end(LostReason::Local),
                 () = self.flow.waits() => continue,
             };
             match message {
                 Some(ChannelMsg::Data { data }) if !data.is_empty() => {
-                    self.common.connection.shared().touch();
+                    self.channel.connection.shared().touch();
                     self.flow.takes(data.len());
-                    self.common.received.store(true, Ordering::Relaxed);
+                    if !std::mem::replace(&mut self.has_read, true) {
+                        self.channel.ends.received_data();
+                    }
                     return Received::Data(data);
                 }
                 Some(ChannelMsg::Eof) => {
-                    self.common.eof_received.store(true, Ordering::Release);
                     self.flow.ends();
-                    self.common.downloaded();
+                    // A download takes up its lane no longer, whenever its client hangs up: nothing more can
+                    // come that it might not read. An upload, whose far side may end first, does.
+                    if self.channel.ends.received_eof() {
+                        self.channel.hold.downloaded();
+                    }
                     return Received::Eof;
                 }
                 Some(ChannelMsg::Close) => return self.end(LostReason::Closed),
                 Some(_) => {}
                 None => {
-                    let reason = self.common.why_ended();
+                    let reason = self.channel.why_ended();
                     return self.end(reason);
                 }
             }
@@ -103,14 +113,14 @@ impl ChannelReader {
 
     /// As [`ChannelWriter::ended`], for whoever has no half at hand; keeps the channel as one.
     pub fn ended(&self) -> impl Future<Output = LostReason> + Send + 'static {
-        let common = Arc::clone(&self.common);
-        async move { common.ended().await }
+        let channel = Arc::clone(&self.channel);
+        async move { channel.ended().await }
     }
 
     /// For questions to the SSH server about this channel.
     pub fn probe(&self) -> Probe {
         Probe {
-            common: Arc::clone(&self.common),
+            channel: Arc::clone(&self.channel),
         }
     }
 
@@ -119,9 +129,9 @@ impl ChannelReader {
     /// directions have ended, and this one had no end of file from here. Of other servers nothing can be
     /// told: they may close as soon as their own side has ended.
     pub async fn was_given_up(&mut self) -> bool {
-        let common = &self.common;
-        common.connection.shared().is_openssh()
-            && !common.eof_sent.load(Ordering::Acquire)
+        let channel = &self.channel;
+        channel.connection.shared().is_openssh()
+            && !channel.ends.has_sent_eof()
             && self.read_now().await == Some(Received::Closed)
     }
 
@@ -138,18 +148,18 @@ impl ChannelReader {
     pub async fn leave(self) {
         // Nobody reads any more, and the session loop must not wait for that.
         self.receive.shut();
-        self.common.leave(CLOSE_TIMEOUT).await;
+        self.channel.leave(CLOSE_TIMEOUT).await;
     }
 
     /// As [`leave`](Self::leave), and waits as [`ChannelWriter::leave_and_wait`].
     pub async fn leave_and_wait(self, limit: Duration) {
         self.receive.shut();
-        self.common.leave_and_wait(limit).await;
+        self.channel.leave_and_wait(limit).await;
     }
 
     fn end(&mut self, reason: LostReason) -> Received {
         self.flow.ends();
-        let eof = self.common.eof_received.load(Ordering::Acquire);
+        let eof = self.channel.ends.has_received_eof();
         let ended = match reason {
             LostReason::Closed | LostReason::Local if eof => Received::Closed,
             reason => Received::Lost(reason),
@@ -167,15 +177,16 @@ impl ChannelWriter {
     ///
     /// The channel or its connection has ended.
     pub async fn write(&mut self, data: Bytes) -> Result<(), LostReason> {
-        let common = &self.common;
-        let half = common.half.as_ref().ok_or(LostReason::Local)?;
-        common.sent.store(true, Ordering::Relaxed);
+        let channel = &self.channel;
+        if !std::mem::replace(&mut self.has_written, true) {
+            channel.ends.sends_data();
+        }
         tokio::select! {
             biased;
-            reason = common.ended() => Err(reason),
-            sent = half.data_bytes(data) => {
-                common.connection.shared().touch();
-                sent.map_err(|_| common.why_ended())
+            reason = channel.ended() => Err(reason),
+            sent = channel.half.data_bytes(data) => {
+                channel.connection.shared().touch();
+                sent.map_err(|_| channel.why_ended())
             }
         }
     }
@@ -186,17 +197,17 @@ impl ChannelWriter {
     ///
     /// The channel or its connection has ended.
     pub async fn finish(&mut self) -> Result<(), LostReason> {
-        self.common.finish().await
+        self.channel.finish().await
     }
 
     /// Closes the channel in both directions: at once, or, where both have seen their end of file,
     /// as soon as the far side has.
     pub async fn close(self) {
-        let common = &self.common;
-        if !common.is_orderly() {
-            common.close_first(CLOSE_TIMEOUT).await;
+        let channel = &self.channel;
+        if !channel.ends.is_orderly() {
+            channel.close_first(CLOSE_TIMEOUT).await;
         }
-        common.closed_here.cancel();
+        channel.closed_here.cancel();
     }
 
     /// Takes leave: the far side sees an end of file, on which a server hangs up, and what it still
@@ -205,25 +216,25 @@ impl ChannelWriter {
     ///
     /// A channel that the far side closes costs no memory for good, one that this side closes does.
     pub async fn leave(self) {
-        self.common.leave(CLOSE_TIMEOUT).await;
+        self.channel.leave(CLOSE_TIMEOUT).await;
     }
 
     /// As [`leave`](Self::leave), and waits until the SSH server has taken notice; at most for
     /// `limit`.
     pub async fn leave_and_wait(self, limit: Duration) {
-        self.common.leave_and_wait(limit).await;
+        self.channel.leave_and_wait(limit).await;
     }
 
     /// Waits until the far side has closed the channel, which it does when it has had our end of file
     /// and has handed on all that came before; or until nothing can tell any more. What it still sends
     /// must be read meanwhile.
     pub async fn ended(&self) -> LostReason {
-        self.common.ended().await
+        self.channel.ended().await
     }
 
     /// Waits until the SSH server has taken all that was sent before, or the connection is lost.
     pub async fn taken(&self) {
-        self.common.taken().await;
+        self.channel.taken().await;
     }
 }
 
@@ -232,13 +243,13 @@ impl Probe {
     /// channel's queue by then, and it has taken all that it was sent before. `false`: the connection is
     /// lost, or the far side has closed the channel.
     pub async fn answered(&self) -> bool {
-        let common = &self.common;
+        let channel = &self.channel;
         tokio::select! {
             biased;
-            _ = common.ended() => false,
-            pinged = common.connection.handle().send_ping() => {
+            _ = channel.ended() => false,
+            pinged = channel.connection.handle().send_ping() => {
                 // A connection that is lost answers, too: it is marked so before that.
-                pinged.is_ok() && !common.far_closed.is_cancelled() && !common.connection.is_lost()
+                pinged.is_ok() && !channel.far_closed.is_cancelled() && !channel.connection.is_lost()
             }
         }
     }
@@ -256,89 +267,109 @@ pub(crate) fn wrap(
     let receive = ReceiveHalf::new(read_half);
     let flow = Flow::new();
     let far_closed = connection.shared().opened(id, from_server, &receive, &flow);
-    let common = Arc::new(Common {
+    let channel = Arc::new(OpenUntilDropped(Arc::new(ChannelShared {
         id,
-        half: Some(write_half),
+        half: write_half,
         connection,
-        received: AtomicBool::new(false),
-        sent: AtomicBool::new(false),
+        ends: HalfClose::default(),
         far_closed,
         closed_here: CancellationToken::new(),
-        close_sent: AtomicBool::new(false),
-        eof_sent: AtomicBool::new(false),
-        eof_received: AtomicBool::new(false),
-        leaving: AtomicBool::new(false),
         hold,
-        is_last_task: false,
-    });
+    })));
     Channel {
         reader: ChannelReader {
             receive,
             flow,
+            has_read: false,
             ended: None,
-            common: Arc::clone(&common),
+            channel: Arc::clone(&channel),
         },
-        writer: ChannelWriter { common },
+        writer: ChannelWriter {
+            has_written: false,
+            channel,
+        },
     }
 }
 
-/// What the two halves share; the last of them to go closes the channel.
+/// What keeps a channel open: each half has it, and the last one to go closes the channel.
 #[derive(Debug)]
-struct Common {
+struct OpenUntilDropped(Arc<ChannelShared>);
+
+/// What the two halves share.
+#[derive(Debug)]
+struct ChannelShared {
     id: ChannelId,
-    half: Option<ChannelWriteHalf<Msg>>,
+    half: ChannelWriteHalf<Msg>,
     connection: Arc<Connection>,
-    /// Some bytes came.
-    received: AtomicBool,
-    /// Some bytes went, or tried to.
-    sent: AtomicBool,
+    /// How far each direction has come to its end.
+    ends: HalfClose,
+    /// The far side has closed the channel.
     far_closed: CancellationToken,
+    /// This side is done with the channel: reading and writing end.
     closed_here: CancellationToken,
-    close_sent: AtomicBool,
-    eof_sent: AtomicBool,
-    eof_received: AtomicBool,
-    /// See [`ChannelWriter::leave`].
-    leaving: AtomicBool,
     hold: Hold,
-    /// This is what closes the channel in the background. A runtime that shuts down drops it half
-    /// done, and it must not start itself anew then.
-    is_last_task: bool,
 }
 
-impl Common {
-    /// Both directions have ended by themselves, so the far side is about to close the channel.
-    fn is_orderly(&self) -> bool {
-        self.eof_sent.load(Ordering::Acquire) && self.eof_received.load(Ordering::Acquire)
-    }
+impl Deref for OpenUntilDropped {
+    type Target = ChannelShared;
 
-    /// The far side has sent all it had. A download takes up its lane no longer, whenever its client hangs up:
-    /// nothing more can come that it might not read. An upload, whose far side may end first, does.
-    fn downloaded(&self) {
-        if self.received.load(Ordering::Relaxed) && !self.sent.load(Ordering::Relaxed) {
-            self.hold.downloaded();
+    fn deref(&self) -> &ChannelShared {
+        &self.0
+    }
+}
+
+impl Drop for OpenUntilDropped {
+    fn drop(&mut self) {
+        let done = self.far_closed.is_cancelled()
+            || self.connection.is_lost()
+            || self.ends.has_sent_close();
+        if let (false, Ok(runtime)) = (done, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(part_with(Arc::clone(&self.0)));
         }
     }
+}
 
+/// Brings a channel to its end that nobody holds any more.
+async fn part_with(channel: Arc<ChannelShared>) {
+    let ends_by_itself = match channel.ends.parting() {
+        Parting::Await => true,
+        Parting::SendEof => {
+            channel.ends.sends_eof();
+            let sent = timeout(CLOSE_TIMEOUT, channel.half.eof()).await;
+            matches!(sent, Ok(Ok(())))
+        }
+        Parting::Close => false,
+    };
+    if ends_by_itself {
+        tokio::select! {
+            () = channel.far_closed.cancelled() => {}
+            () = channel.connection.lost() => {}
+            () = tokio::time::sleep(ORDERLY_TIMEOUT) => {}
+        }
+    }
+    channel.close_first(CLOSE_TIMEOUT).await;
+}
+
+impl ChannelShared {
     /// See [`ChannelWriter::finish`].
     async fn finish(&self) -> Result<(), LostReason> {
-        let half = self.half.as_ref().ok_or(LostReason::Local)?;
-        if self.eof_sent.swap(true, Ordering::AcqRel) {
+        if !self.ends.sends_eof() {
             return Ok(());
         }
         tokio::select! {
             biased;
             reason = self.ended() => Err(reason),
-            sent = half.eof() => sent.map_err(|_| self.why_ended()),
+            sent = self.half.eof() => sent.map_err(|_| self.why_ended()),
         }
     }
 
     /// See [`ChannelWriter::leave`]. The loop of a connection that is stalled may take no messages: it
     /// is waited for so long.
     async fn leave(&self, limit: Duration) {
-        if self.eof_sent.load(Ordering::Acquire) && !self.is_orderly() {
+        if self.ends.has_sent_eof() && !self.ends.is_orderly() {
             self.close_first(limit).await;
         } else if let Ok(Ok(())) = timeout(limit, self.finish()).await {
-            self.leaving.store(true, Ordering::Release);
+            self.ends.leaves();
         }
         self.closed_here.cancel();
     }
@@ -359,24 +390,6 @@ impl Common {
         tokio::select! {
             _ = self.connection.handle().send_ping() => {}
             () = self.connection.lost() => {}
-        }
-    }
-
-    /// Whether the far side is about to close the channel. Where it has finished sending, and
-    /// nobody here will, an end of file makes it do so.
-    async fn ends_by_itself(&self) -> bool {
-        if self.leaving.load(Ordering::Acquire) {
-            return true;
-        }
-        if !self.eof_received.load(Ordering::Acquire) {
-            return false;
-        }
-        if self.eof_sent.swap(true, Ordering::AcqRel) {
-            return true;
-        }
-        match &self.half {
-            Some(half) => matches!(timeout(CLOSE_TIMEOUT, half.eof()).await, Ok(Ok(()))),
-            None => false,
         }
     }
 
@@ -403,54 +416,18 @@ impl Common {
     /// Sends `SSH_MSG_CHANNEL_CLOSE`, unless that is done or no use.
     async fn close_first(&self, limit: Duration) {
         let useless = self.far_closed.is_cancelled() || self.connection.is_lost();
-        if useless || self.close_sent.swap(true, Ordering::AcqRel) {
+        if useless || !self.ends.sends_close() {
             return;
         }
-        if let Some(half) = &self.half {
-            self.connection.shared().count_closed_first();
-            // The loop of a connection that is stalled takes no messages; it is cut elsewhere.
-            let _ = timeout(limit, half.close()).await;
-        }
+        self.connection.shared().count_closed_first();
+        // The loop of a connection that is stalled takes no messages; it is cut elsewhere.
+        let _ = timeout(limit, self.half.close()).await;
     }
 }
 
-impl Drop for Common {
+impl Drop for ChannelShared {
     fn drop(&mut self) {
-        let shared = Arc::clone(self.connection.shared());
-        let done = self.is_last_task
-            || self.far_closed.is_cancelled()
-            || self.connection.is_lost()
-            || self.close_sent.load(Ordering::Acquire);
-        let runtime = tokio::runtime::Handle::try_current();
-        let (false, Ok(runtime)) = (done, runtime) else {
-            shared.released(self.id);
-            return;
-        };
-        let rest = Self {
-            id: self.id,
-            half: self.half.take(),
-            connection: Arc::clone(&self.connection),
-            received: AtomicBool::new(self.received.load(Ordering::Relaxed)),
-            sent: AtomicBool::new(self.sent.load(Ordering::Relaxed)),
-            far_closed: self.far_closed.clone(),
-            closed_here: self.closed_here.clone(),
-            close_sent: AtomicBool::new(false),
-            eof_sent: AtomicBool::new(self.eof_sent.load(Ordering::Acquire)),
-            eof_received: AtomicBool::new(self.eof_received.load(Ordering::Acquire)),
-            leaving: AtomicBool::new(self.leaving.load(Ordering::Acquire)),
-            hold: std::mem::take(&mut self.hold),
-            is_last_task: true,
-        };
-        runtime.spawn(async move {
-            if rest.ends_by_itself().await {
-                tokio::select! {
-                    () = rest.far_closed.cancelled() => {}
-                    () = rest.connection.lost() => {}
-                    () = tokio::time::sleep(ORDERLY_TIMEOUT) => {}
-                }
-            }
-            rest.close_first(CLOSE_TIMEOUT).await;
-        });
+        self.connection.shared().released(self.id);
     }
 }
 
