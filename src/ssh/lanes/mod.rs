@@ -16,7 +16,14 @@
 //!
 //! An idle lane may carry a spare forward (see `spare`). It is as idle as any other: whoever needs it
 //! takes it at once, and the spare is thrown away.
+//!
+//! - `state`: what the pool knows of its lanes; `admission`: whether the server lets us in a second time
+//! - `queue`: the transfers that wait; `taking`: how each comes to its lane
+//! - `opening`: log-ins for lanes; `pace`: when they may be made
+//! - `turns`: how often lanes come free
+//! - `spare`: a remote forward asked for ahead
 
+mod admission;
 mod opening;
 mod pace;
 mod queue;
@@ -45,6 +52,7 @@ use crate::ssh::connection::keep_alive::{Counted, Hold, KeepAlive};
 use crate::ssh::connection::open::open;
 use crate::ssh::dial::Dialer;
 use crate::ssh::error::{ForwardError, OpenError};
+use admission::Admission;
 use spare::SpareLane;
 use state::{Lane, State};
 
@@ -178,8 +186,7 @@ impl Pool {
             true => state.retire_all(),
             false => Vec::new(),
         };
-        state.single = false;
-        state.told = false;
+        state.admission = Admission::default();
         state.pace.forgive();
         self.top_up(&mut state, KEEP_WARM);
         drop(state);

@@ -33,7 +33,7 @@ pub(super) async fn open_lane(pool: Arc<Pool>, epoch: u64) {
         Some(Ok(connection)) => {
             let id = state.add(Arc::clone(&connection));
             tokio::spawn(watch_lane(Arc::clone(&pool), id, connection));
-            state.told = false;
+            state.admission.let_in();
             pool.serve(&mut state);
             if state.pace.succeeded(Instant::now()) == Recovered(true) {
                 tracing::info!("further SSH connections can be had again: data has its own");
@@ -69,7 +69,10 @@ fn put_off(state: &mut State, error: &Error) {
 /// Nothing that waiting would change.
 fn share_for_good(pool: &Pool, state: &mut State, error: &Error) {
     let elsewhere = matches!(error, Error::Elsewhere { .. });
-    if !std::mem::replace(&mut state.told, true) {
+    // Lanes that got in before are as good as ever. An agent may be locked for a while.
+    let may_try_again = !elsewhere && pool.dialer.may_try_again();
+    let again = may_try_again.then(|| Instant::now() + SINGLE_FOR);
+    if state.admission.refuse(again) {
         match elsewhere {
             true => tracing::warn!(
                 "{error}: data shares the first connection, where a stalled transfer stalls all"
@@ -80,12 +83,6 @@ fn share_for_good(pool: &Pool, state: &mut State, error: &Error) {
             ),
         }
     }
-    // Lanes that got in before are as good as ever.
-    state.single = true;
-    // An agent may be locked for a while.
-    let again = Instant::now() + SINGLE_FOR;
-    let may_try_again = !elsewhere && pool.dialer.may_try_again();
-    state.single_until = may_try_again.then_some(again);
 }
 
 /// sshd drops some of many log-ins at once (MaxStartups), so a server that hangs up is tried again at

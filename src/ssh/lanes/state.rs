@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::admission::Admission;
 use super::pace::Pace;
 use super::queue::Queue;
 use super::turns::Turns;
@@ -30,12 +31,8 @@ pub(super) struct State {
     pub(super) busy_since: Option<Instant>,
     /// Somebody sees to an idle lane.
     pub(super) warming: bool,
-    /// The server lets nobody in a second time.
-    pub(super) single: bool,
-    /// From this moment on it may.
-    pub(super) single_until: Option<Instant>,
-    /// That it does not has been told.
-    pub(super) told: bool,
+    /// Whether the server lets us in a second time.
+    pub(super) admission: Admission,
 }
 
 /// A further SSH connection.
@@ -94,9 +91,7 @@ impl State {
             turns: Turns::default(),
             busy_since: None,
             warming: false,
-            single: false,
-            single_until: None,
-            told: false,
+            admission: Admission::default(),
         }
     }
 
@@ -228,15 +223,9 @@ impl State {
         gone
     }
 
+    /// Whether the server is known to let nobody in a second time.
     pub(super) fn is_single(&mut self) -> bool {
-        if self
-            .single_until
-            .is_some_and(|until| Instant::now() >= until)
-        {
-            self.single_until = None;
-            self.single = false;
-        }
-        self.single
+        self.admission.is_refused(Instant::now())
     }
 }
 
