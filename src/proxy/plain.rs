@@ -4,11 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpStream;
 
-use super::{
-    Context,
-    data::{local::describe, splice},
-    io::socket,
-};
+use super::{Context, data::splice, io::socket};
 
 struct Unwatched;
 
@@ -69,7 +65,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, number: u64, context: &Conte
     match opened {
         Ok(channel) => {
             let outcome = splice::run(stream, channel, None, &Unwatched).await;
-            tracing::info!("#{number} {}", describe(&outcome));
+            tracing::info!("#{number} {}", outcome);
         }
         Err(reason) => {
             context

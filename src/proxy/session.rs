@@ -8,18 +8,21 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{Notify, mpsc, watch},
+    sync::mpsc,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
-pub(super) use super::data::report::Reporter;
 use super::{
     Context,
     data::{
-        carried, local,
+        carried,
+        context::DataContext,
+        handle::Handle,
+        local,
         look::{Look, look},
         remote,
+        report::Reporter,
         spare::Spare,
     },
     io::{
@@ -27,23 +30,16 @@ use super::{
         socket,
         write_queue::Outbox,
     },
-    policy::{
-        allow::{HostPattern, is_allowed},
-        gateway::Gateway,
-        owner::Owner,
-    },
+    policy::owner::Owner,
     start::{FAREWELL, Start, linger, start},
     trace::{
         observe::{Direction, show},
         record::Record,
-        warnings::Warnings,
     },
 };
 use crate::{
-    control::{
-        Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Limits, Output, Settings, Target,
-    },
-    ssh::{self, ChannelReader, ChannelWriter},
+    control::{Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Limits, Output, Settings},
+    ssh::{ChannelReader, ChannelWriter},
     transcript::{self, Header},
 };
 
@@ -61,7 +57,8 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, conte
     let Some(start) = start(stream, peer, number, &context).await else {
         return;
     };
-    let data = Arc::new(Data {
+    let data = Arc::new(DataContext {
+        session: number,
         ssh: context.ssh.clone(),
         client_peer: peer,
         client_local: local,
@@ -74,6 +71,9 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, conte
         owner,
         warnings: Arc::clone(&context.warnings),
         spare: Spare::new(context.options.ready_time),
+        early_data: context.options.limits.early_data,
+        still_data: context.options.limits.still_data,
+        last_word: context.options.last_word,
     });
     Session::new(number, start, data, Arc::clone(&context))
         .run()
@@ -81,37 +81,10 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, conte
     tracing::info!("#{number} {peer} ended");
 }
 
-/// What the data connections of a session need to know of it.
-pub(super) struct Data {
-    pub(super) ssh: ssh::Session,
-    pub(super) client_peer: SocketAddr,
-    pub(super) client_local: SocketAddr,
-    pub(super) server: Target,
-    pub(super) gateway: Gateway,
-    /// Where the client named its FTP server: the only hosts that its data may come from, too.
-    pub(super) only_hosts: Option<Vec<HostPattern>>,
-    /// The client's user, where the kernel tells.
-    pub(super) owner: Owner,
-    pub(super) warnings: Arc<Warnings>,
-    /// The remote forward for the next active transfer.
-    pub(super) spare: Spare,
-}
-
-impl Data {
-    /// Whether a data connection may go to this host: the FTP server's own, or where an FTP server's
-    /// reply may name another, one that the client itself might have named.
-    pub(super) fn may_reach(&self, host: &str) -> bool {
-        let Some(allowed) = &self.only_hosts else {
-            return true;
-        };
-        host == self.server.host || is_allowed(allowed, host)
-    }
-}
-
 struct Session {
     number: u64,
     context: Arc<Context>,
-    data: Arc<Data>,
+    data: Arc<DataContext>,
     control: Control,
     record: Record,
     began: Instant,
@@ -131,22 +104,6 @@ struct Session {
     /// The client's side is known to have ended, or to be about to.
     client_left: bool,
     stopping: bool,
-}
-
-/// What a forward's task waits for.
-#[derive(Clone, Default)]
-pub(super) struct Handle {
-    /// The session wants to know whether the data is whole.
-    pub(super) asked: Arc<Notify>,
-    /// Its data port can be looked at, where the client is to connect to it.
-    look: Option<Look>,
-    /// The server takes what the client sends.
-    pub(super) begun: CancellationToken,
-    /// The client's end of file is kept from the server.
-    pub(super) keeps_end: watch::Sender<bool>,
-    close: CancellationToken,
-    join: CancellationToken,
-    pub(super) settle: CancellationToken,
 }
 
 /// What the session waits for.
@@ -179,7 +136,7 @@ impl Input {
 }
 
 impl Session {
-    fn new(number: u64, start: Start, data: Arc<Data>, context: Arc<Context>) -> Self {
+    fn new(number: u64, start: Start, data: Arc<DataContext>, context: Arc<Context>) -> Self {
         let channel = start.channel;
         let (event_sender, events) = mpsc::unbounded_channel();
         let settings = Settings {
@@ -529,14 +486,7 @@ impl Session {
 
     fn reporter(&self, id: ForwardId, handle: &Handle) -> Reporter {
         let events = self.event_sender.clone();
-        Reporter::new(
-            self.number,
-            id,
-            events,
-            handle,
-            self.cut.clone(),
-            &self.context,
-        )
+        Reporter::new(&self.data, id, events, handle, self.cut.clone())
     }
 
     /// Starts a forward's task; closing it, or the end of everything, drops it where it stands,

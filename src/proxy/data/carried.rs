@@ -5,13 +5,10 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{local, remote::reach_client, splice};
+use super::{context::DataContext, local, remote::reach_client, report::Reporter, splice};
 use crate::{
     control::{ForwardEvent, Target},
-    proxy::{
-        session::{Data, Reporter},
-        trace::warnings::Trouble,
-    },
+    proxy::trace::warnings::Trouble,
     ssh::{LostReason, Received},
 };
 
@@ -19,7 +16,7 @@ use crate::{
 /// when the first data comes, whichever is first: a transfer that fails shows it no connection, as
 /// with a server that speaks active mode itself.
 pub(crate) async fn run(
-    data: Arc<Data>,
+    data: Arc<DataContext>,
     reporter: Reporter,
     targets: Vec<Target>,
     deliver_to: SocketAddr,

@@ -6,16 +6,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{
-    look::Looks,
-    splice::{self, Outcome},
-};
+use super::{context::DataContext, look::Looks, report::Reporter, splice};
 use crate::{
     control::{ForwardEvent, Target},
     proxy::{
         io::socket,
         policy::owner::{self, Owner},
-        session::{Data, Reporter},
         trace::warnings::Trouble,
     },
     ssh::Channel,
@@ -23,7 +19,7 @@ use crate::{
 
 /// Runs one local forward from its listener to the end of its data connection.
 pub(crate) async fn run(
-    data: Arc<Data>,
+    data: Arc<DataContext>,
     reporter: Reporter,
     targets: Vec<Target>,
     mut looks: Looks,
@@ -82,7 +78,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Of two that might both be the client's, neither is taken: with the wrong one, what the client has
 /// uploaded would be lost, and it would not know.
 async fn claim(
-    data: &Data,
+    data: &DataContext,
     reporter: &Reporter,
     listener: &TcpListener,
     looks: &mut Looks,
@@ -110,7 +106,11 @@ async fn claim(
 }
 
 /// The next connection, and at once those that wait already where a look at them is asked for.
-async fn next(data: &Data, listener: &TcpListener, looks: &mut Looks) -> (TcpStream, SocketAddr) {
+async fn next(
+    data: &DataContext,
+    listener: &TcpListener,
+    looks: &mut Looks,
+) -> (TcpStream, SocketAddr) {
     loop {
         if looks.goes_on()
             && let Some(accepted) = waiting(listener)
@@ -126,7 +126,7 @@ async fn next(data: &Data, listener: &TcpListener, looks: &mut Looks) -> (TcpStr
     }
 }
 
-async fn accept(data: &Data, listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept(data: &DataContext, listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
@@ -144,7 +144,7 @@ async fn accept(data: &Data, listener: &TcpListener) -> (TcpStream, SocketAddr) 
 
 /// A connection that may be the client's; any other is reset.
 async fn admit(
-    data: &Data,
+    data: &DataContext,
     reporter: &Reporter,
     stream: TcpStream,
     peer: SocketAddr,
@@ -182,7 +182,10 @@ fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
 }
 
 /// A channel to the first target that can be reached, with its place among them.
-pub(crate) async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, Channel), String> {
+pub(crate) async fn connect(
+    data: &DataContext,
+    targets: &[Target],
+) -> Result<(usize, Channel), String> {
     let lane = data.ssh.lane().await.map_err(|error| error.to_string())?;
     let mut reasons = Vec::new();
     for (index, target) in targets.iter().enumerate() {
@@ -201,67 +204,4 @@ pub(crate) async fn connect(data: &Data, targets: &[Target]) -> Result<(usize, C
         }
     }
     Err(reasons.join("; "))
-}
-
-/// The line of the log for the end of a data connection.
-pub(crate) fn describe(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Complete(moved) => format!(
-            "complete, {} bytes to the client, {} to the server",
-            moved.to_client, moved.to_server
-        ),
-        Outcome::ClientLost(moved, error, _) => format!(
-            "the client's side broke after {} bytes to it and {} from it: {error}",
-            moved.to_client, moved.to_server
-        ),
-        Outcome::Cut(moved, _) => format!(
-            "cut with its session after {} bytes to the client and {} from it",
-            moved.to_client, moved.to_server
-        ),
-        Outcome::Forsaken(moved) => format!(
-            "cut after {} bytes to the client and {} from it: its session is over, and nothing has \
-             moved for long; the client's side was reset",
-            moved.to_client, moved.to_server
-        ),
-        Outcome::ServerLost(moved, reason) => format!(
-            "cut after {} bytes to the client and {} from it: {reason}; the client's side was reset",
-            moved.to_client, moved.to_server
-        ),
-        Outcome::ServerClosed(moved) => format!(
-            "the FTP server closed it after {} bytes from the client, which had more to send",
-            moved.to_server
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{proxy::data::splice::Moved, ssh::LostReason};
-
-    #[test]
-    fn the_log_says_how_a_data_connection_ended_and_how_far_it_came() {
-        let moved = Moved {
-            to_client: 17,
-            to_server: 4,
-        };
-        for (outcome, said) in [
-            (Outcome::Complete(moved), "complete, 17 bytes to the client"),
-            (
-                Outcome::Forsaken(moved),
-                "cut after 17 bytes to the client and 4 from it",
-            ),
-            (
-                Outcome::ServerLost(moved, LostReason::Closed),
-                "cut after 17 bytes to the client and 4 from it",
-            ),
-            (
-                Outcome::ServerClosed(moved),
-                "the FTP server closed it after 4 bytes from the client",
-            ),
-        ] {
-            let text = describe(&outcome);
-            assert!(text.starts_with(said), "{text}");
-        }
-    }
 }

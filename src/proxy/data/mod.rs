@@ -4,11 +4,15 @@
 //! - `look`: who has connected to a data port is looked at ahead of the FTP server's word
 //! - `spare`: a remote forward kept ready for the next active transfer
 //! - `splice`: moves the bytes; `rest`: what comes of them after the control connection
-//! - `report`: how a data connection ended, as the state machine and the log are told
+//! - `outcome`: how a data connection ended; `report`: as the state machine and the log are told
+//! - `context`: what they need to know of their session; `handle`: how the session tells them things
 
 pub(super) mod carried;
+pub(super) mod context;
+pub(super) mod handle;
 pub(super) mod local;
 pub(super) mod look;
+mod outcome;
 pub(super) mod remote;
 pub(super) mod report;
 mod rest;

@@ -9,13 +9,12 @@ use std::{
 
 use tokio::net::TcpStream;
 
-use super::splice;
+use super::{context::DataContext, report::Reporter, splice};
 use crate::{
     control::ForwardEvent,
     proxy::{
         io::socket,
         policy::owner::{self, Owner},
-        session::{Data, Reporter},
         trace::warnings::Trouble,
     },
     ssh::{Origin, RemoteForward},
@@ -25,7 +24,12 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs one remote forward from the request to the end of its data connection.
-pub(crate) async fn run(data: Arc<Data>, reporter: Reporter, bind: IpAddr, deliver_to: SocketAddr) {
+pub(crate) async fn run(
+    data: Arc<DataContext>,
+    reporter: Reporter,
+    bind: IpAddr,
+    deliver_to: SocketAddr,
+) {
     let origin = origin(&data.server.host, bind);
     let opened = match data.spare.take(bind, origin).await {
         Some(forward) => Ok(forward),
@@ -64,7 +68,7 @@ pub(crate) async fn run(data: Arc<Data>, reporter: Reporter, bind: IpAddr, deliv
 }
 
 /// A remote forward on a lane of its own.
-async fn open(data: &Data, bind: IpAddr, origin: Origin) -> Result<RemoteForward, String> {
+async fn open(data: &DataContext, bind: IpAddr, origin: Origin) -> Result<RemoteForward, String> {
     let lane = data.ssh.lane().await.map_err(|error| error.to_string())?;
     let forward = lane.remote_forward_from(bind, origin).await;
     forward.map_err(|error| error.to_string())
@@ -72,7 +76,10 @@ async fn open(data: &Data, bind: IpAddr, origin: Origin) -> Result<RemoteForward
 
 /// A connection to the client's listener, from the address that the client has its control
 /// connection with (Q74).
-pub(crate) async fn reach_client(data: &Data, deliver_to: SocketAddr) -> Result<TcpStream, String> {
+pub(crate) async fn reach_client(
+    data: &DataContext,
+    deliver_to: SocketAddr,
+) -> Result<TcpStream, String> {
     let from = SocketAddr::new(data.client_local.ip().to_canonical(), 0);
     let from = socket::on_link_of(from, data.client_local);
     let deliver_to = socket::on_link_of(deliver_to, data.client_peer);

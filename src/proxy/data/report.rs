@@ -12,16 +12,14 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    local::describe,
-    splice::{Moved, Outcome, Watch},
+    context::DataContext,
+    handle::Handle,
+    outcome::{Moved, Outcome},
+    splice::Watch,
 };
 use crate::{
     control::{ForwardEvent, ForwardId},
-    proxy::{
-        Context,
-        session::Handle,
-        trace::warnings::{Trouble, Warnings},
-    },
+    proxy::trace::warnings::{Trouble, Warnings},
     ssh::{Channel, ChannelReader, Incoming, Received},
 };
 
@@ -45,16 +43,14 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// For a forward of this session, which its handle tells things; `cut` is for all forwards.
     pub(crate) fn new(
-        session: u64,
+        data: &DataContext,
         id: ForwardId,
         events: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
         handle: &Handle,
         cut: CancellationToken,
-        context: &Context,
     ) -> Self {
-        let options = &context.options;
         Self {
-            session,
+            session: data.session,
             id,
             events,
             drained: AtomicBool::new(false),
@@ -63,10 +59,10 @@ impl Reporter {
             cut,
             settle: handle.settle.clone(),
             keeps_end: handle.keeps_end.subscribe(),
-            early_data: options.limits.early_data,
-            still_data: options.limits.still_data,
-            last_word: options.last_word,
-            warnings: Arc::clone(&context.warnings),
+            early_data: data.early_data,
+            still_data: data.still_data,
+            last_word: data.last_word,
+            warnings: Arc::clone(&data.warnings),
         }
     }
 
@@ -85,7 +81,7 @@ impl Reporter {
     /// however the data connection ended then, and an upload is not, although the server may have
     /// ended its own direction long before.
     pub(crate) async fn finish(self, outcome: Outcome) {
-        let text = describe(&outcome);
+        let text = outcome.to_string();
         match outcome {
             Outcome::Complete(_) => {
                 self.note(&text);

@@ -49,7 +49,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::rest::Rest;
+use super::{
+    outcome::{Moved, Outcome},
+    rest::Rest,
+};
 use crate::{
     proxy::io::socket,
     ssh::{Channel, ChannelReader, ChannelWriter, LostReason, Probe, Received},
@@ -67,36 +70,6 @@ const BLOCKED: Duration = Duration::from_secs(1);
 
 /// How long after an SSH server had something more it is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
-
-/// How a data connection ended.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// In order, on both sides.
-    Complete(Moved),
-    /// The client's socket broke, or nothing came from it any more. The channel stands, without an end
-    /// of file, as long as this half of it lives.
-    ClientLost(Moved, io::Error, ChannelReader),
-    /// The session had it cut: the client's socket was reset, unless it had all of its file. The
-    /// channel stands, as above.
-    Cut(Moved, ChannelReader),
-    /// It had outlived its session and stood still; the client's socket was reset, unless it had all
-    /// of its file.
-    Forsaken(Moved),
-    /// The channel or its SSH connection broke; the client's socket was reset.
-    ServerLost(Moved, LostReason),
-    /// The server takes no more, although the client has more to send; the client's socket was
-    /// reset.
-    ServerClosed(Moved),
-}
-
-/// How much has moved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Moved {
-    /// Bytes handed to the client.
-    pub(crate) to_client: u64,
-    /// Bytes taken from the client.
-    pub(crate) to_server: u64,
-}
 
 /// What is said while a data connection runs.
 pub(crate) trait Watch {
@@ -395,18 +368,6 @@ impl Counts {
             to_client: self.to_client.load(Ordering::Relaxed),
             to_server: self.to_server.load(Ordering::Relaxed),
         }
-    }
-}
-
-impl Moved {
-    /// The client has had some and sent nothing. (Where neither sent anything nobody can tell.)
-    fn is_download(self) -> bool {
-        self.to_client > 0 && self.to_server == 0
-    }
-
-    /// The client has sent some and had nothing.
-    fn is_upload(self) -> bool {
-        self.to_server > 0 && self.to_client == 0
     }
 }
 

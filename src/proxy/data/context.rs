@@ -1,0 +1,52 @@
+//! What the data connections of a session need to know of it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use super::spare::Spare;
+use crate::{
+    control::Target,
+    proxy::{
+        policy::{
+            allow::{HostPattern, is_allowed},
+            gateway::Gateway,
+            owner::Owner,
+        },
+        trace::warnings::Warnings,
+    },
+    ssh,
+};
+
+/// What the data connections of a session need to know of it.
+pub(crate) struct DataContext {
+    /// The number of the session, for the log.
+    pub(crate) session: u64,
+    pub(crate) ssh: ssh::Session,
+    pub(crate) client_peer: SocketAddr,
+    pub(crate) client_local: SocketAddr,
+    pub(crate) server: Target,
+    pub(crate) gateway: Gateway,
+    /// Where the client named its FTP server: the only hosts that its data may come from, too.
+    pub(crate) only_hosts: Option<Vec<HostPattern>>,
+    /// The client's user, where the kernel tells.
+    pub(crate) owner: Owner,
+    pub(crate) warnings: Arc<Warnings>,
+    /// The remote forward for the next active transfer.
+    pub(crate) spare: Spare,
+    /// How long the client's first bytes wait for its transfer to begin.
+    pub(crate) early_data: Duration,
+    /// How long a data connection may stand still that has outlived its session.
+    pub(crate) still_data: Duration,
+    /// See [`Options::last_word`](crate::proxy::Options::last_word).
+    pub(crate) last_word: Duration,
+}
+
+impl DataContext {
+    /// Whether a data connection may go to this host: the FTP server's own, or where an FTP server's
+    /// reply may name another, one that the client itself might have named.
+    pub(crate) fn may_reach(&self, host: &str) -> bool {
+        let Some(allowed) = &self.only_hosts else {
+            return true;
+        };
+        host == self.server.host || is_allowed(allowed, host)
+    }
+}

@@ -1,0 +1,117 @@
+//! How a data connection ended.
+
+use std::{fmt, io};
+
+use crate::ssh::{ChannelReader, LostReason};
+
+/// How a data connection ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// In order, on both sides.
+    Complete(Moved),
+    /// The client's socket broke, or nothing came from it any more. The channel stands, without an end
+    /// of file, as long as this half of it lives.
+    ClientLost(Moved, io::Error, ChannelReader),
+    /// The session had it cut: the client's socket was reset, unless it had all of its file. The
+    /// channel stands, as above.
+    Cut(Moved, ChannelReader),
+    /// It had outlived its session and stood still; the client's socket was reset, unless it had all
+    /// of its file.
+    Forsaken(Moved),
+    /// The channel or its SSH connection broke; the client's socket was reset.
+    ServerLost(Moved, LostReason),
+    /// The server takes no more, although the client has more to send; the client's socket was
+    /// reset.
+    ServerClosed(Moved),
+}
+
+/// How much has moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// Bytes handed to the client.
+    pub(crate) to_client: u64,
+    /// Bytes taken from the client.
+    pub(crate) to_server: u64,
+}
+
+/// As the log has it.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete(moved) => write!(
+                f,
+                "complete, {} bytes to the client, {} to the server",
+                moved.to_client, moved.to_server
+            ),
+            Self::ClientLost(moved, error, _) => write!(
+                f,
+                "the client's side broke after {} bytes to it and {} from it: {error}",
+                moved.to_client, moved.to_server
+            ),
+            Self::Cut(moved, _) => write!(
+                f,
+                "cut with its session after {} bytes to the client and {} from it",
+                moved.to_client, moved.to_server
+            ),
+            Self::Forsaken(moved) => write!(
+                f,
+                "cut after {} bytes to the client and {} from it: its session is over, and nothing has \
+             moved for long; the client's side was reset",
+                moved.to_client, moved.to_server
+            ),
+            Self::ServerLost(moved, reason) => write!(
+                f,
+                "cut after {} bytes to the client and {} from it: {reason}; the client's side was reset",
+                moved.to_client, moved.to_server
+            ),
+            Self::ServerClosed(moved) => write!(
+                f,
+                "the FTP server closed it after {} bytes from the client, which had more to send",
+                moved.to_server
+            ),
+        }
+    }
+}
+
+impl Moved {
+    /// The client has had some and sent nothing. (Where neither sent anything nobody can tell.)
+    pub(super) fn is_download(self) -> bool {
+        self.to_client > 0 && self.to_server == 0
+    }
+
+    /// The client has sent some and had nothing.
+    pub(super) fn is_upload(self) -> bool {
+        self.to_server > 0 && self.to_client == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_says_how_a_data_connection_ended_and_how_far_it_came() {
+        let moved = Moved {
+            to_client: 17,
+            to_server: 4,
+        };
+        for (outcome, said) in [
+            (Outcome::Complete(moved), "complete, 17 bytes to the client"),
+            (
+                Outcome::Forsaken(moved),
+                "cut after 17 bytes to the client and 4 from it",
+            ),
+            (
+                Outcome::ServerLost(moved, LostReason::Closed),
+                "cut after 17 bytes to the client and 4 from it",
+            ),
+            (
+                Outcome::ServerClosed(moved),
+                "the FTP server closed it after 4 bytes from the client",
+            ),
+        ] {
+            let text = outcome.to_string();
+            assert!(text.starts_with(said), "{text}");
+        }
+    }
+}
