@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{context::DataContext, local, remote::reach_client, report::Reporter, splice};
+use super::{context::DataContext, local, reach::reach_client, report::Reporter, splice};
 use crate::{
     control::{ForwardEvent, Target},
     proxy::trace::warnings::Trouble,
