@@ -11,10 +11,10 @@ use tokio::net::{TcpListener, TcpStream, lookup_host};
 
 use super::{
     Context,
-    io::socket,
+    io::{farewell, socket},
     plain,
     policy::spec::{ForwardKind, ForwardSpec},
-    session, start,
+    session,
 };
 
 /// A forward's listeners.
@@ -199,9 +199,9 @@ fn serve(stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) {
                 match admission.refusal() {
                     Some(_waited_for) => {
                         let (mut read, mut write) = stream.into_split();
-                        start::say_last(&mut read, &mut write, &word).await;
+                        farewell::say_last(&mut read, &mut write, &word).await;
                     }
-                    None => start::say_and_go(&stream, &word),
+                    None => farewell::say_and_go(&stream, &word),
                 }
             }
         }

@@ -3,8 +3,8 @@
 //! # Layout
 //!
 //! - `listen`: the listeners of a forward, and the loop that accepts clients
-//! - `start`, `route`: from a client's connection to one with its FTP server; `route` where the client
-//!   names it
+//! - `dial_server`, `greeter`: from a client's connection to one with its FTP server; `greeter` where the
+//!   client names it
 //! - `session`: one FTP client: pumps lines into the state machine, carries out what it asks
 //! - `plain`: a `tcp/` forward
 //! - `data/`: the data connections
@@ -14,14 +14,14 @@
 //! - `io/`: reading, writing and sockets
 
 mod data;
+mod dial_server;
+mod greeter;
 mod io;
 mod listen;
 mod plain;
 mod policy;
-mod route;
 mod servers;
 mod session;
-mod start;
 mod trace;
 
 use std::{

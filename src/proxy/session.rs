@@ -25,13 +25,15 @@ use super::{
         report::Reporter,
         spare::Spare,
     },
+    dial_server::{ControlConnections, dial_server},
+    greeter::greet,
     io::{
+        farewell::{FAREWELL, linger},
         line_reader::{Lines, give_way},
         socket,
         write_queue::Outbox,
     },
     policy::owner::Owner,
-    start::{FAREWELL, Start, linger, start},
     trace::{
         observe::{Direction, show},
         record::Record,
@@ -54,7 +56,11 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, conte
             return;
         }
     };
-    let Some(start) = start(stream, peer, number, &context).await else {
+    let standing = match context.spec.is_user_routed() {
+        true => greet(stream, peer, number, &context).await,
+        false => dial_server(stream, peer, number, &context).await,
+    };
+    let Some(standing) = standing else {
         return;
     };
     let data = Arc::new(DataContext {
@@ -62,9 +68,9 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, conte
         ssh: context.ssh.clone(),
         client_peer: peer,
         client_local: local,
-        server: start.server.clone(),
+        server: standing.server.clone(),
         gateway: context.options.gateway.clone(),
-        only_hosts: start
+        only_hosts: standing
             .routed
             .is_some()
             .then(|| context.options.allow_hosts.clone()),
@@ -75,7 +81,7 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, conte
         still_data: context.options.limits.still_data,
         last_word: context.options.last_word,
     });
-    Session::new(number, start, data, Arc::clone(&context))
+    Session::new(number, standing, data, Arc::clone(&context))
         .run()
         .await;
     tracing::info!("#{number} {peer} ended");
@@ -136,20 +142,25 @@ impl Input {
 }
 
 impl Session {
-    fn new(number: u64, start: Start, data: Arc<DataContext>, context: Arc<Context>) -> Self {
-        let channel = start.channel;
+    fn new(
+        number: u64,
+        standing: ControlConnections,
+        data: Arc<DataContext>,
+        context: Arc<Context>,
+    ) -> Self {
+        let channel = standing.channel;
         let (event_sender, events) = mpsc::unbounded_channel();
         let settings = Settings {
             client_peer: data.client_peer,
             client_local: data.client_local,
             server_host: data.server.host.clone(),
-            server_addresses: start.server_addresses,
+            server_addresses: standing.server_addresses,
             data_host: context.options.data_host,
             lowest_data_port: context.options.lowest_data_port,
             active: context.options.active,
             server_on_ssh_host: is_loopback(&data.server.host),
             remote_bind: context.options.remote_bind,
-            routed: start.routed,
+            routed: standing.routed,
             limits: Limits {
                 idle: context.options.idle,
                 login: context.options.login_time,
@@ -164,10 +175,10 @@ impl Session {
             record,
             context,
             data,
-            began: start.began,
-            client: start.client,
+            began: standing.began,
+            client: standing.client,
             server: Lines::new(channel.reader, LineCodec::replies()),
-            to_client: Outbox::new(start.to_client),
+            to_client: Outbox::new(standing.to_client),
             to_server: Outbox::new(channel.writer),
             events,
             event_sender,

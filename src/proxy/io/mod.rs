@@ -2,9 +2,11 @@
 //!
 //! - `line_reader`: the lines of a control connection, from a socket or an SSH channel
 //! - `write_queue`: what is to be written, while the session goes on
+//! - `farewell`: the last words to a client
 //! - `socket`: the options of the clients' sockets, and listeners for data connections
 //! - `ports`: free ports, at random
 
+pub(super) mod farewell;
 pub(super) mod line_reader;
 #[cfg(unix)]
 mod ports;

@@ -1,15 +1,12 @@
-//! From a client's connection to a control connection with its FTP server; or to a word why not.
+//! From a client's connection to a control connection with the forward's FTP server; or to a word why not.
 
 use std::{
-    io,
-    net::{IpAddr, Shutdown, SocketAddr},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
 use ferryline_grammar::LineCodec;
-use socket2::SockRef;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -17,17 +14,21 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Context, io::line_reader::Lines, route, servers::home::Reached};
+use super::{
+    Context,
+    io::{
+        farewell::{SHUTTING_DOWN, say_last},
+        line_reader::Lines,
+    },
+    servers::home::Reached,
+};
 use crate::{
     control::Target,
     ssh::{Channel, OpenError},
 };
 
-/// How long the last words to a client may take.
-pub(super) const FAREWELL: Duration = Duration::from_secs(3);
-
-/// Both control connections stand.
-pub(super) struct Start {
+/// Both control connections, that with the client and that with its FTP server.
+pub(super) struct ControlConnections {
     pub(super) client: Lines<OwnedReadHalf>,
     pub(super) to_client: OwnedWriteHalf,
     pub(super) channel: Channel,
@@ -41,17 +42,13 @@ pub(super) struct Start {
     pub(super) routed: Option<String>,
 }
 
-/// Connects the client with the forward's FTP server, or with the one that it asks for. `None`: it has
-/// been turned away, or has gone.
-pub(super) async fn start(
+/// Connects the client with the forward's FTP server. `None`: it has been turned away, or has gone.
+pub(super) async fn dial_server(
     stream: TcpStream,
     peer: SocketAddr,
     number: u64,
     context: &Context,
-) -> Option<Start> {
-    if context.spec.is_user_routed() {
-        return route::start(stream, peer, number, context).await;
-    }
+) -> Option<ControlConnections> {
     let named = Target {
         host: context.spec.host.clone(),
         port: context.spec.host_port,
@@ -77,7 +74,7 @@ pub(super) async fn start(
             addresses,
         }) => {
             let (read, to_client) = stream.into_split();
-            Some(Start {
+            Some(ControlConnections {
                 client: Lines::new(
                     read,
                     LineCodec::commands_up_to(context.options.command_limit),
@@ -109,50 +106,5 @@ async fn gone(stream: &TcpStream) {
     }
 }
 
-/// The last word to a client that is not served.
-pub(super) async fn say_last(read: &mut OwnedReadHalf, write: &mut OwnedWriteHalf, word: &[u8]) {
-    let said = async {
-        write.write_all(word).await?;
-        write.shutdown().await
-    };
-    if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, said).await {
-        linger(read).await;
-    }
-}
-
-/// The last word to a client that is not waited for. The word and the end of file fit into an empty socket;
-/// what the client has sent by now is read, so that closing does not reset what it has still to read. (It
-/// does where the client sends more before it has read.)
-pub(super) fn say_and_go(stream: &TcpStream, word: &[u8]) {
-    let mut sink = [0; 1024];
-    let said = stream.try_write(word).and_then(|_| {
-        SockRef::from(stream).shutdown(Shutdown::Write)?;
-        // One read: a client must not be able to keep this up.
-        stream.try_read(&mut sink)
-    });
-    if let Err(error) = said
-        && error.kind() != io::ErrorKind::WouldBlock
-    {
-        tracing::debug!("a client that is refused was gone at once: {error}");
-    }
-}
-
-/// Reads what a client still sends, for a while: closing a socket with unread data resets it, and
-/// the client might never see our last words.
-pub(super) async fn linger(read: &mut OwnedReadHalf) {
-    let mut sink = [0; 1024];
-    let rest = async {
-        for _ in 0..MOST_READS {
-            if let Ok(0) | Err(_) = read.read(&mut sink).await {
-                return;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(FAREWELL, rest).await;
-}
-
-/// More than any client has sent by the time that it reads its last words.
-const MOST_READS: usize = 1024;
 /// A client may end its sending side at once, and still wait for the greeting.
 const UNHURRIED: Duration = Duration::from_secs(3);
-pub(super) const SHUTTING_DOWN: &str = "the tunnel is being shut down";

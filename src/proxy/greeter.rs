@@ -22,10 +22,13 @@ use tokio::{
 
 use super::{
     Context,
-    io::line_reader::Lines,
+    dial_server::ControlConnections,
+    io::{
+        farewell::{SHUTTING_DOWN, say_last},
+        line_reader::Lines,
+    },
     policy::allow::{self, is_name},
     servers::home::Reached,
-    start::{SHUTTING_DOWN, Start, say_last},
     trace::observe::{Direction, show},
 };
 use crate::{
@@ -43,12 +46,12 @@ const REFUSALS: u8 = u8::MAX;
 const HOW: &str = "log in as USER@FTPHOST or USER@FTPHOST:PORT";
 
 /// Speaks with the client until it has its FTP server. `None`: it never will.
-pub(super) async fn start(
+pub(super) async fn greet(
     stream: TcpStream,
     peer: SocketAddr,
     number: u64,
     context: &Context,
-) -> Option<Start> {
+) -> Option<ControlConnections> {
     let began = Instant::now();
     let (read, write) = stream.into_split();
     let mut greeter = Greeter {
@@ -73,7 +76,7 @@ pub(super) async fn start(
         client, mut write, ..
     } = greeter;
     match met {
-        Ok(met) => Some(Start {
+        Ok(met) => Some(ControlConnections {
             client,
             to_client: write,
             channel: met.reached.channel,
