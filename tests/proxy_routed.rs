@@ -280,7 +280,7 @@ async fn what_a_client_took_to_name_its_server_is_not_idleness() {
     let server = ScriptedServer::new().start().await;
     let idle = Duration::from_secs(2);
     let ferry = to_any_of(&["127.0.0.1"])
-        .options(|options| options.idle = Some(idle))
+        .options(|options| options.limits.idle = Some(idle))
         .start()
         .await;
     let mut client = welcomed(&ferry).await;
@@ -299,7 +299,7 @@ async fn who_does_not_log_in_is_sent_away_with_or_without_a_server() {
     let server = ScriptedServer::new().start().await;
     let limit = Duration::from_secs(3);
     let ferry = to_any_of(&["127.0.0.1"])
-        .options(|options| options.login_time = Some(limit))
+        .options(|options| options.limits.login = Some(limit))
         .start()
         .await;
     let began = Instant::now();

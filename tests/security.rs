@@ -198,7 +198,7 @@ async fn serve_again(address: SocketAddr) -> ScriptedClient {
 async fn a_client_that_does_not_log_in_is_sent_away() {
     let server = ScriptedServer::new().start().await;
     let ferry = Ferry::plan(server.address())
-        .options(|options| options.login_time = Some(Duration::from_millis(300)))
+        .options(|options| options.limits.login = Some(Duration::from_millis(300)))
         .start()
         .await;
     let mut client = ScriptedClient::connect(ferry.v4).await;
@@ -220,7 +220,7 @@ async fn an_idle_client_is_sent_away_but_not_while_its_file_is_on_the_way() {
         .send("226 done\r\n");
     let server = ScriptedServer::new().on("RETR", slow).start().await;
     let ferry = Ferry::plan(server.address())
-        .options(|options| options.idle = Some(idle))
+        .options(|options| options.limits.idle = Some(idle))
         .start()
         .await;
     let mut client = ScriptedClient::logged_in(ferry.v4).await;

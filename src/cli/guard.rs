@@ -46,8 +46,8 @@ impl GuardArguments {
     pub(super) fn apply(&self, lanes: &mut usize, options: &mut Options) -> Result<(), Failure> {
         let max_sessions = size(self.max_sessions);
         options.max_per_client = size(self.max_per_client);
-        options.idle = time(self.idle);
-        options.login_time = time(self.login_time);
+        options.limits.idle = time(self.idle);
+        options.limits.login = time(self.login_time);
         options.only_users = self.only_users()?;
         options.command_limit = size(self.max_line);
         options.limits.requests = size(self.max_pipelined);
@@ -246,8 +246,8 @@ mod tests {
                      --max-pipelined 3 --data-wait 7";
         let options = given(words).unwrap();
         assert_eq!((options.max_sessions, options.max_per_client), (5, 2));
-        assert_eq!(options.idle, None);
-        assert_eq!(options.login_time, Some(Duration::from_secs(9)));
+        assert_eq!(options.limits.idle, None);
+        assert_eq!(options.limits.login, Some(Duration::from_secs(9)));
         assert_eq!((options.command_limit, options.limits.requests), (600, 3));
         assert_eq!(options.limits.unused_forward, Duration::from_secs(7));
         for wrong in [
@@ -299,8 +299,8 @@ mod tests {
         assert_eq!(given.limits.requests, usual.limits.requests);
         assert_eq!(given.limits.unused_forward, usual.limits.unused_forward);
         assert_eq!(
-            (given.idle, given.login_time),
-            (usual.idle, usual.login_time)
+            (given.limits.idle, given.limits.login),
+            (usual.limits.idle, usual.limits.login)
         );
         assert_eq!(given.max_sessions, usual.max_sessions);
         assert_eq!(given.max_per_client, usual.max_per_client);

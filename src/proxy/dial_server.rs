@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    Context,
+    context::Context,
     io::{
         farewell::{SHUTTING_DOWN, say_last},
         line_reader::Lines,

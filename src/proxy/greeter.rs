@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    Context,
+    context::Context,
     dial_server::ControlConnections,
     io::{
         farewell::{SHUTTING_DOWN, say_last},
@@ -67,7 +67,7 @@ pub(super) async fn greet(
     let met = tokio::select! {
         met = greeter.meet() => met,
         () = context.stop.cancelled() => Err(Goodbye::Say(refusal(SHUTTING_DOWN))),
-        seconds = too_late(context.options.login_time) => {
+        seconds = too_late(context.options.limits.login) => {
             let reason = format!("nobody has logged in within {seconds} seconds");
             Err(Goodbye::Say(refusal(&reason)))
         }
@@ -87,7 +87,7 @@ pub(super) async fn greet(
         }),
         Err(Goodbye::Silent) => None,
         Err(Goodbye::Say(word)) => {
-            show(context, number, Direction::ToClient, &word);
+            show(context.observer(), number, Direction::ToClient, &word);
             say_last(&mut client.into_source(), &mut write, &word).await;
             None
         }
@@ -229,7 +229,12 @@ impl Greeter<'_> {
     }
 
     async fn say(&mut self, reply: Bytes) -> Result<(), Goodbye> {
-        show(self.context, self.number, Direction::ToClient, &reply);
+        show(
+            self.context.observer(),
+            self.number,
+            Direction::ToClient,
+            &reply,
+        );
         self.write(&reply).await
     }
 
@@ -240,7 +245,7 @@ impl Greeter<'_> {
 
     fn heard(&self, line: &Line) {
         show(
-            self.context,
+            self.context.observer(),
             self.number,
             Direction::FromClient,
             line.text(),

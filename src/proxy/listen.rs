@@ -10,7 +10,7 @@ use std::{
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 
 use super::{
-    Context,
+    context::Context,
     io::{farewell, socket},
     plain,
     policy::spec::{ForwardKind, ForwardSpec},

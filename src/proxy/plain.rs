@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpStream;
 
-use super::{Context, data::splice, io::socket};
+use super::{context::Context, data::splice, io::socket};
 
 struct Unwatched;
 

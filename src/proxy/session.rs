@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Context,
+    context::Context,
     data::{
         carried,
         context::DataContext,
@@ -40,7 +40,7 @@ use super::{
     },
 };
 use crate::{
-    control::{Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Limits, Output, Settings},
+    control::{Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Output, Settings},
     ssh::{ChannelReader, ChannelWriter},
     transcript::{self, Header},
 };
@@ -161,14 +161,14 @@ impl Session {
             server_on_ssh_host: is_loopback(&data.server.host),
             remote_bind: context.options.remote_bind,
             routed: standing.routed,
-            limits: Limits {
-                idle: context.options.idle,
-                login: context.options.login_time,
-                ..context.options.limits
-            },
+            limits: context.options.limits,
         };
         let knowledge = context.servers.knowledge(&data.server);
-        let record = Record::begin(&context, number, &Header::new(&settings, knowledge));
+        let record = Record::begin(
+            context.recording.as_ref(),
+            number,
+            &Header::new(&settings, knowledge),
+        );
         Self {
             number,
             control: Control::new(settings, knowledge),
@@ -533,7 +533,7 @@ impl Session {
     }
 
     fn observe_bytes(&self, direction: Direction, bytes: &[u8]) {
-        show(&self.context, self.number, direction, bytes);
+        show(self.context.observer(), self.number, direction, bytes);
     }
 }
 

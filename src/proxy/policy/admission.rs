@@ -16,7 +16,7 @@ use super::{
     owner::{self, Owner},
     spec::ForwardKind,
 };
-use crate::{lock::lock, log_limit::LogLimit, proxy::Options};
+use crate::{lock::lock, log_limit::LogLimit};
 
 /// Decides for all forwards of a proxy. FTP clients and connections of `tcp/` forwards have seats of their
 /// own, as many of each: neither can take those of the other.
@@ -30,6 +30,15 @@ pub(crate) struct Admission {
     not_this_user: LogLimit,
     all_taken: LogLimit,
     own_taken: LogLimit,
+}
+
+/// How many are served, and who: see the fields of [`Options`](crate::proxy::Options).
+#[derive(Debug, Default)]
+pub(crate) struct Seats {
+    pub(crate) sessions: usize,
+    pub(crate) per_client: usize,
+    pub(crate) refusals: usize,
+    pub(crate) only_users: Option<Vec<u32>>,
 }
 
 /// Why a client is not served.
@@ -63,14 +72,14 @@ struct Seat {
 }
 
 impl Admission {
-    pub(crate) fn new(options: &Options) -> Arc<Self> {
+    pub(crate) fn new(seats: Seats) -> Arc<Self> {
         Arc::new(Self {
-            sessions: options.max_sessions,
-            per_client: options.max_per_client,
-            only_users: options.only_users.clone(),
+            sessions: seats.sessions,
+            per_client: seats.per_client,
+            only_users: seats.only_users,
             ftp: Mutex::default(),
             tcp: Mutex::default(),
-            refusals: Semaphore::new(options.refusals.min(Semaphore::MAX_PERMITS)),
+            refusals: Semaphore::new(seats.refusals.min(Semaphore::MAX_PERMITS)),
             not_this_user: LogLimit::new(),
             all_taken: LogLimit::new(),
             own_taken: LogLimit::new(),
@@ -172,10 +181,10 @@ mod tests {
 
     #[test]
     fn seats_are_counted_by_client_and_given_back() {
-        let admission = Admission::new(&Options {
-            max_sessions: 3,
-            max_per_client: 2,
-            ..Options::default()
+        let admission = Admission::new(Seats {
+            sessions: 3,
+            per_client: 2,
+            ..Seats::default()
         });
         let one = IpAddr::from([127, 0, 0, 1]);
         let two = IpAddr::from([127, 0, 0, 2]);
@@ -198,9 +207,9 @@ mod tests {
 
     #[test]
     fn q129_tcp_connections_take_no_seat_of_an_ftp_client() {
-        let admission = Admission::new(&Options {
-            max_sessions: 1,
-            ..Options::default()
+        let admission = Admission::new(Seats {
+            sessions: 1,
+            ..Seats::default()
         });
         let client = IpAddr::from([127, 0, 0, 1]);
         let _tcp = admission.take(ForwardKind::Tcp, client).ok().unwrap();
@@ -211,9 +220,9 @@ mod tests {
 
     #[test]
     fn q129_so_many_refused_clients_are_waited_for_and_no_more() {
-        let admission = Admission::new(&Options {
+        let admission = Admission::new(Seats {
             refusals: 1,
-            ..Options::default()
+            ..Seats::default()
         });
         let first = admission.refusal();
         assert!(first.is_some() && admission.refusal().is_none());

@@ -2,8 +2,6 @@
 
 use ferryline_grammar::{masked, masked_reply};
 
-use crate::proxy::Context;
-
 /// Is shown every line of every control connection as it passes, passwords masked.
 pub trait Observer: Send + Sync {
     /// One line without its end, on session `session` (numbered from 1).
@@ -24,8 +22,12 @@ pub enum Direction {
 }
 
 /// Shows a line to the log and to whoever watches. `bytes` may end in the line's end.
-pub(crate) fn show(context: &Context, session: u64, direction: Direction, bytes: &[u8]) {
-    let observer = context.options.observer.as_deref();
+pub(crate) fn show(
+    observer: Option<&dyn Observer>,
+    session: u64,
+    direction: Direction,
+    bytes: &[u8],
+) {
     if observer.is_none() && !tracing::enabled!(tracing::Level::DEBUG) {
         return;
     }

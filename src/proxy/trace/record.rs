@@ -1,7 +1,7 @@
 //! A session's transcript, where one was asked for.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -9,31 +9,41 @@ use std::{
 use super::warnings::Warnings;
 use crate::{
     control::Output,
-    proxy::{Context, Options},
     transcript::{Fate, Header, Input, Recorder, Scribe},
 };
 
-/// What writes the transcripts, where they were asked for.
-pub(crate) fn scribe(options: &Options, warnings: &Arc<Warnings>) -> Option<Scribe> {
-    options.record.as_ref()?;
-    let warnings = Arc::clone(warnings);
-    let told = move |session, path: &Path, fate| tell(&warnings, session, path, fate);
-    match Scribe::start(options.record_limit, told) {
-        Ok(scribe) => Some(scribe),
-        Err(error) => {
-            tracing::warn!("no session is recorded: no thread for it: {error}");
-            None
-        }
-    }
+/// The folder that gets a transcript of every session, and what writes them.
+#[derive(Clone)]
+pub(crate) struct Recording {
+    folder: PathBuf,
+    scribe: Scribe,
 }
 
-/// Has what is left written, but does not wait for a file system that stands still.
-pub(crate) async fn finish(scribe: &Scribe) {
-    if !scribe.finish(LAST_LINES).await {
-        tracing::warn!(
-            "transcripts are not complete: the file system has not taken them within {} s",
-            LAST_LINES.as_secs()
-        );
+impl Recording {
+    /// Transcripts of `limit` bytes at most; `None` where they cannot be written, which is told.
+    pub(crate) fn start(folder: &Path, limit: u64, warnings: &Arc<Warnings>) -> Option<Self> {
+        let warnings = Arc::clone(warnings);
+        let told = move |session, path: &Path, fate| tell(&warnings, session, path, fate);
+        match Scribe::start(limit, told) {
+            Ok(scribe) => Some(Self {
+                folder: folder.to_owned(),
+                scribe,
+            }),
+            Err(error) => {
+                tracing::warn!("no session is recorded: no thread for it: {error}");
+                None
+            }
+        }
+    }
+
+    /// Has what is left written, but does not wait for a file system that stands still.
+    pub(crate) async fn finish(&self) {
+        if !self.scribe.finish(LAST_LINES).await {
+            tracing::warn!(
+                "transcripts are not complete: the file system has not taken them within {} s",
+                LAST_LINES.as_secs()
+            );
+        }
     }
 }
 
@@ -65,11 +75,10 @@ fn tell(warnings: &Warnings, session: u64, path: &Path, fate: Fate) {
 pub(crate) struct Record(Option<Recorder>);
 
 impl Record {
-    pub(crate) fn begin(context: &Context, session: u64, header: &Header) -> Self {
-        let (Some(folder), Some(scribe)) = (&context.options.record, &context.scribe) else {
-            return Self(None);
-        };
-        Self(Some(scribe.record(session, path(folder, session), header)))
+    pub(crate) fn begin(recording: Option<&Recording>, session: u64, header: &Header) -> Self {
+        Self(recording.map(|Recording { folder, scribe }| {
+            scribe.record(session, path(folder, session), header)
+        }))
     }
 
     pub(crate) fn input(&self, now: Duration, input: &Input<'_>) {
@@ -86,7 +95,7 @@ impl Record {
 }
 
 /// `TIME-PROCESS-SESSION.session`: in order of time, and never the name of another.
-fn path(folder: &Path, session: u64) -> std::path::PathBuf {
+fn path(folder: &Path, session: u64) -> PathBuf {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
