@@ -18,7 +18,7 @@ use super::{
     context::Context,
     io::{
         farewell::{SHUTTING_DOWN, say_last},
-        line_reader::Lines,
+        line_reader::LineReader,
     },
     servers::home::Reached,
 };
@@ -29,7 +29,7 @@ use crate::{
 
 /// Both control connections, that with the client and that with its FTP server.
 pub(super) struct ControlConnections {
-    pub(super) client: Lines<OwnedReadHalf>,
+    pub(super) client: LineReader<OwnedReadHalf>,
     pub(super) to_client: OwnedWriteHalf,
     pub(super) channel: Channel,
     /// The FTP server, as the SSH server was asked for it.
@@ -75,7 +75,7 @@ pub(super) async fn dial_server(
         }) => {
             let (read, to_client) = stream.into_split();
             Some(ControlConnections {
-                client: Lines::new(
+                client: LineReader::new(
                     read,
                     LineCodec::commands_up_to(context.options.command_limit),
                 ),

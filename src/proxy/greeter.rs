@@ -25,7 +25,7 @@ use super::{
     dial_server::ControlConnections,
     io::{
         farewell::{SHUTTING_DOWN, say_last},
-        line_reader::Lines,
+        line_reader::LineReader,
     },
     policy::allow::{self, is_name},
     servers::home::Reached,
@@ -58,7 +58,7 @@ pub(super) async fn greet(
         number,
         peer,
         context,
-        client: Lines::new(
+        client: LineReader::new(
             read,
             LineCodec::commands_up_to(context.options.command_limit),
         ),
@@ -98,7 +98,7 @@ struct Greeter<'a> {
     number: u64,
     peer: SocketAddr,
     context: &'a Context,
-    client: Lines<OwnedReadHalf>,
+    client: LineReader<OwnedReadHalf>,
     write: OwnedWriteHalf,
 }
 

@@ -29,9 +29,9 @@ use super::{
     greeter::greet,
     io::{
         farewell::{FAREWELL, linger},
-        line_reader::{Lines, give_way},
+        line_reader::{LineReader, give_way},
         socket,
-        write_queue::Outbox,
+        write_queue::WriteQueue,
     },
     policy::owner::Owner,
     trace::{
@@ -94,10 +94,10 @@ struct Session {
     control: Control,
     record: Record,
     began: Instant,
-    client: Lines<OwnedReadHalf>,
-    server: Lines<ChannelReader>,
-    to_client: Outbox<OwnedWriteHalf>,
-    to_server: Outbox<ChannelWriter>,
+    client: LineReader<OwnedReadHalf>,
+    server: LineReader<ChannelReader>,
+    to_client: WriteQueue<OwnedWriteHalf>,
+    to_server: WriteQueue<ChannelWriter>,
     events: mpsc::UnboundedReceiver<(ForwardId, ForwardEvent)>,
     event_sender: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
     /// How each forward that is not known to be gone is told things.
@@ -177,9 +177,9 @@ impl Session {
             data,
             began: standing.began,
             client: standing.client,
-            server: Lines::new(channel.reader, LineCodec::replies()),
-            to_client: Outbox::new(standing.to_client),
-            to_server: Outbox::new(channel.writer),
+            server: LineReader::new(channel.reader, LineCodec::replies()),
+            to_client: WriteQueue::new(standing.to_client),
+            to_server: WriteQueue::new(channel.writer),
             events,
             event_sender,
             forwards: HashMap::new(),
@@ -319,13 +319,13 @@ impl Session {
             if client_left {
                 return std::future::pending().await;
             }
-            client.left().await;
+            client.wait_for_client_eof().await;
             Input::ClientLeft
         };
         let said = async {
             match read_server {
                 true => server.next().await,
-                false => Err(server.soak().await),
+                false => Err(server.buffer_unread().await),
             }
         };
         let lines = async {

@@ -129,8 +129,8 @@ pub(crate) async fn run(
         let whole = both(down, up, &counts, last_word);
         tokio::select! {
             biased;
-            () = cut => Err(Broken::Cut),
-            () = stands_still(orphaned, &counts) => Err(Broken::Forsaken),
+            () = cut => Err(Failure::Cut),
+            () = stands_still(orphaned, &counts) => Err(Failure::Forsaken),
             ends = whole => ends,
             // Behind `whole`: what is in the channel's queue has been handed on before this looks.
             never = answer_questions(&probe, &counts, watch) => match never {},
@@ -138,13 +138,13 @@ pub(crate) async fn run(
     };
     let ends = match ends {
         // It may have had no way to learn that the channel is gone.
-        Err(Broken::Silent) => Err(match reader.read_now().await {
-            Some(Received::Closed) => Broken::Refused,
+        Err(Failure::Silent) => Err(match reader.read_now().await {
+            Some(Received::Closed) => Failure::Refused,
             Some(Received::Lost(reason)) => refused(reason),
             Some(Received::Data(_) | Received::Eof) | None => {
                 let text =
                     "it sends nothing, and no end of file, where the server has ended its own side";
-                Broken::Client(io::Error::new(io::ErrorKind::TimedOut, text))
+                Failure::Client(io::Error::new(io::ErrorKind::TimedOut, text))
             }
         }),
         other => other,
@@ -159,22 +159,22 @@ pub(crate) async fn run(
             }
             Outcome::Complete(moved)
         }
-        Err(Broken::Cut) => {
+        Err(Failure::Cut) => {
             drop(stream);
             Outcome::Cut(moved, reader)
         }
-        Err(broken) => {
+        Err(failure) => {
             // Where the client has had its file and the end of it, that must not be cut; where it
             // has sent some and had nothing, it was in the middle of sending.
             if moved.is_upload() {
                 socket::abortive(&stream);
             }
             drop(stream);
-            match broken {
-                Broken::Client(error) => Outcome::ClientLost(moved, error, reader),
-                Broken::Cut | Broken::Refused | Broken::Silent => Outcome::ServerClosed(moved),
-                Broken::Forsaken => Outcome::Forsaken(moved),
-                Broken::Server(reason) => Outcome::ServerLost(moved, reason),
+            match failure {
+                Failure::Client(error) => Outcome::ClientLost(moved, error, reader),
+                Failure::Cut | Failure::Refused | Failure::Silent => Outcome::ServerClosed(moved),
+                Failure::Forsaken => Outcome::Forsaken(moved),
+                Failure::Server(reason) => Outcome::ServerLost(moved, reason),
             }
         }
     }
@@ -182,11 +182,11 @@ pub(crate) async fn run(
 
 /// Both directions, each to its end. What comes back of the channel is to be closed in order.
 async fn both(
-    down: impl Future<Output = Result<(), Broken>>,
-    up: impl Future<Output = Result<ChannelWriter, Broken>>,
+    down: impl Future<Output = Result<(), Failure>>,
+    up: impl Future<Output = Result<ChannelWriter, Failure>>,
     counts: &Counts,
     limit: LastWord<impl Future<Output = LostReason>>,
-) -> Result<Option<ChannelWriter>, Broken> {
+) -> Result<Option<ChannelWriter>, Failure> {
     tokio::pin!(down, up);
     let (writer, early) = tokio::select! {
         down = &mut down => {
@@ -204,17 +204,17 @@ async fn both(
             Ok(writer) => match down.await {
                 Ok(()) => (writer, false),
                 // Some close it without an end of file of their own once they have had ours.
-                Err(Broken::Server(LostReason::Closed)) if counts.moved().is_upload() => {
+                Err(Failure::Server(LostReason::Closed)) if counts.moved().is_upload() => {
                     (writer, false)
                 }
-                Err(broken) => return Err(broken),
+                Err(failure) => return Err(failure),
             },
-            Err(Broken::Client(error)) => return Err(Broken::Client(error)),
+            Err(Failure::Client(error)) => return Err(Failure::Client(error)),
             // What the server sent before may still be on its way to the client.
-            Err(broken) => {
+            Err(failure) => {
                 down.await?;
                 return match counts.moved().to_client {
-                    0 => Err(broken),
+                    0 => Err(failure),
                     _ => Ok(None),
                 };
             }
@@ -229,10 +229,10 @@ async fn both(
 /// The far side has ended its direction, and that was handed to the client: waits for the client's own
 /// end of file, as long as it sends or `limit` has not passed.
 async fn last_word(
-    mut up: Pin<&mut impl Future<Output = Result<ChannelWriter, Broken>>>,
+    mut up: Pin<&mut impl Future<Output = Result<ChannelWriter, Failure>>>,
     counts: &Counts,
     limit: Duration,
-) -> Result<Option<ChannelWriter>, Broken> {
+) -> Result<Option<ChannelWriter>, Failure> {
     loop {
         let before = counts.moved();
         let word = tokio::time::timeout(limit, &mut up).await.ok();
@@ -240,10 +240,10 @@ async fn last_word(
         match word {
             Some(Ok(writer)) => return Ok(Some(writer)),
             // It has its file, however it closes, and whether it does.
-            Some(Err(Broken::Client(_))) if now.is_download() => return Ok(None),
+            Some(Err(Failure::Client(_))) if now.is_download() => return Ok(None),
             None if now.is_download() => return Ok(None),
-            Some(Err(broken)) => return Err(broken),
-            None if now == before && counts.client_is_awaited() => return Err(Broken::Silent),
+            Some(Err(failure)) => return Err(failure),
+            None if now == before && counts.client_is_awaited() => return Err(Failure::Silent),
             None => {}
         }
     }
@@ -251,10 +251,10 @@ async fn last_word(
 
 /// As above, but for as long as the far side may still take something.
 async fn word_until(
-    up: Pin<&mut impl Future<Output = Result<ChannelWriter, Broken>>>,
+    up: Pin<&mut impl Future<Output = Result<ChannelWriter, Failure>>>,
     counts: &Counts,
     closed: impl Future<Output = LostReason>,
-) -> Result<Option<ChannelWriter>, Broken> {
+) -> Result<Option<ChannelWriter>, Failure> {
     let word = tokio::select! {
         biased;
         word = up => word,
@@ -263,7 +263,7 @@ async fn word_until(
     match word {
         Ok(writer) => Ok(Some(writer)),
         Err(_) if counts.moved().is_download() => Ok(None),
-        Err(broken) => Err(broken),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -271,7 +271,7 @@ async fn word_until(
 /// closes the channel says so: much may still be queued here, and the connection be lost before it goes.
 /// One that waits for us to close the channel is believed when it has been handed everything, but for
 /// where its own end of file came `early` and so proves nothing.
-async fn arrived(writer: &ChannelWriter, early: bool) -> Result<(), Broken> {
+async fn arrived(writer: &ChannelWriter, early: bool) -> Result<(), Failure> {
     let handed_over = async {
         if early {
             return std::future::pending().await;
@@ -283,7 +283,7 @@ async fn arrived(writer: &ChannelWriter, early: bool) -> Result<(), Broken> {
         biased;
         reason = writer.ended() => match reason {
             LostReason::Closed | LostReason::Local => Ok(()),
-            lost @ (LostReason::Connection(_) | LostReason::GivenUp) => Err(Broken::Server(lost)),
+            lost @ (LostReason::Connection(_) | LostReason::GivenUp) => Err(Failure::Server(lost)),
         },
         () = handed_over => Ok(()),
     }
@@ -372,7 +372,7 @@ impl Counts {
 }
 
 /// Why a direction broke.
-enum Broken {
+enum Failure {
     Client(io::Error),
     /// By the session.
     Cut,
@@ -391,7 +391,7 @@ async fn to_client(
     write: &mut WriteHalf<'_>,
     counts: &Counts,
     watch: &impl Watch,
-) -> Result<(), Broken> {
+) -> Result<(), Failure> {
     let mut told = Instant::now();
     loop {
         let received = match first.take() {
@@ -419,9 +419,9 @@ async fn to_client(
             Received::Eof => {
                 // With what a client has sent its server may have broken off, and closed for that.
                 if counts.moved().to_server == 0 && reader.was_given_up().await {
-                    return Err(Broken::Server(LostReason::GivenUp));
+                    return Err(Failure::Server(LostReason::GivenUp));
                 }
-                write.shutdown().await.map_err(Broken::Client)?;
+                write.shutdown().await.map_err(Failure::Client)?;
                 // The client has the whole of it: nothing that ends this connection from here on
                 // may cut what is still on its way.
                 socket::orderly(write.as_ref());
@@ -430,7 +430,7 @@ async fn to_client(
                 return Ok(());
             }
             Received::Closed => return Ok(()),
-            Received::Lost(reason) => return Err(Broken::Server(reason)),
+            Received::Lost(reason) => return Err(Failure::Server(reason)),
         }
     }
 }
@@ -440,7 +440,7 @@ async fn hand_over(
     write: &mut WriteHalf<'_>,
     bytes: &[u8],
     watch: &impl Watch,
-) -> Result<(usize, bool), Broken> {
+) -> Result<(usize, bool), Failure> {
     let writing = write.write(bytes);
     tokio::pin!(writing);
     let mut blocked = false;
@@ -453,9 +453,9 @@ async fn hand_over(
         }
     };
     match written {
-        Ok(0) => Err(Broken::Client(io::ErrorKind::WriteZero.into())),
+        Ok(0) => Err(Failure::Client(io::ErrorKind::WriteZero.into())),
         Ok(count) => Ok((count, blocked)),
-        Err(error) => Err(Broken::Client(error)),
+        Err(error) => Err(Failure::Client(error)),
     }
 }
 
@@ -464,7 +464,7 @@ async fn to_server(
     mut writer: ChannelWriter,
     counts: &Counts,
     watch: &impl Watch,
-) -> Result<ChannelWriter, Broken> {
+) -> Result<ChannelWriter, Failure> {
     let mut told = Instant::now();
     let mut buffer = BytesMut::new();
     let mut rest = Rest::new(watch.settle());
@@ -473,7 +473,7 @@ async fn to_server(
         buffer.reserve(CHUNK);
         counts.handing_on.store(false, Ordering::Relaxed);
         let count = rest.of(read.read_buf(&mut buffer)).await;
-        let count = count.map_err(Broken::Client)?;
+        let count = count.map_err(Failure::Client)?;
         counts.handing_on.store(true, Ordering::Relaxed);
         // Before it is handed on: what is lost with the channel was sent all the same.
         counts.to_server.fetch_add(count as u64, Ordering::Relaxed);
@@ -514,9 +514,9 @@ fn tell(watch: &impl Watch, told: &mut Instant) {
     }
 }
 
-fn refused(reason: LostReason) -> Broken {
+fn refused(reason: LostReason) -> Failure {
     match reason {
-        LostReason::Closed | LostReason::Local => Broken::Refused,
-        other => Broken::Server(other),
+        LostReason::Closed | LostReason::Local => Failure::Refused,
+        other => Failure::Server(other),
     }
 }

@@ -63,7 +63,7 @@ fn loss(reason: &LostReason) -> Ending {
 }
 
 /// One side's control connection, in lines.
-pub(crate) struct Lines<S> {
+pub(crate) struct LineReader<S> {
     source: S,
     codec: LineCodec,
     buffer: BytesMut,
@@ -71,7 +71,7 @@ pub(crate) struct Lines<S> {
     ahead: Option<Frame>,
 }
 
-impl<S: Source> Lines<S> {
+impl<S: Source> LineReader<S> {
     pub(crate) fn new(source: S, codec: LineCodec) -> Self {
         Self {
             source,
@@ -113,7 +113,7 @@ impl<S: Source> Lines<S> {
     /// Takes what comes without looking at it, while nobody wants lines: an SSH channel that is not
     /// read stops all others of its connection. Comes back when there is more than may wait, and
     /// never otherwise. Cancel-safe.
-    pub(crate) async fn soak(&mut self) -> Ending {
+    pub(crate) async fn buffer_unread(&mut self) -> Ending {
         while self.ending.is_none() {
             if self.buffer.len() > MOST_WAITING {
                 return Ending::Flood;
@@ -141,10 +141,10 @@ impl<S: Source> Lines<S> {
     }
 }
 
-impl Lines<OwnedReadHalf> {
+impl LineReader<OwnedReadHalf> {
     /// Comes back some time after the client has ended its side, whether or not what it sent before
     /// has been read. Cancel-safe.
-    pub(crate) async fn left(&self) {
+    pub(crate) async fn wait_for_client_eof(&self) {
         // That there is something to read, which may be for long, must not keep this busy.
         while let Ok(ready) = self.source.ready(Interest::READABLE).await
             && !ready.is_read_closed()
@@ -220,8 +220,8 @@ mod tests {
     #[tokio::test]
     async fn q85_what_waits_for_the_other_side_is_bounded() {
         let source = Endless { sent: 0 };
-        let mut lines = Lines::new(source, LineCodec::replies());
-        assert_eq!(lines.soak().await, Ending::Flood);
+        let mut lines = LineReader::new(source, LineCodec::replies());
+        assert_eq!(lines.buffer_unread().await, Ending::Flood);
         // 4 MiB, and the piece that was too much.
         assert_eq!(lines.buffer.len(), (4 * 1024 + 64) * 1024);
     }
@@ -257,14 +257,22 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let mut client = TcpStream::connect(address).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
-        let lines = Lines::new(accepted.into_split().0, LineCodec::replies());
+        let lines = LineReader::new(accepted.into_split().0, LineCodec::replies());
         let mut once = Context::from_waker(Waker::noop());
-        assert!(pin!(lines.left()).poll(&mut once).is_pending());
+        assert!(
+            pin!(lines.wait_for_client_eof())
+                .poll(&mut once)
+                .is_pending()
+        );
         client.write_all(b"NOOP\r\n").await.unwrap();
         lines.source.readable().await.unwrap();
-        assert!(pin!(lines.left()).poll(&mut once).is_pending());
+        assert!(
+            pin!(lines.wait_for_client_eof())
+                .poll(&mut once)
+                .is_pending()
+        );
         client.shutdown().await.unwrap();
-        lines.left().await;
+        lines.wait_for_client_eof().await;
     }
 
     #[test]

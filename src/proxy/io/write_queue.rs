@@ -9,40 +9,40 @@ use crate::ssh::ChannelWriter;
 
 /// The other side cannot be written to any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Broken;
+pub(crate) struct WriteFailed;
 
 /// Where bytes go.
 pub(crate) trait Sink: Send + Sized + 'static {
-    fn write(self, bytes: Bytes) -> impl Future<Output = (Self, Result<(), Broken>)> + Send;
+    fn write(self, bytes: Bytes) -> impl Future<Output = (Self, Result<(), WriteFailed>)> + Send;
     /// The end of file; nothing is written after it.
-    fn finish(self) -> impl Future<Output = (Self, Result<(), Broken>)> + Send;
+    fn finish(self) -> impl Future<Output = (Self, Result<(), WriteFailed>)> + Send;
 }
 
 impl Sink for OwnedWriteHalf {
-    async fn write(mut self, bytes: Bytes) -> (Self, Result<(), Broken>) {
-        let result = self.write_all(&bytes).await.map_err(|_| Broken);
+    async fn write(mut self, bytes: Bytes) -> (Self, Result<(), WriteFailed>) {
+        let result = self.write_all(&bytes).await.map_err(|_| WriteFailed);
         (self, result)
     }
 
-    async fn finish(mut self) -> (Self, Result<(), Broken>) {
-        let result = self.shutdown().await.map_err(|_| Broken);
+    async fn finish(mut self) -> (Self, Result<(), WriteFailed>) {
+        let result = self.shutdown().await.map_err(|_| WriteFailed);
         (self, result)
     }
 }
 
 impl Sink for ChannelWriter {
-    async fn write(mut self, bytes: Bytes) -> (Self, Result<(), Broken>) {
-        let result = Self::write(&mut self, bytes).await.map_err(|_| Broken);
+    async fn write(mut self, bytes: Bytes) -> (Self, Result<(), WriteFailed>) {
+        let result = Self::write(&mut self, bytes).await.map_err(|_| WriteFailed);
         (self, result)
     }
 
-    async fn finish(mut self) -> (Self, Result<(), Broken>) {
-        let result = Self::finish(&mut self).await.map_err(|_| Broken);
+    async fn finish(mut self) -> (Self, Result<(), WriteFailed>) {
+        let result = Self::finish(&mut self).await.map_err(|_| WriteFailed);
         (self, result)
     }
 }
 
-type Write<S> = Pin<Box<dyn Future<Output = (S, Result<(), Broken>)> + Send>>;
+type Write<S> = Pin<Box<dyn Future<Output = (S, Result<(), WriteFailed>)> + Send>>;
 
 enum State<S> {
     Idle(S),
@@ -52,9 +52,9 @@ enum State<S> {
 }
 
 /// A queue in front of a [`Sink`].
-pub(crate) struct Outbox<S> {
+pub(crate) struct WriteQueue<S> {
     /// One buffer, not a list of lines: a line costs its bytes and nothing else (Q129).
-    queue: BytesMut,
+    waiting: BytesMut,
     finish: bool,
     state: State<S>,
 }
@@ -62,17 +62,17 @@ pub(crate) struct Outbox<S> {
 /// Above this the other side is not read, so that the queue stays bounded.
 const FULL: usize = 256 * 1024;
 
-impl<S: Sink> Outbox<S> {
+impl<S: Sink> WriteQueue<S> {
     pub(crate) fn new(sink: S) -> Self {
         Self {
-            queue: BytesMut::new(),
+            waiting: BytesMut::new(),
             finish: false,
             state: State::Idle(sink),
         }
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.queue.extend_from_slice(bytes);
+        self.waiting.extend_from_slice(bytes);
     }
 
     /// An end of file behind all that was pushed.
@@ -81,12 +81,12 @@ impl<S: Sink> Outbox<S> {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.queue.len() >= FULL
+        self.waiting.len() >= FULL
     }
 
     /// Writes on; comes back after each piece, and never while there is nothing to write.
     /// Cancel-safe: a write that was begun goes on with the next call.
-    pub(crate) async fn progress(&mut self) -> Result<(), Broken> {
+    pub(crate) async fn progress(&mut self) -> Result<(), WriteFailed> {
         if !self.begin() {
             return std::future::pending().await;
         }
@@ -94,7 +94,7 @@ impl<S: Sink> Outbox<S> {
     }
 
     /// Writes all that is left.
-    pub(crate) async fn drain(&mut self) -> Result<(), Broken> {
+    pub(crate) async fn drain(&mut self) -> Result<(), WriteFailed> {
         while self.begin() {
             self.step().await?;
         }
@@ -121,7 +121,7 @@ impl<S: Sink> Outbox<S> {
         matches!(self.state, State::Writing(_))
     }
 
-    async fn step(&mut self) -> Result<(), Broken> {
+    async fn step(&mut self) -> Result<(), WriteFailed> {
         let State::Writing(write) = &mut self.state else {
             return Ok(());
         };
@@ -132,7 +132,7 @@ impl<S: Sink> Outbox<S> {
 
     /// All that waits, in one piece: several lines go out in one segment.
     fn gather(&mut self) -> Option<Bytes> {
-        let all = std::mem::take(&mut self.queue);
+        let all = std::mem::take(&mut self.waiting);
         (!all.is_empty()).then(|| all.freeze())
     }
 }
@@ -151,27 +151,27 @@ mod tests {
     struct Stuck;
 
     impl Sink for Stuck {
-        async fn write(self, _bytes: Bytes) -> (Self, Result<(), Broken>) {
+        async fn write(self, _bytes: Bytes) -> (Self, Result<(), WriteFailed>) {
             std::future::pending().await
         }
 
-        async fn finish(self) -> (Self, Result<(), Broken>) {
+        async fn finish(self) -> (Self, Result<(), WriteFailed>) {
             std::future::pending().await
         }
     }
 
     #[test]
     fn q129_lines_of_one_byte_cost_no_more_than_their_bytes() {
-        let mut outbox = Outbox::new(Stuck);
+        let mut queue = WriteQueue::new(Stuck);
         let mut lines = 0;
-        while !outbox.is_full() {
-            outbox.push(b"\n");
+        while !queue.is_full() {
+            queue.push(b"\n");
             lines += 1;
         }
         assert_eq!(lines, 256 * 1024);
-        assert!(outbox.queue.capacity() <= 2 * FULL);
-        assert_eq!(outbox.gather().map(|all| all.len()), Some(FULL));
-        assert!(outbox.gather().is_none() && !outbox.is_full());
+        assert!(queue.waiting.capacity() <= 2 * FULL);
+        assert_eq!(queue.gather().map(|all| all.len()), Some(FULL));
+        assert!(queue.gather().is_none() && !queue.is_full());
     }
 
     /// Writes down what it takes.
@@ -179,13 +179,13 @@ mod tests {
     struct Takes(Arc<Mutex<Vec<String>>>);
 
     impl Sink for Takes {
-        async fn write(self, bytes: Bytes) -> (Self, Result<(), Broken>) {
+        async fn write(self, bytes: Bytes) -> (Self, Result<(), WriteFailed>) {
             let text = String::from_utf8_lossy(&bytes).into_owned();
             self.0.lock().unwrap().push(text);
             (self, Ok(()))
         }
 
-        async fn finish(self) -> (Self, Result<(), Broken>) {
+        async fn finish(self) -> (Self, Result<(), WriteFailed>) {
             self.0.lock().unwrap().push("EOF".into());
             (self, Ok(()))
         }
@@ -195,17 +195,17 @@ mod tests {
     async fn what_waits_goes_out_in_one_piece_and_the_end_of_file_behind_it() {
         let taken = Takes::default();
         let seen = || std::mem::take(&mut *taken.0.lock().unwrap());
-        let mut outbox = Outbox::new(taken.clone());
+        let mut queue = WriteQueue::new(taken.clone());
         let mut idle = Context::from_waker(Waker::noop());
-        assert!(pin!(outbox.progress()).poll(&mut idle).is_pending());
-        outbox.push(b"220 ");
-        outbox.push(b"ready");
-        assert_eq!(outbox.progress().await, Ok(()));
+        assert!(pin!(queue.progress()).poll(&mut idle).is_pending());
+        queue.push(b"220 ");
+        queue.push(b"ready");
+        assert_eq!(queue.progress().await, Ok(()));
         assert_eq!(seen(), ["220 ready"]);
-        outbox.finish();
-        outbox.push(b"221 bye");
-        assert_eq!(outbox.drain().await, Ok(()));
+        queue.finish();
+        queue.push(b"221 bye");
+        assert_eq!(queue.drain().await, Ok(()));
         assert_eq!(seen(), ["221 bye", "EOF"]);
-        assert!(pin!(outbox.progress()).poll(&mut idle).is_pending());
+        assert!(pin!(queue.progress()).poll(&mut idle).is_pending());
     }
 }
