@@ -105,7 +105,9 @@ impl<'a> Attempt<'a> {
     pub(crate) async fn run(mut self) -> Result<Vec<Step>, Error> {
         let user = self.settings.user.clone();
         let asked = self.handle.authenticate_none(user).await;
-        let mut progress = self.judge(asked.map_err(|_| ()), || Step::None).await?;
+        let mut progress = self
+            .note_outcome(asked.map_err(|_| ()), || Step::None)
+            .await?;
         // Each method is gone through once for each time the server asks for more.
         for _ in 0..MAX_STEPS {
             if progress == Progress::In {
@@ -244,7 +246,7 @@ impl<'a> Attempt<'a> {
             result => {
                 let certificate = credential.certificate.as_deref().cloned();
                 self.offered.push((key, certificate));
-                self.judge(result.map_err(|_| ()), || Step::Key(credential))
+                self.note_outcome(result.map_err(|_| ()), || Step::Key(credential))
                     .await
             }
         }
@@ -265,11 +267,11 @@ impl<'a> Attempt<'a> {
             let probed = probe(self.handle, self.settings, public.clone(), certified).await;
             match probed {
                 Err(Probed::Wanted) => {}
-                Err(Probed::Ended) => return self.judge(Err(()), || Step::None).await,
+                Err(Probed::Ended) => return self.note_outcome(Err(()), || Step::None).await,
                 Ok(result) => {
                     self.tried.push(shown);
                     self.offered.push((public, certificate.as_deref().cloned()));
-                    return self.judge(Ok(result), || Step::None).await;
+                    return self.note_outcome(Ok(result), || Step::None).await;
                 }
             }
         }
@@ -335,7 +337,9 @@ impl<'a> Attempt<'a> {
                 .authenticate_password(user, password.expose())
                 .await;
             let result = result.map_err(|_| ());
-            let progress = self.judge(result, || Step::Password(password)).await?;
+            let progress = self
+                .note_outcome(result, || Step::Password(password))
+                .await?;
             if progress != Progress::Refused {
                 self.hints.wrong_password = false;
                 return Ok(progress);
@@ -365,7 +369,7 @@ impl<'a> Attempt<'a> {
                 [answer] if !answer.shown => Step::Interactive(answer.text.clone()),
                 _ => Step::Unrepeatable,
             };
-            let progress = self.judge(result, step).await?;
+            let progress = self.note_outcome(result, step).await?;
             if progress != Progress::Refused {
                 self.hints.wrong_password = false;
                 return Ok(progress);
@@ -379,7 +383,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Notes the outcome of one try.
-    async fn judge(
+    async fn note_outcome(
         &mut self,
         result: Result<AuthResult, ()>,
         step: impl FnOnce() -> Step,

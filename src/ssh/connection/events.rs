@@ -12,7 +12,7 @@ use super::shared::Shared;
 use crate::lock::lock;
 use crate::ssh::error::{Error, SILENCE, escaped};
 use crate::ssh::findings::Findings;
-use crate::ssh::trust::host_keys::Judge;
+use crate::ssh::trust::host_keys::HostKeyVerifier;
 
 /// The error type of the events; russh wants one of our own.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl From<russh::Error> for EventError {
 /// returns at once; only the host key, which comes before all else, may take its time.
 pub(crate) struct Events {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) judge: Arc<Judge>,
+    pub(crate) verifier: Arc<HostKeyVerifier>,
     /// Why the host key was refused.
     pub(crate) refused: Arc<Mutex<Option<Error>>>,
     pub(crate) findings: Findings,
@@ -41,15 +41,15 @@ impl Handler for Events {
         &mut self,
         shown: &PublicKeyOrCertificate,
     ) -> Result<bool, EventError> {
-        let judge = Arc::clone(&self.judge);
+        let verifier = Arc::clone(&self.verifier);
         let key = shown.public_key();
         let (asked, certificate) = (key.clone(), shown.certificate().cloned());
         let findings = self.findings.clone();
         let decided = tokio::task::spawn_blocking(move || {
             // Looked up first: a new key may be stored.
-            let known = judge.known_at(&asked);
-            judge
-                .decide(&asked, certificate.as_ref())
+            let known = verifier.known_at(&asked);
+            verifier
+                .verify(&asked, certificate.as_ref())
                 .inspect(|_| findings.accepted(&asked, known))
         })
         .await;
@@ -68,7 +68,7 @@ impl Handler for Events {
 
     async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), EventError> {
         // Once is enough: further connections are shown the same.
-        if self.judge.pinned.is_some() {
+        if self.verifier.pinned.is_some() {
             return Ok(());
         }
         for line in banner.lines().take(MAX_BANNER_LINES) {

@@ -11,31 +11,31 @@ use super::role::Role;
 use crate::ssh::algorithms;
 use crate::ssh::settings::Settings;
 use crate::ssh::settings::algorithm_list::AlgorithmList;
-use crate::ssh::trust::host_keys::Judge;
+use crate::ssh::trust::host_keys::HostKeyVerifier;
 
 /// How russh is to run a connection.
 pub(crate) async fn config(
     settings: &Settings,
     role: Role,
     round_trip: Option<Duration>,
-    judge: &Arc<Judge>,
+    verifier: &Arc<HostKeyVerifier>,
 ) -> Config {
     let allowed = algorithms::host_key_algorithms(settings);
     let ordered = matches!(
         settings.host_key_algorithms,
         Some(AlgorithmList::Exactly(_) | AlgorithmList::Prepend(_))
     );
-    let keys = if ordered && judge.pinned.is_none() {
+    let keys = if ordered && verifier.pinned.is_none() {
         // Somebody has chosen the order; ssh leaves it alone then, too.
         None
     } else {
         Some(allowed.clone())
     };
-    let judge = Arc::clone(judge);
+    let verifier = Arc::clone(verifier);
     let list = allowed.clone();
     let sorted = tokio::task::spawn_blocking(move || {
-        let certificates = judge.certificates(&list);
-        (keys.map(|keys| judge.preferred(&keys)), certificates)
+        let certificates = verifier.certificates(&list);
+        (keys.map(|keys| verifier.preferred(&keys)), certificates)
     });
     let (keys, certificates) = match sorted.await {
         Ok((keys, certificates)) => (keys.unwrap_or(allowed), certificates),

@@ -29,7 +29,7 @@ use crate::ssh::transport::greeting::other_protocol;
 use crate::ssh::transport::heard::Heard;
 use crate::ssh::transport::proxy_command::ProxyCommand;
 use crate::ssh::transport::stream;
-use crate::ssh::trust::host_keys::Judge;
+use crate::ssh::trust::host_keys::HostKeyVerifier;
 
 /// Makes connections to one destination: the first one finds out how, further ones do the same.
 pub(crate) struct Dialer {
@@ -148,7 +148,7 @@ impl Dialer {
         self.findings
             .connected(transport.peer(), Arc::clone(&version));
         let patience = Arc::new(Patience::new(settings.connect_timeout));
-        let judge = Judge {
+        let verifier = HostKeyVerifier {
             settings: Arc::clone(settings),
             prompt: Arc::clone(&self.prompt),
             patience: Arc::clone(&patience),
@@ -156,15 +156,15 @@ impl Dialer {
         };
         let warnings = Arc::clone(&self.warnings);
         let shared = Shared::new(cut, warnings, version, Arc::clone(&heard));
-        let judge = Arc::new(judge);
+        let verifier = Arc::new(verifier);
         let round_trip = match role {
             Role::Control => None,
             Role::Data => self.round_trip().await,
         };
-        let config = Arc::new(config(settings, role, round_trip, &judge).await);
+        let config = Arc::new(config(settings, role, round_trip, &verifier).await);
         let events = Events {
             shared: Arc::clone(&shared),
-            judge,
+            verifier,
             refused: Arc::default(),
             findings: self.findings.clone(),
         };

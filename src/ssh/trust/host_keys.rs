@@ -12,7 +12,7 @@ use crate::ssh::prompt::{Patience, Prompt};
 use crate::ssh::settings::{Settings, StrictHostKeyChecking};
 
 /// Decides about the host key of one connection. Blocking: it reads files and may ask somebody.
-pub(crate) struct Judge {
+pub(crate) struct HostKeyVerifier {
     pub(crate) settings: Arc<Settings>,
     pub(crate) prompt: Arc<dyn Prompt>,
     pub(crate) patience: Arc<Patience>,
@@ -20,11 +20,11 @@ pub(crate) struct Judge {
     pub(crate) pinned: Option<PublicKey>,
 }
 
-impl Judge {
+impl HostKeyVerifier {
     /// Accepts or refuses the key, storing it where the policy says so. A certificate whose
     /// authority is known stands for the key in it; any other is disregarded, as ssh does it, and
     /// the key in it counts.
-    pub(crate) fn decide(
+    pub(crate) fn verify(
         &self,
         key: &PublicKey,
         certificate: Option<&Certificate>,
@@ -334,7 +334,7 @@ mod tests {
     struct Case {
         _dir: tempfile::TempDir,
         file: PathBuf,
-        judge: Judge,
+        verifier: HostKeyVerifier,
     }
 
     fn case(text: &str, policy: StrictHostKeyChecking) -> Case {
@@ -344,7 +344,7 @@ mod tests {
         let mut settings = Settings::new("host", 22, "user");
         settings.known_hosts = vec![file.clone()];
         settings.strict_host_key_checking = policy;
-        let judge = Judge {
+        let verifier = HostKeyVerifier {
             settings: Arc::new(settings),
             prompt: Arc::new(Says("yes", Mutex::default())),
             patience: Arc::new(Patience::new(Duration::from_secs(1))),
@@ -353,7 +353,7 @@ mod tests {
         Case {
             _dir: dir,
             file,
-            judge,
+            verifier,
         }
     }
 
@@ -365,21 +365,21 @@ mod tests {
     fn known_unknown_and_changed() {
         use StrictHostKeyChecking::{AcceptNew, Yes};
         let c = case(&format!("other {B}\nhost {A}\n"), Yes);
-        c.judge.decide(&key(A), None).unwrap();
-        let error = c.judge.decide(&key(B), None).unwrap_err();
+        c.verifier.verify(&key(A), None).unwrap();
+        let error = c.verifier.verify(&key(B), None).unwrap_err();
         let expected = format!("{}:2", c.file.display());
         assert!(error.to_string().contains(&expected), "{error}");
 
         let c = case("", Yes);
-        let error = c.judge.decide(&key(A), None).unwrap_err().to_string();
+        let error = c.verifier.verify(&key(A), None).unwrap_err().to_string();
         assert!(error.contains(&c.file.display().to_string()), "{error}");
         assert!(error.contains("SHA256:"), "{error}");
 
         let c = case("", AcceptNew);
-        c.judge.decide(&key(A), None).unwrap();
+        c.verifier.verify(&key(A), None).unwrap();
         assert_eq!(fs::read_to_string(&c.file).unwrap(), format!("host {A}\n"));
         assert!(matches!(
-            c.judge.decide(&key(B), None),
+            c.verifier.verify(&key(B), None),
             Err(Error::HostKeyChanged { line: 1, .. })
         ));
     }
@@ -388,7 +388,7 @@ mod tests {
     fn a_key_of_another_kind_is_no_way_round_a_known_one() {
         let c = case(&format!("host {A}\n"), StrictHostKeyChecking::AcceptNew);
         assert!(matches!(
-            c.judge.decide(&key(P256), None),
+            c.verifier.verify(&key(P256), None),
             Err(Error::HostKeyChanged { line: 1, .. })
         ));
     }
@@ -398,7 +398,7 @@ mod tests {
         for policy in [StrictHostKeyChecking::No, StrictHostKeyChecking::Yes] {
             let c = case(&format!("host {A}\n@revoked * {A}\n"), policy);
             assert!(matches!(
-                c.judge.decide(&key(A), None),
+                c.verifier.verify(&key(A), None),
                 Err(Error::HostKeyRevoked { line: 2, .. })
             ));
         }
@@ -413,7 +413,7 @@ mod tests {
             StrictHostKeyChecking::Yes,
         ] {
             let c = case(&format!("host {A}\n"), policy);
-            let refused = c.judge.decide(&key(B), None).unwrap_err();
+            let refused = c.verifier.verify(&key(B), None).unwrap_err();
             assert!(matches!(refused, Error::HostKeyChanged { line: 1, .. }));
             assert_eq!(fs::read_to_string(&c.file).unwrap(), format!("host {A}\n"));
         }
@@ -423,8 +423,8 @@ mod tests {
     fn asking_and_not_asking_in_batch_mode() {
         let mut c = case("", StrictHostKeyChecking::Ask);
         let says = Arc::new(Says("no", Mutex::default()));
-        c.judge.prompt = says.clone();
-        assert!(c.judge.decide(&key(A), None).is_err());
+        c.verifier.prompt = says.clone();
+        assert!(c.verifier.verify(&key(A), None).is_err());
         let asked = says.1.lock().unwrap().clone();
         let [asked] = asked.as_slice() else {
             panic!("asked more than once: {asked:?}");
@@ -434,28 +434,28 @@ mod tests {
             "{asked}"
         );
         let silent = Arc::new(Says("", Mutex::default()));
-        c.judge.prompt = silent.clone();
-        assert!(c.judge.decide(&key(A), None).is_err());
+        c.verifier.prompt = silent.clone();
+        assert!(c.verifier.verify(&key(A), None).is_err());
         assert_eq!(silent.1.lock().unwrap().len(), 1);
         // What is neither is asked about again, not for ever.
         let unsure = Arc::new(Says("SHA256:another", Mutex::default()));
-        c.judge.prompt = unsure.clone();
-        assert!(c.judge.decide(&key(A), None).is_err());
+        c.verifier.prompt = unsure.clone();
+        assert!(c.verifier.verify(&key(A), None).is_err());
         assert_eq!(unsure.1.lock().unwrap().len(), MAX_QUESTIONS);
-        c.judge.prompt = Arc::new(Says("yes", Mutex::default()));
-        Arc::make_mut(&mut c.judge.settings).batch_mode = true;
-        assert!(c.judge.decide(&key(A), None).is_err());
-        Arc::make_mut(&mut c.judge.settings).batch_mode = false;
-        assert!(c.judge.decide(&key(A), None).is_ok());
+        c.verifier.prompt = Arc::new(Says("yes", Mutex::default()));
+        Arc::make_mut(&mut c.verifier.settings).batch_mode = true;
+        assert!(c.verifier.verify(&key(A), None).is_err());
+        Arc::make_mut(&mut c.verifier.settings).batch_mode = false;
+        assert!(c.verifier.verify(&key(A), None).is_ok());
     }
 
     #[test]
     fn further_connections_must_see_the_same_key() {
         let mut c = case(&format!("host {A}\nhost {B}\n"), StrictHostKeyChecking::Yes);
-        c.judge.pinned = Some(key(A));
-        assert!(c.judge.decide(&key(A), None).is_ok());
+        c.verifier.pinned = Some(key(A));
+        assert!(c.verifier.verify(&key(A), None).is_ok());
         assert!(matches!(
-            c.judge.decide(&key(B), None),
+            c.verifier.verify(&key(B), None),
             Err(Error::HostKeyDiffers { .. })
         ));
     }
@@ -469,8 +469,8 @@ mod tests {
             (format!("host {B}\n"), StrictHostKeyChecking::Yes),
         ] {
             let mut c = case(&text, policy);
-            c.judge.pinned = Some(key(A));
-            c.judge.decide(&key(A), None).unwrap();
+            c.verifier.pinned = Some(key(A));
+            c.verifier.verify(&key(A), None).unwrap();
             assert_eq!(fs::read_to_string(&c.file).unwrap(), text);
         }
     }
@@ -491,7 +491,9 @@ mod tests {
         use StrictHostKeyChecking::{No, Yes};
         let (good, authority) = certified("host");
         let decide = |text: String, policy, certificate| {
-            case(&text, policy).judge.decide(&key(A), Some(certificate))
+            case(&text, policy)
+                .verifier
+                .verify(&key(A), Some(certificate))
         };
         decide(format!("@cert-authority host {authority}\n"), Yes, &good).unwrap();
         for text in [
@@ -521,18 +523,20 @@ mod tests {
     #[test]
     fn certificates_are_asked_for_where_an_authority_is_known() {
         let kinds = [Algorithm::Ed25519];
-        let asked = |mark: &str, change: fn(&mut Judge)| {
+        let asked = |mark: &str, change: fn(&mut HostKeyVerifier)| {
             let mut c = case(&format!("{mark}host {A}\n"), StrictHostKeyChecking::Yes);
-            change(&mut c.judge);
-            c.judge.certificates(&kinds)
+            change(&mut c.verifier);
+            c.verifier.certificates(&kinds)
         };
-        let other_port = |judge: &mut Judge| Arc::make_mut(&mut judge.settings).port = 2222;
+        let other_port =
+            |verifier: &mut HostKeyVerifier| Arc::make_mut(&mut verifier.settings).port = 2222;
         assert_eq!(asked("@cert-authority ", |_| {}), kinds);
         assert_eq!(asked("@cert-authority ", other_port), kinds);
         assert_eq!(asked("", |_| {}), []);
         assert_eq!(asked("", other_port), []);
         assert_eq!(
-            asked("@cert-authority ", |judge| judge.pinned = Some(key(A))),
+            asked("@cert-authority ", |verifier| verifier.pinned =
+                Some(key(A))),
             []
         );
     }
@@ -541,13 +545,13 @@ mod tests {
     fn the_line_of_a_known_key_is_found() {
         let text = format!("@revoked host {A}\nhost {B}\nhost {A}\n");
         let mut c = case(&text, StrictHostKeyChecking::Yes);
-        assert_eq!(c.judge.known_at(&key(A)), Some((c.file.clone(), 3)));
-        assert_eq!(c.judge.known_at(&key(P256)), None);
-        Arc::make_mut(&mut c.judge.settings).port = 2222;
-        assert_eq!(c.judge.known_at(&key(A)), Some((c.file.clone(), 3)));
-        Arc::make_mut(&mut c.judge.settings).host_key_alias = Some("alias".into());
-        assert_eq!(c.judge.known_at(&key(A)), None);
-        assert!(c.judge.decide(&key(A), None).is_err());
+        assert_eq!(c.verifier.known_at(&key(A)), Some((c.file.clone(), 3)));
+        assert_eq!(c.verifier.known_at(&key(P256)), None);
+        Arc::make_mut(&mut c.verifier.settings).port = 2222;
+        assert_eq!(c.verifier.known_at(&key(A)), Some((c.file.clone(), 3)));
+        Arc::make_mut(&mut c.verifier.settings).host_key_alias = Some("alias".into());
+        assert_eq!(c.verifier.known_at(&key(A)), None);
+        assert!(c.verifier.verify(&key(A), None).is_err());
     }
 
     #[test]
@@ -556,14 +560,14 @@ mod tests {
             &format!("host {A}\nalias {B}\n"),
             StrictHostKeyChecking::Yes,
         );
-        Arc::make_mut(&mut c.judge.settings).port = 2222;
-        assert!(c.judge.decide(&key(A), None).is_ok());
+        Arc::make_mut(&mut c.verifier.settings).port = 2222;
+        assert!(c.verifier.verify(&key(A), None).is_ok());
         assert!(matches!(
-            c.judge.decide(&key(B), None),
+            c.verifier.verify(&key(B), None),
             Err(Error::HostKeyUnknown { name, .. }) if name == "[host]:2222"
         ));
-        Arc::make_mut(&mut c.judge.settings).host_key_alias = Some("Alias".into());
-        assert!(c.judge.decide(&key(B), None).is_ok());
+        Arc::make_mut(&mut c.verifier.settings).host_key_alias = Some("Alias".into());
+        assert!(c.verifier.verify(&key(B), None).is_ok());
     }
 
     #[test]
@@ -574,7 +578,7 @@ mod tests {
             Algorithm::Rsa { hash: None },
             key(P256).algorithm(),
         ];
-        let order = c.judge.preferred(&default);
+        let order = c.verifier.preferred(&default);
         assert_eq!(order[0], key(P256).algorithm());
         assert_eq!(order.len(), 3);
     }
