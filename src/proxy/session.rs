@@ -469,12 +469,12 @@ impl Session {
         }
         // Whatever is being written yet ends here: it would keep the end of file back.
         drop(self.to_server);
-        let way = self.server.into_source();
+        let channel = self.server.into_source();
         let leaving = async {
             if self.closing.is_empty() {
-                way.leave().await;
+                channel.leave().await;
             } else {
-                way.leave_and_wait(NOTICE).await;
+                channel.leave_and_wait(NOTICE).await;
             }
         };
         let given_up = async {

@@ -99,33 +99,33 @@ impl Reporter {
                 self.complain(Trouble::ServerLost, &text, moved);
                 self.tell(ForwardEvent::Cut);
             }
-            Outcome::ClientLost(moved, _, way_to_server) => {
+            Outcome::ClientLost(moved, _, held) => {
                 self.complain(Trouble::ClientLost, &text, moved);
                 self.tell(ForwardEvent::Broken);
-                self.hold(way_to_server).await;
+                self.hold(held).await;
             }
-            Outcome::Cut(_, way_to_server) => {
+            Outcome::Cut(_, held) => {
                 tracing::info!("#{} data connection {}: {text}", self.session, self.id);
-                self.hold(way_to_server).await;
+                self.hold(held).await;
             }
         }
     }
 
     /// The client's side cannot be reached.
-    pub(crate) async fn broken(self, text: &str, way_to_server: impl WayToServer) {
+    pub(crate) async fn broken(self, text: &str, held: impl HeldChannel) {
         self.warn(Trouble::ClientUnreachable, text);
         self.tell(ForwardEvent::Broken);
-        self.hold(way_to_server).await;
+        self.hold(held).await;
     }
 
-    /// To close the way to the server would tell the server that the file is complete: it is held
+    /// To close the channel would tell the server that the file is complete: it is held
     /// until the session has this forward closed, or is over itself.
-    async fn hold(&self, mut way_to_server: impl WayToServer) {
+    async fn hold(&self, mut held: impl HeldChannel) {
         tokio::select! {
             () = self.events.closed() => {}
-            () = way_to_server.discard() => {}
+            () = held.discard() => {}
         }
-        drop(way_to_server);
+        drop(held);
     }
 
     /// Most likely the client had all of it before, and was sending nothing.
@@ -202,27 +202,27 @@ impl Watch for Reporter {
 }
 
 /// What keeps the server's data connection from ending, as long as it lives.
-pub(crate) trait WayToServer: Send {
+pub(crate) trait HeldChannel: Send {
     /// Throws away whatever comes, and never comes back: an SSH channel that is not read stops all
     /// others of its connection, and among them the control connection that is to end first.
     fn discard(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-impl WayToServer for ChannelReader {
+impl HeldChannel for ChannelReader {
     async fn discard(&mut self) {
         while !matches!(self.read().await, Received::Closed | Received::Lost(_)) {}
         std::future::pending().await
     }
 }
 
-impl WayToServer for Channel {
+impl HeldChannel for Channel {
     async fn discard(&mut self) {
         self.reader.discard().await;
     }
 }
 
 /// Before it is accepted nothing comes.
-impl WayToServer for Incoming {
+impl HeldChannel for Incoming {
     async fn discard(&mut self) {
         std::future::pending().await
     }

@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     host_key: OnceLock<PublicKey>,
     used: AtomicBool,
     closed_first: AtomicUsize,
-    worn_out: CancellationToken,
+    should_replace: CancellationToken,
     warnings: Arc<Warnings>,
     /// The server's identification, once it has come.
     version: Arc<OnceLock<String>>,
@@ -74,7 +74,7 @@ impl Shared {
             host_key: OnceLock::new(),
             used: AtomicBool::new(false),
             closed_first: AtomicUsize::new(0),
-            worn_out: CancellationToken::new(),
+            should_replace: CancellationToken::new(),
             warnings,
             version,
             heard,
@@ -166,15 +166,15 @@ impl Shared {
     /// far side's close comes for one that it still thinks open. So they are counted, and the
     /// connection is replaced in time.
     pub(crate) fn count_closed_first(&self) {
-        if self.closed_first.fetch_add(1, Ordering::Relaxed) + 1 == WORN_OUT {
-            self.worn_out.cancel();
+        if self.closed_first.fetch_add(1, Ordering::Relaxed) + 1 == REPLACED_AFTER {
+            self.should_replace.cancel();
         }
     }
 
     /// Tells when so many channels were closed from this side that the connection had better be
     /// replaced.
-    pub(crate) fn worn_out(&self) -> &CancellationToken {
-        &self.worn_out
+    pub(crate) fn should_replace(&self) -> &CancellationToken {
+        &self.should_replace
     }
 
     /// A channel is in use from now on; the token tells when the far side has closed it.
@@ -362,8 +362,8 @@ fn meant<'a>(
     only.flatten().filter(|_| whole_host)
 }
 
-/// A connection is worn out after so many channels that this side closed first: about 1 MiB.
-const WORN_OUT: usize = 250;
+/// A connection is replaced after this number of channels that this side closed first: about 1 MiB.
+const REPLACED_AFTER: usize = 250;
 /// The words arrive right behind the number, in the same packet.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
 const MAX_REFUSALS: usize = 64;

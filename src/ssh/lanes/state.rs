@@ -64,8 +64,8 @@ impl Lane {
     }
 
     /// Whether it is to be replaced as soon as it is idle (see `Shared::count_closed_first`).
-    fn is_worn_out(&self) -> bool {
-        self.retired || self.connection.shared().worn_out().is_cancelled()
+    fn should_replace(&self) -> bool {
+        self.retired || self.connection.shared().should_replace().is_cancelled()
     }
 
     /// A spare forward stands on it from now on; returns its number.
@@ -186,8 +186,8 @@ impl State {
         if lane.is_idle() {
             self.turns.count(now);
         }
-        let worn_out = lane.leases == 0 && lane.is_worn_out();
-        worn_out.then(|| self.lanes.remove(at))
+        let should_replace = lane.leases == 0 && lane.should_replace();
+        should_replace.then(|| self.lanes.remove(at))
     }
 
     /// Takes the lanes out of use that lead elsewhere than the control connection; returns those that
@@ -233,7 +233,7 @@ impl State {
 struct Rank {
     /// Bytes a second of its slowest reader.
     rate: f64,
-    worn_out: bool,
+    should_replace: bool,
     leases: usize,
 }
 
@@ -242,7 +242,7 @@ impl Rank {
         let slowest = lane.connection.shared().slowest_reader();
         Self {
             rate: slowest.unwrap_or(f64::INFINITY),
-            worn_out: lane.is_worn_out(),
+            should_replace: lane.should_replace(),
             leases: lane.leases,
         }
     }
@@ -257,7 +257,9 @@ impl Rank {
 
     fn is_better_than(&self, other: &Self) -> bool {
         match (self.keeps_up(), other.keeps_up()) {
-            (true, true) => (self.worn_out, self.leases) < (other.worn_out, other.leases),
+            (true, true) => {
+                (self.should_replace, self.leases) < (other.should_replace, other.leases)
+            }
             (false, false) => self.rate > other.rate,
             (keeps_up, _) => keeps_up,
         }

@@ -79,10 +79,10 @@ pub(crate) async fn keep_up(core: Arc<Core>) {
     drop(core.pool.drain());
 }
 
-/// A connection in the place of one that is worn out (see `Shared::count_closed_first`), which is
+/// A connection in the place of one that should be replaced (see `Shared::count_closed_first`), which is
 /// good enough until there is one, and for good where nobody is let in a second time.
-async fn renew(core: &Core, worn: &Shared) -> Arc<Connection> {
-    worn.worn_out().cancelled().await;
+async fn renew(core: &Core, old: &Shared) -> Arc<Connection> {
+    old.should_replace().cancelled().await;
     while !core.pool.is_single() {
         match on_same_host(core).await {
             Ok(connection) => return connection,
