@@ -21,9 +21,9 @@ use super::{
         handle::Handle,
         local,
         look::{Look, look},
+        prefetch::ForwardPrefetch,
         remote,
         report::Reporter,
-        spare::Spare,
     },
     dial_server::{ControlConnections, dial_server},
     greeter::greet,
@@ -76,7 +76,7 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, conte
             .then(|| context.options.allow_hosts.clone()),
         owner,
         warnings: Arc::clone(&context.warnings),
-        spare: Spare::new(context.options.ready_time),
+        prefetch: ForwardPrefetch::new(context.options.ready_time),
         early_data: context.options.limits.early_data,
         still_data: context.options.limits.still_data,
         last_word: context.options.last_word,
@@ -444,7 +444,7 @@ impl Session {
 
     /// Writes what is left to write, and closes both sides.
     async fn end(mut self, data: DataAtEnd) {
-        self.data.spare.end();
+        self.data.prefetch.end();
         if data == DataAtEnd::Abort {
             // First of all: a server that sees its control connection end will end a download by
             // itself, in order, and the client would take what it has for the whole file.

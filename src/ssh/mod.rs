@@ -53,7 +53,7 @@ pub use error::{Error, ForwardError, LostReason, OpenError};
 pub use findings::{Findings, HostKey};
 pub(crate) use glob::glob;
 pub use lanes::LaneGuard;
-pub use lanes::spare::{SpareForward, Spoilt};
+pub use lanes::prefetch::{PrefetchedForward, Spoilt};
 pub use prompt::{Prompt, Secret, TerminalPrompt};
 pub use session::{Session, Stats};
 pub use settings::algorithm_kind::AlgorithmKind;

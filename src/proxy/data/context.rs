@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use super::spare::Spare;
+use super::prefetch::ForwardPrefetch;
 use crate::{
     control::Target,
     proxy::{
@@ -31,7 +31,7 @@ pub(crate) struct DataContext {
     pub(crate) owner: Owner,
     pub(crate) warnings: Arc<Warnings>,
     /// The remote forward for the next active transfer.
-    pub(crate) spare: Spare,
+    pub(crate) prefetch: ForwardPrefetch,
     /// How long the client's first bytes wait for its transfer to begin.
     pub(crate) early_data: Duration,
     /// How long a data connection may stand still that has outlived its session.

@@ -4,7 +4,7 @@
 //! - `accept`: which of the connections to a data port is the client's; `reach`: a connection to its own
 //!   listener
 //! - `look`: who has connected to a data port is looked at ahead of the FTP server's word
-//! - `spare`: a remote forward kept ready for the next active transfer
+//! - `prefetch`: a remote forward kept ready for the next active transfer
 //! - `splice`: moves the bytes; `rest`: what comes of them after the control connection
 //! - `outcome`: how a data connection ended; `report`: as the state machine and the log are told
 //! - `context`: what they need to know of their session; `handle`: how the session tells them things
@@ -16,9 +16,9 @@ pub(super) mod handle;
 pub(super) mod local;
 pub(super) mod look;
 mod outcome;
+pub(super) mod prefetch;
 mod reach;
 pub(super) mod remote;
 pub(super) mod report;
 mod rest;
-pub(super) mod spare;
 pub(super) mod splice;

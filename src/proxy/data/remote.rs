@@ -21,7 +21,7 @@ pub(crate) async fn run(
     deliver_to: SocketAddr,
 ) {
     let origin = origin(&data.server.host, bind);
-    let opened = match data.spare.take(bind, origin).await {
+    let opened = match data.prefetch.take(bind, origin).await {
         Some(forward) => Ok(forward),
         None => open(&data, bind, origin).await,
     };
@@ -44,7 +44,7 @@ pub(crate) async fn run(
     };
     reporter.tell(ForwardEvent::Claimed);
     // The answer is here by the time that the client can ask for the next transfer.
-    data.spare.ask(&data.ssh, bind, origin);
+    data.prefetch.ask(&data.ssh, bind, origin);
     match reach_client(&data, deliver_to).await {
         Ok(stream) => {
             let channel = incoming.accept();

@@ -36,7 +36,7 @@ pub(crate) struct Expected {
     pub(crate) origin: Origin,
     pub(crate) arrivals: oneshot::Sender<Arrival>,
     /// Nobody has been told the port yet: whoever comes is refused, and spoils it.
-    pub(crate) spare: Option<CancellationToken>,
+    pub(crate) prefetch: Option<CancellationToken>,
 }
 
 /// A `forwarded-tcpip` channel that is not answered yet. Dropping it refuses it.

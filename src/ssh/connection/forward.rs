@@ -46,7 +46,7 @@ impl RemoteForward {
         })
     }
 
-    /// A spare is one no longer: its port is about to be told, and the first connection from its
+    /// A transfer takes a prefetched forward: its port is about to be told, and the first connection from its
     /// origin is taken. It keeps this in use from now on. `false` where it is of no use: somebody
     /// has been there already, or the SSH connection is lost.
     pub(crate) fn announce(&mut self, kept: KeepAlive) -> bool {
@@ -96,7 +96,7 @@ impl Incoming {
     }
 }
 
-/// Asks for a forward of port 0 on `bind`. With `spare`, it takes nobody until it is announced; that
+/// Asks for a forward of port 0 on `bind`. With `prefetch`, it takes nobody until it is announced; that
 /// is cancelled when somebody comes before. The request runs in a task of its own: when the caller
 /// gives up, a late success is cancelled again.
 pub(crate) async fn request(
@@ -105,12 +105,12 @@ pub(crate) async fn request(
     origin: Origin,
     kept: KeepAlive,
     counted: Counted,
-    spare: Option<CancellationToken>,
+    prefetch: Option<CancellationToken>,
 ) -> Result<RemoteForward, ForwardError> {
     let (answer, answered) = oneshot::channel();
     let task_connection = Arc::clone(connection);
     tokio::spawn(async move {
-        let _ = answer.send(register(task_connection, bind, origin, kept, counted, spare).await);
+        let _ = answer.send(register(task_connection, bind, origin, kept, counted, prefetch).await);
     });
     tokio::select! {
         biased;
@@ -159,7 +159,7 @@ async fn register(
     origin: Origin,
     kept: KeepAlive,
     counted: Counted,
-    spare: Option<CancellationToken>,
+    prefetch: Option<CancellationToken>,
 ) -> Result<RemoteForward, ForwardError> {
     let granted = connection.handle().tcpip_forward(bind.to_string(), 0).await;
     let port = match granted {
@@ -183,7 +183,7 @@ async fn register(
     let expected = Expected {
         origin,
         arrivals: sender,
-        spare,
+        prefetch,
     };
     connection.shared().expect(bind, port, expected);
     Ok(RemoteForward {

@@ -243,11 +243,11 @@ impl Shared {
         }
     }
 
-    /// A spare forward is to take connections from now on; whether it still can.
+    /// A prefetched forward is to take connections from now on; whether it still can.
     pub(crate) fn announce(&self, address: IpAddr, port: u32) -> bool {
         let mut forwards = lock(&self.forwards);
         let expected = forwards.get_mut(&(address, port));
-        let spoilt = expected.and_then(|expected| expected.spare.take());
+        let spoilt = expected.and_then(|expected| expected.prefetch.take());
         spoilt.is_some_and(|spoilt| !spoilt.is_cancelled())
     }
 
@@ -279,7 +279,7 @@ impl Shared {
             return;
         };
         let from = arrival.originator();
-        if let Some(spoilt) = &expected.spare {
+        if let Some(spoilt) = &expected.prefetch {
             self.warnings.spoilt.warn(format_args!(
                 "somebody ({from}) connected to a remote forward that nobody was told of: refused"
             ));

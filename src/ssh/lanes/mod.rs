@@ -14,21 +14,21 @@
 //! A lane ends on the host that the control connection ends on: it goes to the same address, and where
 //! that is not for this host to choose, it has to prove it (see `place` and `proof`).
 //!
-//! An idle lane may carry a spare forward (see `spare`). It is as idle as any other: whoever needs it
-//! takes it at once, and the spare is thrown away.
+//! An idle lane may carry a prefetched forward (see `prefetch`). It is as idle as any other: whoever needs it
+//! takes it at once, and the prefetched forward is thrown away.
 //!
 //! - `state`: what the pool knows of its lanes; `admission`: whether the server lets us in a second time
 //! - `queue`: the transfers that wait; `taking`: how each comes to its lane
 //! - `opening`: log-ins for lanes; `pace`: when they may be made
 //! - `turns`: how often lanes come free
-//! - `spare`: a remote forward asked for ahead
+//! - `prefetch`: a remote forward asked for ahead
 
 mod admission;
 mod opening;
 mod pace;
 mod queue;
 
-pub(super) mod spare;
+pub(super) mod prefetch;
 mod state;
 mod taking;
 mod turns;
@@ -53,7 +53,7 @@ use crate::ssh::connection::open::open;
 use crate::ssh::dial::Dialer;
 use crate::ssh::error::{ForwardError, OpenError};
 use admission::Admission;
-use spare::SpareLane;
+use prefetch::PrefetchLane;
 use state::{Lane, State};
 
 /// A lane for one data connection, in use until this is dropped and every channel opened on it has brought a
@@ -201,14 +201,14 @@ impl Pool {
         state.place = control.place().clone();
     }
 
-    /// An idle lane for a spare forward, where there is one this moment. Nobody waits for it, nor
+    /// An idle lane for a prefetched forward, where there is one this moment. Nobody waits for it, nor
     /// is a log-in made for it: in the count of idle lanes it stays one.
-    pub(super) fn spare(self: &Arc<Self>) -> Option<SpareLane> {
+    pub(super) fn lane_for_prefetch(self: &Arc<Self>) -> Option<PrefetchLane> {
         let mut state = lock(&self.state);
         let id = state.next_id();
-        let lane = state.warmest_without_spare()?;
+        let lane = state.warmest_without_prefetch()?;
         let spoilt = CancellationToken::new();
-        Some(SpareLane {
+        Some(PrefetchLane {
             pool: Arc::clone(self),
             connection: Arc::clone(&lane.connection),
             lane: lane.id,

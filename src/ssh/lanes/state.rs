@@ -43,12 +43,12 @@ pub(super) struct Lane {
     pub(super) idle_since: Instant,
     /// The control connection went elsewhere: it takes no more transfers.
     retired: bool,
-    /// The spare forward on it. Only an idle lane has one.
-    pub(super) spare: Option<SpareMark>,
+    /// The prefetched forward on it. Only an idle lane has one.
+    pub(super) prefetch: Option<PrefetchMark>,
 }
 
-/// A spare forward that stands on a lane.
-pub(super) struct SpareMark {
+/// A prefetched forward that stands on a lane.
+pub(super) struct PrefetchMark {
     pub(super) id: u64,
     /// Tells its holder that it is of no use any more.
     spoilt: CancellationToken,
@@ -68,9 +68,9 @@ impl Lane {
         self.retired || self.connection.shared().should_replace().is_cancelled()
     }
 
-    /// A spare forward stands on it from now on; returns its number.
+    /// A prefetched forward stands on it from now on; returns its number.
     pub(super) fn mark(&mut self, id: u64, spoilt: &CancellationToken) -> u64 {
-        self.spare = Some(SpareMark {
+        self.prefetch = Some(PrefetchMark {
             id,
             spoilt: spoilt.clone(),
         });
@@ -109,7 +109,7 @@ impl State {
             leases: 0,
             idle_since: Instant::now(),
             retired: false,
-            spare: None,
+            prefetch: None,
         });
         id
     }
@@ -134,20 +134,20 @@ impl State {
     }
 
     /// An idle lane is in use from now on. The one that was used last is the one whose TCP is warm; one with
-    /// somebody's spare on it only where there is no other.
+    /// a prefetched forward on it only where there is no other.
     pub(super) fn take_idle(&mut self) -> Option<&Lane> {
         let idle = self.lanes.iter_mut().filter(|lane| lane.is_idle());
-        let lane = idle.max_by_key(|lane| (lane.spare.is_none(), lane.idle_since))?;
-        if let Some(spare) = lane.spare.take() {
-            spare.spoilt.cancel();
+        let lane = idle.max_by_key(|lane| (lane.prefetch.is_none(), lane.idle_since))?;
+        if let Some(prefetch) = lane.prefetch.take() {
+            prefetch.spoilt.cancel();
         }
         lane.leases = 1;
         Some(lane)
     }
 
-    pub(super) fn warmest_without_spare(&mut self) -> Option<&mut Lane> {
+    pub(super) fn warmest_without_prefetch(&mut self) -> Option<&mut Lane> {
         let lanes = self.lanes.iter_mut();
-        let fit = lanes.filter(|lane| lane.is_idle() && lane.spare.is_none());
+        let fit = lanes.filter(|lane| lane.is_idle() && lane.prefetch.is_none());
         fit.max_by_key(|lane| lane.idle_since)
     }
 

@@ -25,7 +25,7 @@ use crate::ssh::connection::open::{OPEN_TIMEOUT, open_patiently};
 use crate::ssh::dial::{Dialer, Role};
 use crate::ssh::error::{Error, OpenError};
 use crate::ssh::findings::Findings;
-use crate::ssh::lanes::spare::SpareForward;
+use crate::ssh::lanes::prefetch::PrefetchedForward;
 use crate::ssh::lanes::{LaneGuard, Pool};
 use crate::ssh::prompt::Prompt;
 use crate::ssh::settings::Settings;
@@ -185,12 +185,12 @@ impl Session {
 
     /// Asks ahead for a remote forward as [`LaneGuard::remote_forward_from`] does, on a lane that is
     /// idle. `None` where there is none, as where all data shares the control connection.
-    pub fn spare_forward(&self, bind: IpAddr, origin: Origin) -> Option<SpareForward> {
+    pub fn prefetch_forward(&self, bind: IpAddr, origin: Origin) -> Option<PrefetchedForward> {
         if self.core.stop.is_cancelled() {
             return None;
         }
-        let lane = self.core.pool.spare()?;
-        Some(SpareForward::ask(lane, bind, origin))
+        let lane = self.core.pool.lane_for_prefetch()?;
+        Some(PrefetchedForward::ask(lane, bind, origin))
     }
 
     /// Ends everything in order (`SSH_MSG_DISCONNECT`), within about 2 s.

@@ -21,11 +21,11 @@ use tokio::sync::oneshot;
 
 use crate::{
     lock::lock,
-    ssh::{self, Origin, RemoteForward, SpareForward, Spoilt},
+    ssh::{self, Origin, PrefetchedForward, RemoteForward, Spoilt},
 };
 
-/// A session's spare, if it has one.
-pub(crate) struct Spare {
+/// A session's prefetched forward, if it has one.
+pub(crate) struct ForwardPrefetch {
     kept: Mutex<Option<Kept>>,
     /// None is asked for any more: the SSH server has refused one, or the session is over.
     done: Arc<AtomicBool>,
@@ -36,10 +36,10 @@ pub(crate) struct Spare {
 struct Kept {
     bind: IpAddr,
     origin: Origin,
-    taker: oneshot::Sender<oneshot::Sender<SpareForward>>,
+    taker: oneshot::Sender<oneshot::Sender<PrefetchedForward>>,
 }
 
-impl Spare {
+impl ForwardPrefetch {
     /// One that is kept for so long unused; for no time, there is none.
     pub(crate) fn new(time: Duration) -> Self {
         Self {
@@ -58,11 +58,11 @@ impl Spare {
         {
             return;
         }
-        let Some(spare) = ssh.spare_forward(bind, origin) else {
+        let Some(prefetch) = ssh.prefetch_forward(bind, origin) else {
             return;
         };
         let (taker, taken) = oneshot::channel();
-        tokio::spawn(keep(spare, taken, self.time, Arc::clone(&self.done)));
+        tokio::spawn(keep(prefetch, taken, self.time, Arc::clone(&self.done)));
         *kept = Some(Kept {
             bind,
             origin,
@@ -76,9 +76,9 @@ impl Spare {
         if (kept.bind, kept.origin) != (bind, origin) {
             return None;
         }
-        let (to, spare) = oneshot::channel();
+        let (to, prefetch) = oneshot::channel();
         kept.taker.send(to).ok()?;
-        match spare.await.ok()?.take().await {
+        match prefetch.await.ok()?.take().await {
             Ok(forward) => Some(forward),
             Err(why) => {
                 note(why, &self.done);
@@ -99,19 +99,19 @@ impl Spare {
     }
 }
 
-/// Keeps a spare until it is taken, spoilt, too old, or nobody is there to take it.
+/// Keeps a prefetched forward until it is taken, spoilt, too old, or nobody is there to take it.
 async fn keep(
-    mut spare: SpareForward,
-    taken: oneshot::Receiver<oneshot::Sender<SpareForward>>,
+    mut prefetch: PrefetchedForward,
+    taken: oneshot::Receiver<oneshot::Sender<PrefetchedForward>>,
     time: Duration,
     done: Arc<AtomicBool>,
 ) {
     tokio::select! {
         to = taken => if let Ok(to) = to {
             // Not received: who wanted it has gone.
-            let _ = to.send(spare);
+            let _ = to.send(prefetch);
         },
-        why = spare.spoilt() => note(why, &done),
+        why = prefetch.spoilt() => note(why, &done),
         () = tokio::time::sleep(time) => {}
     }
 }

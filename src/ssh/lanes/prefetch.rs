@@ -1,8 +1,8 @@
 //! A remote forward asked for ahead, so that its transfer does not wait for the round trip.
 //!
 //! It stands on an idle lane, which stays free for others: a transfer that needs the lane takes it at
-//! once and spoils the spare. Nobody is told its port before it is taken, so whoever connects until
-//! then is refused, and spoils it, too: somebody is watching that port.
+//! once and spoils the prefetched forward. Its port is told to nobody before a transfer takes it. A connection
+//! that comes earlier is refused, and spoils it, too: somebody is watching that port.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,13 +21,13 @@ use crate::ssh::error::ForwardError;
 
 /// A remote forward that is asked for, or stands ready, and has no transfer yet. Dropping it cancels
 /// it.
-pub struct SpareForward {
+pub struct PrefetchedForward {
     // Dropped first: no lane is given back with a forward on it that is not being cancelled.
     forward: Forward,
-    lane: SpareLane,
+    lane: PrefetchLane,
 }
 
-/// Why a spare is of no use any more.
+/// Why a prefetched forward is of no use any more.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Spoilt {
     /// The SSH server grants none.
@@ -44,9 +44,9 @@ enum Forward {
 
 type Request = Pin<Box<dyn Future<Output = Result<RemoteForward, ForwardError>> + Send>>;
 
-impl SpareForward {
+impl PrefetchedForward {
     /// Asks when it is polled for the first time.
-    pub(crate) fn ask(lane: SpareLane, bind: IpAddr, origin: Origin) -> Self {
+    pub(crate) fn ask(lane: PrefetchLane, bind: IpAddr, origin: Origin) -> Self {
         let (connection, counted) = (Arc::clone(lane.connection()), lane.counted());
         let spoilt = lane.spoilt().clone();
         let request = async move {
@@ -66,7 +66,7 @@ impl SpareForward {
         }
     }
 
-    /// Sends the request, and waits until the spare is of no use. Cancel-safe.
+    /// Sends the request, and waits until the prefetched forward is of no use. Cancel-safe.
     pub async fn spoilt(&mut self) -> Spoilt {
         let (spoilt, connection) = (self.lane.spoilt(), self.lane.connection());
         let refused = async {
@@ -120,14 +120,14 @@ impl Forward {
     }
 }
 
-impl fmt::Debug for SpareForward {
+impl fmt::Debug for PrefetchedForward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SpareForward").finish_non_exhaustive()
+        f.debug_struct("PrefetchedForward").finish_non_exhaustive()
     }
 }
 
-/// An idle lane with a spare forward on it. Dropping it leaves the lane without.
-pub(crate) struct SpareLane {
+/// An idle lane with a prefetched forward on it. Dropping it leaves the lane without.
+pub(crate) struct PrefetchLane {
     pub(super) pool: Arc<Pool>,
     pub(super) connection: Arc<Connection>,
     pub(super) lane: u64,
@@ -135,13 +135,12 @@ pub(crate) struct SpareLane {
     pub(super) spoilt: CancellationToken,
 }
 
-impl SpareLane {
+impl PrefetchLane {
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
 
-    /// Cancelled when a transfer has taken the lane, by whoever else finds the spare to be of no
-    /// use, or not at all.
+    /// Cancelled when a transfer takes the lane, or when the prefetched forward becomes unusable.
     pub(crate) fn spoilt(&self) -> &CancellationToken {
         &self.spoilt
     }
@@ -158,7 +157,7 @@ impl SpareLane {
         if lane.connection.is_lost() || self.spoilt.is_cancelled() {
             return None;
         }
-        lane.spare = None;
+        lane.prefetch = None;
         lane.leases += 1;
         let guard = self.pool.guard(Arc::clone(&lane.connection), Some(lane.id));
         self.pool.keep_warm(&mut state);
@@ -166,15 +165,19 @@ impl SpareLane {
     }
 
     fn marks(&self, lane: &Lane) -> bool {
-        lane.id == self.lane && lane.spare.as_ref().is_some_and(|spare| spare.id == self.id)
+        lane.id == self.lane
+            && lane
+                .prefetch
+                .as_ref()
+                .is_some_and(|prefetch| prefetch.id == self.id)
     }
 }
 
-impl Drop for SpareLane {
+impl Drop for PrefetchLane {
     fn drop(&mut self) {
         let mut state = lock(&self.pool.state);
         if let Some(lane) = state.lanes.iter_mut().find(|lane| self.marks(lane)) {
-            lane.spare = None;
+            lane.prefetch = None;
         }
     }
 }
