@@ -10,7 +10,7 @@ use super::{
     range::{Range, size},
     ssh_config::{GivenOption, Request},
 };
-use crate::ssh::Settings;
+use crate::ssh::{DEFAULT_LANES, Settings};
 
 /// Where to log in, and how.
 #[derive(Args, Debug)]
@@ -38,7 +38,7 @@ pub(super) struct SshArguments {
     option: Vec<String>,
     /// Most SSH connections for data, one for each transfer, opened when needed; 0 shares the
     /// connection of the control connections
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = LANES.parser())]
+    #[arg(long, value_name = "N", default_value_t = u32::from(DEFAULT_LANES), value_parser = LANES.parser())]
     lanes: u32,
 }
 

@@ -32,7 +32,7 @@ use super::{
     trace::observe::{Direction, show},
 };
 use crate::{
-    control::{Ending, Target, UserAtHost, answer, other_protocol, refusal},
+    control::{Ending, LOWEST_DATA_PORT, Target, UserAtHost, answer, other_protocol, refusal},
     ssh::OpenError,
 };
 
@@ -303,20 +303,19 @@ fn goodbye(ending: Ending) -> Goodbye {
 /// Whether a client may name this port. Below 1024 other protocols have their servers, and some of them
 /// (SMTP, POP3) would take what the client says for theirs.
 fn is_ftp_port(port: u16, usual: u16) -> bool {
-    port >= FIRST_UNPRIVILEGED || port == FTP || port == usual
+    port >= LOWEST_DATA_PORT || port == FTP || port == usual
 }
 
 fn ports_refused(port: u16, usual: u16) -> String {
-    let which = if usual == FTP || usual >= FIRST_UNPRIVILEGED {
+    let which = if usual == FTP || usual >= LOWEST_DATA_PORT {
         format!("only {FTP} is")
     } else {
         format!("only {FTP} and {usual} are")
     };
-    format!("port {port} is not allowed here: of those below {FIRST_UNPRIVILEGED} {which}")
+    format!("port {port} is not allowed here: of those below {LOWEST_DATA_PORT} {which}")
 }
 
 const FTP: u16 = 21;
-const FIRST_UNPRIVILEGED: u16 = 1024;
 
 /// `host`, `host:port`, `[IPv6]` or `[IPv6]:port`. The host comes out as it is matched and asked for:
 /// names in lower case without the root's dot, addresses in their one canonical form.

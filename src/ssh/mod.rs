@@ -58,4 +58,4 @@ pub use prompt::{Prompt, Secret, TerminalPrompt};
 pub use session::{Session, Stats};
 pub use settings::algorithm_kind::AlgorithmKind;
 pub use settings::algorithm_list::AlgorithmList;
-pub use settings::{AddressFamily, Identity, Settings, StrictHostKeyChecking, Way};
+pub use settings::{AddressFamily, DEFAULT_LANES, Identity, Settings, StrictHostKeyChecking, Way};

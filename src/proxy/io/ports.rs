@@ -6,6 +6,8 @@ use std::{
     sync::OnceLock,
 };
 
+use crate::control::LOWEST_DATA_PORT;
+
 /// Ports that the system would take by itself, too, at random.
 pub(crate) fn at_random(tries: u64) -> impl Iterator<Item = u16> {
     static CHOICE: OnceLock<Choice> = OnceLock::new();
@@ -44,7 +46,7 @@ impl Choice {
 fn range(text: &str) -> Option<RangeInclusive<u16>> {
     let mut words = text.split_whitespace().map(|word| word.parse().ok());
     let (low, high) = (words.next()??, words.next()??);
-    (1024 <= low && low <= high).then_some(low..=high)
+    (LOWEST_DATA_PORT <= low && low <= high).then_some(low..=high)
 }
 
 /// Numbers and ranges with commas between.

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::net::TcpListener;
 
-use crate::{lock::lock, proxy::io::socket};
+use crate::{control::LOWEST_DATA_PORT, lock::lock, proxy::io::socket};
 
 /// A range of ports, shared by all forwards of a proxy: a port is one listener's at a time.
 #[derive(Clone, Debug)]
@@ -77,7 +77,11 @@ impl FromStr for DataPorts {
         let (low, high) = text.split_once('-').ok_or_else(error)?;
         let port = |text: &str| {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            let port = text.parse().ok().filter(|port| digits && *port >= LOWEST);
+            // Clients that guard against bounces take no port below.
+            let port = text
+                .parse()
+                .ok()
+                .filter(|port| digits && *port >= LOWEST_DATA_PORT);
             port.ok_or_else(error)
         };
         let (low, high): (u16, u16) = (port(low)?, port(high)?);
@@ -110,9 +114,6 @@ impl Drop for Lease {
         lock(&self.taken).remove(&self.port);
     }
 }
-
-/// Clients that guard against bounces take no data port below.
-const LOWEST: u16 = 1024;
 
 #[cfg(test)]
 mod tests {

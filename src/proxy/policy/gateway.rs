@@ -27,8 +27,8 @@ impl Gateway {
     /// Whether a client may come: by this host's loopback, or from an address that is allowed. Another
     /// address of this host is like any other.
     pub(crate) fn admits(&self, local: SocketAddr, peer: SocketAddr) -> bool {
-        is_loopback(local)
-            || is_loopback(peer)
+        is_on_loopback(local)
+            || is_on_loopback(peer)
             || self
                 .allow_from
                 .iter()
@@ -68,7 +68,7 @@ impl Gateway {
     pub(crate) fn told(&self, peer: SocketAddr, bound: SocketAddr) -> SocketAddr {
         match self.advertise {
             Some(address)
-                if !is_loopback(peer)
+                if !is_on_loopback(peer)
                     && address.is_ipv4() == bound.ip().to_canonical().is_ipv4() =>
             {
                 SocketAddr::new(address, bound.port())
@@ -80,7 +80,10 @@ impl Gateway {
     /// Says once, and loudly, what a forward beyond loopback means.
     pub(crate) fn warn(&self, spec: &ForwardSpec, addresses: &[SocketAddr]) {
         let ranges: Vec<String> = self.allow_from.iter().map(ToString::to_string).collect();
-        for address in addresses.iter().filter(|address| !is_loopback(**address)) {
+        for address in addresses
+            .iter()
+            .filter(|address| !is_on_loopback(**address))
+        {
             let what = match spec.kind {
                 ForwardKind::Ftp => "names, passwords and files",
                 ForwardKind::Tcp => "what passes",
@@ -123,22 +126,7 @@ pub(crate) struct DataListener {
     _lease: Option<Lease>,
 }
 
-impl ForwardSpec {
-    /// Whether it listens where other hosts can reach it; `None` for a name, which the resolver has to
-    /// say.
-    pub fn is_beyond_loopback(&self) -> Option<bool> {
-        match self.bind.as_deref() {
-            None | Some("localhost") => Some(false),
-            Some("" | "*") => Some(true),
-            Some(name) => {
-                let address: IpAddr = name.parse().ok()?;
-                Some(!address.to_canonical().is_loopback())
-            }
-        }
-    }
-}
-
-fn is_loopback(address: SocketAddr) -> bool {
+fn is_on_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
@@ -193,29 +181,6 @@ mod tests {
         assert_eq!(gateway.told(at("127.0.0.1:5"), bound), bound);
         let six = at("[2001:db8::1]:50000");
         assert_eq!(gateway.told(at("[2001:db8::9]:5"), six), six);
-    }
-
-    #[test]
-    fn bind_addresses_are_told_apart() {
-        let beyond = |bind: Option<&str>| {
-            let mut spec: ForwardSpec = "2121:localhost:21".parse().unwrap();
-            spec.bind = bind.map(str::to_owned);
-            spec.is_beyond_loopback()
-        };
-        for bind in ["", "*", "0.0.0.0", "::", "192.0.2.1", "::ffff:192.0.2.1"] {
-            assert_eq!(beyond(Some(bind)), Some(true), "{bind}");
-        }
-        for bind in [
-            "127.0.0.1",
-            "127.9.9.9",
-            "::1",
-            "localhost",
-            "::ffff:127.0.0.1",
-        ] {
-            assert_eq!(beyond(Some(bind)), Some(false), "{bind}");
-        }
-        assert_eq!(beyond(None), Some(false));
-        assert_eq!(beyond(Some("this.host.example")), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `-L [ftp/|tcp/][bind_address:]port:host:hostport`.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 /// One `-L`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,19 @@ impl ForwardSpec {
             "USER@FTPHOST".into()
         } else {
             format!("{}:{}", self.host, self.host_port)
+        }
+    }
+
+    /// Whether it listens where other hosts can reach it; `None` for a name, which the resolver has to
+    /// say.
+    pub fn is_beyond_loopback(&self) -> Option<bool> {
+        match self.bind.as_deref() {
+            None | Some("localhost") => Some(false),
+            Some("" | "*") => Some(true),
+            Some(name) => {
+                let address: IpAddr = name.parse().ok()?;
+                Some(!address.to_canonical().is_loopback())
+            }
         }
     }
 }
@@ -182,5 +195,28 @@ mod tests {
             assert_eq!(error.reason, reason, "{text}");
             assert!(error.to_string().starts_with(&format!("bad -L '{text}': ")));
         }
+    }
+
+    #[test]
+    fn bind_addresses_are_told_apart() {
+        let beyond = |bind: Option<&str>| {
+            let mut spec: ForwardSpec = "2121:localhost:21".parse().unwrap();
+            spec.bind = bind.map(str::to_owned);
+            spec.is_beyond_loopback()
+        };
+        for bind in ["", "*", "0.0.0.0", "::", "192.0.2.1", "::ffff:192.0.2.1"] {
+            assert_eq!(beyond(Some(bind)), Some(true), "{bind}");
+        }
+        for bind in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "localhost",
+            "::ffff:127.0.0.1",
+        ] {
+            assert_eq!(beyond(Some(bind)), Some(false), "{bind}");
+        }
+        assert_eq!(beyond(None), Some(false));
+        assert_eq!(beyond(Some("this.host.example")), None);
     }
 }

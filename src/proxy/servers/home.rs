@@ -19,6 +19,7 @@ use std::{
 use ferryline_grammar::loopback_addresses;
 use tokio::{net::lookup_host, sync::SetOnce, time::timeout};
 
+use super::known::MOST_NAMES;
 use crate::{
     control::Target,
     lock::lock,
@@ -98,8 +99,7 @@ impl Homes {
         if let Some(known) = looked_up.get(host) {
             return Some(Arc::clone(known));
         }
-        // Clients may choose the names.
-        if looked_up.len() >= MOST {
+        if looked_up.len() >= MOST_NAMES {
             return None;
         }
         let cell = Arc::new(SetOnce::new());
@@ -135,8 +135,7 @@ impl Homes {
         match decided {
             None => {
                 let mut decided = lock(&self.decided);
-                // Clients may choose the names.
-                if decided.len() >= MOST {
+                if decided.len() >= MOST_NAMES {
                     decided.clear();
                 }
                 decided
@@ -215,7 +214,6 @@ async fn known_soon(looking_up: Arc<SetOnce<Vec<IpAddr>>>) -> Vec<IpAddr> {
         .map_or_else(|_| Vec::new(), Clone::clone)
 }
 
-const MOST: usize = 1024;
 const RESOLVER_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client's session may wait for this host's resolver.
 const A_MOMENT: Duration = Duration::from_secs(1);
@@ -278,6 +276,6 @@ mod tests {
             };
             homes.note(&server, None, "127.0.0.1", None);
         }
-        assert!(homes.decided.lock().unwrap().len() <= MOST);
+        assert!(homes.decided.lock().unwrap().len() <= MOST_NAMES);
     }
 }

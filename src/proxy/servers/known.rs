@@ -24,15 +24,15 @@ impl Servers {
         let mut known = lock(&self.known);
         let key = (server.host.clone(), server.port);
         // It only saves round trips, so nothing is lost but those.
-        if known.len() >= MOST && !known.contains_key(&key) {
+        if known.len() >= MOST_NAMES && !known.contains_key(&key) {
             known.clear();
         }
         known.entry(key).or_default().add(learned);
     }
 }
 
-/// Clients choose the names.
-const MOST: usize = 1024;
+/// How many servers are remembered of which clients may choose the names.
+pub(super) const MOST_NAMES: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -64,6 +64,6 @@ mod tests {
         for number in 0..5000 {
             servers.learn(&server(&number.to_string()), Knowledge::default());
         }
-        assert!(servers.known.lock().unwrap().len() <= MOST);
+        assert!(servers.known.lock().unwrap().len() <= MOST_NAMES);
     }
 }

@@ -137,7 +137,7 @@ impl Settings {
             client_patience: Duration::from_secs(60),
             unanswered: Duration::from_millis(2500),
             lane_patience: Duration::from_secs(1),
-            lanes: 8,
+            lanes: usize::from(DEFAULT_LANES),
         }
     }
 
@@ -150,6 +150,9 @@ impl Settings {
         }
     }
 }
+
+/// The greatest number of data lanes where nothing else is asked for.
+pub const DEFAULT_LANES: u16 = 256;
 
 /// A longer time is for ever, and clocks end: added to one, it must not overflow.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(i32::MAX as u64);
