@@ -15,7 +15,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to the client's listener, from the address that the client has its control
 /// connection with (Q74).
-pub(crate) async fn reach_client(
+pub(super) async fn reach_client(
     data: &DataContext,
     deliver_to: SocketAddr,
 ) -> Result<TcpStream, String> {

@@ -4,7 +4,7 @@ use std::{future::Future, io, pin::Pin, time::Duration};
 
 /// What comes of a client's data once its control connection broke. A client that had ended its data in
 /// order has sent all of it: what is not here yet comes by itself, with its end.
-pub(crate) struct Rest<F> {
+pub(super) struct Rest<F> {
     settle: Pin<Box<F>>,
     /// How many bytes more may come; `None`: the control connection stands.
     left: Option<usize>,
@@ -17,14 +17,14 @@ const REST_PAUSE: Duration = Duration::from_secs(1);
 const MOST_REST: usize = 64 * 1024 * 1024;
 
 impl<F: Future<Output = ()>> Rest<F> {
-    pub(crate) fn new(settle: F) -> Self {
+    pub(super) fn new(settle: F) -> Self {
         Self {
             settle: Box::pin(settle),
             left: None,
         }
     }
 
-    pub(crate) async fn of(
+    pub(super) async fn of(
         &mut self,
         read: impl Future<Output = io::Result<usize>>,
     ) -> io::Result<usize> {

@@ -9,7 +9,7 @@ use std::{
 use crate::control::LOWEST_DATA_PORT;
 
 /// Ports that the system would take by itself, too, at random.
-pub(crate) fn at_random(tries: u64) -> impl Iterator<Item = u16> {
+pub(super) fn at_random(tries: u64) -> impl Iterator<Item = u16> {
     static CHOICE: OnceLock<Choice> = OnceLock::new();
     let choice = CHOICE.get_or_init(Choice::of_the_system);
     let (low, high) = (*choice.range.start(), *choice.range.end());

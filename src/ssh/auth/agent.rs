@@ -12,7 +12,7 @@ use tokio::time::{Duration, timeout};
 use crate::ssh::connection::events::Events;
 
 /// Nothing was signed: the agent would not, or the connection is gone.
-pub(crate) struct Unsigned;
+pub(super) struct Unsigned;
 
 impl From<SendError> for Unsigned {
     fn from(_: SendError) -> Self {
@@ -21,13 +21,13 @@ impl From<SendError> for Unsigned {
 }
 
 /// A connection to the agent.
-pub(crate) struct Agent {
+pub(super) struct Agent {
     client: AgentClient<Box<dyn AgentStream + Send + Unpin>>,
 }
 
 impl Agent {
     /// Connects to the agent's socket (a named pipe on Windows).
-    pub(crate) async fn connect(path: &Path) -> Result<Self, russh::keys::Error> {
+    pub(super) async fn connect(path: &Path) -> Result<Self, russh::keys::Error> {
         #[cfg(unix)]
         let client = AgentClient::connect_uds(path).await?.dynamic();
         #[cfg(windows)]
@@ -36,7 +36,7 @@ impl Agent {
     }
 
     /// The keys it holds; none where it does not answer.
-    pub(crate) async fn identities(&mut self) -> Vec<AgentIdentity> {
+    pub(super) async fn identities(&mut self) -> Vec<AgentIdentity> {
         match timeout(ANSWER_TIMEOUT, self.client.request_identities()).await {
             Ok(Ok(identities)) => identities,
             Ok(Err(error)) => {
@@ -52,7 +52,7 @@ impl Agent {
 
     /// Logs in with a key of the agent, or with a certificate for that key. The error says that the
     /// agent would not sign, or that the connection is gone.
-    pub(crate) async fn authenticate(
+    pub(super) async fn authenticate(
         &mut self,
         handle: &mut Handle<Events>,
         user: &str,

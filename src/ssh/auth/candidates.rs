@@ -21,13 +21,13 @@ use crate::ssh::error::escaped;
 use crate::ssh::settings::{Identity, Settings};
 
 /// One thing to offer.
-pub(crate) struct Candidate {
-    pub(crate) what: What,
+pub(super) struct Candidate {
+    pub(super) what: What,
     /// For the list of what was tried.
-    pub(crate) shown: String,
+    pub(super) shown: String,
 }
 
-pub(crate) enum What {
+pub(super) enum What {
     /// Ready to be offered.
     Ready(Credential),
     /// From a file that needs a passphrase.
@@ -38,7 +38,7 @@ pub(crate) enum What {
 
 impl Candidate {
     /// The same; not usable where the settings (`PubkeyAcceptedAlgorithms`) do not let it sign.
-    pub(crate) fn within(self, settings: &Settings) -> Self {
+    pub(super) fn within(self, settings: &Settings) -> Self {
         let algorithm = match &self.what {
             What::Ready(credential) => Some(match &credential.holder {
                 Holder::Agent(identity) => identity.public_key().algorithm(),
@@ -58,7 +58,7 @@ impl Candidate {
 }
 
 /// A key file that was named, or is looked for by default, and what belongs to it.
-pub(crate) struct Named {
+pub(super) struct Named {
     path: PathBuf,
     explicit: bool,
     file: io::Result<KeyFile>,
@@ -68,14 +68,14 @@ pub(crate) struct Named {
 }
 
 /// Certificates given by themselves (`CertificateFile`), and the key files. Blocking.
-pub(crate) struct Files {
+pub(super) struct Files {
     certificates: Vec<(PathBuf, Result<Certificate, String>)>,
     named: Vec<Named>,
 }
 
 impl Files {
     /// Reads all of them.
-    pub(crate) fn read(settings: &Settings) -> Self {
+    pub(super) fn read(settings: &Settings) -> Self {
         let read = |path: &PathBuf| {
             let certificate = load_certificate(path).map_err(|error| error.to_string());
             (path.clone(), certificate)
@@ -87,7 +87,7 @@ impl Files {
     }
 
     /// All there is to offer, in order.
-    pub(crate) fn candidates(
+    pub(super) fn candidates(
         &self,
         held: &[AgentIdentity],
         identities_only: bool,

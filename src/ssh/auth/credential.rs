@@ -18,23 +18,23 @@ use crate::ssh::settings::Settings;
 
 /// Something to log in with.
 #[derive(Clone)]
-pub(crate) struct Credential {
+pub(super) struct Credential {
     /// Who can sign.
-    pub(crate) holder: Holder,
+    pub(super) holder: Holder,
     /// Shown in place of the bare key.
-    pub(crate) certificate: Option<Box<Certificate>>,
+    pub(super) certificate: Option<Box<Certificate>>,
 }
 
 /// Who has the private key.
 #[derive(Clone)]
-pub(crate) enum Holder {
+pub(super) enum Holder {
     Agent(Box<AgentIdentity>),
     File(Arc<PrivateKey>),
 }
 
 impl Credential {
     /// Logs in with it. A connection to the agent is kept in `open`.
-    pub(crate) async fn offer(
+    pub(super) async fn offer(
         &self,
         handle: &mut Handle<Events>,
         settings: &Settings,
@@ -73,7 +73,7 @@ impl Credential {
 }
 
 /// What is to be shown to a server, without a signature.
-pub(crate) async fn probe(
+pub(super) async fn probe(
     handle: &mut Handle<Events>,
     settings: &Settings,
     public: PublicKey,
@@ -100,7 +100,7 @@ pub(crate) async fn probe(
 struct Probe;
 
 /// How a probe ended, other than with a refusal.
-pub(crate) enum Probed {
+pub(super) enum Probed {
     /// The connection is gone.
     Ended,
     /// The server would take the key.

@@ -8,7 +8,7 @@ use crate::ssh::error::escaped;
 use crate::ssh::prompt::Secret;
 
 /// How one exchange ended.
-pub(crate) enum Exchange {
+pub(super) enum Exchange {
     /// Nobody answered a question, or there were too many. russh waits for the answers now: this
     /// connection is of no further use.
     Abandoned(&'static str),
@@ -17,20 +17,20 @@ pub(crate) enum Exchange {
 }
 
 /// What was answered.
-pub(crate) struct Answer {
-    pub(crate) text: Secret,
+pub(super) struct Answer {
+    pub(super) text: Secret,
     /// Whether it was shown while it was typed.
-    pub(crate) shown: bool,
+    pub(super) shown: bool,
 }
 
 /// What is asked of a person.
-pub(crate) struct Question {
-    pub(crate) text: String,
-    pub(crate) shown: bool,
+pub(super) struct Question {
+    pub(super) text: String,
+    pub(super) shown: bool,
 }
 
 /// Goes through all rounds of questions of one exchange.
-pub(crate) async fn exchange<F: Future<Output = Option<Secret>>>(
+pub(super) async fn exchange<F: Future<Output = Option<Secret>>>(
     handle: &mut Handle<Events>,
     user: &str,
     destination: &str,
@@ -91,7 +91,7 @@ pub(crate) async fn exchange<F: Future<Output = Option<Secret>>>(
     }
 }
 
-pub(crate) fn finished(
+pub(super) fn finished(
     reply: Result<KeyboardInteractiveAuthResponse, russh::Error>,
 ) -> Result<AuthResult, ()> {
     match reply {

@@ -20,7 +20,7 @@ use crate::bounded_file::{KEY_LIMIT, read_text};
 use crate::ssh::prompt::Secret;
 
 /// What is in a key file.
-pub(crate) enum KeyFile {
+pub(super) enum KeyFile {
     /// The handle of a key that never leaves its security key (`sk-ssh-ed25519@openssh.com`).
     Hardware(PublicKey),
     /// A key that needs a passphrase.
@@ -30,7 +30,7 @@ pub(crate) enum KeyFile {
 }
 
 /// An encrypted key.
-pub(crate) struct LockedKey {
+pub(super) struct LockedKey {
     path: PathBuf,
     text: Zeroizing<String>,
     public: Option<PublicKey>,
@@ -45,7 +45,7 @@ impl KeyFile {
     ///
     /// It cannot be read, others may read it (as ssh, which refuses such a key), or it is not a
     /// private key.
-    pub(crate) fn read(path: &Path) -> io::Result<Self> {
+    pub(super) fn read(path: &Path) -> io::Result<Self> {
         check_permissions(path)?;
         let text = Zeroizing::new(read_text(path, KEY_LIMIT)?);
         // OpenSSH's own format has the public half in clear, also when it is encrypted.
@@ -68,7 +68,7 @@ impl KeyFile {
     }
 
     /// The public half, where it is known without a passphrase.
-    pub(crate) fn public_key(&self) -> Option<&PublicKey> {
+    pub(super) fn public_key(&self) -> Option<&PublicKey> {
         match self {
             Self::Hardware(public) => Some(public),
             Self::Locked(key) => key.public.as_ref(),
@@ -88,27 +88,27 @@ impl KeyFile {
 
 impl LockedKey {
     /// The public half, where it is known without the passphrase.
-    pub(crate) fn public_key(&self) -> Option<&PublicKey> {
+    pub(super) fn public_key(&self) -> Option<&PublicKey> {
         self.public.as_ref()
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// What became of asking for the passphrase, where that was done.
-    pub(crate) fn unlocked(&self) -> Option<&Option<Arc<PrivateKey>>> {
+    pub(super) fn unlocked(&self) -> Option<&Option<Arc<PrivateKey>>> {
         self.unlocked.get()
     }
 
     /// Nobody is to be asked again.
-    pub(crate) fn settle(&self, key: Option<Arc<PrivateKey>>) {
+    pub(super) fn settle(&self, key: Option<Arc<PrivateKey>>) {
         let _ = self.unlocked.set(key);
     }
 
     /// Decrypts it; `None` where the passphrase is wrong. Slow on purpose (bcrypt): for a blocking
     /// thread.
-    pub(crate) fn unlock(&self, passphrase: &Secret) -> Option<Arc<PrivateKey>> {
+    pub(super) fn unlock(&self, passphrase: &Secret) -> Option<Arc<PrivateKey>> {
         let key = decode_secret_key(&self.text, Some(passphrase.expose()));
         key.ok().map(Arc::new)
     }
@@ -116,7 +116,7 @@ impl LockedKey {
 
 /// The public half of a key, from the `.pub` file beside it, or from the file that is named where
 /// that is a public key: the agent has the private half then.
-pub(crate) fn public_half_of(path: &Path) -> Option<PublicKey> {
+pub(super) fn public_half_of(path: &Path) -> Option<PublicKey> {
     let mut name = path.as_os_str().to_owned();
     name.push(".pub");
     read_public(Path::new(&name)).or_else(|| read_public(path))

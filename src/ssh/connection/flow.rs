@@ -12,7 +12,7 @@ use crate::lock::lock;
 
 /// How what comes on one channel is read.
 #[derive(Debug)]
-pub(crate) struct Flow(Mutex<State>);
+pub(super) struct Flow(Mutex<State>);
 
 #[derive(Debug)]
 enum State {
@@ -36,17 +36,17 @@ struct Pace {
 
 impl Flow {
     /// Of a channel that nobody has read yet.
-    pub(crate) fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new(State::Behind(Pace::new(Instant::now())))))
     }
 
     /// The reader takes so many bytes.
-    pub(crate) fn takes(&self, bytes: usize) {
+    pub(super) fn takes(&self, bytes: usize) {
         self.takes_at(bytes, Instant::now());
     }
 
     /// The reader has taken all there is: ready once, until it takes something again.
-    pub(crate) async fn waits(&self) {
+    pub(super) async fn waits(&self) {
         poll_fn(|_| {
             let mut state = lock(&self.0);
             match *state {
@@ -61,12 +61,12 @@ impl Flow {
     }
 
     /// The reader has come to the end.
-    pub(crate) fn ends(&self) {
+    pub(super) fn ends(&self) {
         *lock(&self.0) = State::Ended;
     }
 
     /// Bytes a second that its reader takes where it is behind; `None` where it keeps up.
-    pub(crate) fn behind(&self) -> Option<f64> {
+    pub(super) fn behind(&self) -> Option<f64> {
         self.behind_at(Instant::now())
     }
 

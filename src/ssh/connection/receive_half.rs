@@ -13,7 +13,7 @@ use crate::lock::lock;
 /// The receiving end of a channel. While it is full and nobody reads, russh's session loop waits for
 /// it and for nothing else, so it can be shut from elsewhere.
 #[derive(Debug)]
-pub(crate) struct ReceiveHalf {
+pub(super) struct ReceiveHalf {
     half: Mutex<Option<ChannelReadHalf>>,
     shut: CancellationToken,
 }
@@ -27,7 +27,7 @@ impl ReceiveHalf {
     }
 
     /// Whoever reads gets nothing more, and the session loop gets rid of what it has.
-    pub(crate) fn shut(&self) {
+    pub(super) fn shut(&self) {
         lock(&self.half).take();
         self.shut.cancel();
     }

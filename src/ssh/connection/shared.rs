@@ -178,7 +178,7 @@ impl Shared {
     }
 
     /// A channel is in use from now on; the token tells when the far side has closed it.
-    pub(crate) fn opened(
+    pub(super) fn opened(
         &self,
         id: ChannelId,
         from_server: bool,

@@ -14,7 +14,7 @@ use crate::ssh::settings::algorithm_list::AlgorithmList;
 use crate::ssh::trust::host_keys::HostKeyVerifier;
 
 /// How russh is to run a connection.
-pub(crate) async fn config(
+pub(super) async fn config(
     settings: &Settings,
     role: Role,
     round_trip: Option<Duration>,

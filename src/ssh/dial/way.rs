@@ -29,7 +29,7 @@ use crate::ssh::transport::proxy_command::{self, ProxyCommand};
 use crate::ssh::transport::stream::Stream;
 
 /// A [`Way`](crate::ssh::Way) to one destination, ready to be gone any number of times.
-pub(crate) enum PreparedWay {
+pub(super) enum PreparedWay {
     Command(String),
     Direct,
     Jump(Box<dyn JumpHost>),
@@ -38,7 +38,7 @@ pub(crate) enum PreparedWay {
 /// An SSH server on the way to another one, which remembers its host key and log-in: nobody is asked twice.
 ///
 /// A trait, because it is dialled as the server is, and there may be a way through others to it.
-pub(crate) trait JumpHost: Send + Sync {
+pub(super) trait JumpHost: Send + Sync {
     fn settings(&self) -> &Settings;
     /// Makes a connection to it, at `place` where one is given.
     fn dial<'a>(&'a self, role: Role, place: Option<&'a Place>) -> Dialling<'a>;
@@ -49,21 +49,21 @@ pub(crate) trait JumpHost: Send + Sync {
 }
 
 /// A connection that is being made.
-pub(crate) type Dialling<'a> =
+pub(super) type Dialling<'a> =
     Pin<Box<dyn Future<Output = Result<Arc<Connection>, Error>> + Send + 'a>>;
 
 /// A way that has been gone.
-pub(crate) struct Reached {
-    pub(crate) stream: Stream,
+pub(super) struct Reached {
+    pub(super) stream: Stream,
     /// The command that leads there; it can tell why it ended.
-    pub(crate) command: Option<ProxyCommand>,
+    pub(super) command: Option<ProxyCommand>,
     /// Where the jump host is that leads there.
-    pub(crate) hop: Option<Box<Place>>,
+    pub(super) hop: Option<Box<Place>>,
 }
 
 impl PreparedWay {
     /// See [`JumpHost::may_try_again`].
-    pub(crate) fn may_try_again(&self) -> bool {
+    pub(super) fn may_try_again(&self) -> bool {
         match self {
             Self::Command(_) | Self::Direct => true,
             Self::Jump(hop) => hop.may_try_again(),
@@ -71,7 +71,7 @@ impl PreparedWay {
     }
 
     /// Whether a connection that goes to the same [`Place`] surely ends on the same host.
-    pub(crate) fn is_sure(&self, settings: &Settings) -> bool {
+    pub(super) fn is_sure(&self, settings: &Settings) -> bool {
         match self {
             Self::Command(_) => false,
             Self::Direct => true,
@@ -81,7 +81,7 @@ impl PreparedWay {
 
     /// Goes the way to the server of `settings`, to the place where another connection has ended up if one is
     /// given. Only the `first` time somebody may be asked.
-    pub(crate) async fn reach(
+    pub(super) async fn reach(
         &self,
         settings: &Settings,
         role: Role,

@@ -10,7 +10,7 @@ use super::secret::Secret;
 
 /// Who is to be asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Whom {
+pub(super) enum Whom {
     /// Nobody: there is no terminal, and no program that may be used.
     Nobody,
     /// This program.
@@ -22,7 +22,7 @@ pub(crate) enum Whom {
 /// Decides it as ssh does: the terminal where there is one; the program where there is none but a
 /// display, or where `SSH_ASKPASS_REQUIRE` says `prefer` (with a display) or `force` (in any case);
 /// never with `never`. Without `SSH_ASKPASS` there is no program: ferryline knows of no default one.
-pub(crate) fn whom(variable: impl Fn(&str) -> Option<OsString>, has_terminal: bool) -> Whom {
+pub(super) fn whom(variable: impl Fn(&str) -> Option<OsString>, has_terminal: bool) -> Whom {
     let variable = |name| variable(name).filter(|value| !value.is_empty());
     let has_display = variable("DISPLAY").is_some() || variable("WAYLAND_DISPLAY").is_some();
     let require = variable("SSH_ASKPASS_REQUIRE").unwrap_or_default();
@@ -42,7 +42,7 @@ pub(crate) fn whom(variable: impl Fn(&str) -> Option<OsString>, has_terminal: bo
 
 /// Runs the program with the question as its argument; what it prints is the answer. `None` where
 /// it cannot be run, or says by its exit code that the person gave up.
-pub(crate) fn ask(program: &OsString, text: &str) -> Option<Secret> {
+pub(super) fn ask(program: &OsString, text: &str) -> Option<Secret> {
     let child = Command::new(program)
         .arg(text)
         .stdin(Stdio::null())

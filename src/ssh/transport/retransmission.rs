@@ -23,7 +23,7 @@ sockopt_impl!(
 ///
 /// The kernel gives a connection up after a number of retransmissions, which is a shorter time with the
 /// bound than without. So this is for sockets with a `TCP_USER_TIMEOUT` only, which takes its place.
-pub(crate) fn bound(tcp: &TcpStream) {
+pub(super) fn bound(tcp: &TcpStream) {
     if let Err(error) = LongestPause.set(tcp, &LONGEST_PAUSE) {
         tracing::debug!(%error, "cannot set TCP_RTO_MAX_MS on the SSH socket (Linux before 6.15?)");
     }

@@ -12,13 +12,13 @@ use crate::ssh::glob::glob;
 
 /// What is wrong with a certificate, and what to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Flaw {
-    pub(crate) reason: String,
-    pub(crate) remedy: &'static str,
+pub(super) struct Flaw {
+    pub(super) reason: String,
+    pub(super) remedy: &'static str,
 }
 
 /// Checks all but the trust in the authority. `name`: the host's name without a port, or its alias.
-pub(crate) fn check(certificate: &Certificate, name: &str, now: SystemTime) -> Result<(), Flaw> {
+pub(super) fn check(certificate: &Certificate, name: &str, now: SystemTime) -> Result<(), Flaw> {
     let flaw = |reason: String, remedy| Err(Flaw { reason, remedy });
     if !certificate.cert_type().is_host() {
         return flaw("it is one for users".to_owned(), MAKE_ANEW);
