@@ -24,7 +24,8 @@ pub struct Options {
     pub remote_bind: Option<IpAddr>,
     /// The clients' side.
     pub gateway: Gateway,
-    /// The FTP servers that clients may name, where they do ([`ForwardSpec::is_user_routed`]).
+    /// The FTP servers that clients may name, where they do
+    /// ([`is_user_routed`](super::ForwardSpec::is_user_routed)).
     pub allow_hosts: Vec<HostPattern>,
     /// The bounds of each session.
     pub limits: Limits,
