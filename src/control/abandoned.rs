@@ -1,22 +1,22 @@
-//! A session whose client has said its last: for what it still stands, and how long.
+//! A session whose client has ended its side of the control connection: how long it still stands.
 //!
-//! A client may end its side of the control connection and still want what runs: the rest of a file,
-//! the answer to an upload. One that is gone for good looks the same. So the session stays as long as
-//! data moves or the FTP server has something to say, and no longer: many an FTP server waits for
-//! ever for a data connection, or for the rest of one, and never looks at the end of its control
-//! connection meanwhile.
+//! A client may end its side and still want what runs: the rest of a file, the answer to an upload. A client
+//! that is gone for good looks the same. So the session stays as long as data moves or the FTP server sends
+//! something, and no longer: many FTP servers wait without a limit for a data connection, or for the rest of
+//! one, and do not look at the end of their control connection meanwhile.
 
 use std::time::Duration;
 
 use super::{machine::Control, peers::ClientEof};
 
 impl Control {
-    /// When a session that its client has left ends, if nothing happens before.
+    /// Time at which a session that its client has left ends, if nothing happens before.
     pub(super) fn abandoned_deadline(&self) -> Option<Duration> {
         match self.peers.client_eof() {
             ClientEof::None if !self.peers.client_has_left() => None,
             ClientEof::Sent(at) if !self.queue.transfer_running() => {
-                // A transfer that ended after the client's end of file had all the time it took.
+                // A transfer that ended after the client's EOF was not bounded while it ran: count from its
+                // end.
                 let since = at.max(self.activity.since());
                 Some(since + self.settings.limits.farewell)
             }
@@ -38,8 +38,8 @@ impl Control {
             "the FTP server has been silent"
         };
         let seconds = self.patience().as_secs();
-        // Data that stands still is cut before the control connection is closed: a server that sees
-        // that end ends its downloads in order, as if they were complete.
+        // Data that does not move is cut before the control connection is closed: a server that sees that
+        // close ends its downloads in order, as if they were complete.
         self.end_with(421, &format!("{what} for {seconds} s; the session ends"));
     }
 

@@ -33,7 +33,7 @@ impl Control {
                 "{named} is not the address of this control connection ({peer})"
             ));
         }
-        // Nobody's FTP client listens below; servers of other protocols do (RFC 2577 §3).
+        // No FTP client listens below this port; servers of other protocols do (RFC 2577 §3).
         if port < LOWEST_DATA_PORT {
             return Err(format!(
                 "port {port}: ports below {LOWEST_DATA_PORT} are refused"
@@ -42,7 +42,7 @@ impl Control {
         Ok(SocketAddr::new(peer, port))
     }
 
-    /// A PORT or EPRT has its turn: asks for the remote forward that its line waits for.
+    /// Asks for the remote forward that a PORT or EPRT, whose turn has come, waits for.
     pub(super) fn open_active(&mut self, now: Duration, key: Key) {
         let by_remote = match self.settings.active {
             ActiveMode::Auto => self.has_remote_forwards() && !self.knowledge.active_as_passive,
@@ -57,14 +57,15 @@ impl Control {
         }
     }
 
-    /// Whether a remote forward can be where the FTP server reaches it.
+    /// Whether a remote forward can stand at an address that the FTP server reaches.
     pub(super) fn has_remote_forwards(&self) -> bool {
         self.settings.server_on_ssh_host || self.settings.remote_bind.is_some()
     }
 
-    /// A transfer came to nothing, and nobody ever came to its forward. An SSH server may grant a
-    /// forward on an address and yet listen on its loopback (sshd with `GatewayPorts no` does): then
-    /// the FTP server cannot reach it, and that will not change.
+    /// Handles a failed transfer whose forward never got a connection.
+    ///
+    /// An SSH server may grant a forward on an address and yet listen on its loopback (sshd with
+    /// `GatewayPorts no` does). Then the FTP server cannot reach it, and that will not change.
     pub(super) fn active_unreached(&mut self, id: ForwardId, code: u16) {
         let Some(bind) = self.far_bind() else {
             return;
@@ -83,7 +84,7 @@ impl Control {
         )));
     }
 
-    /// The address for remote forwards that is not the SSH server's loopback.
+    /// Address for remote forwards that is not the SSH server's loopback.
     fn far_bind(&self) -> Option<IpAddr> {
         self.settings
             .remote_bind
@@ -94,7 +95,7 @@ impl Control {
         self.far_bind().unwrap_or_else(|| form.bind())
     }
 
-    /// The remote forward that this request waits for stands.
+    /// Handles the event that the remote forward of this request stands.
     pub(super) fn active_ready(&mut self, key: Key, address: SocketAddr) {
         if let Some(active) = self.queue.active(key) {
             active.stands(address);
@@ -102,7 +103,7 @@ impl Control {
         self.send_active(key);
     }
 
-    /// A remote forward ended before the server had answered the line that names it.
+    /// Handles a remote forward that ended before the server answered the line that names it.
     pub(super) fn active_gone(&mut self, now: Duration, key: Key) {
         let waits = |exchange: &Exchange| matches!(exchange.stage, Stage::Waiting);
         if self.queue.get(key).is_some_and(waits) {
@@ -110,7 +111,7 @@ impl Control {
         }
     }
 
-    /// The server accepted the line.
+    /// Handles the server's acceptance of the line.
     pub(super) fn active_accepted(&mut self, key: Key) {
         self.learn_active_form(key);
         let order = self.queue.sent_seq(key);
@@ -123,14 +124,14 @@ impl Control {
         }
     }
 
-    /// Whether the server's refusal of this line is to be answered by naming the port another way.
-    /// 500, 501, 502 and 522 say that it is the form or the address that it does not take.
+    /// Whether ferryline answers the server's refusal of this line by naming the port in another form. The
+    /// codes 500, 501, 502 and 522 say that the server does not take the form or the address.
     pub(super) fn retries_port_form(&self, key: Key, code: u16) -> bool {
         matches!(code, 500 | 501 | 502 | 522)
             && (self.settings.active == ActiveMode::Auto || self.next_form(key).is_some())
     }
 
-    /// The server refused the line in this form: tries the next.
+    /// Tries the next form after the server refused the line in this one.
     pub(super) fn retry_port_form(&mut self, now: Duration, key: Key) {
         self.queue.asked_again();
         let Some(next) = self.next_form(key) else {
@@ -152,14 +153,14 @@ impl Control {
         }
     }
 
-    /// The server refuses what the forward was for: the forward goes.
+    /// Closes the forward when the server refuses what it was for.
     pub(super) fn active_refused(&mut self, key: Key) {
         if let Some(id) = self.of_active(key, Active::forward) {
             self.close_forward(id);
         }
     }
 
-    /// Notes the form that the server took after it had refused another.
+    /// Notes the form that the server accepted after it had refused another.
     fn learn_active_form(&mut self, key: Key) {
         let (refused, form) = self.of_active(key, |a| (a.was_refused(), a.form()));
         self.learn(|knowledge| match form.filter(|_| refused) {
@@ -213,7 +214,7 @@ impl Control {
         }
     }
 
-    /// What is known of a PORT or EPRT; nothing, once it is carried as passive or answered.
+    /// A property of a PORT or EPRT; the default once the request is carried as passive or answered.
     fn of_active<T: Default>(&self, key: Key, what: impl FnOnce(&Active) -> T) -> T {
         match self.queue.get(key).map(|exchange| &exchange.request) {
             Some(Request::Active(active)) => what(active),
@@ -221,8 +222,8 @@ impl Control {
         }
     }
 
-    /// No remote forward can be made (any more): what the client asked for is carried as passive;
-    /// or, where that is not wanted, it gets the server's own refusal, or a 425.
+    /// Gives up remote forwards for this request. It is carried as passive; where that is not wanted, the
+    /// client gets the server's own refusal, or a 425.
     pub(super) fn give_up_active(&mut self, now: Duration, key: Key, reason: &str) {
         if self.settings.active == ActiveMode::Auto
             && let Some(deliver_to) = self.listener_of(key)
@@ -238,7 +239,7 @@ impl Control {
             exchange.stage = Stage::Answered;
             match refusal.filter(|refusal| !refusal.is_empty()) {
                 Some(refusal) => exchange.out.relay_all(refusal),
-                // It was never sent: nothing but its place says when its turn is.
+                // It was never sent: only its place in the queue says when its turn comes.
                 None => {
                     exchange.out.say(answer(425, reason));
                     exchange.request = Request::Local { since: now };
@@ -252,7 +253,7 @@ impl Control {
     }
 }
 
-/// An IPv4-mapped IPv6 address is the IPv4 address that it maps.
+/// The IPv4 address that an IPv4-mapped IPv6 address stands for; any other address as it is.
 fn unmapped(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),

@@ -1,12 +1,12 @@
-//! Replies that ferryline speaks itself: one line of bounded 7-bit ASCII each, which names it.
+//! Ferryline's own replies: one line of bounded 7-bit ASCII each, which names ferryline.
 
 use bytes::Bytes;
 
-/// The longest text put into a reply. Clients have shown buffers of a few hundred bytes.
+/// Longest text in such a reply. Some clients have buffers of a few hundred bytes.
 const TEXT_LIMIT: usize = 240;
 
-/// `CODE ferryline: TEXT`, with CRLF. What another party said may stand in `text`: it is escaped
-/// and cannot end the line.
+/// Renders `CODE ferryline: TEXT` with CRLF. `text` may hold what another party sent: it is escaped and
+/// cannot end the line.
 pub fn answer(code: u16, text: &str) -> Bytes {
     let mut line = format!("{code:03} ferryline: ");
     for byte in text.bytes() {
@@ -23,8 +23,7 @@ pub fn answer(code: u16, text: &str) -> Bytes {
     Bytes::from(line)
 }
 
-/// The only reply of a session that cannot begin, or that is ended from outside: 421 with the
-/// reason.
+/// Renders the only reply of a session that cannot begin, or that is ended from outside: 421 with the reason.
 pub fn refusal(reason: &str) -> Bytes {
     answer(421, reason)
 }

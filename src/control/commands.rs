@@ -1,4 +1,4 @@
-//! What is done with a line of the client.
+//! What ferryline does with a line of the client.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::{
 
 impl Control {
     pub(super) fn client_line(&mut self, now: Duration, line: Line) {
-        // What is left of a Telnet signal is no part of the command behind it (Q58, Q98).
+        // The rest of a Telnet signal is no part of the command behind it (Q58, Q98).
         let line = match behind_signal(line.text()) {
             Some(plain) => Line::with_end(Bytes::copy_from_slice(plain), line.end()),
             None => line,
@@ -59,7 +59,7 @@ impl Control {
         match self.decide(&command) {
             Decision::Answer(reply) => self.queue.push_local(reply, now),
             Decision::Pass(request) => {
-                // ABOR is for what runs now: it does not wait for what waits (Q60).
+                // ABOR is for the transfer that runs: it does not wait for what waits (Q60).
                 let aborts = matches!(command.verb, Verb::Abor);
                 let at_once = aborts && self.queue.has_unsent();
                 let key = self.queue.push(request, Stage::Unsent(line));
@@ -73,7 +73,7 @@ impl Control {
         }
     }
 
-    /// Sends what waits, as far as nothing holds it up. Returns whether the next command waits for a
+    /// Sends the waiting commands up to the first that is held up. Returns whether that one waits for a
     /// transfer before it.
     pub(super) fn send_waiting(&mut self, now: Duration) -> bool {
         while let Some(key) = self.queue.next_unsent() {
@@ -131,7 +131,7 @@ impl Control {
                     command.verb.name()
                 ),
             ),
-            // An address of the client's is never passed on (Q95).
+            // An address of the client is never passed on (Q95).
             Verb::Other if is_address(argument) => refuse(
                 502,
                 "an address in a command that ferryline does not know is not passed on; use PORT or \
@@ -156,7 +156,7 @@ impl Control {
                 None if argument.trim_ascii().is_empty() => {
                     pass(Request::Passive(Passive::new(false, false)))
                 }
-                // What is wrong with the argument, if anything is, the server says (Q96).
+                // If the argument is wrong, the server says so (Q96).
                 None => pass(Request::Passive(Passive {
                     as_typed: true,
                     ..Passive::new(false, false)
@@ -205,8 +205,8 @@ impl Control {
         }
     }
 
-    /// The argument of EPSV names the family of the *client's* way to its data connection, which
-    /// ends here; the server's own is its own affair.
+    /// Decides on EPSV with an argument. The argument names the family of the *client's* data connection,
+    /// which ends at ferryline; the family of the server's data connection does not depend on it.
     fn decide_epsv(&self, argument: EpsvArgument) -> Decision {
         let own = if self.client_is_ipv4() { 1 } else { 2 };
         match argument {
@@ -266,7 +266,7 @@ impl Control {
             return;
         }
         let bytes = match &exchange.request {
-            // Telnet signs around it are gone already; the server gets it plain (Q59).
+            // Telnet signs around it are removed already; the server gets the plain line (Q59).
             Request::Passive(passive) if passive.extended => passive_line(passive.asked_extended),
             Request::Login { plain: Some(plain) } => plain.clone(),
             _ => verbatim(line),
@@ -281,11 +281,11 @@ impl Control {
     }
 }
 
-/// The smallest buffer for a command that a server is thought to have: a longer line may become two.
+/// Smallest buffer for a command that ferryline expects of a server, which may read a longer line as two.
 const LEAST_BUFFER: usize = 250;
 
 enum Decision {
-    /// Ferryline answers it; the server never sees it.
+    /// Ferryline answers it, and the server does not see it.
     Answer(Bytes),
     /// The server answers it.
     Pass(Request),
@@ -299,8 +299,9 @@ fn transfer(direction: Direction) -> Request {
     Request::Transfer(Transfer::new(direction))
 }
 
-/// Which other protocol a client speaks that begins with this line. A browser can be made to send FTP
-/// commands in the body of a POST (Q80): what does not begin as FTP is not taken for FTP later.
+/// The other protocol that a client speaks which begins with this line, if any. A web page can make a browser
+/// send FTP commands in the body of a POST (Q80), so a connection that does not begin as FTP is not taken for
+/// FTP later.
 pub fn other_protocol(text: &[u8]) -> Option<&'static str> {
     if text.starts_with(&[0x16, 0x03]) {
         return Some("TLS");
@@ -314,8 +315,8 @@ pub fn other_protocol(text: &[u8]) -> Option<&'static str> {
     text.starts_with(b"SSH-").then_some("SSH")
 }
 
-/// A bare CR inside a command ends the line for some servers (Q35, Q82). What such a server would
-/// read behind it must not be a command that ferryline would have rewritten or refused.
+/// Whether a bare CR in this line hides a command. Some servers end a line at a bare CR (Q35, Q82): what they
+/// would read behind it must not be a command that ferryline would have rewritten or refused.
 fn hides_command(text: &[u8]) -> bool {
     text.split(|&byte| byte == b'\r').skip(1).any(|rest| {
         lax_verbs(rest).any(|verb| {

@@ -1,10 +1,10 @@
-//! Data that was cut on its way: what the client is told of the transfer.
+//! Transfers whose data was cut on its way, and what the client is told of them.
 //!
-//! The FTP server cannot tell. Through an SSH server every end of a data connection is an end of
-//! file, that of a lost SSH connection, too: of an upload that was cut it says 226, and of a download
-//! that it has handed to the SSH server as well, whether or not a client was there to take it. So a
-//! success is not passed on, and where the server says nothing (its end of the way may stand for
-//! long) ferryline speaks.
+//! The FTP server cannot tell. An SSH server turns every end of a data connection into an end of file, also
+//! that of a lost SSH connection. So the FTP server says 226 for an upload that was cut. It also says 226 for
+//! a download that it has handed to the SSH server, whether or not a client was there to take it. Ferryline
+//! therefore does not pass such a success on. Where the server says nothing (its end of the way may stand for
+//! long), ferryline answers.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use super::{
 };
 
 impl Control {
-    /// The data connection over this forward was cut on its way through SSH.
+    /// Handles a data connection over this forward that was cut on its way through SSH.
     pub(super) fn cut_off(&mut self, now: Duration, id: ForwardId) {
         let until = now + self.settings.limits.missing_reply;
         self.fell_short(id, CUT, Some(until));
     }
 
-    /// The client's side of the data connection over this forward broke, or was never there. The
-    /// server sees that, and will say something.
+    /// Handles a client's side of a data connection that broke, or never came. The server sees that, and will
+    /// reply.
     pub(super) fn client_side_broke(&mut self, id: ForwardId) {
         self.fell_short(id, BROKE, None);
     }
@@ -36,15 +36,15 @@ impl Control {
         let has_all = self.data.get(id).is_some_and(Forward::is_drained);
         let current = self.data.is_current(id);
         match self.transfer_over(id) {
-            // The client has its file; it was its own side of the way that was cut.
+            // The client has its whole file, and it was the client's own side that was cut.
             Some(transfer) if transfer.may_be_download() && has_all => {}
             Some(transfer) => {
                 transfer.cut(reason, overdue);
                 transfer.has_used(id);
                 self.withdraw_success(id, reason);
             }
-            // The client has seen its data connection break, and the FTP server may have seen an end
-            // of file: a transfer that is asked for now would come to nothing, or to an empty file.
+            // The client has seen its data connection break, and the FTP server may have seen an end of file:
+            // a transfer that is asked for now would fail, or move an empty file.
             None if current => {
                 self.lost_for_unknowns(id, reason);
                 self.data.mark_dead(reason);
@@ -60,8 +60,8 @@ impl Control {
         }
     }
 
-    /// The server has accepted a PORT or EPRT, at this place in the order of what it was sent, whose
-    /// data connection is lost already: what is to use it comes to nothing.
+    /// Handles a PORT or EPRT, sent at `order`, that the server accepted after its data connection was lost:
+    /// the transfer that is to use it fails.
     pub(super) fn accepted_too_late(&mut self, order: u64, reason: &'static str) {
         if self.data.current().is_some() || self.data.since() != order {
             return;
@@ -79,8 +79,7 @@ impl Control {
         }
     }
 
-    /// The success that the server has told of the transfer over this forward, and that is held back
-    /// yet, is none.
+    /// Withdraws a success that the server sent for the transfer over this forward, while it is still held.
     pub(super) fn withdraw_success(&mut self, id: ForwardId, reason: &'static str) {
         for exchange in self.queue.iter_mut() {
             let Request::Transfer(transfer) = &mut exchange.request else {
@@ -98,7 +97,7 @@ impl Control {
         }
     }
 
-    /// Speaks for a server that has nothing to say of a transfer whose data was cut.
+    /// Answers in place of a server that sends no final reply for a transfer whose data was cut.
     pub(super) fn expire_cuts(&mut self, now: Duration) {
         let incoming = self.incoming.key();
         for exchange in self.queue.iter_mut() {
@@ -109,7 +108,7 @@ impl Control {
                 continue;
             }
             transfer.stop_awaiting_answer();
-            // Whatever is coming in is an answer.
+            // What is coming in is that answer.
             if let Some(reason) = transfer.cut_reason()
                 && matches!(exchange.stage, Stage::Sent)
                 && incoming != Some(exchange.key)
@@ -121,7 +120,7 @@ impl Control {
     }
 }
 
-/// When the first of them is overdue.
+/// Time at which the first of these answers is overdue.
 pub(super) fn cut_deadline(queue: &Queue) -> Option<Duration> {
     let overdue = queue.iter().filter_map(|exchange| match &exchange.request {
         Request::Transfer(transfer) => transfer.answer_by(),
@@ -130,7 +129,7 @@ pub(super) fn cut_deadline(queue: &Queue) -> Option<Duration> {
     overdue.min()
 }
 
-/// The final reply of a transfer whose data was cut.
+/// Renders the final reply of a transfer whose data was cut.
 pub(super) fn cut_short(reason: &str) -> Bytes {
     answer(426, reason)
 }

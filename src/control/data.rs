@@ -13,14 +13,14 @@ pub(super) enum TransferMode {
     Stream,
 }
 
-/// Forwards that are not known to be gone, the transfer parameters (RFC 959 §5.3.1), and what the next
+/// The forwards that are not known to be gone, the transfer parameters (RFC 959 §5.3.1), and what the next
 /// transfer will use.
 #[derive(Debug)]
 pub(super) struct Data {
     forwards: BTreeMap<ForwardId, Forward>,
     next_id: ForwardId,
     next: NextData,
-    /// Send order of the request that made `next` what it is. What was sent before it uses something else.
+    /// Send order of the request that set `next`. What was sent before it uses another data connection.
     since: u64,
     mode: TransferMode,
     only_epsv: bool,
@@ -33,7 +33,7 @@ enum NextData {
     None,
     /// This forward.
     Forward(ForwardId),
-    /// A data connection that the client has opened, and that came to nothing. Its forward may still stand.
+    /// A data connection that the client opened and that failed. Its forward may still stand.
     Dead {
         reason: String,
         forward: Option<ForwardId>,
@@ -76,13 +76,13 @@ impl Data {
         self.forwards.iter().map(|(id, forward)| (*id, forward))
     }
 
-    /// The forward is gone. It may still be the one that the next transfer was to use:
+    /// Removes a forward that is gone. The next transfer may still be bound to it: see
     /// [`forget`](Self::forget).
     pub(super) fn remove(&mut self, id: ForwardId) -> Option<Forward> {
         self.forwards.remove(&id)
     }
 
-    /// All forwards: the session ends.
+    /// Takes all forwards, at the end of the session.
     pub(super) fn take_all(&mut self) -> BTreeMap<ForwardId, Forward> {
         std::mem::take(&mut self.forwards)
     }
@@ -91,7 +91,7 @@ impl Data {
         self.get(id).is_some_and(Forward::is_connected)
     }
 
-    /// The forward that the next transfer will use.
+    /// Forward that the next transfer will use.
     pub(super) fn current(&self) -> Option<ForwardId> {
         match self.next {
             NextData::None => None,
@@ -104,12 +104,12 @@ impl Data {
         self.current() == Some(id)
     }
 
-    /// Send order of the request that the next transfer's data connection comes from.
+    /// Send order of the request that set the data connection of the next transfer.
     pub(super) fn since(&self) -> u64 {
         self.since
     }
 
-    /// Why the next transfer's data connection came to nothing.
+    /// Why the data connection of the next transfer failed.
     pub(super) fn dead(&self) -> Option<&str> {
         match &self.next {
             NextData::Dead { reason, .. } => Some(reason),
@@ -117,8 +117,8 @@ impl Data {
         }
     }
 
-    /// From now on transfers use this forward, if it still stands, of the request with this send order. (It
-    /// may have come and gone already: a small file is faster than a reply.)
+    /// Binds the next transfers to this forward, if it still stands. `order`: send order of its request. (The
+    /// forward may have ended already: a small file can be faster than a reply.)
     pub(super) fn use_next(&mut self, id: ForwardId, order: u64) {
         self.next = match self.contains(id) {
             true => NextData::Forward(id),
@@ -127,7 +127,7 @@ impl Data {
         self.since = order;
     }
 
-    /// The next transfer's data connection came to nothing.
+    /// Notes that the data connection of the next transfer failed.
     pub(super) fn mark_dead(&mut self, reason: &str) {
         self.next = NextData::Dead {
             reason: reason.to_owned(),
@@ -135,7 +135,7 @@ impl Data {
         };
     }
 
-    /// The next transfer does not use this forward any more.
+    /// Unbinds the next transfer from this forward.
     pub(super) fn forget(&mut self, id: ForwardId) {
         match &mut self.next {
             NextData::Forward(current) if *current == id => self.next = NextData::None,
@@ -146,12 +146,12 @@ impl Data {
         }
     }
 
-    /// Whether the end of file ends a data connection.
+    /// Whether an end of file ends the data connection.
     pub(super) fn is_stream(&self) -> bool {
         self.mode == TransferMode::Stream
     }
 
-    /// The server has accepted MODE with this argument. MODE Z ends a file as stream mode does.
+    /// Notes that the server accepted MODE with this argument. MODE Z ends a file as stream mode does.
     pub(super) fn mode_accepted(&mut self, mode: u8) {
         self.mode = match mode {
             b'B' | b'C' => TransferMode::Kept,
@@ -159,17 +159,17 @@ impl Data {
         };
     }
 
-    /// EPSV ALL is in force (RFC 2428 §4): neither side may name a data connection in another way.
+    /// Whether EPSV ALL is in force (RFC 2428 §4): neither side may name a data connection in another way.
     pub(super) fn only_epsv(&self) -> bool {
         self.only_epsv
     }
 
-    /// The server has accepted EPSV ALL.
+    /// Notes that the server accepted EPSV ALL.
     pub(super) fn epsv_all_accepted(&mut self) {
         self.only_epsv = true;
     }
 
-    /// REIN resets all parameters (RFC 959 §4.1.1).
+    /// Resets all parameters after REIN (RFC 959 §4.1.1).
     pub(super) fn reset_parameters(&mut self) {
         self.only_epsv = false;
         self.mode = TransferMode::Stream;
@@ -184,13 +184,13 @@ pub(super) struct Forward {
     state: ForwardState,
     /// A connection to it was refused that may have been the client's.
     doubtful: bool,
-    /// The driver waits to be told that the transfer of this joined forward has begun.
+    /// The driver waits for [`Output::Join`](super::Output::Join) for this joined forward.
     joined: bool,
-    /// The server has refused a transfer that would have used it, and may have closed its port.
+    /// The server refused a transfer that would have used it, and may have closed its port.
     refused: bool,
-    /// How many times it was kept for longer, for a command that waits for its answer.
+    /// Number of times it was kept for longer, because a command that may use it was unanswered.
     renewed: u8,
-    /// Its client takes nothing of what waits for it.
+    /// Its client takes none of the data that waits for it.
     blocked: bool,
     /// The final reply of its download has passed, although its client had not taken all.
     outlives: bool,
@@ -198,7 +198,7 @@ pub(super) struct Forward {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    /// A local forward; with the number of its targets.
+    /// A local forward. `targets`: the number of its targets.
     Passive { targets: usize },
     /// A remote forward, or a joined one: the server's side comes first.
     Active,
@@ -208,9 +208,9 @@ pub(super) enum Way {
 pub(super) enum ForwardState {
     /// Asked for.
     Opening,
-    /// It stands; a local one for no longer than until then.
+    /// It stands; a local one until this time at most.
     Ready { until: Option<Duration> },
-    /// One side has connected, the other half of the way is being made.
+    /// One side has connected, and the other half of the way is being made.
     Claimed,
     /// The data connection stands, end to end. `drained`: the client has all that the server sent.
     Connected { drained: bool },
@@ -243,7 +243,7 @@ impl Forward {
         self.state
     }
 
-    /// Its data connection stands, or is being made.
+    /// Whether its data connection stands, or is being made.
     pub(super) fn is_connected(&self) -> bool {
         matches!(
             self.state,
@@ -255,12 +255,12 @@ impl Forward {
         matches!(self.state, ForwardState::Ready { .. })
     }
 
-    /// The client has all that the server sent.
+    /// Whether the client has all that the server sent.
     pub(super) fn is_drained(&self) -> bool {
         self.state == ForwardState::Connected { drained: true }
     }
 
-    /// When a local forward that nobody has come to is closed.
+    /// Time at which a local forward without a connection is closed.
     pub(super) fn unused_until(&self) -> Option<Duration> {
         match self.state {
             ForwardState::Ready { until } => until,
@@ -268,7 +268,7 @@ impl Forward {
         }
     }
 
-    /// It stands; a local one for no longer than `until`. Returns whether that is news.
+    /// Notes that it stands; a local one until `until` at most. Returns whether that is news.
     pub(super) fn stands(&mut self, until: Duration) -> bool {
         let news = self.state == ForwardState::Opening;
         if news {
@@ -282,7 +282,7 @@ impl Forward {
         self.state = ForwardState::Claimed;
     }
 
-    /// The data connection stands. Returns whether it is another than the first target that was reached.
+    /// Notes that the data connection stands. Returns whether a target other than the first was reached.
     pub(super) fn connected(&mut self, target: usize) -> bool {
         self.state = ForwardState::Connected { drained: false };
         target > 0 && matches!(self.way, Way::Passive { targets } if target < targets)
@@ -310,12 +310,12 @@ impl Forward {
         self.doubtful
     }
 
-    /// The driver is to be told when its transfer begins.
+    /// Notes that the driver waits for the begin of its transfer.
     pub(super) fn await_transfer(&mut self) {
         self.joined = true;
     }
 
-    /// Its transfer has begun. Returns whether the driver waits to be told.
+    /// Notes that its transfer has begun. Returns whether the driver waits for that.
     pub(super) fn transfer_begins(&mut self) -> bool {
         std::mem::take(&mut self.joined)
     }

@@ -1,11 +1,11 @@
-//! A data connection that may have been the client's, and was refused because its user could not be
-//! found out (Q114).
+//! Data connections that were refused because their user could not be found out, and that may have been the
+//! client's (Q114).
 //!
-//! The owner of a socket is known to the kernel as long as its program has it open. A client that sends
-//! a few bytes and closes at once may be faster than the look at it, and nothing that is left then tells
-//! it from a thief. A client that has still to connect is taken all the same. One that does not, although
-//! its transfer command has been sent, waits for an answer: ferryline gives it, and has the FTP server
-//! give up its own wait by an ABOR.
+//! The kernel knows the owner of a socket as long as its program has it open. A client that sends a few bytes
+//! and closes at once may be gone before ferryline has looked at it, and then nothing tells it from a thief.
+//! A client that connects afterwards is still accepted. A client that does not connect, although its transfer
+//! command has been sent, waits for an answer: ferryline gives it, and sends the FTP server an ABOR to end
+//! the server's own wait.
 
 use std::time::Duration;
 
@@ -20,15 +20,15 @@ const DOUBTFUL: &str = "the data connection was closed before it could be seen w
      again, and close the data connection only when the FTP server has said 150";
 
 impl Control {
-    /// A connection to this forward was refused, and may have been the client's.
+    /// Notes that a connection to this forward was refused that may have been the client's.
     pub(super) fn doubtful(&mut self, id: ForwardId) {
         if let Some(forward) = self.data.get_mut(id) {
             forward.mark_doubtful();
         }
     }
 
-    /// To be called with everything that happens: the client's time to connect begins when its transfer
-    /// command has been sent and its connection may have been refused.
+    /// Starts the client's time to connect once its transfer command has been sent and its connection may
+    /// have been refused. To be called after every input.
     pub(super) fn note_doubts(&mut self, now: Duration) {
         if !self.data.iter().any(|(_, forward)| forward.is_doubtful()) {
             return;
@@ -64,8 +64,8 @@ impl Control {
         }
     }
 
-    /// The FTP server waits for a data connection that will not come. Where another transfer runs it is
-    /// that one that an ABOR would end.
+    /// Sends an ABOR, because the FTP server waits for a data connection that will not come. Not where
+    /// another transfer runs: the ABOR would end that one.
     fn abort_waiting(&mut self) {
         let ended = matches!(self.peers.client_eof(), ClientEof::Sent(_));
         if ended || self.queue.transfer_running() {
@@ -78,7 +78,7 @@ impl Control {
         self.resync();
     }
 
-    /// The transfers whose client may have been refused and has not come (again), with their forwards.
+    /// Transfers whose client may have been refused and has not connected (again), with their forwards.
     fn doubted(&self) -> impl Iterator<Item = (Key, ForwardId)> {
         let marks = self.marks();
         self.queue.iter().filter_map(move |exchange| {

@@ -1,4 +1,4 @@
-//! What the state machine is told, and what it asks for.
+//! The machine's inputs and outputs about forwards, endings and the log.
 
 use std::{
     fmt,
@@ -9,17 +9,17 @@ use bytes::Bytes;
 
 use super::settings::Knowledge;
 
-/// Names one forward of a session: the way of one data connection. Never used twice in a session.
+/// Name of one forward of a session: the way of one data connection. Never used twice in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ForwardId(u32);
 
 impl ForwardId {
-    /// The number by which logs and transcripts call the forward.
+    /// Number of the forward in logs and transcripts.
     pub const fn number(self) -> u32 {
         self.0
     }
 
-    /// The forward that a transcript calls so.
+    /// The forward that has this number in a transcript.
     pub const fn from_number(number: u32) -> Self {
         Self(number)
     }
@@ -39,7 +39,7 @@ impl fmt::Display for ForwardId {
     }
 }
 
-/// A host and port as the SSH server is asked to reach it.
+/// Host and port, in the form in which the SSH server is asked to reach them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// A name, resolved by the SSH server, or an address.
@@ -58,55 +58,53 @@ impl fmt::Display for Target {
     }
 }
 
-/// What became of a forward: the driver's side of an [`Output::OpenLocal`],
-/// [`Output::OpenRemote`] or [`Output::OpenJoined`].
+/// What became of a forward. The driver answers an [`Output::OpenLocal`], [`Output::OpenRemote`] or
+/// [`Output::OpenJoined`] with these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForwardEvent {
-    /// The answer to [`Output::Ask`], about a download: the SSH server has given signs of life, nothing came
-    /// from the FTP server between them, and all that came before was handed to the client.
+    /// Answer to [`Output::Ask`] about a download: the SSH server has given signs of life, no data came from
+    /// the FTP server between them, and all that came before was handed to the client.
     AllReceived,
-    /// The answer to [`Output::Ask`], about an upload: the client has ended its side in order, and the SSH
-    /// server has given a sign of life behind all that the client sent and the end of it, while the
-    /// data connection stood.
+    /// Answer to [`Output::Ask`] about an upload: the client has ended its side in order, and the SSH server
+    /// has given a sign of life after all that the client sent and its EOF, while the data connection stood.
     AllSent,
     /// Bytes wait to be handed to the client, which has taken none for a second. When it takes some again,
-    /// [`Progress`](Self::Progress) says so at once.
+    /// [`Progress`](Self::Progress) follows at once.
     Blocked,
-    /// The client's side broke, not by an end of file. The way to the server still stands, until
-    /// [`Output::Close`]: closing it would tell the server that the file is complete.
+    /// The client's side broke, without an EOF. The way to the server still stands, until [`Output::Close`]:
+    /// closing it would tell the server that the file is complete.
     Broken,
-    /// Somebody uses it: the client has connected (local forward) or the SSH server has passed on a
-    /// connection of the FTP server's (remote forward), and the other half of the way is being
-    /// made. From here on the FTP server may speak of a transfer over it.
+    /// It is in use: the client has connected (local forward), or the SSH server has passed on a connection
+    /// of the FTP server (remote forward). The other half of the way is being made. From here on the FTP
+    /// server may send replies about a transfer over it.
     Claimed,
-    /// The data connection stands, end to end. For a local forward, `target` is the place in the
-    /// list of targets of the one that was reached; 0 for a remote forward.
+    /// The data connection stands, end to end. For a local forward, `target` is the index of the target that
+    /// was reached; 0 for a remote forward.
     Connected {
         /// Index into the targets of the [`Output::OpenLocal`].
         target: usize,
     },
-    /// Somebody connected whose user could not be found out, because the connection was closed at once: it
-    /// was refused, and may have been the client's.
+    /// A connection was refused because its user could not be found out: it was closed at once. It may have
+    /// been the client's.
     Doubtful,
-    /// It was cut before all that the server sent was handed to the client, whose side was reset.
+    /// It was cut before all that the server sent was handed to the client, and the client's side was reset.
     /// The forward is gone.
     Cut,
-    /// All that the server sent was handed to the client, up to the end of file, or (as the answer
-    /// to an [`Output::Drain`]) all that had come in by then.
+    /// All that the server sent was handed to the client, up to the EOF; or, as the answer to an
+    /// [`Output::Drain`], all that had come in by then.
     Drained,
     /// The forward is gone: its data connection ended, its listener closed, or it was cut.
     Ended,
-    /// It could not be made; a short reason in ASCII that names who refused.
+    /// It could not be made. The text is a short reason in ASCII that names who refused.
     Failed(String),
-    /// Data moved, in either direction, since the last time this was said. Told at most once a second
-    /// for each direction.
+    /// Data moved, in either direction, since the last such event. At most one a second for each direction.
     Progress,
-    /// The client has connected (local forward), and none of the targets could be reached: its
-    /// connection was reset. The reason, as for [`Failed`](Self::Failed). The forward is gone.
+    /// The client has connected (local forward), and none of the targets could be reached: its connection was
+    /// reset. The text is the reason, as for [`Failed`](Self::Failed). The forward is gone.
     Unreachable(String),
-    /// It stands: the listener is bound (local forward), the SSH server has bound its own (remote
-    /// forward), or the FTP server has been reached (joined). The address is the one to be told to
-    /// the peer; for a joined one it is the client's listener.
+    /// It stands: the listener is bound (local forward), the SSH server has bound its own (remote forward),
+    /// or the FTP server has been reached (joined). The address is the one to name to the peer; for a joined
+    /// forward it is the client's listener.
     Ready(SocketAddr),
 }
 
@@ -117,7 +115,7 @@ pub enum Ending {
     Eof,
     /// The server sent far more than the client took: the driver could hold no more of it.
     Flood,
-    /// A line longer than its limit, of so many bytes.
+    /// A line longer than its limit. The number is its length in bytes.
     LineTooLong(usize),
     /// The connection broke (towards the server: the SSH session was lost).
     Lost,
@@ -127,64 +125,63 @@ pub enum Ending {
     Silent,
 }
 
-/// What is to become of data connections that still run when the session ends.
+/// What becomes of the data connections that still run when the session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataAtEnd {
-    /// Reset: neither side may take what it has for a complete file.
+    /// They are reset: neither side may take what it has for a complete file.
     Abort,
-    /// Let them run to their end.
+    /// They run to their end.
     Finish,
 }
 
 /// What the driver is to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// The FTP server has said how the transfer went, and has not ended the data connection: ask the
-    /// SSH server for signs of life on the connection that carries it, until one of
-    /// [`ForwardEvent::AllReceived`] and [`ForwardEvent::AllSent`] can be said, or both.
+    /// The FTP server has sent the final reply of the transfer, and has not ended the data connection. Ask
+    /// the SSH server for signs of life on the connection that carries it, until
+    /// [`ForwardEvent::AllReceived`], [`ForwardEvent::AllSent`] or both can be reported.
     Ask(ForwardId),
-    /// Close this forward: the listener, the remote forward, and, where one stands, the data
-    /// connection, by a reset. Answered by [`ForwardEvent::Ended`] or not at all. Where
-    /// [`Output::End`] follows, the server's control connection is to be closed first.
+    /// Close this forward: the listener, the remote forward, and, where one stands, the data connection, by a
+    /// reset. Answered by [`ForwardEvent::Ended`] or not at all. Where [`Output::End`] follows, the server's
+    /// control connection is to be closed first.
     Close(ForwardId),
-    /// Say [`ForwardEvent::Drained`] as soon as nothing that came from the server is left to hand
-    /// to the client (transfer modes that keep the data connection open).
+    /// Report [`ForwardEvent::Drained`] as soon as no data from the server is left to hand to the client. For
+    /// the transfer modes that keep the data connection open.
     Drain(ForwardId),
-    /// The session is over: write what is left to write, close both control connections.
+    /// The session is over: write what is left to write, and close both control connections.
     End(DataAtEnd),
-    /// The client will send no more: pass its end of file on to the server.
+    /// The client will send no more: pass its EOF on to the server.
     FinishServer,
-    /// The transfer over this joined forward has begun: connect to the client's listener, if data
-    /// has not made that necessary before.
+    /// The transfer over this joined forward has begun: connect to the client's listener, unless data has
+    /// made that necessary before.
     Join(ForwardId),
-    /// Something was learned of this FTP server that its next sessions can start from.
+    /// Something was learned of this FTP server that the next sessions with it can start from.
     Learned(Knowledge),
-    /// A word for the log.
+    /// A notice for the log.
     Notice(Notice),
-    /// The client's control connection broke. Where the client has ended its side of this data
-    /// connection in order, let that run to its end; otherwise say [`ForwardEvent::Broken`].
+    /// The client's control connection broke. Where the client has ended its side of this data connection in
+    /// order, let that run to its end; otherwise report [`ForwardEvent::Broken`].
     Settle(ForwardId),
-    /// Connect to the first target that can be reached through the SSH server; connect it to the
-    /// client's listener on [`Join`](Self::Join), or when the first data comes.
+    /// Connect to the first target that can be reached through the SSH server. Connect it to the client's
+    /// listener on [`Join`](Self::Join), or when the first data comes.
     OpenJoined {
         /// The forward's name.
         id: ForwardId,
-        /// Where the FTP server listens, in the order of preference.
+        /// Where the FTP server listens, in order of preference.
         targets: Vec<Target>,
         /// The client's listener.
         deliver_to: SocketAddr,
     },
-    /// Listen for the client; when it connects, connect it to the first target that can be
-    /// reached through the SSH server.
+    /// Listen for the client. When it connects, connect it to the first target that can be reached through
+    /// the SSH server.
     OpenLocal {
         /// The forward's name.
         id: ForwardId,
-        /// Where the FTP server listens, in the order of preference.
+        /// Where the FTP server listens, in order of preference.
         targets: Vec<Target>,
     },
-    /// Have the SSH server listen on this address (its loopback, unless `--remote-bind` says
-    /// otherwise); what connects there is connected to
-    /// the client's listener.
+    /// Have the SSH server listen on this address (its loopback, unless `--remote-bind` says otherwise).
+    /// Connect what connects there to the client's listener.
     OpenRemote {
         /// The forward's name.
         id: ForwardId,
@@ -199,7 +196,7 @@ pub enum Output {
     ToServer(Bytes),
 }
 
-/// Something an operator may want to read in the log.
+/// What an operator may want to read in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Remote forwards do not work here; active data connections are carried as passive ones.
@@ -208,15 +205,16 @@ pub enum Notice {
     LowDataPort {
         /// The port.
         port: u16,
-        /// The lowest that is taken.
+        /// The lowest port that ferryline accepts.
         lowest: u16,
     },
-    /// A final reply was let go although the FTP server has not ended the data connection: the SSH server
-    /// has nothing more of its data.
+    /// A final reply was passed on although the FTP server has not ended the data connection: the SSH server
+    /// has no more of its data.
     LeftOpen(ForwardId),
-    /// The client's first line is another protocol's.
+    /// The client's first line is in another protocol.
     NotFtp(&'static str),
-    /// What answers in the FTP server's place speaks another protocol: its first words, escaped.
+    /// The peer in the FTP server's place speaks another protocol. The text is the begin of its output,
+    /// escaped.
     NotFtpServer(String),
     /// A passive reply named another address than the control connection's host.
     OtherDataHost {
@@ -225,18 +223,18 @@ pub enum Notice {
         /// The host that is used instead.
         used: String,
     },
-    /// A final reply is held, for the SSH connection that carries the data does not answer.
+    /// A final reply is held, because the SSH connection that carries the data does not answer.
     SilentWay(ForwardId),
-    /// A final reply was let go although the client had not taken all of its data.
+    /// A final reply was passed on although the client had not taken all of its data.
     StalledTransfer(ForwardId),
-    /// The server insists on TLS: its words, escaped.
+    /// The server insists on TLS. The text is its reply, escaped.
     TlsRequired(String),
-    /// The FTP server told of a success, but the data connection did not come, or (an upload's) was
-    /// not seen to end: the client is told of a failure.
+    /// The FTP server reported a success, but the data connection did not come, or the end of an upload's was
+    /// not seen: the client is told of a failure.
     UnconfirmedTransfer(ForwardId),
-    /// The client connected, and the FTP server's port could not be reached: the reason.
+    /// The client connected, and the FTP server's port could not be reached. The text is the reason.
     Unreachable(ForwardId, String),
-    /// A forward that nobody used in time was closed.
+    /// A forward that was not used in time was closed.
     UnusedForward(ForwardId),
     /// A passive reply that answers no request was withheld.
     Withheld(u16),

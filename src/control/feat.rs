@@ -1,17 +1,17 @@
-//! What a FEAT reply may say through the tunnel (RFC 2389 §3).
+//! Filter for FEAT replies: which features may pass (RFC 2389 §3).
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use ferryline_grammar::{Line, LineEnd};
 
-/// Features that would hide the control connection from ferryline, or name data connections in a
-/// way that it does not carry.
+/// Features that would hide the control connection from ferryline, or name data connections in a way that
+/// ferryline does not carry.
 const WITHHELD: [&[u8]; 9] = [
     b"AUTH", b"CCC", b"GETPUT", b"LPRT", b"LPSV", b"PBSZ", b"PROT", b"SPAS", b"SPOR",
 ];
 
-/// Follows one multi-line 211.
+/// State of the filter for one multi-line 211.
 #[derive(Debug, Default)]
 pub(super) struct FeatFilter {
     seen: BTreeSet<&'static str>,
@@ -34,7 +34,7 @@ impl FeatFilter {
             .any(|withheld| word.eq_ignore_ascii_case(withheld))
     }
 
-    /// What is to be added before the last line.
+    /// Lines to add before the last one.
     pub(super) fn missing(&self, active: bool) -> Vec<Bytes> {
         SERVED
             .into_iter()
@@ -45,7 +45,7 @@ impl FeatFilter {
     }
 }
 
-/// The first word of a feature line; some servers put `211-` before each (Q30).
+/// First word of a feature line. Some servers put `211-` before each (Q30).
 fn feature(text: &[u8]) -> &[u8] {
     let text = text.strip_prefix(b"211-").unwrap_or(text);
     let text = text.trim_ascii_start();

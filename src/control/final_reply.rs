@@ -1,13 +1,13 @@
-//! Final replies that are held until their data is known to be whole.
+//! Final replies that are held until their data is known to be complete.
 //!
-//! The end of the data connection says so, and it is waited for. Some FTP servers do not end the data
-//! connection before their next command, and some paths fall silent: the two look the same from here.
-//! So the SSH connection that carries the data is asked for a sign of life ([`Output::Ask`]). Its answer
-//! comes behind all that the SSH server had.
+//! The end of the data connection shows that, so the reply waits for it. But some FTP servers do not end the
+//! data connection before their next command, and some paths fall silent, and the two look the same from
+//! here. So ferryline asks the SSH connection that carries the data for a sign of life ([`Output::Ask`]). The
+//! answer comes after all data that the SSH server had.
 //!
-//! | the transfer | what lets its success pass | what turns it into a 426 |
+//! | transfer | what lets its success pass | what turns it into a 426 |
 //! |---|---|---|
-//! | download | the end of file; [`ForwardEvent::AllReceived`]; a client that takes nothing of what waits for it for [`stalled_data`] | the loss of the data connection |
+//! | download | the EOF; [`ForwardEvent::AllReceived`]; a client that takes none of what waits for it for [`stalled_data`] | the loss of the data connection |
 //! | upload | the end of the data connection; [`ForwardEvent::AllSent`] | the loss of the data connection; neither event within [`stalled_data`] |
 //!
 //! [`stalled_data`]: super::Limits::stalled_data
@@ -27,7 +27,7 @@ use super::{
 };
 
 impl Control {
-    /// The final reply of the transfer over this forward comes in, and is held.
+    /// Holds the final reply of the transfer over this forward, which comes in now.
     pub(super) fn hold_reply(&mut self, now: Duration, key: Key, id: ForwardId, code: u16) {
         let [download, upload] = [false, true].map(|upload| self.new_gate(now, id, upload));
         let Some(exchange) = self.queue.entry(key) else {
@@ -43,7 +43,7 @@ impl Control {
         }
     }
 
-    /// The gate of a transfer whose final reply comes now.
+    /// Gate of a transfer whose final reply comes in now.
     fn new_gate(&self, now: Duration, id: ForwardId, upload: bool) -> Gate {
         let limits = &self.settings.limits;
         let stalled = now + limits.stalled_data;
@@ -53,7 +53,7 @@ impl Control {
                 Gate::asking(Some(stalled), now + limits.quiet_data)
             }
             Some(forward) if self.data.is_stream() => {
-                // On another host, the FTP server's TCP may have to send some of it again.
+                // The TCP of an FTP server on another host may have to retransmit some of the data.
                 let quiet = match self.settings.server_on_ssh_host {
                     true => limits.quiet_data,
                     false => limits.quiet_far_data,
@@ -64,8 +64,8 @@ impl Control {
         }
     }
 
-    /// The forward's data connection is being made, or the client takes or does not take what it is
-    /// sent: what the final reply waits for is another thing from now on.
+    /// Renews the gate, because the final reply waits for something else from now on: the forward's data
+    /// connection is being made, or the client begins or stops to take its data.
     pub(super) fn renew_gate(&mut self, now: Duration, id: ForwardId) {
         let [download, upload] = [false, true].map(|upload| self.new_gate(now, id, upload));
         for exchange in self.queue.iter_mut() {
@@ -84,7 +84,7 @@ impl Control {
         }
     }
 
-    /// The client takes nothing of what waits for it.
+    /// Handles a client that takes none of the data that waits for it.
     pub(super) fn blocked(&mut self, now: Duration, id: ForwardId) {
         if let Some(forward) = self.data.get_mut(id) {
             forward.set_blocked(true);
@@ -100,8 +100,8 @@ impl Control {
         self.renew_gate(now, id);
     }
 
-    /// All has arrived, as far as anybody can tell: where the FTP server has said so, too, its word
-    /// passes, although it has not ended the data connection.
+    /// Handles the report that all data has arrived, as far as can be told. Where the FTP server has sent its
+    /// final reply too, that passes, although the server has not ended the data connection.
     pub(super) fn arrived(&mut self, id: ForwardId, upload: bool) {
         let stream = self.data.is_stream();
         let gated = self.transfer_over(id).is_some_and(|transfer| {
@@ -153,8 +153,8 @@ impl Control {
             self.outputs.notice(Notice::SilentWay(id));
         }
         for id in stalled {
-            // A client that is slow to take its file sees for itself how that ends. Of an upload, and
-            // of a data connection that never came, it has only the reply.
+            // A client that is slow to take its file sees for itself how that ends. For an upload, and for a
+            // data connection that never came, it has only the reply.
             let waits_for_itself = self.data.is_connected(id)
                 && self.transfer_over(id).is_some_and(|t| !t.may_be_upload());
             if waits_for_itself {
@@ -170,7 +170,7 @@ impl Control {
         }
     }
 
-    /// The client does not want the rest of what it is sent.
+    /// Passes all held replies on, because the client does not want the rest of its data.
     pub(super) fn release_all(&mut self) {
         let gated: Vec<ForwardId> = self
             .queue
@@ -181,7 +181,7 @@ impl Control {
             })
             .collect();
         for id in gated {
-            // Nobody has seen the end of it yet.
+            // The end of the upload has not been seen yet.
             if self.transfer_over(id).is_some_and(|t| t.may_be_upload()) {
                 self.withdraw_success(id, ABORTED);
             }
@@ -189,7 +189,7 @@ impl Control {
         }
     }
 
-    /// Lets the final reply go that waits for this forward's data.
+    /// Passes on the final reply that waits for this forward's data.
     pub(super) fn release(&mut self, id: ForwardId) {
         let mut over = false;
         for exchange in self.queue.iter_mut() {
@@ -203,7 +203,7 @@ impl Control {
         }
         if over && self.data.is_stream() {
             self.data.forget(id);
-            // Only an active forward that never saw its data connection can still be unused here.
+            // Only an active forward that never got its data connection can still be unused here.
             self.close_unused(id);
         }
     }

@@ -1,22 +1,22 @@
-//! How many forwards a session may have, and the end of those that nothing uses (any more).
+//! Limits on the forwards of a session, and the end of those that are no longer used.
 
 use super::{event::ForwardId, machine::Control};
 
-/// The data connections that a session may have at the same time: one that runs, the next one, and those
-/// before whose clients are slow.
+/// Number of data connections that a session may have at a time: one that runs, the next one, and earlier
+/// ones whose clients are slow.
 const MOST_CONNECTIONS: usize = 8;
 
 impl Control {
-    /// Whether the session has as many data connections as it may have (Q85): a client and a server that
-    /// both keep them open could otherwise use up all descriptors.
+    /// Whether the session has as many data connections as it may have (Q85). A client and a server that both
+    /// keep them open could otherwise use up all descriptors.
     pub(super) fn has_too_many_connections(&self) -> bool {
         let running = self.data.iter();
         let running = running.filter(|(_, f)| f.is_connected() && !f.is_drained());
         running.count() >= MOST_CONNECTIONS
     }
 
-    /// Of those whose clients have had their files and do not hang up, the oldest goes when they are
-    /// too many.
+    /// Closes the oldest of the data connections whose clients have their files and do not close, when there
+    /// are too many of them.
     pub(super) fn close_forsaken(&mut self) {
         let drained: Vec<ForwardId> = self
             .data
@@ -41,8 +41,7 @@ impl Control {
         }
     }
 
-    /// Closes what no data connection uses yet, and nothing will any more: the forwards of requests
-    /// that came to nothing.
+    /// Closes the forwards that no data connection uses and none will: those of requests that failed.
     pub(super) fn close_forgotten(&mut self) {
         let forgotten: Vec<ForwardId> = self
             .data

@@ -1,11 +1,11 @@
-//! What a final reply that is held waits for, besides the end of its data connection.
+//! What a held final reply waits for, besides the end of its data connection.
 
 use std::time::Duration;
 
-/// The times of one held reply.
+/// Deadlines of one held reply.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gate {
-    /// The reply waits no longer than until then.
+    /// The reply waits until this time at most.
     until: Option<Duration>,
     asking: Asking,
 }
@@ -15,24 +15,24 @@ pub(super) struct Gate {
 enum Asking {
     Never,
     At(Duration),
-    /// It has been asked. The log says at `note_at` that there was no answer.
+    /// It has been asked. At `note_at` the log says that there was no answer.
     Asked {
         note_at: Option<Duration>,
     },
 }
 
-/// What is due of a gate.
+/// What is due at a gate.
 pub(super) enum Due {
     /// Ask the SSH connection for a sign of life.
     Ask,
-    /// Say that there was no answer.
+    /// Say in the log that there was no answer.
     Note,
-    /// The reply has waited long enough.
+    /// Pass the reply on: it has waited long enough.
     Open,
 }
 
 impl Gate {
-    /// The reply waits until then at most; nothing is asked.
+    /// A gate that opens at this time at the latest, and asks nothing.
     pub(super) fn until(until: Duration) -> Self {
         Self {
             until: Some(until),
@@ -40,7 +40,7 @@ impl Gate {
         }
     }
 
-    /// The SSH connection is asked for a sign of life at `ask_at`.
+    /// A gate that asks the SSH connection for a sign of life at `ask_at`.
     pub(super) fn asking(until: Option<Duration>, ask_at: Duration) -> Self {
         Self {
             until,
@@ -48,7 +48,7 @@ impl Gate {
         }
     }
 
-    /// What the reply waits for has become another thing. It is asked for a sign of life once.
+    /// Takes over what the reply waits for from now on. The sign of life is asked for once only.
     pub(super) fn renew(&mut self, renewed: Self, note_at: Duration) {
         self.until = renewed.until;
         self.asking = match self.asking {
@@ -69,8 +69,7 @@ impl Gate {
         [self.until, asking].into_iter().flatten().min()
     }
 
-    /// What is due now, and is not any more after this. `note_at`: when the log says that a question asked
-    /// now has had no answer.
+    /// Takes what is due now. `note_at`: when the log says that a question asked now has had no answer.
     pub(super) fn expire(&mut self, now: Duration, note_at: Duration) -> Option<Due> {
         let due = |time: &mut Option<Duration>| time.take_if(|time| *time <= now).is_some();
         if due(&mut self.until) {

@@ -1,14 +1,14 @@
-//! Lines that wait for their turn to go to the client, and what they cost.
+//! Lines that wait for their turn to go to the client, and their cost.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// What a line costs besides its bytes: its place in the list, and what the allocator and a shared buffer
-/// add to it. A reply of bare line ends costs nothing else (Q129).
+/// Cost of a line besides its bytes: its place in the list, and what the allocator and a shared buffer add. A
+/// reply of empty lines has no other cost (Q129).
 pub(super) const LINE_COST: usize = 128;
 
-/// One line for the client, and who says it.
+/// One line for the client, with its author.
 #[derive(Debug)]
 pub(super) enum Reply {
     /// Ferryline.
@@ -32,17 +32,17 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Adds ferryline's own words.
+    /// Adds a line of ferryline's own.
     pub(super) fn say(&mut self, line: Bytes) {
         self.push(Reply::Own(line));
     }
 
-    /// Adds a line of the server's.
+    /// Adds a line of the server.
     pub(super) fn relay(&mut self, line: Bytes) {
         self.push(Reply::Relayed(line));
     }
 
-    /// Adds lines of the server's.
+    /// Adds lines of the server.
     pub(super) fn relay_all(&mut self, lines: impl IntoIterator<Item = Bytes>) {
         for line in lines {
             self.relay(line);
@@ -63,7 +63,7 @@ impl Held {
         }
     }
 
-    /// All lines, which are held no longer.
+    /// Takes all lines, which are held no longer.
     pub(super) fn take(&mut self) -> VecDeque<Reply> {
         self.cost = 0;
         std::mem::take(&mut self.lines)
@@ -77,22 +77,22 @@ impl Held {
         self.lines.is_empty()
     }
 
-    /// The bytes of all lines, and [`LINE_COST`] for each. Kept up to date, not added up.
+    /// Cost of all lines: their bytes, and [`LINE_COST`] for each. A running total.
     pub(super) fn cost(&self) -> usize {
         self.cost
     }
 }
 
-/// The lines of a reply that are kept until it is complete.
+/// Lines of a reply that are buffered until it is complete.
 #[derive(Debug, Default)]
 pub(super) struct BufferedReply {
     lines: Vec<Bytes>,
-    /// What it costs to keep them, or would if they were not too many.
+    /// Cost of the lines, also of those that were too many to keep.
     cost: usize,
 }
 
 impl BufferedReply {
-    /// A reply that costs more is none of those that are kept (Q12, Q37).
+    /// A reply that costs more is not kept (Q12, Q37).
     const LIMIT: usize = 128 * 1024;
 
     pub(super) fn push(&mut self, line: Bytes) {
@@ -102,7 +102,7 @@ impl BufferedReply {
         }
     }
 
-    /// All lines; none where they were too many.
+    /// Takes all lines; none where they were too many.
     pub(super) fn take(&mut self) -> Vec<Bytes> {
         let kept = std::mem::take(self);
         if kept.cost <= Self::LIMIT {
@@ -119,20 +119,20 @@ impl BufferedReply {
 
 #[cfg(test)]
 impl Held {
-    /// The cost, added up.
+    /// Cost, added up anew.
     pub(super) fn recount(&self) -> usize {
         let costs = self.lines.iter().map(|line| line.bytes().len() + LINE_COST);
         costs.sum()
     }
 }
 
-/// What one line costs.
+/// Cost of one line.
 pub(super) fn cost(line: &Bytes) -> usize {
     looked_at();
     line.len() + LINE_COST
 }
 
-/// Counts lines that the bookkeeping looks at. Outside this crate's tests it does nothing.
+/// Counts the lines that the bookkeeping looks at. Does nothing outside this crate's tests.
 #[cfg(not(test))]
 #[inline(always)]
 fn looked_at() {}
@@ -147,7 +147,7 @@ fn looked_at() {
     LOOKED_AT.set(LOOKED_AT.get() + 1);
 }
 
-/// How many lines the bookkeeping looks at while this runs.
+/// Number of lines that the bookkeeping looks at while this runs.
 #[cfg(test)]
 pub(super) fn lines_looked_at(run: impl FnOnce()) -> usize {
     let before = LOOKED_AT.get();

@@ -1,27 +1,26 @@
-//! What waits for a transfer before it, so that the FTP server sees both in the order in which one
+//! Commands that wait for a transfer before them, so that the FTP server sees both in the order in which one
 //! TCP stream would have shown them.
 //!
-//! Control and data run on SSH connections of their own, so a line can overtake the data connection
-//! that its client had opened before it. Several things depend on that order:
+//! Control and data run on separate SSH connections, so a line can overtake a data connection that its client
+//! had opened before it. Several things depend on that order:
 //!
-//! - A server may close its passive port on the next command. So a command behind a transfer command
-//!   waits until the data connection has been opened at the SSH server, or has failed there (Q112).
+//! - A server may close its passive port on the next command. So a command behind a transfer command waits
+//!   until the data connection has been opened at the SSH server, or has failed there (Q112).
 //! - A server may break an upload off as soon as its control connection can be read. So QUIT, and the
-//!   client's end of its control connection, wait for the final reply of an upload before them (Q111).
-//!   Where that end was a reset, an upload whose data have ended in order is whole: it goes on to its
-//!   end (Q113).
+//!   client's end of its control connection, wait for the final reply of an upload before them (Q111). Where
+//!   that end was a reset, an upload whose data ended in order is complete: it goes on to its end (Q113).
 //!
-//! - A server may give a data connection up on which something comes before it has read the command that
-//!   it is for. So what the client sends, and the end of it, waits in the driver until the server has said
-//!   something of the transfer ([`Control::takes_data`], Q118).
+//! - A server may drop a data connection that carries data before the server has read the command that it is
+//!   for. So the client's data, and its EOF, wait in the driver until the server has sent a reply to the
+//!   transfer ([`Control::takes_data`], Q118).
 //!
-//! - An SSH server that has both ends of file may end the data connection at any time. So the client's own end
-//!   of a download stays here until the server's has come ([`Control::keeps_end`], Q130).
+//! - An SSH server that has both EOFs may end the data connection at any time. So the client's own EOF in a
+//!   download stays here until the server's has come ([`Control::keeps_end`], Q130).
 //!
-//! ABOR and STAT are for the transfer that runs, and wait for nothing. All waits are bounded: for a
-//! client that has not connected, by [`Limits::late_client`](super::Limits::late_client); otherwise by
-//! [`Limits::unanswered`](super::Limits::unanswered) without a word of the server's or an event of a
-//! data connection. Then what waits is passed on.
+//! ABOR and STAT are for the transfer that runs, and wait for nothing. All waits are bounded: for a client
+//! that has not connected, by [`Limits::late_client`](super::Limits::late_client); otherwise by
+//! [`Limits::unanswered`](super::Limits::unanswered) without a line of the server or an event of a data
+//! connection. Then what waits is passed on.
 
 use std::time::Duration;
 
@@ -53,8 +52,8 @@ impl Control {
         self.hold(now, awaited)
     }
 
-    /// The client's control connection broke. Its upload may be whole all the same: a client that ends
-    /// without having read all replies is reset by its own system.
+    /// Handles the loss of the client's control connection. The client's upload may be complete all the same:
+    /// the system of a client that ends without having read all replies sends a reset.
     pub(super) fn client_lost(&mut self, now: Duration) {
         let waits = self.upload_awaited();
         if !waits {
@@ -70,7 +69,7 @@ impl Control {
         }
     }
 
-    /// The data connection over this forward has ended in order.
+    /// Notes that the data connection over this forward has ended in order.
     pub(super) fn data_ended(&mut self, id: ForwardId) {
         if self.data.is_connected(id)
             && let Some(transfer) = self.transfer_over(id)
@@ -80,8 +79,8 @@ impl Control {
         }
     }
 
-    /// Whether what the client sends over this forward may go to the FTP server: the server has begun to
-    /// answer the transfer that the data are for, or knew of it before it had the data connection.
+    /// Whether the client's data over this forward may go to the FTP server: the server has begun to answer
+    /// the transfer that the data is for, or knew of it before it had the data connection.
     pub fn takes_data(&mut self, id: ForwardId) -> bool {
         if !self.data.get(id).is_some_and(Forward::is_passive) {
             return true;
@@ -89,11 +88,13 @@ impl Control {
         self.transfer_over(id).is_some_and(|t| t.takes_data())
     }
 
-    /// Whether the client's end of its side of this data connection is kept from the FTP server until the
-    /// server has ended its own. In a download it says nothing, and an SSH server that had both ends of
-    /// file could end the channel early without that being told from its end (Q130).
+    /// Whether the client's EOF on this data connection is kept from the FTP server until the server has sent
+    /// its own.
+    ///
+    /// In a download the client's EOF says nothing. An SSH server that had both EOFs could end the channel
+    /// early, and that would look like the end of the file (Q130).
     pub fn keeps_end(&mut self, id: ForwardId) -> bool {
-        // After an ABOR the server may wait for the client to be gone.
+        // After an ABOR the server may wait for the client's end.
         if !self.data.is_stream() || self.queue.last_abort() > 0 {
             return false;
         }
@@ -118,7 +119,7 @@ impl Control {
         })
     }
 
-    /// What has waited for long enough waits no longer.
+    /// Lets go what has waited for long enough.
     pub(super) fn expire_hold(&mut self, now: Duration) {
         if self.hold_deadline().is_none_or(|at| now < at) {
             return;
@@ -189,7 +190,7 @@ impl Control {
         (farewell && transfer.may_be_upload() && data).then_some(Wait::Reply)
     }
 
-    /// The forward of a transfer's data connection, as far as it is known.
+    /// Forward of a transfer's data connection, if it is known.
     pub(super) fn forward_of(
         &self,
         exchange: &Exchange,
@@ -202,7 +203,7 @@ impl Control {
         transfer.forward().or(current)
     }
 
-    /// Looked for once, before the transfers are gone through.
+    /// Finds the marks, once, before the transfers are gone through.
     pub(super) fn marks(&self) -> Marks {
         Marks {
             last_abort: self.queue.last_abort(),
@@ -211,15 +212,15 @@ impl Control {
     }
 }
 
-/// Places in the order of what the server was sent.
+/// Places in the send order.
 pub(super) struct Marks {
-    /// Of the last ABOR that is still owed an answer.
+    /// The last ABOR that is still unanswered.
     last_abort: u64,
-    /// Of the next request for another data connection: what is sent behind it uses that one.
+    /// The next request for another data connection: what is sent behind it uses that one.
     renewed: u64,
 }
 
-/// A transfer that the server has been sent and still has to answer.
+/// The transfer in this entry, if the server has been sent it and has not answered it yet.
 pub(super) fn unanswered_transfer<'a>(
     exchange: &'a Exchange,
     marks: &Marks,

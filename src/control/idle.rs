@@ -1,4 +1,4 @@
-//! Sessions that nobody uses: not logged in in time, or idle.
+//! Sessions that are not used: not logged in in time, or idle.
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
-//! The server's reply that is coming in, line by line.
+//! The reply of the server that is coming in, line by line.
 
 use ferryline_grammar::{Place, ReplyCode, ReplyFraming};
 
 use super::{feat::FeatFilter, key::Key};
 
-/// Which reply the server's next line belongs to, and what is done with its lines.
+/// Which reply the server's next line belongs to, and how its lines are handled.
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
     framing: ReplyFraming,
@@ -20,39 +20,39 @@ pub(super) struct IncomingReply {
     pub(super) handling: ReplyHandling,
 }
 
-/// What is done with the lines of a reply.
+/// How the lines of a reply are handled.
 #[derive(Debug)]
 pub(super) enum ReplyHandling {
-    /// Each passes as it comes; the reply is the request's final one, or is not.
+    /// Each line passes as it comes. `last`: the reply is the request's final one.
     Pass { last: bool },
     /// Buffered until the reply is complete: a passive reply.
     Collect,
-    /// Dropped; then PASV is asked in place of EPSV, or EPSV in place of PASV.
+    /// Dropped; then ferryline asks PASV in place of EPSV, or EPSV in place of PASV.
     RetryPassiveForm,
-    /// Buffered in case that nothing better comes; then the next form of PORT is tried.
+    /// Buffered, in case that no better reply comes; then the next form of PORT is tried.
     RetryPortForm,
-    /// Kept back: the answer to an EPSV that PASV was asked in place of meanwhile.
+    /// Kept back: the answer to an EPSV in whose place PASV was asked meanwhile.
     LateEpsv,
     /// Dropped, and not the request's final one.
     Dropped,
-    /// Dropped: ferryline has said something in its place.
+    /// Dropped: ferryline has answered in its place.
     Withheld,
     /// A FEAT reply.
     Feat(FeatFilter),
 }
 
 impl Incoming {
-    /// Where the server's next line stands.
+    /// Place of the server's next line in a reply.
     pub(super) fn place(&mut self, text: &[u8]) -> Place {
         self.framing.place(text)
     }
 
-    /// The code of the reply of several lines that is open.
+    /// Code of the multi-line reply that is open.
     pub(super) fn open(&self) -> Option<ReplyCode> {
         self.framing.open()
     }
 
-    /// The next line may begin another reply, although one is open (Q29).
+    /// Lets the next line begin another reply, although one is open (Q29).
     pub(super) fn may_begin_anew(&mut self) {
         self.framing.command_sent();
     }
@@ -69,19 +69,19 @@ impl Incoming {
         self.reply.as_mut()
     }
 
-    /// The request whose reply is coming in.
+    /// Request whose reply is coming in.
     pub(super) fn key(&self) -> Option<Key> {
         self.reply.as_ref().map(|reply| reply.key)
     }
 
-    /// What is still to come of the reply to this request is dropped.
+    /// Drops what is still to come of the reply to this request.
     pub(super) fn withhold_rest(&mut self, key: Key) {
         if let Some(reply) = self.reply.as_mut().filter(|reply| reply.key == key) {
             reply.handling = ReplyHandling::Withheld;
         }
     }
 
-    /// The reply is complete, or is taken for complete.
+    /// Ends the reply, which is complete or is taken for complete.
     pub(super) fn end(&mut self) -> Option<IncomingReply> {
         self.reply.take()
     }

@@ -1,6 +1,6 @@
 //! The name of an entry of the queue.
 
-/// Names an entry of the queue as long as it lives. No two entries of a session have the same.
+/// Name of an entry of the queue. No two entries of a session have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key(u64);
 

@@ -1,4 +1,4 @@
-//! [`Control`]: the machine's face. What it does with each input is in its neighbours.
+//! [`Control`], the face of the machine. Other files hold what it does with each input.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use super::{
     wait::Hold,
 };
 
-/// One FTP session between a client and a server: rewrites what names a data connection, and
-/// passes all else on as it is.
+/// One FTP session between a client and a server. Rewrites what names a data connection, and passes all else
+/// on unchanged.
 ///
 /// # How to drive it
 ///
@@ -73,7 +73,7 @@ impl Control {
         }
     }
 
-    /// What the client sent.
+    /// Takes one frame of the client.
     pub fn client(&mut self, now: Duration, frame: Frame) {
         if !self.peers.hears_client() {
             return;
@@ -93,7 +93,7 @@ impl Control {
         self.settle(now);
     }
 
-    /// What the server sent.
+    /// Takes one frame of the server.
     pub fn server(&mut self, now: Duration, frame: Frame) {
         if !self.peers.hears_server() {
             return;
@@ -113,7 +113,7 @@ impl Control {
         self.settle(now);
     }
 
-    /// The client's side ended.
+    /// Takes the end of the client's side.
     pub fn client_ended(&mut self, now: Duration, ending: Ending) {
         if !self.peers.hears_client() {
             return;
@@ -135,23 +135,23 @@ impl Control {
         self.settle(now);
     }
 
-    /// The client has ended its side, although not all that it said before has been read
-    /// ([`wants_client`](Self::wants_client)), and will be as soon as there is room for it. While
-    /// the server is silent there never is, so that the client's end would never come.
+    /// Takes the news that the client has ended its side, although some of what it sent has not been read yet
+    /// ([`wants_client`](Self::wants_client)). That will be read as soon as there is room for it. While the
+    /// server is silent there never is, so that the end itself would never be read.
     pub fn client_left(&mut self, now: Duration) {
         if self.peers.hears_client() && self.peers.client_left() {
             self.peers.note_activity(now);
         }
     }
 
-    /// The server's side ended.
+    /// Takes the end of the server's side.
     pub fn server_ended(&mut self, now: Duration, ending: Ending) {
         if !self.peers.hears_server() {
             return;
         }
         self.peers.server_ended(ending);
         match ending {
-            // A final reply that waits for its data is waited for: see `settle`.
+            // A final reply that waits for its data still gets its time: see `settle`.
             Ending::Eof => {}
             Ending::Flood => self.end_with(421, FLOOD),
             Ending::LineTooLong(limit) => self.end_with(
@@ -168,7 +168,7 @@ impl Control {
         self.settle(now);
     }
 
-    /// What became of a forward. Names that are not known (any more) are ignored.
+    /// Takes an event of a forward. Names that are not known (any more) are ignored.
     pub fn forward(&mut self, now: Duration, id: ForwardId, event: ForwardEvent) {
         if self.peers.is_over() {
             return;
@@ -178,7 +178,7 @@ impl Control {
         self.settle(now);
     }
 
-    /// Time has passed.
+    /// Handles what is due by `now`.
     pub fn timeout(&mut self, now: Duration) {
         if self.peers.is_over() {
             return;
@@ -195,7 +195,7 @@ impl Control {
         self.settle(now);
     }
 
-    /// Ferryline is to stop: a running transfer may end first, then the client gets a 421.
+    /// Winds the session up: a running transfer may end first, then the client gets a 421.
     pub fn stop(&mut self, now: Duration) {
         if self.peers.is_over() {
             return;
@@ -204,20 +204,19 @@ impl Control {
         self.settle(now);
     }
 
-    /// Ferryline stops, and waits for nothing any more: what still runs is cut, the client gets a
-    /// 421.
+    /// Ends the session at once: what still runs is cut, and the client gets a 421.
     pub fn cut(&mut self) {
         if !self.peers.is_over() {
             self.end_with(421, SHUTTING_DOWN);
         }
     }
 
-    /// The next thing to do.
+    /// Takes the next output.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop()
     }
 
-    /// When [`timeout`](Self::timeout) is to be called, unless something comes before.
+    /// Time at which [`timeout`](Self::timeout) is to be called, unless another input comes before.
     pub fn poll_timeout(&self) -> Option<Duration> {
         if self.peers.is_over() {
             return None;
@@ -262,14 +261,14 @@ impl Control {
         }
     }
 
-    /// Whether more replies can be held back.
+    /// Whether there is room to hold more replies.
     fn has_room(&self) -> bool {
         let limits = &self.settings.limits;
         self.queue.held_bytes() < limits.held_bytes
             && self.queue.len() < limits.requests.saturating_mul(4)
     }
 
-    /// Ends the session with a last word to the client, unless the server's own has been passed on.
+    /// Ends the session with a last line to the client, unless the server's own has been passed on.
     pub(super) fn end_with(&mut self, code: u16, text: &str) {
         if !self.peers.has_said_farewell() || self.queue.held_bytes() > 0 {
             self.peers.say_farewell();
@@ -323,14 +322,14 @@ impl Control {
         if self.peers.server_has_ended() && !data_awaited {
             self.finish();
         } else if !self.has_room() && self.queue.waits_for_server(patience) {
-            // Reading no more, ferryline would wait for ever for what it does not read.
+            // Ferryline reads no more here, so it would wait without end for what it does not read.
             self.end_with(421, "too many replies wait for an earlier one");
         } else if self.peers.is_stopping() && !self.queue.transfer_running() {
             self.end_with(421, SHUTTING_DOWN);
         }
     }
 
-    /// The server says no more, or is not waited for any longer.
+    /// Ends the server's side: no more is expected from it.
     pub(super) fn finish(&mut self) {
         if self.peers.is_over() {
             return;

@@ -1,5 +1,5 @@
-//! Which reply of the server's answers which request: by order, and where FTP servers are known to
-//! differ, by the class of the reply.
+//! Which request a reply of the server answers: by order and, where FTP servers are known to differ, by the
+//! class of the reply.
 
 use super::{
     key::Key,
@@ -9,8 +9,8 @@ use super::{
 };
 
 impl Queue {
-    /// Finds the request that a reply with this code answers, and gives up those that it shows to
-    /// have been passed over.
+    /// Finds the request that a reply with this code answers, and gives up the requests before it that this
+    /// shows to have been passed over.
     pub(super) fn answering(&mut self, code: u16) -> Option<Key> {
         let mut waiting: Vec<(u64, usize)> = self
             .entries
@@ -46,7 +46,7 @@ impl Queue {
             let Some(exchange) = self.entries.get_mut(index) else {
                 continue;
             };
-            // Of a transfer without a data connection that is no answer: ABOR has the only one.
+            // A transfer without a data connection gets no such answer: only the ABOR does.
             if own_abort
                 && matches!(code, 225 | 226)
                 && matches!(&exchange.request, Request::Transfer(t) if t.is_answered())
@@ -83,8 +83,8 @@ impl Queue {
         None
     }
 
-    /// What a 1xx is the answer to: the first transfer that has had none. (Servers may say several of one,
-    /// or of anything.)
+    /// Finds the transfer that a 1xx answers: the first that has had none. (Servers may send several 1xx for
+    /// one transfer, or for any command.)
     fn beginning(&mut self, waiting: &[usize]) -> Option<Key> {
         let begins = |overtaken: bool| {
             waiting.iter().position(|&index| {
@@ -124,8 +124,7 @@ impl Queue {
             .is_some_and(|exchange| what(&exchange.request))
     }
 
-    /// The request at place `found` of those that wait is the one; those before it were passed
-    /// over.
+    /// Settles on the request at place `found` of those that wait; those before it were passed over.
     fn settle_on(&mut self, waiting: &[usize], found: usize) -> Option<Key> {
         for (place, &index) in waiting.iter().enumerate() {
             let Some(exchange) = self.entries.get_mut(index) else {
@@ -134,9 +133,9 @@ impl Queue {
             if place == found {
                 return Some(exchange.key);
             }
-            // A server may answer while a transfer runs; what became of that is still to come.
+            // A server may answer while a transfer runs, whose own final reply is still to come.
             match &mut exchange.request {
-                // The client has gone on; a refusal that comes yet is nobody's.
+                // The client has gone on; a refusal that comes late belongs to no request.
                 Request::Transfer(transfer)
                     if transfer.is_answered() || transfer.unreached().is_some() =>
                 {
@@ -152,11 +151,11 @@ impl Queue {
     }
 }
 
-/// How a final reply goes with a request.
+/// How a final reply fits a request.
 enum Fit {
     /// It answers it.
     Answers,
-    /// It answers nothing: one reply more than there should be.
+    /// It answers no request: the server sends one reply more than it should.
     Extra,
     /// It answers a later request; this one still waits.
     Later,
@@ -164,9 +163,9 @@ enum Fit {
     PassedOver,
 }
 
-/// Whether this can only be the success of a transfer behind the request: a server answers in order, and it
-/// has begun that one. Should the server say one 1xx too many the 250 may be the request's own, so it
-/// counts only where it must not pass for that of a transfer that was cut.
+/// Whether this reply can only be the success of a transfer behind the request: a server answers in order,
+/// and it has begun that one. If the server sends one 1xx too many, the 250 may be the request's own; so this
+/// counts only where the reply must not pass for that of a transfer that was cut.
 fn of_one_behind(request: &Request, code: u16, begun: bool, cut: bool) -> bool {
     let plain = match request {
         Request::Transfer(_) | Request::OwnAbort => return false,
@@ -177,14 +176,14 @@ fn of_one_behind(request: &Request, code: u16, begun: bool, cut: bool) -> bool {
     matches!(code, 226 | 250) && (cut || begun && plain)
 }
 
-/// `last`: no later request waits.
+/// How this reply fits a request. `last`: no later request waits.
 fn fit(request: &Request, code: u16, last: bool) -> Fit {
     match request {
         Request::Transfer(transfer) => {
             let own = matches!(code, 226 | 250 | 421..=499 | 532 | 534 | 550..=599);
             match (own, transfer.has_preliminary(), last) {
                 (true, ..) | (false, true, true) => Fit::Answers,
-                // NOOP, STAT and the like may be answered while the transfer runs.
+                // Servers may answer NOOP, STAT and the like while the transfer runs.
                 (false, true, false) => Fit::Later,
                 (false, false, _) if transfer.has_only_200() && code < 400 => {
                     if last {
@@ -201,8 +200,8 @@ fn fit(request: &Request, code: u16, last: bool) -> Fit {
             _ if last => Fit::Answers,
             _ => Fit::PassedOver,
         },
-        // What can only be the answer to something else does not answer a request for a data
-        // connection: the server has sent one reply more than it was asked for (Q23).
+        // A reply that can only answer something else does not answer a request for a data connection: the
+        // server has sent one reply more than it was asked for (Q23).
         Request::Passive(_) | Request::Active(_) => match code {
             220 | 221 | 225 | 226 | 230 | 250 | 257 | 300..=399 => Fit::Extra,
             _ => Fit::Answers,

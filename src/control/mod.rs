@@ -1,32 +1,73 @@
 //! The state machine between an FTP client and its FTP server.
 //!
-//! Sans-IO: no sockets, no SSH, no clock. It is told what came in and says what is to go out; the
-//! live proxy and the replay of recorded sessions drive the same machine. [`Control`] states how
-//! it is to be used.
+//! Sans-IO: no sockets, no SSH, no clock. It is told what came in and says what is to go out. The live proxy
+//! and the replay of recorded sessions drive the same machine. [`Control`] states how it is to be used.
 //!
 //! # Layout
 //!
-//! - `machine`: [`Control`] itself, its inputs and its outputs
-//! - `commands`: what is done with a line of the client
+//! The machine and its face
+//!
+//! - `machine`: [`Control`] itself, with its inputs and outputs
+//! - `event`: what the driver reports ([`ForwardEvent`], [`Ending`]) and what it is asked for ([`Output`])
+//! - `outputs`: the outputs that wait for the driver
+//! - `settings`: [`Settings`], [`Limits`], and the [`Knowledge`] that sessions with one server share
+//!
+//! Exchanges: which reply answers which request
+//!
+//! - `queue`: the exchanges of a session, in the order of the client's requests; `key`: the name of one
+//! - `request`: what is known of each request; `transfer`: of one that moves data; `port`: of a PORT or EPRT
 //! - `replies`: what is done with a line of the server; `incoming`: the reply that it belongs to
-//! - `active` (with `port`), `passive`: the two kinds of data connection, from request to answer
-//! - `silence`: an EPSV that is never answered; `route`: the FTP server named in the user name; `tls`:
-//!   a server that insists on TLS
-//! - `data`: the forwards, and which one the next transfer uses; `forwards`: how many there may be; `transfers`: which data connection a transfer uses, and when its
-//!   final reply may pass (`final_reply`, `gate`)
-//! - `feat`: what a FEAT reply may list
-//! - `cuts`: what is said of one whose data was cut on its way; `unreached`: of one whose data connection
-//!   could not be made; `unknown`: a command of no known verb that turns out to be a transfer;
-//!   `doubts`: a data connection that was refused, and may have been the client's; `holds`: what waits for a
-//!   transfer (`wait`)
-//! - `queue`: the answers that are owed to the client, and the requests they answer (`request`, `transfer`); `held`: their
-//!   lines, and what those cost
-//! - `matching`, `turns`: which reply answers which request, and when it may go to the client; `guard`:
-//!   the last look at it
-//! - `peers`: which side may still be heard, and how far the session has come to its end; `outputs`: what is
-//!   still to be said to the driver
-//! - `idle`: sessions that nobody uses (`activity`); `abandoned`: those whose client has ended its side
-//! - `event`, `settings`: what goes in and comes out, in words; `answers`: ferryline's own replies
+//! - `matching`: which request a reply answers
+//! - `turns`: when an answer may go to the client; `held`: the lines that wait for that, and their cost
+//! - `guard`: the last look at each line for the client
+//!
+//! Commands: what is done with a line of the client
+//!
+//! - `commands`: the decision on each command, and the order in which commands go out
+//! - `feat`: which features a FEAT reply may list
+//! - `tls`: FTP servers that insist on TLS
+//! - `route`: the FTP server named in the user name
+//! - `answers`: ferryline's own replies
+//!
+//! Data connections
+//!
+//! - `data`: the forwards of a session, and the one that the next transfer uses; `forwards`: their number
+//! - `active`, `passive`: the two kinds of data connection, from the request to its answer
+//! - `transfers`: which transfer uses which forward, and what becomes of its replies
+//! - `final_reply`: final replies that are held; `gate`: what such a reply waits for
+//! - `cuts`: transfers whose data was cut; `unreached`: those whose data connection could not be made
+//! - `unknown`: commands of no known verb that turn out to be transfers
+//! - `doubts`: data connections that were refused, and may have been the client's
+//! - `holds`: commands that wait for a transfer before them; `wait`: what for
+//! - `silence`: an EPSV that is not answered
+//!
+//! Ends and times
+//!
+//! - `peers`: which side may still send, and how far the end of the session has come
+//! - `activity`: when the client was last active; `idle`: sessions that are not used
+//! - `abandoned`: sessions whose client has ended its side
+//!
+//! # Words
+//!
+//! `ARCHITECTURE.md` has those of the whole program. This folder uses
+//!
+//! - *request*: a command that is to be answered (or the greeting); *exchange*: its entry in the queue, with
+//!   the answer as far as it has come
+//! - *reply*: what the FTP server sends; *answer*: what the client gets, which may be ferryline's own
+//! - *forward*: the way of one data connection. *Local*: the client connects to it. *Remote*: the FTP server
+//!   does, on the SSH server's side. *Joined*: an active one that is carried as passive
+//! - *data connection*: what runs over a forward; *transfer*: a command that uses one, with the replies to it
+//! - *final reply*: the reply that ends a request, 2xx to 5xx. A 1xx is *preliminary*
+//! - *held*: kept back, of an answer, until its forward stands or its data has moved
+//! - *gate*: what a held final reply waits for, and until when
+//! - *hold*: what keeps a command, or the client's EOF, back until the transfer before it is far enough
+//! - *claimed*: of a forward: one side has connected, and the other half of the way is being made
+//! - *drained*: the client has been handed all that the server sent
+//! - *cut*: ended before that, or before all of an upload was sent. The client's side is reset
+//! - *broken*: the client's side of a data connection ended without an EOF
+//! - *answered by ferryline*: ferryline has told the client, in the server's place, how a transfer ended
+//! - *stranger*: a program that connects to a forward and is not the peer that the forward is for
+//! - *guard*: the last look at each line for the client, for addresses of the server's own making
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 

@@ -1,4 +1,4 @@
-//! What the machine has still to say to its driver.
+//! What the machine has still to tell its driver.
 
 use std::{
     collections::VecDeque,
@@ -9,11 +9,11 @@ use bytes::Bytes;
 
 use super::event::{Notice, Output};
 
-/// The outputs, in the order in which they are to be carried out.
+/// Outputs, in the order in which they are to be carried out.
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
     queue: VecDeque<Output>,
-    /// The kinds of notices that are given once in a session, and have been.
+    /// Kinds of notices that are given once in a session, and have been given.
     noted: Vec<Discriminant<Notice>>,
 }
 
@@ -38,7 +38,7 @@ impl Outputs {
         self.push(Output::Notice(notice));
     }
 
-    /// A notice of a kind that the log needs to hold once in a session.
+    /// Adds a notice of a kind that the log needs to hold once in a session.
     pub(super) fn notice_once(&mut self, notice: Notice) {
         let kind = discriminant(&notice);
         if !self.noted.contains(&kind) {

@@ -25,7 +25,8 @@ use super::{
 const NO_IPV6: &str = "PASV cannot name an IPv6 address; use EPSV, or connect over IPv4";
 
 impl Control {
-    /// The server's passive reply is complete: asks for the forward, or says why there is none.
+    /// Handles the server's passive reply, which is complete: asks for the forward, or says why there is
+    /// none.
     pub(super) fn passive_reply(&mut self, key: Key, code: ReplyCode) {
         let Some(exchange) = self.queue.entry(key) else {
             return;
@@ -70,7 +71,8 @@ impl Control {
         }
     }
 
-    /// Whether a reply other than 227 and 229 to a passive request means: ask in the other form.
+    /// Whether this reply to a passive request, other than 227 and 229, makes ferryline ask in the other
+    /// form.
     pub(super) fn retries_passive_form(&self, key: Key, code: u16) -> bool {
         let Some(Request::Passive(passive)) = self.queue.get(key).map(|exchange| &exchange.request)
         else {
@@ -87,7 +89,7 @@ impl Control {
         }
     }
 
-    /// The request was refused in one form: asks for the same in the other.
+    /// Asks in the other form, after the server refused the request in one.
     pub(super) fn retry_passive_form(&mut self, key: Key) {
         if let Some(passive) = self.queue.passive(key) {
             let line = passive.ask_in_other_form();
@@ -97,7 +99,7 @@ impl Control {
         }
     }
 
-    /// The forward stands that the answer to this request waits for.
+    /// Answers this request, whose forward now stands.
     pub(super) fn passive_ready(&mut self, key: Key, id: ForwardId, address: SocketAddr) {
         let Some(exchange) = self.queue.entry(key) else {
             return;
@@ -134,8 +136,8 @@ impl Control {
         }
     }
 
-    /// A PORT or EPRT is to be carried as passive: asks the server for the data connection that is
-    /// joined to the client's listener.
+    /// Carries a PORT or EPRT as passive: asks the server for the data connection that is joined to the
+    /// client's listener.
     pub(super) fn carry_as_passive(&mut self, now: Duration, key: Key, deliver_to: SocketAddr) {
         let extended = !self.knowledge.no_epsv || self.data.only_epsv();
         let Some(exchange) = self.queue.entry(key) else {
@@ -151,7 +153,7 @@ impl Control {
         self.resync();
     }
 
-    /// The forward that the answer to this request waits for came to nothing.
+    /// Answers this request, whose forward failed.
     pub(super) fn passive_failed(&mut self, key: Key, reason: &str) {
         if let Some(exchange) = self.queue.entry(key) {
             exchange.held = false;
@@ -159,7 +161,7 @@ impl Control {
         }
     }
 
-    /// A request that is answered without the server: PASV over a client leg that it cannot name.
+    /// Reason for which ferryline refuses a passive request itself: a 227 cannot name the client's leg.
     pub(super) fn passive_refusal(&self) -> Option<&'static str> {
         ipv4_of(self.settings.client_local.ip())
             .is_none()
@@ -179,7 +181,7 @@ impl Control {
             host: self.settings.server_host.clone(),
             port,
         };
-        // A blank address, or 0.0.0.0 (Q10), means the control connection's host.
+        // An empty address, or 0.0.0.0 (Q10), means the control connection's host.
         let named = endpoint
             .address
             .filter(|address| !address.is_unspecified() && address.to_string() != control.host);
@@ -187,7 +189,7 @@ impl Control {
             return Ok(vec![control]);
         };
         if self.settings.data_host != DataHost::Reply && self.is_one_of_the_servers(named) {
-            // The name would be looked up anew, and might lead to another one (Q123).
+            // The SSH server would look the name up again, and might get another address (Q123).
             return Ok(vec![Target {
                 host: named.to_string(),
                 port,
@@ -238,7 +240,7 @@ fn why(code: ReplyCode, error: &PassiveReplyError) -> String {
     }
 }
 
-/// The IPv4 address that a 227 can carry for this address of ours.
+/// The IPv4 address by which a 227 can name this address of ours.
 fn ipv4_of(address: IpAddr) -> Option<Ipv4Addr> {
     match address {
         IpAddr::V4(v4) => Some(v4),
@@ -246,8 +248,8 @@ fn ipv4_of(address: IpAddr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Whether the address in a reply may be dialled: never one that means the SSH server's own host
-/// or link, unless the FTP server was addressed that way (Q78).
+/// Whether the address in a reply may be dialled. Never one that means the SSH server's own host or link,
+/// unless the FTP server was addressed that way (Q78).
 fn usable(address: IpAddr, server_host: &str) -> bool {
     let address = address.to_canonical();
     let local_to_host = match address {

@@ -1,41 +1,41 @@
-//! The client and the FTP server of a session: which of them may still be heard, and how far the session
-//! has come to its end.
+//! The client and the FTP server of a session: which of them may still send, and how far the end of the
+//! session has come.
 
 use std::time::Duration;
 
 use super::event::Ending;
 
-/// What is known of both ends of the control connection.
+/// State of both sides of the control connection.
 #[derive(Debug)]
 pub(super) struct Peers {
     client: Peer,
     server: Peer,
     /// The client's first line has come.
     greeted: bool,
-    /// The client is known to have ended its side, which is not read to its end yet.
+    /// The client is known to have ended its side, of which some is still to be read.
     client_left: bool,
     client_eof: ClientEof,
     /// The client has been told that the session ends (221, 421).
     farewell: bool,
     phase: Phase,
-    /// When the server was last heard, or something became of a data connection.
+    /// Time of the last line of the server, or event of a data connection.
     last_activity: Duration,
 }
 
 #[derive(Debug)]
 struct Peer {
     ended: Option<Ending>,
-    /// How many Telnet options are still refused. Nobody asks for more but to fill the memory, or in a
-    /// circle.
+    /// Number of Telnet options that are still refused. A peer that asks for more wants to fill the memory,
+    /// or asks in a circle.
     refusals: u8,
 }
 
-/// The client's end of file on its way to the server.
+/// The client's EOF on its way to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientEof {
-    /// It has not come, or the client was lost.
+    /// It has not come, or the client's connection broke.
     None,
-    /// It is passed on as soon as the client's last line has been sent.
+    /// It is to be passed on as soon as the client's last line has been sent.
     Due,
     /// It was passed on at this time.
     Sent(Duration),
@@ -46,7 +46,7 @@ enum Phase {
     Running,
     /// Ferryline is to stop: the session ends with the transfer that runs.
     Stopping,
-    /// The driver has been told that the session is over, or is about to be.
+    /// The driver has been told that the session is over, or is about to be told.
     Over,
 }
 
@@ -73,7 +73,7 @@ impl Peers {
         self.phase == Phase::Over
     }
 
-    /// The session ends. Returns whether it had not before.
+    /// Ends the session. Returns whether it had not ended before.
     pub(super) fn end(&mut self) -> bool {
         !self.is_over() && {
             self.phase = Phase::Over;
@@ -81,7 +81,7 @@ impl Peers {
         }
     }
 
-    /// The session is to end with the transfer that runs.
+    /// Winds the session up: it is to end with the transfer that runs.
     pub(super) fn stop(&mut self) {
         if !self.is_over() {
             self.phase = Phase::Stopping;
@@ -92,12 +92,12 @@ impl Peers {
         self.phase == Phase::Stopping
     }
 
-    /// Whether what the client says still counts.
+    /// Whether the client's lines still count.
     pub(super) fn hears_client(&self) -> bool {
         !self.is_over() && self.client.ended.is_none()
     }
 
-    /// Whether what the server says still counts.
+    /// Whether the server's lines still count.
     pub(super) fn hears_server(&self) -> bool {
         !self.is_over() && self.server.ended.is_none()
     }
@@ -114,22 +114,23 @@ impl Peers {
         self.server.ended.is_some()
     }
 
-    /// The client's control connection broke.
+    /// Whether the client's control connection broke.
     pub(super) fn client_is_lost(&self) -> bool {
         matches!(self.client.ended, Some(Ending::Lost | Ending::Silent))
     }
 
-    /// The client has ended its side, which is not read to its end yet. Returns whether that is news.
+    /// Notes that the client has ended its side, of which some is still to be read. Returns whether that is
+    /// news.
     pub(super) fn client_left(&mut self) -> bool {
         !std::mem::replace(&mut self.client_left, true)
     }
 
-    /// Whether the client says no more, or will not when all is read that it has said.
+    /// Whether the client sends no more, or will send no more once all that it has sent is read.
     pub(super) fn client_has_left(&self) -> bool {
         self.client_left || self.client_eof != ClientEof::None
     }
 
-    /// The client's end of file is to be passed on behind its last line.
+    /// Notes that the client's EOF is to be passed on behind its last line.
     pub(super) fn owe_client_eof(&mut self) {
         self.client_eof = ClientEof::Due;
     }
@@ -142,12 +143,12 @@ impl Peers {
         self.client_eof
     }
 
-    /// A line of the client has come. Returns whether it is the first.
+    /// Notes a line of the client. Returns whether it is the first.
     pub(super) fn is_first_line(&mut self) -> bool {
         !std::mem::replace(&mut self.greeted, true)
     }
 
-    /// The client is being told that the session ends.
+    /// Notes that the client is being told that the session ends.
     pub(super) fn say_farewell(&mut self) {
         self.farewell = true;
     }
@@ -156,17 +157,17 @@ impl Peers {
         self.farewell
     }
 
-    /// Whether one more Telnet option of the client's is refused.
+    /// Whether one more Telnet option of the client is refused.
     pub(super) fn refuses_client(&mut self) -> bool {
         self.client.refuses()
     }
 
-    /// Whether one more Telnet option of the server's is refused.
+    /// Whether one more Telnet option of the server is refused.
     pub(super) fn refuses_server(&mut self) -> bool {
         self.server.refuses()
     }
 
-    /// The FTP server has said something, or something has become of a data connection.
+    /// Notes a line of the FTP server, or an event of a data connection.
     pub(super) fn note_activity(&mut self, now: Duration) {
         self.last_activity = now;
     }

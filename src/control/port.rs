@@ -1,4 +1,4 @@
-//! A PORT or EPRT on its way: its remote forward, the line that names that, and the server's refusals.
+//! A PORT or EPRT on its way: its remote forward, the line that names it, and the server's refusals.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,20 +7,19 @@ use ferryline_grammar::{ExtendedAddress, HostPort};
 
 use super::{event::ForwardId, held::BufferedReply};
 
-/// What is known of one PORT or EPRT.
+/// State of one PORT or EPRT.
 #[derive(Debug)]
 pub(super) struct Active {
     extended: bool,
     deliver_to: SocketAddr,
     forward: RemoteForward,
-    /// What the server answered to the form before.
+    /// The server's reply to the previous form.
     refusal: BufferedReply,
-    /// The data connection over the forward came and was lost, for this reason, before the server's
-    /// answer had.
+    /// Why the data connection over the forward was lost, where that was before the server's answer.
     lost: Option<&'static str>,
 }
 
-/// The remote forward that was asked for last, and the form in which the server is told of it.
+/// The remote forward that was asked for last, and the form that names it to the server.
 #[derive(Debug)]
 enum RemoteForward {
     None,
@@ -35,7 +34,7 @@ enum RemoteForward {
     },
 }
 
-/// The ways to name an active data port to a server.
+/// Form in which an active data port is named to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ActiveForm {
     Port,
@@ -44,7 +43,7 @@ pub(super) enum ActiveForm {
 }
 
 impl ActiveForm {
-    /// The loopback address of the SSH server's host that goes with the form.
+    /// Loopback address of the SSH server's host that goes with the form.
     pub(super) fn bind(self) -> IpAddr {
         match self {
             Self::Port | Self::EprtIpv4 => IpAddr::from([127, 0, 0, 1]),
@@ -53,7 +52,7 @@ impl ActiveForm {
     }
 
     /// The form to try where the server refuses this one. `one_family`: the forward's address is given, and
-    /// an address of another family would be another host's, as far as one knows.
+    /// an address of another family might be another host's.
     pub(super) fn next(self, one_family: bool) -> Option<Self> {
         match self {
             Self::EprtIpv4 => Some(Self::Port),
@@ -65,7 +64,7 @@ impl ActiveForm {
 }
 
 impl Active {
-    /// `extended`: the client's own verb was EPRT. `deliver_to`: its listener.
+    /// `extended`: the client's own verb was EPRT. `deliver_to`: the client's listener.
     pub(super) fn new(extended: bool, deliver_to: SocketAddr) -> Self {
         Self {
             extended,
@@ -76,7 +75,7 @@ impl Active {
         }
     }
 
-    /// The client's own verb was EPRT.
+    /// Whether the client's own verb was EPRT.
     pub(super) fn is_extended(&self) -> bool {
         self.extended
     }
@@ -86,7 +85,7 @@ impl Active {
         self.deliver_to
     }
 
-    /// The remote forward that was asked for last.
+    /// Remote forward that was asked for last.
     pub(super) fn forward(&self) -> Option<ForwardId> {
         match self.forward {
             RemoteForward::None => None,
@@ -94,7 +93,7 @@ impl Active {
         }
     }
 
-    /// The form in which the server is told, or is to be.
+    /// Form that names the port to the server, now or soon.
     pub(super) fn form(&self) -> Option<ActiveForm> {
         match self.forward {
             RemoteForward::None => None,
@@ -102,7 +101,7 @@ impl Active {
         }
     }
 
-    /// The remote forward's address, once it stands.
+    /// Address of the remote forward, once it stands.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         match self.forward {
             RemoteForward::Stands { address, .. } => Some(address),
@@ -110,27 +109,27 @@ impl Active {
         }
     }
 
-    /// A remote forward is asked for, to be named in this form.
+    /// Notes that a remote forward is asked for, to be named in this form.
     pub(super) fn opens(&mut self, id: ForwardId, form: ActiveForm) {
         self.forward = RemoteForward::Opening { id, form };
         self.lost = None;
     }
 
-    /// The remote forward that was asked for stands.
+    /// Notes that the remote forward stands.
     pub(super) fn stands(&mut self, address: SocketAddr) {
         if let RemoteForward::Opening { id, form } = self.forward {
             self.forward = RemoteForward::Stands { id, form, address };
         }
     }
 
-    /// The remote forward that stands is named in another form.
+    /// Names the remote forward that stands in another form.
     pub(super) fn rename(&mut self, to: ActiveForm) {
         if let RemoteForward::Stands { form, .. } = &mut self.forward {
             *form = to;
         }
     }
 
-    /// The line for the server, once the forward stands.
+    /// Line for the server, once the forward stands.
     pub(super) fn line(&self) -> Option<Bytes> {
         let RemoteForward::Stands { form, address, .. } = self.forward else {
             return None;
@@ -145,7 +144,7 @@ impl Active {
         Some(Bytes::from(line))
     }
 
-    /// A line of the server's refusal. Of several refusals the last one counts.
+    /// Buffers a line of the server's refusal. The last refusal replaces earlier ones.
     pub(super) fn buffer_refusal(&mut self, line: Bytes, first: bool) {
         if first {
             self.refusal = BufferedReply::default();
@@ -153,17 +152,17 @@ impl Active {
         self.refusal.push(line);
     }
 
-    /// The server has refused it in one form.
+    /// Whether the server has refused it in one form.
     pub(super) fn was_refused(&self) -> bool {
         !self.refusal.is_empty()
     }
 
-    /// The server's last refusal.
+    /// Takes the server's last refusal.
     pub(super) fn take_refusal(&mut self) -> Vec<Bytes> {
         self.refusal.take()
     }
 
-    /// The data connection over the forward was lost.
+    /// Notes that the data connection over the forward was lost.
     pub(super) fn lose(&mut self, reason: &'static str) {
         self.lost = Some(reason);
     }

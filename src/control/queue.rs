@@ -1,11 +1,10 @@
-//! The answers that are owed to the client, in the order of its requests.
+//! The answers that the client is still to get, in the order of its requests.
 //!
-//! Replies pass in the order in which the server sends them, unless ferryline itself has changed
-//! the order of things: an answer of its own, a reply that waits for a forward or for data, a
-//! request that was asked a second time in another form. Such an entry is *held*, and what comes
-//! behind it waits. The matching of replies to requests is needed for those cases only; it goes by
-//! order and, where FTP servers are known to differ, by the class of the reply, so that an extra or
-//! a missing reply puts nothing out of step for good (Q23, Q42, Q44, Q71).
+//! Replies pass in the order in which the server sends them, unless ferryline itself has changed the order:
+//! by an answer of its own, a reply that waits for a forward or for data, or a request that it sent a second
+//! time in another form. Such an entry is *held*, and what comes behind it waits. Only these cases need the
+//! matching of replies to requests. It goes by order and, where FTP servers are known to differ, by the class
+//! of the reply, so that an extra or a missing reply puts nothing out of step for good (Q23, Q42, Q44, Q71).
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -22,17 +21,17 @@ use super::{
     transfer::Transfer,
 };
 
-/// One request of the client's (or ferryline's own), or a reply that nobody asked for.
+/// One request of the client or of ferryline, or a reply that answers no request.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) key: Key,
     pub(super) request: Request,
     pub(super) stage: Stage,
-    /// Its place in the order of what was sent to the server; 0 before, and where nothing is.
+    /// Its place in the send order; 0 before it is sent, and where nothing is sent.
     pub(super) sent_seq: u64,
-    /// What goes to the client as soon as the entry's turn has come.
+    /// Lines that go to the client as soon as the entry's turn has come.
     pub(super) out: Held,
-    /// Ferryline holds this entry's output back, and with it all that comes behind.
+    /// Ferryline holds this entry's output back, and with it all output behind it.
     pub(super) held: bool,
 }
 
@@ -41,7 +40,7 @@ pub(super) struct Exchange {
 pub(super) enum Stage {
     /// Its final reply has come in, or none will come.
     Answered,
-    /// Nobody asked for it; its lines are coming in.
+    /// It answers no request, and its lines are coming in.
     Incoming,
     /// Its final reply is awaited.
     Sent,
@@ -52,7 +51,7 @@ pub(super) enum Stage {
 }
 
 impl Exchange {
-    /// Whether nothing that the client has sent behind it goes out before the server has answered it.
+    /// Whether the client's lines behind it are kept back until the server has answered it.
     pub(super) fn keeps_back_what_follows(&self) -> bool {
         let keeps = match &self.request {
             Request::Greeting { withheld } => *withheld,
@@ -62,7 +61,7 @@ impl Exchange {
         keeps && matches!(self.stage, Stage::Sent)
     }
 
-    /// Whether it has asked the server for a data connection and the client does not know of it yet.
+    /// Whether it has asked the server for a data connection of which the client does not know yet.
     fn renews_connection(&self) -> bool {
         let sent = matches!(self.stage, Stage::Sent);
         match &self.request {
@@ -78,23 +77,24 @@ pub(super) struct Queue {
     pub(super) entries: VecDeque<Exchange>,
     next_key: Key,
     next_seq: u64,
-    /// Final replies the client has seen, and commands it has sent, since nothing was under way.
+    /// Number of final replies that the client has seen since no request was under way. `commands`: the same
+    /// for commands.
     finals: u64,
     commands: u64,
     /// When the last of them came.
     pub(super) heard: Duration,
     pub(super) guard: Guard,
-    /// Transfers that ferryline has answered, and of which the server may say something yet.
+    /// Number of transfers that ferryline has answered and that the server may still refuse.
     pub(super) late_refusals: u8,
-    /// A passive request was answered by something else; its reply may come late (Q23). Whether the client
-    /// expects a 229.
+    /// A passive request was answered by another reply, and its own may come late (Q23). The value: whether
+    /// the client expects a 229.
     stray_passive: Option<bool>,
-    /// An EPSV was given up unanswered; its answer may still come.
+    /// An EPSV was given up unanswered, and its answer may still come.
     late_epsv: bool,
 }
 
 impl Queue {
-    /// The server owes its greeting.
+    /// The queue of a session whose server is still to send its greeting.
     pub(super) fn new(withhold_greeting: bool) -> Self {
         let mut queue = Self {
             entries: VecDeque::new(),
@@ -117,7 +117,7 @@ impl Queue {
         queue
     }
 
-    /// Whether the server has said nothing yet that is a reply.
+    /// Whether the server has sent no reply yet.
     pub(super) fn greeting_owed(&self) -> bool {
         let first = self.entries.front();
         first.is_some_and(|exchange| {
@@ -142,13 +142,13 @@ impl Queue {
         key
     }
 
-    /// An answer that needs no server.
+    /// Adds an answer that needs no server.
     pub(super) fn push_local(&mut self, reply: Bytes, now: Duration) {
         let key = self.push(Request::Local { since: now }, Stage::Answered);
         self.say(key, reply);
     }
 
-    /// Notes that the server has been sent (or asked again) this request.
+    /// Notes that this request was sent to the server, or sent again.
     pub(super) fn sent(&mut self, key: Key) {
         self.next_seq += 1;
         let order = self.next_seq;
@@ -158,7 +158,7 @@ impl Queue {
         }
     }
 
-    /// Gives an answer that nothing was sent for the place of what was sent last.
+    /// Gives an answer for which nothing was sent the place of what was sent last.
     pub(super) fn came_late(&mut self, key: Key) {
         let order = self.next_seq;
         if let Some(exchange) = self.entry(key) {
@@ -166,19 +166,19 @@ impl Queue {
         }
     }
 
-    /// It waits for its remote forward from now on.
+    /// Notes that this request waits for its remote forward from now on.
     pub(super) fn awaits_forward(&mut self, key: Key) {
         if let Some(exchange) = self.entry(key) {
             exchange.stage = Stage::Waiting;
         }
     }
 
-    /// Its place in the order of what was sent to the server; 0 before.
+    /// Its place in the send order; 0 before it is sent.
     pub(super) fn sent_seq(&self, key: Key) -> u64 {
         self.get(key).map_or(0, |exchange| exchange.sent_seq)
     }
 
-    /// The PORT or EPRT of this name, unless it is carried as passive or answered.
+    /// The PORT or EPRT of this key, unless it is carried as passive or answered.
     pub(super) fn active(&mut self, key: Key) -> Option<&mut Active> {
         match &mut self.entry(key)?.request {
             Request::Active(active) => Some(active),
@@ -186,7 +186,7 @@ impl Queue {
         }
     }
 
-    /// The passive request of this name.
+    /// The passive request of this key.
     pub(super) fn passive(&mut self, key: Key) -> Option<&mut Passive> {
         match &mut self.entry(key)?.request {
             Request::Passive(passive) => Some(passive),
@@ -194,7 +194,7 @@ impl Queue {
         }
     }
 
-    /// The transfer of this name.
+    /// The transfer of this key.
     pub(super) fn transfer(&mut self, key: Key) -> Option<&mut Transfer> {
         match &mut self.entry(key)?.request {
             Request::Transfer(transfer) => Some(transfer),
@@ -222,22 +222,22 @@ impl Queue {
         self.entries.len()
     }
 
-    /// Ferryline's own words, in answer to this request.
+    /// Adds a line of ferryline's own to the answer to this request.
     pub(super) fn say(&mut self, key: Key, line: Bytes) {
         if let Some(exchange) = self.entry(key) {
             exchange.out.say(line);
         }
     }
 
-    /// A line of the server's, in answer to this request.
+    /// Adds a line of the server to the answer to this request.
     pub(super) fn relay(&mut self, key: Key, line: Bytes) {
         if let Some(exchange) = self.entry(key) {
             exchange.out.relay(line);
         }
     }
 
-    /// What it costs to hold the lines that wait to be written to the client. Looks at each entry, of which
-    /// there are few, and at no line.
+    /// Cost of the lines that wait to be written to the client. Looks at each entry, of which there are few,
+    /// and at no line.
     pub(super) fn held_bytes(&self) -> usize {
         self.entries
             .iter()
@@ -245,7 +245,7 @@ impl Queue {
             .sum()
     }
 
-    /// The bytes of the client's lines that wait to be sent.
+    /// Bytes of the client's lines that wait to be sent.
     pub(super) fn unsent_bytes(&self) -> usize {
         let unsent = self.entries.iter().map(|exchange| match &exchange.stage {
             Stage::Unsent(line) => line.text().len(),
@@ -254,10 +254,10 @@ impl Queue {
         unsent.sum()
     }
 
-    /// The first request that has not been sent, unless something before it holds it up: a line
-    /// that waits for its forward, or an active request that is carried as a passive one and has no
-    /// data connection yet. Where the client has been greeted before the server has spoken, nothing
-    /// goes out before it does.
+    /// The first request that has not been sent, unless something before it holds it up: a line that waits
+    /// for its forward, or an active request that is carried as a passive one and has no data connection yet.
+    /// Where ferryline greeted the client before the server sent its greeting, nothing goes out before that
+    /// comes.
     pub(super) fn next_unsent(&self) -> Option<Key> {
         for exchange in &self.entries {
             if exchange.keeps_back_what_follows() {
@@ -275,14 +275,14 @@ impl Queue {
         None
     }
 
-    /// Whether this reply that answers nothing is the late refusal of a transfer.
+    /// Whether this reply, which answers no request, is the late refusal of a transfer.
     pub(super) fn is_late_refusal(&mut self, code: u16) -> bool {
         let refusal = matches!(code, 422..=499 | 550..=599) && self.late_refusals > 0;
         self.late_refusals -= u8::from(refusal);
         refusal
     }
 
-    /// Whether a data connection has been asked for ahead of this request, and the answer is awaited.
+    /// Whether a request for a data connection ahead of this request is still unanswered.
     pub(super) fn awaits_connection_before(&self, key: Key) -> bool {
         let mut before = self
             .entries
@@ -291,8 +291,8 @@ impl Queue {
         before.any(Exchange::renews_connection)
     }
 
-    /// The place in the order of what was sent of the first request for another data connection behind
-    /// this place that is not answered yet: what is sent behind it uses that one.
+    /// Send order of the first unanswered request for another data connection behind this place: what is sent
+    /// behind that one uses its data connection.
     pub(super) fn renewed_behind(&self, order: u64) -> u64 {
         let renewals = self
             .entries
@@ -318,9 +318,9 @@ impl Queue {
         })
     }
 
-    /// Notes that the client sent a command. Where it has been handed an answer to every command
-    /// before, the requests that still wait for one were answered by less than was expected: they
-    /// are given up, but not the one whose reply is coming in.
+    /// Notes a command of the client. Where the client has been handed an answer to every command before, the
+    /// requests that still wait for one got fewer replies than expected: they are given up, except the one
+    /// whose reply is coming in.
     pub(super) fn command_came(&mut self, incoming: Option<Key>) {
         if self.finals >= self.commands {
             for exchange in &mut self.entries {
@@ -348,17 +348,17 @@ impl Queue {
         self.commands += 1;
     }
 
-    /// A passive request was answered by something else; its own reply may still come.
+    /// Notes that a passive request was answered by another reply, so that its own may still come.
     pub(super) fn expect_stray_passive(&mut self, extended: bool) {
         self.stray_passive = Some(extended);
     }
 
-    /// A passive reply has come: no other is expected late.
+    /// Notes a passive reply: no other is expected late.
     pub(super) fn take_stray_passive(&mut self) -> Option<bool> {
         self.stray_passive.take()
     }
 
-    /// An EPSV is given up unanswered; its answer may still come.
+    /// Notes that an EPSV is given up unanswered, so that its answer may still come.
     pub(super) fn expect_late_epsv(&mut self) {
         self.late_epsv = true;
     }
@@ -367,18 +367,18 @@ impl Queue {
         self.late_epsv
     }
 
-    /// The late answer has come. Returns whether one was expected.
+    /// Notes the late answer. Returns whether one was expected.
     pub(super) fn take_late_epsv(&mut self) -> bool {
         std::mem::take(&mut self.late_epsv)
     }
 
-    /// Notes that a final reply of the server's is complete.
+    /// Notes that a final reply of the server is complete.
     pub(super) fn final_came(&mut self, now: Duration) {
         self.finals += 1;
         self.heard = now;
     }
 
-    /// Notes that ferryline itself asked again: one final reply more will come.
+    /// Notes that ferryline itself asked again: one more final reply will come.
     pub(super) fn asked_again(&mut self) {
         self.commands += 1;
     }
@@ -389,14 +389,14 @@ impl Queue {
         self.last_abort() > order
     }
 
-    /// The place in the order of what was sent of the last ABOR that is still owed an answer; 0: none is.
+    /// Send order of the last ABOR that is still unanswered; 0: there is none.
     pub(super) fn last_abort(&self) -> u64 {
         let aborts = self.entries.iter();
         let aborts = aborts.filter(|exchange| matches!(exchange.request, Request::Abort));
         aborts.map(|exchange| exchange.sent_seq).max().unwrap_or(0)
     }
 
-    /// The abort has been answered: no transfer that was sent before it will be.
+    /// Gives up the transfers that were sent before this ABOR, which has been answered: they will not be.
     pub(super) fn give_up_transfers_before(&mut self, key: Key) {
         let order = self.get(key).map_or(0, |exchange| exchange.sent_seq);
         for exchange in &mut self.entries {
@@ -410,7 +410,8 @@ impl Queue {
         }
     }
 
-    /// Ferryline's own abort has been answered: no transfer before it that ferryline has answered will be.
+    /// Gives up the transfers that ferryline has answered before this ABOR of its own, which has been
+    /// answered: the server will not answer them.
     pub(super) fn give_up_told_before(&mut self, key: Key) {
         let order = self.get(key).map_or(0, |exchange| exchange.sent_seq);
         for exchange in &mut self.entries {
@@ -423,8 +424,8 @@ impl Queue {
         }
     }
 
-    /// The forward of the last passive request before this one whose answer still waits for it, and
-    /// that request's place in the order of what was sent.
+    /// Forward of the last passive request before this one whose answer still waits for it, with that
+    /// request's send order.
     pub(super) fn forward_before(&self, key: Key) -> Option<(u64, ForwardId)> {
         self.entries
             .iter()

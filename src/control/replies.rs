@@ -1,4 +1,4 @@
-//! What is done with a line of the server.
+//! What ferryline does with a line of the server.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ use super::{
 
 impl Control {
     pub(super) fn server_line(&mut self, now: Duration, line: Line) {
-        // A reply that another was left open in front of (Q29): what a passive request waits for
-        // must not pass as the middle of something else.
+        // A reply before which another was left open (Q29): the answer to a passive request must not pass as
+        // the middle of that other one.
         if self.incoming.open().is_some_and(|open| !is_passive(open))
             && begins_passive(line.text())
             && self.queue.passive_sent()
@@ -65,9 +65,9 @@ impl Control {
         exchange.is_some_and(|exchange| matches!(exchange.request, Request::Passive(_)))
     }
 
-    /// A command went out while a reply is open. Some servers leave a refusal open (Q29): then the
-    /// next line may begin the next reply. Anything else that is open (a list, a banner) may hold
-    /// lines that look like replies, and a client that pipelines sends on meanwhile.
+    /// Handles a command that went out while a reply is open. Some servers leave a refusal open (Q29): then
+    /// the next line may begin the next reply. Any other open reply (a list, a banner) may hold lines that
+    /// look like replies, and a client that pipelines sends on meanwhile.
     pub(super) fn resync(&mut self) {
         if self.incoming.open().is_some_and(|open| open.class() >= 4) {
             self.incoming.may_begin_anew();
@@ -75,7 +75,7 @@ impl Control {
     }
 
     fn begin_reply(&mut self, now: Duration, code: ReplyCode) {
-        // The reply before it was left open (Q29): what there is of it is all of it.
+        // The reply before it was left open (Q29): it ends with the lines that have come.
         self.end_reply(now);
         let value = code.value();
         if matches!(value, 230 | 232) {
@@ -111,7 +111,7 @@ impl Control {
             Request::Passive(_) if self.retries_passive_form(key, code) => {
                 ReplyHandling::RetryPassiveForm
             }
-            // The client asked for an active one: nothing but a data connection is a success.
+            // The client asked for an active data connection: nothing but a data connection is a success.
             Request::Passive(passive) if passive.join.is_some() => {
                 if !(200..400).contains(&code) {
                     return ReplyHandling::Pass { last: code >= 200 };
@@ -124,7 +124,7 @@ impl Control {
             Request::Passive(passive) if passive.asked_again && code < 200 => {
                 ReplyHandling::Dropped
             }
-            // Refused in both forms: the client hears of the one that it asked for.
+            // Refused in both forms: the client gets the refusal of the one that it asked for.
             Request::Passive(passive) if !passive.refusal.is_empty() => {
                 if let Some(exchange) = self.queue.entry(key)
                     && let Request::Passive(passive) = &mut exchange.request
@@ -149,7 +149,7 @@ impl Control {
         }
     }
 
-    /// A reply that answers nothing passes, unless it is a passive one.
+    /// Handles a reply that answers no request: it passes, unless it is a passive one.
     fn unasked(&mut self, code: u16) -> (Key, ReplyHandling) {
         if matches!(code, 227 | 229)
             && let Some(extended) = self.queue.take_stray_passive()
@@ -159,7 +159,7 @@ impl Control {
             self.queue.came_late(key);
             return (key, ReplyHandling::Collect);
         }
-        // Its lines come one by one, and none of a later reply may come between.
+        // Its lines come one by one, and no line of a later reply may come between.
         let key = self.queue.push(Request::Unasked, Stage::Incoming);
         let late = code == 229 && self.queue.take_late_epsv();
         let handling = if late || self.queue.is_late_refusal(code) {
@@ -266,7 +266,7 @@ impl Control {
         }
     }
 
-    /// A reply has passed.
+    /// Handles a reply that has passed.
     fn passed(&mut self, key: Key, code: u16, last: bool) {
         if !last {
             return;
@@ -286,7 +286,7 @@ impl Control {
             }
             Request::Passive(passive) => {
                 let extended = passive.extended;
-                // Another's reply: its own may still come (Q23).
+                // It was another request's reply: the transfer's own may still come (Q23).
                 if good {
                     self.queue.expect_stray_passive(extended);
                 }
@@ -329,7 +329,7 @@ impl Control {
     }
 }
 
-/// What greets so is no FTP server: it is SSH or HTTP that listens there.
+/// Whether this greeting is another protocol's: SSH or HTTP listens there, not an FTP server.
 fn is_other_protocol(text: &[u8]) -> bool {
     text.starts_with(b"SSH-") || text.starts_with(b"HTTP/")
 }
@@ -342,5 +342,5 @@ fn is_passive(code: ReplyCode) -> bool {
     matches!(code.value(), 227..=229)
 }
 
-/// So much of what another protocol says is shown.
+/// Number of bytes shown of what another protocol says.
 const SHOWN: usize = 60;

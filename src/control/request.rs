@@ -19,25 +19,25 @@ pub(super) enum Request {
     Feat,
     /// The server's first reply, which answers the connection itself.
     Greeting {
-        /// Ferryline has greeted the client already; it does not see this one, unless the server
+        /// Ferryline has greeted the client already. The client does not get this greeting, unless the server
         /// sends it away.
         withheld: bool,
     },
-    /// A reply of ferryline's own: it comes when all earlier ones have come.
+    /// An answer of ferryline's own. It goes out when all earlier answers have gone out.
     Local {
-        /// Since when it waits.
+        /// Time since which it waits.
         since: Duration,
     },
     /// USER or PASS.
     Login {
-        /// What is sent in its place.
+        /// The line that is sent in its place.
         plain: Option<Bytes>,
     },
     /// MODE with its argument.
     Mode(u8),
     /// Anything else.
     Other {
-        /// What has become of the data connection that it may have been meant for.
+        /// Why the data connection that it may have been meant for failed, if it did.
         lost: Option<String>,
     },
     /// An ABOR of ferryline's own: the client gets no answer.
@@ -54,7 +54,7 @@ pub(super) enum Request {
     Status,
     /// A command that moves data.
     Transfer(Transfer),
-    /// A reply that answers nothing.
+    /// A reply that answers no request.
     Unasked,
 }
 
@@ -63,18 +63,18 @@ pub(super) enum Request {
 pub(super) struct Passive {
     /// The client expects a 229, not a 227.
     pub(super) extended: bool,
-    /// What was sent to the server last was an EPSV.
+    /// The last form sent to the server was EPSV.
     pub(super) asked_extended: bool,
-    /// It has been asked in the other form already.
+    /// It was already asked in the other form.
     pub(super) asked_again: bool,
-    /// The client has been given the refusal of the first form: what comes of the other is no second answer.
+    /// The client has been given the refusal of the first form: the reply to the other is no second answer.
     pub(super) refused: bool,
-    /// The argument is one that ferryline makes nothing of: the request goes to the server as the
-    /// client typed it, in no other form, and the server's refusal is the client's answer (Q96).
+    /// Ferryline cannot read the argument: the request goes to the server as the client typed it, in no other
+    /// form, and the server's refusal is the client's answer (Q96).
     pub(super) as_typed: bool,
     /// When it was sent.
     pub(super) since: Duration,
-    /// What has become of an EPSV that was not answered in time.
+    /// State of an EPSV that was not answered in time.
     pub(super) silence: Silence,
     /// The forward that the answer waits for.
     pub(super) forward: Option<ForwardId>,
@@ -82,18 +82,18 @@ pub(super) struct Passive {
     pub(super) join: Option<SocketAddr>,
     /// The lines of the server's reply, while it comes in.
     pub(super) reply: BufferedReply,
-    /// What the server answered to PASV, where it was then asked EPSV.
+    /// The server's reply to PASV, where EPSV was asked after it.
     pub(super) refusal: BufferedReply,
 }
 
 /// An EPSV that the server left unanswered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Silence {
-    /// None was.
+    /// The server left none unanswered.
     None,
     /// PASV was asked in its place; its own answer may still come.
     Asked,
-    /// Its answer came late, and was kept back: the PASV's is waited for until then.
+    /// Its answer came late and was kept back. The answer to the PASV is awaited until this time.
     Broken(Duration),
 }
 
@@ -114,7 +114,7 @@ impl Passive {
         }
     }
 
-    /// Refused in one form, it is asked in the other: the line for the server.
+    /// Changes to the other form after a refusal. Returns the line for the server.
     pub(super) fn ask_in_other_form(&mut self) -> Bytes {
         self.asked_again = true;
         self.asked_extended = !self.asked_extended;
@@ -122,7 +122,7 @@ impl Passive {
     }
 }
 
-/// The request for a passive data connection, as the server is sent it.
+/// The request for a passive data connection, in the form in which the server gets it.
 pub(super) fn passive_line(extended: bool) -> Bytes {
     Bytes::from_static(match extended {
         true => b"EPSV\r\n",

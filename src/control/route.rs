@@ -4,17 +4,17 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{answers::answer, machine::Control, request::Request};
 
-/// The argument of a USER that names its FTP server.
+/// Argument of a USER that names its FTP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserAtHost<'a> {
     /// The user name for the FTP server. It may hold an `@` of its own.
     pub user: &'a [u8],
-    /// What stands behind the last `@`: the FTP server, with or without a port.
+    /// The part behind the last `@`: the FTP server, with or without a port.
     pub host: &'a [u8],
 }
 
 impl<'a> UserAtHost<'a> {
-    /// Splits at the last `@`; `None` where there is none, or nothing on one of its sides.
+    /// Splits at the last `@`. Returns `None` where there is none, or where one side of it is empty.
     pub fn parse(argument: &'a [u8]) -> Option<Self> {
         let argument = argument.trim_ascii();
         let at = argument.iter().rposition(|&byte| byte == b'@')?;
@@ -24,8 +24,8 @@ impl<'a> UserAtHost<'a> {
 }
 
 impl Control {
-    /// A USER or PASS: what is made of it, or the refusal. The session stays with its FTP server, so a
-    /// second USER may name the same or none.
+    /// Decides on a USER or PASS: the request, or the refusal. The session stays with its FTP server, so a
+    /// second USER may name the same server or none.
     pub(super) fn login(&self, argument: Option<&[u8]>) -> Result<Request, Bytes> {
         let pass = |plain| Ok(Request::Login { plain });
         let (Some(routed), Some(argument)) = (&self.settings.routed, argument) else {

@@ -5,43 +5,42 @@ use std::{
     time::Duration,
 };
 
-/// The fixed facts and choices of one session.
+/// Fixed facts and choices of one session.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The client's end of its control connection: where active data connections are delivered.
     pub client_peer: SocketAddr,
-    /// Our end of the client's control connection: its address is the one told in 227.
+    /// Our end of the client's control connection: the address that a 227 names.
     pub client_local: SocketAddr,
-    /// The FTP server's host, as the SSH server is asked for it.
+    /// The FTP server's host, as the SSH server is asked to reach it.
     pub server_host: String,
-    /// The addresses that this name stands for, where they are known and more than one; else empty. A
-    /// passive reply may say which of them the control connection has reached.
+    /// The addresses that this name stands for, where they are known and more than one; otherwise empty. A
+    /// passive reply may tell which of them the control connection has reached.
     pub server_addresses: Vec<IpAddr>,
     /// Which host a passive data connection goes to.
     pub data_host: DataHost,
-    /// The lowest port that a passive reply may name (`--lowest-data-port`). Below 1024 other servers listen
-    /// than a client has in mind when it fetches a file.
+    /// Lowest port that a passive reply may name (`--lowest-data-port`). Below 1024 other servers listen than
+    /// a client means when it fetches a file.
     pub lowest_data_port: u16,
     /// How active data connections are carried.
     pub active: ActiveMode,
-    /// Whether the FTP server sits on the SSH server's host, so that a remote forward on that
-    /// host's loopback reaches it.
+    /// Whether the FTP server is on the SSH server's host, so that it reaches a remote forward on that host's
+    /// loopback.
     pub server_on_ssh_host: bool,
-    /// The address of the SSH server's host that an FTP server on another host can reach, where the
-    /// SSH server may be asked for remote forwards there (`--remote-bind`).
+    /// Address of the SSH server's host that an FTP server on another host can reach, where the SSH server
+    /// may be asked for remote forwards there (`--remote-bind`).
     pub remote_bind: Option<IpAddr>,
-    /// The client named its FTP server in its user name, `USER name@host`, and this is what stood
-    /// behind the `@`. It has been greeted, so the server's greeting is kept from it; the server gets
-    /// the plain name.
+    /// The part behind the `@`, where the client named its FTP server in its user name, `USER name@host`. The
+    /// client has been greeted, so it does not get the server's greeting; the server gets the plain name.
     pub routed: Option<String>,
     /// The bounds of this session.
     pub limits: Limits,
 }
 
-/// The lowest port of a passive data connection, unless `--lowest-data-port` says otherwise.
+/// Lowest port of a passive data connection, unless `--lowest-data-port` says otherwise.
 pub const LOWEST_DATA_PORT: u16 = 1024;
 
-/// Which host a passive data connection goes to (`--data-host`).
+/// Host that a passive data connection goes to (`--data-host`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DataHost {
     /// The control connection's host; where that is refused, the address in the reply.
@@ -56,12 +55,12 @@ pub enum DataHost {
 /// How active data connections (PORT, EPRT) are carried (`--active`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ActiveMode {
-    /// By a remote forward where the FTP server sits on the SSH server's host; as passive ones
-    /// where it does not, and where a remote forward or its address is refused.
+    /// By a remote forward where the FTP server is on the SSH server's host; as passive ones where it is not,
+    /// and where a remote forward or its address is refused.
     #[default]
     Auto,
-    /// As passive ones: the FTP server is asked for a passive data connection, which is joined to
-    /// the client's listener.
+    /// As passive ones: the FTP server is asked for a passive data connection, which is joined to the
+    /// client's listener.
     Passive,
     /// By a remote forward only.
     Remote,
@@ -70,58 +69,59 @@ pub enum ActiveMode {
 /// Bounds on what a session may hold and how long it waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Requests that may be under way at once; more wait in the client's socket. Each input costs a look at
-    /// four times as many at most.
+    /// Number of requests that may be under way at once; more wait in the client's socket. Each input costs a
+    /// look at four times as many at most.
     pub requests: usize,
-    /// What the replies that are held back may cost: their bytes, and 128 for each line. More wait in the
-    /// server's socket. Also the bytes of commands that wait to be sent; more wait in the client's socket.
+    /// Limit on the cost of held replies: their bytes, and 128 for each line. More wait in the server's
+    /// socket. Also the limit on the bytes of commands that wait; more wait in the client's socket.
     pub held_bytes: usize,
-    /// How long a command behind a transfer command waits for the client to connect to its data port.
-    /// By then a client that had opened its data connection before the command is there.
+    /// How long a command behind a transfer command waits for the client to connect to its data port. By then
+    /// a client that opened its data connection before the command is there.
     pub late_client: Duration,
-    /// How long what a client sends over a passive data connection waits for the server's word on the
-    /// transfer that it is for ([`Control::takes_data`](super::Control::takes_data)).
+    /// How long a client's data over a passive data connection waits for the server's reply to the transfer
+    /// that it is for ([`Control::takes_data`](super::Control::takes_data)).
     pub early_data: Duration,
     /// How long a client whose data connection may have been refused has to connect (again) before its
     /// transfer is answered.
     pub doubtful_client: Duration,
-    /// How long a passive data connection is waited for.
+    /// How long ferryline waits for a passive data connection.
     pub unused_forward: Duration,
-    /// How long a download's final reply waits for a client that takes nothing of what waits for it;
-    /// and any other for data that does not move.
+    /// How long a download's final reply waits for a client that takes none of the data that waits for it,
+    /// and any other final reply for data that does not move.
     pub stalled_data: Duration,
-    /// How long after a final reply the SSH server is asked whether it has all of the data, where the data
-    /// connection has not ended by then.
+    /// Time between a final reply and the question to the SSH server whether it has all of the data, where
+    /// the data connection has not ended by then.
     pub quiet_data: Duration,
     /// The same, for a download from an FTP server on another host than the SSH server's.
     pub quiet_far_data: Duration,
-    /// How long an answer of ferryline's own waits for an earlier reply of the server's that may
-    /// never come (an `ABOR` that was answered by one reply where two are customary).
+    /// How long an answer of ferryline's own waits for an earlier reply of the server that may never come (an
+    /// `ABOR` that was answered by one reply where two are customary).
     pub missing_reply: Duration,
-    /// How long the server's own word is awaited on a transfer whose data connection could not be made.
+    /// How long ferryline waits for the server's own final reply to a transfer whose data connection could
+    /// not be made.
     pub unreached: Duration,
-    /// How long an EPSV that nothing else is in front of may stay unanswered before PASV is asked in
-    /// its place, and how long that may stay unanswered after a late answer to the EPSV.
+    /// How long an EPSV with no unanswered request before it may stay unanswered before PASV is asked in its
+    /// place, and how long that may stay unanswered after a late answer to the EPSV.
     pub silent_epsv: Duration,
-    /// How long the client may neither send a command nor have a transfer run; `None`: for ever.
+    /// How long the client may neither send a command nor have a transfer run; `None`: without limit.
     pub idle: Option<Duration>,
-    /// How long the client may take to log in; `None`: for ever.
+    /// How long the client may take to log in; `None`: without limit.
     pub login: Option<Duration>,
-    /// How long the server may take to close after the client's end of file, or after the transfer
-    /// that still ran then.
+    /// How long the server may take to close after the client's EOF, or after the transfer that still ran
+    /// then.
     pub farewell: Duration,
-    /// How long, after the client's end of file, the server may be silent while a transfer is
-    /// unanswered that has no data connection (any more), or while a command cannot be sent yet. Also how
-    /// long what waits for a transfer before it waits while nothing happens.
+    /// How long, after the client's EOF, the server may be silent while a transfer without a data connection
+    /// is unanswered, or while a command cannot be sent yet. Also how long a command waits for a transfer
+    /// before it while nothing happens.
     pub unanswered: Duration,
-    /// How long a data connection may stand still once its client has ended its control connection,
-    /// or the session is over. As long as both sides of the control connection stand, that is for the
-    /// client and the FTP server to decide.
+    /// How long a data connection may stand still once its client has ended its control connection, or the
+    /// session is over. While both sides of the control connection stand, that is for the client and the FTP
+    /// server to decide.
     pub still_data: Duration,
 }
 
 impl Limits {
-    /// The same, with no time so long that it could not be added to another.
+    /// The same limits, each short enough to be added to another.
     pub(super) fn addable(mut self) -> Self {
         for time in [
             &mut self.unused_forward,
@@ -143,7 +143,7 @@ impl Limits {
     }
 }
 
-/// As long as for ever: a hundred years.
+/// A time that is as good as no limit: a hundred years.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 impl Default for Limits {
@@ -170,11 +170,11 @@ impl Default for Limits {
     }
 }
 
-/// What earlier sessions with the same FTP server found out. It only ever saves round trips: a
-/// session that starts without it learns the same again.
+/// What earlier sessions with the same FTP server found out. It saves round trips and nothing else: a session
+/// that starts without it learns the same again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Knowledge {
-    /// The server does not serve EPSV, or never answers it: PASV is asked at once.
+    /// The server does not serve EPSV, or does not answer it: PASV is asked at once.
     pub no_epsv: bool,
     /// The server does not serve EPRT with an IPv4 address: PORT is sent at once.
     pub no_eprt: bool,

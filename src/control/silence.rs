@@ -1,5 +1,5 @@
-//! An FTP server that never answers EPSV, or a firewall before it that swallows it: after a while PASV
-//! is asked in its place. A late answer to the EPSV, should it come, is for nobody.
+//! FTP servers that do not answer EPSV, and firewalls before them that swallow it: after some time PASV is
+//! asked in its place. A late answer to the EPSV is dropped.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::{
 };
 
 impl Control {
-    /// When the server's silence about a passive request has lasted long enough.
+    /// Time at which the server has been silent about a passive request for too long.
     pub(super) fn silence_deadline(&self) -> Option<Duration> {
         self.silent().map(|(_, until)| until)
     }
 
-    /// The time is up: asks PASV; or, where that has been asked, tells the client.
+    /// Asks PASV after that time; or, where that has been asked, tells the client.
     pub(super) fn end_silence(&mut self, now: Duration) {
         let Some((key, _)) = self.silent().filter(|(_, until)| *until <= now) else {
             return;
@@ -33,11 +33,12 @@ impl Control {
             passive.asked_again = true;
             passive.asked_extended = false;
             self.queue.expect_late_epsv();
-            // It keeps its place: what was sent behind the EPSV is answered behind its late answer.
+            // It keeps its place: the server answers what was sent behind the EPSV after its late answer to
+            // that.
             self.outputs.say_to_server(passive_line(false));
             return;
         }
-        // One answer came, and may have been the PASV's after all.
+        // One answer came, and may have been that to the PASV after all.
         exchange.stage = Stage::Answered;
         let refusal = passive.refusal.take();
         if refusal.is_empty() {
@@ -46,18 +47,18 @@ impl Control {
         } else {
             exchange.out.relay_all(refusal);
         }
-        // Only now is it the turn of what was sent behind it.
+        // The time of what was sent behind it begins only now.
         self.queue.heard = now;
     }
 
-    /// Whether a reply with this code, come for a passive request, is the late answer to an EPSV that
+    /// Whether a reply with this code, which came for a passive request, is the late answer to an EPSV that
     /// was given up.
     pub(super) fn is_late_epsv(&self, passive: &Passive, code: u16) -> bool {
         let by_silence = passive.silence == Silence::Asked && code >= 200 && code != 227;
         by_silence || (self.queue.expects_late_epsv() && !passive.asked_extended && code == 229)
     }
 
-    /// The late answer is complete.
+    /// Handles the end of the late answer.
     pub(super) fn late_epsv_came(&mut self, now: Duration, key: Key) {
         self.queue.take_late_epsv();
         self.queue.asked_again();
@@ -66,13 +67,13 @@ impl Control {
             && passive.silence == Silence::Asked
         {
             passive.silence = Silence::Broken(until);
-            // From here on what counts is the PASV, and that was sent last.
+            // From here on the PASV counts, and that was sent last.
             self.queue.sent(key);
         }
     }
 
-    /// The passive request that the server has nothing else to answer before, and until when it may
-    /// be silent about it.
+    /// The passive request that is the first unanswered one, and the time until which the server may be
+    /// silent about it.
     fn silent(&self) -> Option<(Key, Duration)> {
         let next = self
             .queue
@@ -93,7 +94,7 @@ impl Control {
                 let since = passive.since.max(self.queue.heard);
                 Some((next.key, since + self.settings.limits.silent_epsv))
             }
-            // Behind another that was given up, its time begins then.
+            // Behind another that was given up, its time begins at that moment.
             Silence::Broken(until) => {
                 let since = self.queue.heard;
                 let until = until.max(since + self.settings.limits.silent_epsv);

@@ -1,9 +1,9 @@
-//! An FTP server that insists on TLS. Inside TLS nothing could be rewritten, so there is no way to serve
-//! it; somebody has to be told what to change, and where.
+//! FTP servers that insist on TLS. Inside TLS nothing could be rewritten, so ferryline cannot serve them; it
+//! says what has to be changed, and where.
 
-/// Whether this line of a refusal says that the server wants TLS first. `login`: it answers the
-/// connection itself, USER or PASS; elsewhere only the codes that are meant for it count (RFC 4217 §4
-/// and the servers' habits), for a file may be called anything.
+/// Whether this line of a refusal says that the server wants TLS first. `login`: it answers the connection
+/// itself, USER or PASS. Elsewhere only the codes that are meant for it count (RFC 4217 §4 and the servers'
+/// habits), because a file may have any name.
 pub(super) fn insists_on_tls(login: bool, code: u16, text: &[u8]) -> bool {
     if !(code >= 400 && (login || matches!(code, 521 | 522 | 533 | 534 | 536))) {
         return false;
@@ -14,8 +14,8 @@ pub(super) fn insists_on_tls(login: bool, code: u16, text: &[u8]) -> bool {
     })
 }
 
-/// From vsftpd ("must use encryption"), ProFTPD and pyftpdlib ("SSL/TLS required"), pure-ftpd
-/// ("cleartext sessions are not accepted"), FileZilla Server ("Use AUTH first"), IIS ("requires SSL").
+/// Words of vsftpd ("must use encryption"), ProFTPD and pyftpdlib ("SSL/TLS required"), pure-ftpd ("cleartext
+/// sessions are not accepted"), FileZilla Server ("Use AUTH first"), IIS ("requires SSL").
 const WORDS: [&[u8]; 5] = [b"TLS", b"SSL", b"encrypt", b"cleartext", b"AUTH first"];
 
 #[cfg(test)]

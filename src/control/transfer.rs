@@ -1,4 +1,4 @@
-//! A transfer on its way: what has been heard of it, and how it goes on.
+//! A transfer on its way: which replies have come, and how it ends.
 
 use std::time::Duration;
 
@@ -9,37 +9,37 @@ use super::{event::ForwardId, gate::Gate, wait::Wait};
 pub(super) struct Transfer {
     direction: Direction,
     start: Start,
-    /// The data connection it uses, known with its first reply.
+    /// The data connection it uses, known from its first reply on.
     forward: Option<ForwardId>,
     fate: Fate,
     final_reply: FinalReply,
-    /// Its client may have been refused, and has until then to connect again.
+    /// Its client may have been refused, and has until this time to connect again.
     doubted: Option<Duration>,
     /// Its data connection has ended in order.
     data_ended: bool,
-    /// What was waited for on its account as long as anything waits.
+    /// The step for which something has already waited as long as it may.
     waited: Option<Wait>,
-    /// The server has answered a later request before it. If the server begins the next transfer, too, it
+    /// The server has answered a later request before it. If the server also begins the next transfer, it
     /// sends no final reply for this one.
     overtaken: bool,
 }
 
-/// Which way the data goes.
+/// Direction of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     /// To the client.
     Download,
     /// To the FTP server: STOR, STOU, APPE.
     Upload,
-    /// The verb is none that ferryline knows. It is taken for an upload, unless the server ends its own
-    /// direction first (Q105).
+    /// The verb is unknown to ferryline. It is taken for an upload, unless the server ends its own direction
+    /// first (Q105).
     Unknown,
 }
 
-/// How the FTP server has said that it begins.
+/// The reply by which the FTP server has begun the transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
-    /// It has not.
+    /// None yet.
     Awaited,
     /// By a 200 where a 150 belongs (Q42).
     Success200,
@@ -47,29 +47,29 @@ enum Start {
     Preliminary,
 }
 
-/// What ferryline knows of its end that the FTP server may not.
+/// What ferryline knows of the end of a transfer that the FTP server may not know.
 #[derive(Debug)]
 enum Fate {
-    /// Nothing: the server's word counts.
+    /// Nothing: the server's final reply counts.
     Open,
-    /// The data was cut: no success is told. The server's own word is awaited until `answer_by`, if that is
-    /// bounded.
+    /// The data was cut: no success passes. The server's own final reply is awaited until `answer_by`, if
+    /// that is bounded.
     Cut {
         reason: &'static str,
         answer_by: Option<Duration>,
     },
-    /// The data connection could not be made, and the server's word on that is awaited.
+    /// The data connection could not be made, and the server's reply to that is awaited.
     Unreached(Unreached),
-    /// Ferryline has told the client how it ended; what the server says is dropped.
+    /// Ferryline has told the client how it ended; the server's replies are dropped.
     AnsweredByFerryline,
 }
 
 /// A data connection that could not be made, because the server's port was not reached.
 #[derive(Debug)]
 pub(super) struct Unreached {
-    /// What the client is told where the server does not say it.
+    /// What ferryline tells the client where the server does not.
     pub(super) reason: String,
-    /// How long the server's own word is awaited.
+    /// Time until which the server's own reply is awaited.
     pub(super) until: Duration,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct Unreached {
 enum FinalReply {
     /// It has not come, or has not had to wait.
     Free,
-    /// It waits. A success begins at this place of what is to go out.
+    /// It waits. A success begins at this index of the lines that are to go out.
     Held {
         gate: Gate,
         success_at: Option<usize>,
@@ -102,8 +102,8 @@ impl Transfer {
         }
     }
 
-    /// A command of no known verb that turns out to be a transfer. Its data connection may have come to
-    /// nothing already.
+    /// A command of no known verb that turns out to be a transfer. Its data connection may have failed
+    /// already.
     pub(super) fn guessed(unreached: Option<Unreached>) -> Self {
         Self {
             fate: unreached.map_or(Fate::Open, Fate::Unreached),
@@ -111,12 +111,12 @@ impl Transfer {
         }
     }
 
-    /// The data may go to the server.
+    /// Whether the data may go to the server.
     pub(super) fn may_be_upload(&self) -> bool {
         self.direction != Direction::Download
     }
 
-    /// The data may go to the client.
+    /// Whether the data may go to the client.
     pub(super) fn may_be_download(&self) -> bool {
         self.direction != Direction::Upload
     }
@@ -129,22 +129,22 @@ impl Transfer {
         self.forward
     }
 
-    /// The transfer uses this forward, unless it is known to use another.
+    /// Binds the transfer to this forward, unless it is known to use another.
     pub(super) fn use_forward(&mut self, id: ForwardId) {
         self.forward.get_or_insert(id);
     }
 
-    /// The transfer uses this forward, whatever was thought before.
+    /// Binds the transfer to this forward, whatever was assumed before.
     pub(super) fn has_used(&mut self, id: ForwardId) {
         self.forward = Some(id);
     }
 
-    /// A 1xx has come. Returns whether it is the first.
+    /// Notes a 1xx. Returns whether it is the first.
     pub(super) fn begins(&mut self) -> bool {
         std::mem::replace(&mut self.start, Start::Preliminary) != Start::Preliminary
     }
 
-    /// A 200 has come. Returns whether it stands for the 1xx.
+    /// Notes a 200. Returns whether it stands for the 1xx.
     pub(super) fn begins_by_200(&mut self) -> bool {
         let first = self.start == Start::Awaited;
         if first {
@@ -153,42 +153,42 @@ impl Transfer {
         first
     }
 
-    /// A 1xx has come.
+    /// Whether a 1xx has come.
     pub(super) fn has_preliminary(&self) -> bool {
         self.start == Start::Preliminary
     }
 
-    /// A 1xx has come, or a 200 in its place.
+    /// Whether a 1xx has come, or a 200 in its place.
     pub(super) fn has_begun(&self) -> bool {
         self.start != Start::Awaited
     }
 
-    /// A 200 has come, and no 1xx.
+    /// Whether a 200 has come, and no 1xx.
     pub(super) fn has_only_200(&self) -> bool {
         self.start == Start::Success200
     }
 
-    /// A success would say that there was nothing to fetch: the server has not begun to send. Some answer
-    /// so for an empty list, and never look at the data connection (Q101).
+    /// Whether a success would only say that there was nothing to fetch: the server has not begun to send.
+    /// Some servers answer so for an empty list, and do not look at the data connection (Q101).
     pub(super) fn moved_nothing(&self) -> bool {
         !self.may_be_upload() && !self.has_begun()
     }
 
-    /// The data was cut, for this reason. The server's word on it is awaited until `answer_by`.
+    /// Notes that the data was cut, for this reason. The server's final reply is awaited until `answer_by`.
     pub(super) fn cut(&mut self, reason: &'static str, answer_by: Option<Duration>) {
         if matches!(self.fate, Fate::Open | Fate::Cut { .. }) {
             self.fate = Fate::Cut { reason, answer_by };
         }
     }
 
-    /// The data was cut, if it was not known to be before.
+    /// Notes that the data was cut, if that was not known before.
     pub(super) fn cut_unless_known(&mut self, reason: &'static str) {
         if matches!(self.fate, Fate::Open) {
             self.cut(reason, None);
         }
     }
 
-    /// Why no success is to be told.
+    /// Why no success may pass.
     pub(super) fn cut_reason(&self) -> Option<&'static str> {
         match self.fate {
             Fate::Cut { reason, .. } => Some(reason),
@@ -196,7 +196,7 @@ impl Transfer {
         }
     }
 
-    /// Until when the server's word on the cut is awaited.
+    /// Time until which the server's final reply to a cut transfer is awaited.
     pub(super) fn answer_by(&self) -> Option<Duration> {
         match self.fate {
             Fate::Cut { answer_by, .. } => answer_by,
@@ -204,14 +204,14 @@ impl Transfer {
         }
     }
 
-    /// The server's word on the cut is not awaited any longer, or has come.
+    /// Notes that the server's final reply to the cut transfer is awaited no longer, or has come.
     pub(super) fn stop_awaiting_answer(&mut self) {
         if let Fate::Cut { answer_by, .. } = &mut self.fate {
             *answer_by = None;
         }
     }
 
-    /// The data connection could not be made.
+    /// Notes that the data connection could not be made.
     pub(super) fn not_reached(&mut self, unreached: Unreached) {
         if !self.is_answered() {
             self.fate = Fate::Unreached(unreached);
@@ -225,7 +225,7 @@ impl Transfer {
         }
     }
 
-    /// The server has said itself how it ended, or ferryline says it now.
+    /// Ends the wait after a failed connection: the server has sent its reply, or ferryline answers now.
     pub(super) fn take_unreached(&mut self) -> Option<Unreached> {
         match std::mem::replace(&mut self.fate, Fate::Open) {
             Fate::Unreached(unreached) => Some(unreached),
@@ -236,22 +236,23 @@ impl Transfer {
         }
     }
 
-    /// Ferryline tells the client how it ended.
+    /// Notes that ferryline tells the client how it ended.
     pub(super) fn answered_by_ferryline(&mut self) {
         self.fate = Fate::AnsweredByFerryline;
     }
 
-    /// Ferryline has told the client how it ended.
+    /// Whether ferryline has told the client how it ended.
     pub(super) fn is_answered(&self) -> bool {
         matches!(self.fate, Fate::AnsweredByFerryline)
     }
 
-    /// No success of it is to reach the client.
+    /// Whether no success of it may reach the client.
     pub(super) fn is_lost(&self) -> bool {
         self.is_answered() || self.cut_reason().is_some()
     }
 
-    /// The final reply comes in, and waits for the data. A success begins at `success_at` of what is to go out.
+    /// Holds the final reply, which waits for the data. A success begins at `success_at` of the lines that
+    /// are to go out.
     pub(super) fn hold(&mut self, gate: Gate, success_at: Option<usize>) {
         self.final_reply = FinalReply::Held { gate, success_at };
     }
@@ -271,7 +272,7 @@ impl Transfer {
         }
     }
 
-    /// The success that waits is none: where it begins in what is to go out.
+    /// Withdraws the held success. Returns where it begins in the lines that are to go out.
     pub(super) fn withdraw_success(&mut self) -> Option<usize> {
         match &mut self.final_reply {
             FinalReply::Held { success_at, .. } => success_at.take(),
@@ -279,7 +280,7 @@ impl Transfer {
         }
     }
 
-    /// The final reply waits no longer. Returns whether it did.
+    /// Ends the wait of the final reply. Returns whether it waited.
     pub(super) fn release(&mut self) -> bool {
         let FinalReply::Held { success_at, .. } = self.final_reply else {
             return false;
@@ -289,7 +290,7 @@ impl Transfer {
         true
     }
 
-    /// Whether the server knows of the transfer: what the client sends may go to it (Q118).
+    /// Whether the server knows of the transfer: the client's data may go to it (Q118).
     pub(super) fn takes_data(&self) -> bool {
         let success = match self.final_reply {
             FinalReply::Free => false,
@@ -299,7 +300,7 @@ impl Transfer {
         self.has_begun() || success || self.is_answered()
     }
 
-    /// Its client may have been refused: it has until then to connect (again).
+    /// Notes that its client may have been refused, and has until this time to connect (again).
     pub(super) fn doubt(&mut self, until: Duration) {
         self.doubted.get_or_insert(until);
     }
@@ -316,7 +317,7 @@ impl Transfer {
         self.data_ended
     }
 
-    /// Something has waited for this as long as it may.
+    /// Notes that something has waited for this as long as it may.
     pub(super) fn waited_for(&mut self, wait: Wait) {
         self.waited = Some(wait);
     }

@@ -1,10 +1,10 @@
-//! The forwards of a session, the transfer that uses each, and when its final reply may pass.
+//! The forwards of a session, the transfer that uses each, and the time at which its final reply may pass.
 //!
-//! Control and data travel on different ways through the tunnel, so a 226 often overtakes the data
-//! it speaks of, and some clients drop what has not come by then (Q43). A final reply is therefore
-//! held until the data connection's end of file has been handed to the client; that of an upload,
-//! until its data connection has ended on the server's side, too, for where it was cut on the way
-//! (`cuts`) the server says 226 all the same.
+//! Control and data take different ways through the tunnel, so a 226 often overtakes the data that it
+//! reports, and some clients drop what has not come by then (Q43). So a download's final reply is held until
+//! the data connection's EOF has been handed to the client. An upload's is held until its data connection has
+//! ended on the server's side too, because the server also says 226 where the data was cut on the way
+//! (`cuts`).
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use super::{
 };
 
 impl Control {
-    /// Closes a forward, whatever its state.
+    /// Closes a forward in any state.
     pub(super) fn close_forward(&mut self, id: ForwardId) {
         if self.data.remove(id).is_some() {
             self.outputs.push(Output::Close(id));
@@ -30,16 +30,15 @@ impl Control {
         self.data.forget(id);
     }
 
-    /// From now on transfers use `id`, the forward of the request at this place in the order of what
-    /// the server was sent; the one before, if no transfer uses it, goes (Q55, Q85).
+    /// Binds the next transfers to `id`, the forward of the request with this send order. Closes the one
+    /// before, if no transfer uses it (Q55, Q85).
     pub(super) fn use_forward(&mut self, id: ForwardId, order: u64) {
         match self.data.current() {
             // A later request has overtaken it.
             Some(_) if self.data.since() > order => self.close_unused(id),
             before => {
                 let replaced = before.filter(|before| *before != id);
-                // In the kept modes its client may be reading yet, and no end of file says when it
-                // has all.
+                // In the kept modes its client may still be reading, and no EOF shows when it has all.
                 let stream = self.data.is_stream();
                 let idle = replaced.filter(|before| !self.is_taken(*before, order) && stream);
                 self.data.use_next(id, order);
@@ -135,8 +134,8 @@ impl Control {
         }
     }
 
-    /// The client's side of a data connection broke. An upload must not be taken for complete: the
-    /// server's control connection falls before the way to it does, so that the server knows.
+    /// Handles a client's side of a data connection that broke. An upload must not be taken for complete: the
+    /// server's control connection is closed before the way of the data, so that the server knows.
     fn broken(&mut self, now: Duration, id: ForwardId) {
         let upload = self
             .transfer_over(id)
@@ -154,10 +153,10 @@ impl Control {
         }
     }
 
-    /// The transfer that runs over this forward, or will.
+    /// The transfer that runs over this forward, or will run over it.
     pub(super) fn transfer_over(&mut self, id: ForwardId) -> Option<&mut Transfer> {
         let next = self.data.is_current(id);
-        // The server may begin before it has been heard to accept the line that names the forward.
+        // The server may begin before ferryline has read its acceptance of the line that names the forward.
         let named =
             self.queue
                 .iter()
@@ -183,7 +182,7 @@ impl Control {
             })
     }
 
-    /// A reply with this code begins to answer a transfer: what is done with it.
+    /// Decides what is done with a reply with this code, which begins to answer a transfer.
     pub(super) fn transfer_reply(&mut self, now: Duration, key: Key, code: u16) -> ReplyHandling {
         if code < 300 {
             self.activity.logged_in();
@@ -209,7 +208,7 @@ impl Control {
             return self.unreached_reply(key, code);
         }
         if transfer.is_answered() {
-            // The server is at it all the same, and may answer other commands meanwhile.
+            // The server works on it all the same, and may answer other commands meanwhile.
             if code < 200 {
                 transfer.begins();
                 return ReplyHandling::Dropped;
@@ -227,12 +226,12 @@ impl Control {
             }
             return preliminary;
         }
-        // Some servers say 200 first, then 150, then 226 (Q42).
+        // Some servers send 200 first, then 150, then 226 (Q42).
         if matches!(code, 200 | 202) && transfer.begins_by_200() {
             return preliminary;
         }
         transfer.stop_awaiting_answer();
-        // Of a download that it has aborted the client expects no more than it has.
+        // The client expects no more of a download that it has aborted than it has.
         if let Some(reason) = transfer.cut_reason()
             && code < 300
             && (transfer.may_be_upload() || !aborted)
@@ -248,8 +247,8 @@ impl Control {
             return last;
         };
         let stands = forward.is_connected();
-        // Nobody has seen the end of it, and the client waits for the server's word before it ends its
-        // side (Q110).
+        // The end of the upload has not been seen, and the client waits for the server's final reply before
+        // it ends its side (Q110).
         if aborted && transfer.may_be_upload() && stands && code < 300 && self.data.is_stream() {
             transfer.cut(ABORTED, None);
             exchange.out.say(cut_short(ABORTED));
@@ -258,8 +257,8 @@ impl Control {
         let awaited = match forward.state() {
             // The client does not want it any more.
             _ if aborted => false,
-            // The end of the data connection says that the SSH server has handed on all of it: where
-            // the way was cut, the FTP server has taken that for the end of the file.
+            // The end of the data connection shows that the SSH server has handed on all of it: where the way
+            // was cut, the FTP server has taken that for the end of the file.
             ForwardState::Claimed | ForwardState::Connected { .. } if transfer.may_be_upload() => {
                 let sent_all = transfer.is_guessed() && forward.is_drained();
                 code < 300 && self.data.is_stream() && !sent_all
@@ -280,7 +279,7 @@ impl Control {
         last
     }
 
-    /// A transfer's final reply is in.
+    /// Handles a transfer whose final reply is complete.
     pub(super) fn transfer_done(&mut self, key: Key, code: u16) {
         let Some(exchange) = self.queue.entry(key) else {
             return;
@@ -307,14 +306,14 @@ impl Control {
             if forward.state() == ForwardState::Opening {
                 // Its passive reply is still to be handed to the client.
             } else if forward.is_connected() {
-                // It ends by itself, with its data. After a refusal (no such file, file busy) none
-                // has flowed, and the next transfer may use it.
+                // It ends by itself, with its data. After a refusal (no such file, file busy) no data has
+                // flowed, and the next transfer may use it.
                 if begun {
                     self.data.forget(id);
                 }
             } else if (200..500).contains(&code) {
-                // The transfer is over; nobody will come any more (Q45, Q57). After a 5xx the server
-                // still listens, and so do we.
+                // The transfer is over, and no connection will come any more (Q45, Q57). After a 5xx the
+                // server still listens, and so does ferryline.
                 self.active_unreached(id, code);
                 self.close_forward(id);
             }
@@ -350,8 +349,8 @@ impl Control {
         self.expire_unreached(now);
     }
 
-    /// Whether a transfer that was sent before the request at this place uses this forward, the current
-    /// one. From now on it is known to.
+    /// Whether a transfer that was sent before the request at this place uses this forward, the current one.
+    /// Binds that transfer to it.
     fn is_taken(&mut self, id: ForwardId, order: u64) -> bool {
         let between = self.data.since()..order;
         let mut taken = false;
@@ -369,7 +368,7 @@ impl Control {
         taken
     }
 
-    /// The transfer over a joined forward has begun.
+    /// Tells the driver that the transfer over a joined forward has begun.
     fn join(&mut self, id: ForwardId) {
         if let Some(forward) = self.data.get_mut(id)
             && forward.transfer_begins()
@@ -399,7 +398,7 @@ impl Control {
         {
             forward.drained();
         }
-        // No server ends its direction in good faith for a command that it has not been sent.
+        // No server acting in good faith ends its direction for a command that it has not been sent.
         if self.data.is_stream()
             && self.data.is_current(id)
             && self.transfer_over(id).is_none()
@@ -407,7 +406,7 @@ impl Control {
         {
             self.data.mark_dead(ENDED);
         }
-        // An upload is over when its own direction has ended, too.
+        // An upload is over only when its own direction has ended too.
         let download = |t: &mut Transfer| t.may_be_download();
         if self.transfer_over(id).is_none_or(download) || !self.data.is_stream() {
             self.release(id);
@@ -415,7 +414,7 @@ impl Control {
     }
 }
 
-/// Who waits for a forward to stand.
+/// The request that waits for a forward to stand.
 enum Requester {
     /// A passive request, or an active one that is carried as passive.
     Passive(Key),

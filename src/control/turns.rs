@@ -1,4 +1,4 @@
-//! When what is owed to the client may go to it.
+//! When an answer may go to the client.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use super::{
 };
 
 impl Queue {
-    /// Moves what may go to the client now into `outputs`, and drops what is finished. `now` lets
-    /// an answer of ferryline's own go that has waited long enough for an earlier reply.
+    /// Moves what may go to the client now into `outputs`, and drops what is finished. An answer of
+    /// ferryline's own goes too where it has waited, by `now`, long enough for an earlier reply.
     pub(super) fn flush(&mut self, now: Duration, patience: Duration, outputs: &mut Outputs) {
         let mut walk = self.walk(patience);
         let mut index = 0;
@@ -37,7 +37,7 @@ impl Queue {
         }
     }
 
-    /// When an answer of ferryline's own, which is what all else waits for, has waited long enough.
+    /// Time at which an answer of ferryline's own that holds up all others has waited long enough.
     pub(super) fn deadline(&self, patience: Duration) -> Option<Duration> {
         match self.turn(patience) {
             Turn::At(at) => Some(at),
@@ -45,12 +45,12 @@ impl Queue {
         }
     }
 
-    /// Whether nothing goes to the client before the server has said something more.
+    /// Whether nothing goes to the client before the server has sent more.
     pub(super) fn waits_for_server(&self, patience: Duration) -> bool {
         matches!(self.turn(patience), Turn::AfterServer)
     }
 
-    /// What the first entry waits for that may not pass.
+    /// What the first entry that may not pass waits for.
     fn turn(&self, patience: Duration) -> Turn {
         let mut walk = self.walk(patience);
         for exchange in &self.entries {
@@ -62,8 +62,8 @@ impl Queue {
         Turn::Now
     }
 
-    /// The server says no more: all that it has said goes, and what ferryline made it owe (a
-    /// request asked again, or still waiting for its forward) is answered by `last_word`.
+    /// Ends the wait for the server, which sends no more: all that it has sent goes out, and what ferryline
+    /// made it owe (a request asked again, or still waiting for its forward) is answered by `last_word`.
     pub(super) fn give_up(&mut self, last_word: &Bytes, outputs: &mut Outputs) {
         for mut exchange in std::mem::take(&mut self.entries) {
             let awaited = exchange.held || !matches!(exchange.stage, Stage::Answered);
@@ -110,30 +110,30 @@ impl Queue {
 /// When an entry may go to the client.
 enum Turn {
     Now,
-    /// When a forward has come, or data has gone.
+    /// After an event: a forward stands, or data has gone.
     AfterEvent,
     AfterServer,
     At(Duration),
 }
 
-/// Goes along the queue.
+/// A walk along the queue.
 struct Walk {
     running: bool,
     patience: Duration,
     heard: Duration,
-    /// Entries before this one still wait for an answer.
+    /// An entry before this one still waits for an answer.
     behind: bool,
-    /// One of them for an answer that is sure to come.
+    /// One of them waits for an answer that is sure to come.
     behind_sure: bool,
-    /// One of them is a request that the client's next lines go out behind, and not before its answer.
+    /// One of them is a request that keeps the client's next lines back until it is answered.
     behind_unsent: bool,
-    /// What was sent last, of those.
+    /// Highest send order among them.
     latest: u64,
 }
 
 impl Walk {
     fn look(&self, exchange: &Exchange) -> Turn {
-        // Something before it was sent after it: an ABOR that went past, a request asked twice.
+        // An entry before it was sent after it: an ABOR that overtook, or a request that was asked twice.
         let overtook = exchange.sent_seq != 0 && exchange.sent_seq < self.latest;
         match (&exchange.request, &exchange.stage) {
             _ if exchange.held => Turn::AfterEvent,
@@ -150,19 +150,19 @@ impl Walk {
         }
     }
 
-    /// It stays: its final reply is still to come.
+    /// Passes by an entry whose final reply is still to come.
     fn leave_behind(&mut self, exchange: &Exchange) {
         self.behind = true;
         self.behind_unsent |= exchange.keeps_back_what_follows();
         self.latest = self.latest.max(exchange.sent_seq);
-        // Of ABOR's two replies one may be missing; a reply may be left open for ever (Q29).
+        // One of ABOR's two replies may be missing; a reply may be left open without end (Q29).
         self.behind_sure |= !matches!(exchange.request, Request::Abort | Request::OwnAbort)
             && !matches!(exchange.stage, Stage::Incoming);
     }
 }
 
-/// How much longer a reply is waited for that is sure to come, from a server that is slow. An
-/// answer that overtakes it would be taken for it.
+/// Factor by which ferryline waits longer for a reply that is sure to come, from a server that is slow. The
+/// client would take an answer that overtakes it for that reply.
 const SURELY_COMES: u32 = 12;
 
 fn hand_out(guard: &mut Guard, exchange: &mut Exchange, outputs: &mut Outputs) {

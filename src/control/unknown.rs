@@ -1,8 +1,8 @@
-//! A command of no known verb that turns out to be a transfer.
+//! Commands of no known verb that turn out to be transfers.
 //!
 //! New verbs move data (GridFTP's ESTO and ERET, THMB), and no table can list those to come. The reply
-//! decides: a 1xx says that a data connection is about to be used (RFC 959 §4.2). From then on the command
-//! is a transfer like any other (Q105).
+//! decides: a 1xx says that a data connection is about to be used (RFC 959 §4.2). From then on the command is
+//! a transfer like any other (Q105).
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use super::{
     transfer::{Transfer, Unreached},
 };
 
-/// How many times a listener is kept for longer: an hour in all.
+/// Number of times that a listener is kept for longer: an hour in all.
 const MOST_RENEWALS: u8 = 59;
 
 impl Control {
-    /// A 1xx begins to answer this request. Where that is of no known verb, and there is a data connection
-    /// for it, it is a transfer.
+    /// Handles a 1xx that begins to answer this request. If its verb is unknown and there is a data
+    /// connection for it, it is a transfer.
     pub(super) fn begins_unknown(&mut self, now: Duration, key: Key, code: u16) {
-        // 120: the service will be ready in so many minutes.
+        // 120: the service will be ready in N minutes.
         if code == 120 {
             return;
         }
@@ -40,7 +40,7 @@ impl Control {
         }
     }
 
-    /// Whether a command of no known verb may be a transfer over this forward: it is unanswered.
+    /// Whether an unanswered command of no known verb may be a transfer over this forward.
     pub(super) fn may_be_unknowns(&self, id: ForwardId) -> bool {
         self.data.is_current(id)
             && self
@@ -49,8 +49,8 @@ impl Control {
                 .any(|exchange| self.may_use_current(exchange))
     }
 
-    /// The data connection over this forward came to nothing. Should one of the commands of no known verb be
-    /// its transfer, its client is to be told that.
+    /// Notes that the data connection over this forward failed. If one of the commands of no known verb is
+    /// its transfer, its client is to be told.
     pub(super) fn lost_for_unknowns(&mut self, id: ForwardId, reason: &str) {
         if !self.data.is_current(id) {
             return;
@@ -66,8 +66,8 @@ impl Control {
         }
     }
 
-    /// Keeps a listener that nobody has come to in time, while a command that uses it, or may, is unanswered.
-    /// A file may have to be fetched from a tape before its client is told to connect (Q104).
+    /// Keeps a listener without a connection for longer, while a command that uses it, or may use it, is
+    /// unanswered. A file may have to be fetched from a tape before its client is told to connect (Q104).
     pub(super) fn keeps_for_longer(&mut self, now: Duration, id: ForwardId) -> bool {
         let until = now + self.settings.limits.unused_forward;
         let awaited =

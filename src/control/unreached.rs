@@ -1,9 +1,10 @@
-//! A transfer whose data connection could not be made: the SSH server did not reach the FTP server's port.
+//! Transfers whose data connection could not be made, because the SSH server did not reach the FTP server's
+//! port.
 //!
-//! The client's own connection is reset at once, so that it can try another way (Q24). What it is told is
-//! the FTP server's business first: a server that refuses a transfer closes its listener in the same
-//! moment, so the port is often gone before the refusal has arrived (Q100). So the server's word is
-//! awaited for a moment, and a refusal passes as it is. Ferryline speaks only where none comes.
+//! The client's own connection is reset at once, so that it can try another way (Q24). The FTP server answers
+//! first: a server that refuses a transfer closes its listener at the same moment, so the port is often gone
+//! before the refusal has arrived (Q100). So ferryline waits a moment for the server's reply, and a refusal
+//! passes unchanged. Ferryline answers only where none comes.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::{
 };
 
 impl Control {
-    /// The client has connected to this forward, and the server's port could not be reached.
+    /// Handles a client that has connected to this forward while the server's port could not be reached.
     pub(super) fn unreachable(&mut self, now: Duration, id: ForwardId, reason: String) {
         let refused = self.data.remove(id).is_some_and(|f| f.is_refused());
         let current = self.data.is_current(id);
@@ -31,14 +32,14 @@ impl Control {
             if current {
                 self.data.mark_dead(&reason);
             }
-            // The server has refused the transfer that the port was for, and has closed it with that.
+            // The server refused the transfer that the port was for, and closed the port with that.
             if !refused {
                 self.outputs.notice(Notice::Unreachable(id, reason));
             }
             return;
         }
-        // The SSH server may have made the connection and lost us before it could say so: then the FTP
-        // server may have told of a success by now.
+        // The SSH server may have made the connection and lost us before it could say so: then the FTP server
+        // may have reported a success by now.
         if self.transfer_over(id).is_some_and(|t| !t.moved_nothing()) {
             self.withdraw_success(id, CUT);
         }
@@ -67,7 +68,8 @@ impl Control {
         }
     }
 
-    /// A reply with this code begins to answer a transfer whose data connection could not be made.
+    /// Decides on a reply with this code, which begins to answer a transfer whose data connection could not
+    /// be made.
     pub(super) fn unreached_reply(&mut self, key: Key, code: u16) -> ReplyHandling {
         let Some(transfer) = self.queue.transfer(key) else {
             return ReplyHandling::Withheld;
@@ -77,7 +79,7 @@ impl Control {
                 transfer.take_unreached();
                 ReplyHandling::Pass { last: true }
             }
-            // It waits for the client to connect, and may still find out by itself in time.
+            // It waits for the client to connect, and may still notice in time.
             0..200 => {
                 transfer.begins();
                 ReplyHandling::Dropped
@@ -93,8 +95,8 @@ impl Control {
         }
     }
 
-    /// The server goes on to answer a later request: of the transfers before it whose data connections
-    /// could not be made, the client hears now.
+    /// Answers the transfers before a later request that the server goes on to answer, where their data
+    /// connections could not be made.
     pub(super) fn overtake_unreached(&mut self, key: Key) {
         let order = self.queue.get(key).map_or(0, |exchange| exchange.sent_seq);
         let earlier = |exchange: &&Exchange| {
@@ -113,7 +115,7 @@ impl Control {
         }
     }
 
-    /// Speaks for servers that have nothing to say in time.
+    /// Answers in place of servers that send no reply in time.
     pub(super) fn expire_unreached(&mut self, now: Duration) {
         let due =
             |exchange: &&Exchange| unreached(&exchange.request).is_some_and(|u| u.until <= now);
@@ -150,7 +152,7 @@ fn unreached(request: &Request) -> Option<&Unreached> {
     }
 }
 
-/// When the first of them has waited long enough for the server's word.
+/// Time at which the first of them has waited long enough for the server's reply.
 pub(super) fn unreached_deadline(queue: &Queue) -> Option<Duration> {
     let waiting = queue
         .iter()

@@ -1,4 +1,4 @@
-//! What a command, or the client's end of file, waits for before it goes to the FTP server.
+//! What a command, or the client's EOF, waits for before it goes to the FTP server.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use super::key::Key;
 /// What is waited for, in the order in which it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wait {
-    /// The data port is open, and its client may be about to connect.
+    /// The client, which may be about to connect: the data port is open.
     Client,
-    /// The client has connected; the SSH server opens the way to the FTP server.
+    /// The SSH server, which opens the way to the FTP server: the client has connected.
     Opening,
-    /// The data of an upload are under way, or have ended in order: its final reply.
+    /// The final reply of an upload whose data is under way, or has ended in order.
     Reply,
 }
 
@@ -32,7 +32,7 @@ impl Hold {
         }
     }
 
-    /// Whether this transfer is waited for, for this.
+    /// Whether this wait is for this transfer and this step.
     pub(super) fn is_for(&self, transfer: Key, wait: Wait) -> bool {
         self.transfer == transfer && self.wait == wait
     }
