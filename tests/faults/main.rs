@@ -24,7 +24,7 @@
 
 mod case;
 mod client;
-#[path = "../common/mod.rs"]
+#[path = "../it/common/mod.rs"]
 mod common;
 mod ftp_server;
 mod held;

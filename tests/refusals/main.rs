@@ -14,7 +14,7 @@
 )]
 #![cfg(all(unix, feature = "demo"))]
 
-#[path = "../common/mod.rs"]
+#[path = "../it/common/mod.rs"]
 mod common;
 mod forwards;
 mod host_keys;

@@ -1,0 +1,4 @@
+//! `ferryline check`, with the real program.
+
+mod ftp_server;
+mod way;

@@ -1,0 +1,13 @@
+//! SSH sessions, with the embedded server and with OpenSSH's.
+
+mod channels;
+mod lanes;
+mod login;
+mod many;
+#[cfg(unix)]
+mod openssh;
+mod outage;
+mod patience;
+mod rekey;
+mod support;
+mod way;

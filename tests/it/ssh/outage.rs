@@ -1,0 +1,244 @@
+//! A path to the SSH server that falls silent, and comes back or does not.
+#![cfg(feature = "demo")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use crate::common::Log;
+use crate::ssh::support::{World, echo_server, endless, nobody, ping, stalled, until, within};
+use ferryline::ssh::{OpenError, Received, StrictHostKeyChecking};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+
+/// A path on which some connections, or all, can be silent for a while: nothing passes, and
+/// nothing ends.
+struct Path {
+    address: SocketAddr,
+    /// The numbers of the connections that are silent.
+    silent: watch::Sender<Range<usize>>,
+    connections: watch::Receiver<usize>,
+}
+
+impl Path {
+    async fn to(server: SocketAddr) -> Self {
+        let silent = watch::Sender::new(0..0);
+        let (count, connections) = watch::channel(0);
+        let gate = silent.clone();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let number = *count.borrow();
+                count.send_modify(|count| *count += 1);
+                let gate = gate.subscribe();
+                tokio::spawn(async move {
+                    let far = TcpStream::connect(server).await.unwrap();
+                    let (near_from, near_to) = near.into_split();
+                    let (far_from, far_to) = far.into_split();
+                    tokio::join!(
+                        carry(number, gate.clone(), near_from, far_to),
+                        carry(number, gate, far_from, near_to)
+                    );
+                });
+            }
+        });
+        Self {
+            address,
+            silent,
+            connections,
+        }
+    }
+
+    fn connections(&self) -> usize {
+        *self.connections.borrow()
+    }
+
+    fn silence_those_there_are(&self) {
+        self.silent.send_replace(0..self.connections());
+    }
+
+    fn silence_all(&self) {
+        self.silent.send_replace(0..usize::MAX);
+    }
+
+    /// All but the first one, which is the first control connection.
+    fn silence_further_ones(&self) {
+        self.silent.send_replace(1..usize::MAX);
+    }
+
+    fn come_back(&self) {
+        self.silent.send_replace(0..0);
+    }
+}
+
+async fn carry(
+    number: usize,
+    mut silent: watch::Receiver<Range<usize>>,
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let count = from.read(&mut buffer).await.unwrap_or(0);
+        // Over where the test is.
+        let passes = silent.wait_for(|silent| !silent.contains(&number));
+        if passes.await.is_err() {
+            return;
+        }
+        if count == 0 || to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A world behind such a path, without lanes, and a session that notices silence soon.
+async fn behind_a_path() -> (World, Path) {
+    let mut world = World::new().await;
+    let path = Path::to(world.server.address()).await;
+    world.settings.port = path.address.port();
+    world.settings.strict_host_key_checking = StrictHostKeyChecking::AcceptNew;
+    world.settings.lanes = 0;
+    world.settings.unanswered = Duration::from_millis(100);
+    (world, path)
+}
+
+#[tokio::test]
+async fn q126_a_client_that_meets_silence_gets_a_connection_beside_and_nothing_is_lost() {
+    let (world, path) = behind_a_path().await;
+    let session = world.connect().await;
+    let echo = echo_server().await;
+    let mut old = session
+        .open_control("127.0.0.1", echo.port(), nobody())
+        .await
+        .unwrap();
+    ping(&mut old).await;
+    path.silence_those_there_are();
+    let opening = session.open_control("127.0.0.1", echo.port(), nobody());
+    let mut new = within("a channel on another connection", opening)
+        .await
+        .unwrap();
+    ping(&mut new).await;
+    assert_eq!(world.server.logins(), 2);
+    // The next ones go there at once.
+    let opening = session.open_control("127.0.0.1", echo.port(), nobody());
+    let mut next = within("the next channel", opening).await.unwrap();
+    ping(&mut next).await;
+    assert_eq!(world.server.logins(), 2);
+    path.come_back();
+    ping(&mut old).await;
+}
+
+#[tokio::test]
+async fn q126_what_answers_first_serves_also_where_it_is_the_old_connection() {
+    let (world, path) = behind_a_path().await;
+    let session = world.connect().await;
+    let echo = echo_server().await;
+    path.silence_all();
+    let opening = session.open_control("127.0.0.1", echo.port(), nobody());
+    let back = async {
+        // The second connection is on its way, and silent, too.
+        until("another connection", || path.connections() == 2).await;
+        path.come_back();
+    };
+    let (opened, ()) = tokio::join!(within("the channel", opening), back);
+    ping(&mut opened.unwrap()).await;
+}
+
+/// It is the FTP server that takes its time: another SSH connection would not help.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn q126_a_connection_that_is_heard_gets_none_beside_it() {
+    let (world, path) = behind_a_path().await;
+    let session = world.connect().await;
+    // Its queue is full, so that its kernel answers nothing.
+    let full = TcpSocket::new_v4().unwrap();
+    full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = full.listen(1).unwrap();
+    let at = full.local_addr().unwrap();
+    let mut filling = Vec::new();
+    while let Ok(Ok(tcp)) =
+        tokio::time::timeout(Duration::from_secs(1), TcpStream::connect(at)).await
+    {
+        filling.push(tcp);
+    }
+    let opening = session.open_control("127.0.0.1", at.port(), nobody());
+    let ten_questions = tokio::time::timeout(20 * world.settings.unanswered, opening);
+    assert!(ten_questions.await.is_err(), "it was answered");
+    assert_eq!(path.connections(), 1);
+}
+
+#[tokio::test]
+async fn q126_a_client_that_waited_in_vain_is_told_why_and_the_next_is_served() {
+    let (mut world, path) = behind_a_path().await;
+    world.settings.client_patience = Duration::from_secs(1);
+    let session = world.connect().await;
+    let echo = echo_server().await;
+    path.silence_all();
+    let opening = session.open_control("127.0.0.1", echo.port(), nobody());
+    let error = within("an answer", opening).await.unwrap_err();
+    let OpenError::Away(why) = error else {
+        panic!("{error:?}");
+    };
+    assert!(why.contains("has not been heard for"), "{why}");
+    path.come_back();
+    let opening = session.open_control("127.0.0.1", echo.port(), nobody());
+    ping(&mut within("a channel", opening).await.unwrap()).await;
+}
+
+/// The old limit of ten seconds for a lost connection, with a path that takes longer than that.
+#[tokio::test]
+async fn q126_a_client_waits_for_a_lost_connection_as_long_as_the_path_is_silent() {
+    let (mut world, path) = behind_a_path().await;
+    world.settings.connect_timeout = Duration::from_secs(2);
+    let session = world.connect().await;
+    let echo = echo_server().await;
+    // The end of the old connection passes, and nothing of another one does.
+    path.silence_further_ones();
+    world.server.kill();
+    until("it is lost", || !session.is_up()).await;
+    let began = Instant::now();
+    let opening = session.open_control("127.0.0.1", echo.port(), nobody());
+    let back = async {
+        // Longer than the old limit: this is the silence itself, no wait for something else.
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        path.come_back();
+    };
+    let (opened, ()) = tokio::join!(within("the channel", opening), back);
+    assert!(began.elapsed() > Duration::from_secs(10));
+    ping(&mut opened.unwrap()).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn q127_a_silent_lane_beside_a_control_connection_that_is_heard_is_explained() {
+    let log = Log::warnings();
+    let (mut world, path) = behind_a_path().await;
+    world.settings.lanes = 1;
+    world.settings.alive_interval = Some(Duration::from_secs(1));
+    world.settings.alive_count_max = 1;
+    let session = world.connect().await;
+    let endless = endless().await;
+    until("a lane", || session.stats().lanes_open == 1).await;
+    let (_lane, mut data) = stalled(&session, endless).await;
+    path.silence_further_ones();
+    let end = within("the end", async {
+        loop {
+            match data.reader.read().await {
+                Received::Data(_) => {}
+                end => return end,
+            }
+        }
+    });
+    assert!(matches!(end.await, Received::Lost(_)));
+    log.says("net.ipv4.tcp_mtu_probing=1").await;
+}
