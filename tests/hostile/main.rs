@@ -3,6 +3,8 @@
 //! harmed.
 //!
 //! `FERRYLINE_HOSTILE_SECONDS` says for how long (5), `FERRYLINE_HOSTILE_SEED` with which chance.
+//!
+//! A binary of its own: it counts the panics and the memory of the whole process.
 
 // Helpers are outside #[test], where clippy's exemption for tests does not reach.
 #![allow(
@@ -12,12 +14,16 @@
     clippy::indexing_slicing,
     clippy::string_slice
 )]
-// The modules below are shared in style with those of `common`.
 #![allow(unreachable_pub)]
 #![cfg(feature = "demo")]
 
 mod client;
 #[path = "../it/common/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "it is used in part; tests/it uses the rest"
+)]
 mod common;
 #[path = "../../src/control/tests/invariants/lax.rs"]
 mod lax;
@@ -36,7 +42,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use client::Seen;
-use common::{Ferry, noise};
+use common::{Ferry, PATIENCE, noise};
 use random::Random;
 
 const CLIENTS: usize = 6;
@@ -99,7 +105,7 @@ async fn hostile_clients_and_a_hostile_server_harm_nobody_else() {
     // With the clients gone nothing may be left, though the servers are still there and have nothing to
     // say: one waits for data connections that never come, or for what never comes on them.
     let began = Instant::now();
-    ferry.at_rest_in_the_end().await;
+    ferry.at_rest_within(3 * PATIENCE, 0, 0).await;
     eprintln!("at rest after {:?}", began.elapsed());
     assert!(!hostile_server.is_finished());
     hostile_server.abort();

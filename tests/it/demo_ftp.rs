@@ -1,15 +1,6 @@
 //! The demo's FTP client and FTP server against each other, with nothing between: what the other
 //! hermetic tests stand on. The server has no EPRT, so that mode is tried on a scripted one.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-#![cfg(feature = "demo")]
-
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddr};
 

@@ -2,14 +2,6 @@
 //! (`fixtures/corpus`), and over a bounded number of inputs that are made up from it. The numbers come
 //! from a fixed seed, so each run is the same; `fuzz/README.md` says how to fuzz in earnest.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
 #[path = "../../fuzz/bodies/mod.rs"]
 mod bodies;
 

@@ -5,18 +5,20 @@
 
 // Helpers are outside #[test], where clippy's exemption for tests does not reach.
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
-    reason = "a test fails by panicking"
+    reason = "a test fails by panicking, and nobody imports a test"
 )]
 
 #[cfg(feature = "demo")]
 mod check;
 #[cfg(feature = "demo")]
 mod cli;
+#[cfg(feature = "demo")]
 mod common;
 #[cfg(feature = "demo")]
 mod demo_ftp;

@@ -1,13 +1,5 @@
 //! The recorded sessions of `fixtures/sessions`, replayed; and `ferryline replay` itself.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
 use std::{
     collections::BTreeSet,
     fmt::Write,

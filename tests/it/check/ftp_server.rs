@@ -1,15 +1,5 @@
 //! `ferryline check`: what it says of FTP servers, with the real program.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::fs;
 
 use ferryline::demo::ftp_server::FtpServer;

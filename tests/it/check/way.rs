@@ -1,16 +1,6 @@
 //! `ferryline check`: what it says of the way to the SSH server; its JSON, its usage, its exit codes;
 //! with the real program.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::fs;
 
 use serde_json::Value;

@@ -1,16 +1,6 @@
 //! What the program says when it cannot do as it is told: one line, who and what and what to do, and
 //! the exit code: 1 failed, 2 wrong usage.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::fs;
 
 use ferryline::demo::ssh_server::KeyPair;

@@ -1,15 +1,5 @@
 //! The real program at work: `forward` from its ready line to its end, `demo`, and the help.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::fs;
 use std::net::SocketAddr;
 

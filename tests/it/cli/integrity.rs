@@ -1,15 +1,5 @@
 //! The real program with data under way: killed, and with clients that stop reading.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(all(feature = "demo", target_os = "linux"))]
-
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 use crate::common::{
-    Gate, PATIENCE, Running, ScriptedClient, ScriptedServer, Shore, answer, noise,
+    Gate, PATIENCE, Running, ScriptedClient, ScriptedServer, Shore, answer, noise, read_to_end,
 };
 
 const LISTENING: &str = "227 Entering Passive Mode ({hostport}).\r\n";
@@ -60,7 +50,7 @@ async fn a_download_of_a_program_that_is_killed_is_reset() {
         assert!(file.starts_with(&beginning));
 
         ferry.signal("KILL").await;
-        let error = crate::common::read_to_end(data).await.unwrap_err();
+        let error = read_to_end(data).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{size}");
         ferry.ended().await;
     }

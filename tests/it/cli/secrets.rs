@@ -1,15 +1,6 @@
 //! No password, passphrase or answer stands in the log, however much of it is asked for, nor in the
 //! arguments, nor in what `--record` writes.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-#![cfg(all(unix, feature = "demo"))]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

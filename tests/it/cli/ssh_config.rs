@@ -1,16 +1,6 @@
 //! The real program with ssh's configuration: once asked of the installed ssh, where there is one,
 //! and once read by ferryline itself.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(all(unix, feature = "demo"))]
-
 use std::fs;
 use std::path::Path;
 

@@ -1,19 +1,11 @@
 //! The real program where its standard output or standard error is a pipe that is full and is not read: no
 //! session and no signal waits for the reader.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(all(unix, feature = "demo"))]
-
 use std::net::SocketAddr;
 
-use crate::common::{Running, ScriptedClient, ScriptedServer, Shore, answer, read_to_end};
+use crate::common::{
+    Running, Script, ScriptedClient, ScriptedServer, Shore, answer, read_to_end, skipped,
+};
 use tokio::net::TcpListener;
 
 /// More than a pipe holds (64 KiB), and than ferryline keeps for it (2 MiB at most): each command is seen
@@ -33,7 +25,7 @@ async fn flood(client: &mut ScriptedClient) {
     }
 }
 
-fn script() -> crate::common::Script {
+fn script() -> Script {
     ScriptedServer::new().on("CWD", answer().send("250 there\r\n"))
 }
 
@@ -185,7 +177,7 @@ impl Drop for Ice {
 #[tokio::test]
 async fn a_file_system_that_stands_still_under_the_transcripts_holds_up_nobody() {
     let Some(ice) = Ice::new() else {
-        crate::common::skipped("it needs root, a loop device, mkfs.ext4 and fsfreeze");
+        skipped("it needs root, a loop device, mkfs.ext4 and fsfreeze");
         return;
     };
     let shore = Shore::new().await;

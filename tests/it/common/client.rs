@@ -213,11 +213,6 @@ impl ScriptedClient {
         }
     }
 
-    /// The socket, for options that a test wants to set.
-    pub fn socket(&self) -> &TcpStream {
-        self.control.get_ref()
-    }
-
     /// The bare socket; what was read ahead is lost.
     pub fn into_socket(self) -> TcpStream {
         self.control.into_inner()

@@ -35,6 +35,7 @@ pub struct Ferry {
     /// Where clients connect on ::1.
     pub v6: SocketAddr,
     /// Where clients of the second forward connect on 127.0.0.1 ([`Plan::also`]).
+    #[allow(dead_code, reason = "for tests/hostile")]
     pub also: Option<SocketAddr>,
     /// The session with the SSH server.
     pub session: Session,
@@ -105,17 +106,13 @@ impl Ferry {
         self.at_rest_but_for(1, 1).await;
     }
 
-    /// As [`Ferry::at_rest`], where time limits of ferryline's own have to run out first.
-    pub async fn at_rest_in_the_end(&self) {
-        self.at_rest_within(PATIENCE * 3, 0, 0).await;
-    }
-
     /// As [`Ferry::at_rest`], with so many control connections and remote forwards still standing.
     pub async fn at_rest_but_for(&self, control: usize, forwards: usize) {
         self.at_rest_within(PATIENCE, control, forwards).await;
     }
 
-    async fn at_rest_within(&self, limit: Duration, control: usize, forwards: usize) {
+    /// As [`Ferry::at_rest_but_for`], where time limits of ferryline's own have to run out first.
+    pub async fn at_rest_within(&self, limit: Duration, control: usize, forwards: usize) {
         let look = || {
             let (here, there) = (self.session.stats(), &self.ssh_server);
             (here.remote_forwards, here.control_channels) == (forwards, control)
@@ -183,6 +180,7 @@ impl Plan {
     }
 
     /// A second forward, to the FTP server at this address, by the same proxy.
+    #[allow(dead_code, reason = "for tests/hostile")]
     pub fn also(mut self, target: SocketAddr) -> Self {
         self.also = Some(target);
         self

@@ -4,27 +4,13 @@
 //! Every wait is for an event, bounded by [`PATIENCE`]; one that runs out fails the test and shows
 //! the conversation so far.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach; and each test file
-// compiles its own copy of this module and uses a part of it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![allow(dead_code, unused_imports, unreachable_pub)]
-
 mod answer;
-#[cfg(feature = "demo")]
 mod check;
 mod client;
 mod data;
-#[cfg(feature = "demo")]
 mod ferry;
 mod gate;
 mod log;
-#[cfg(feature = "demo")]
 mod program;
 mod record;
 mod script;
@@ -38,18 +24,15 @@ mod users;
 use std::time::Duration;
 
 pub use answer::{Answer, answer};
-#[cfg(feature = "demo")]
 pub use check::{Check, lists, lists_once, remedy, step, summary};
 pub use client::ScriptedClient;
 pub use data::{
     extended_address, extended_port, host_port, nobody, own_address, read_to_end, reset,
     six_numbers, upload,
 };
-#[cfg(feature = "demo")]
-pub use ferry::{Ferry, Lines, Plan, write_private};
+pub use ferry::{Ferry, Plan, write_private};
 pub use gate::Gate;
 pub use log::Log;
-#[cfg(feature = "demo")]
 pub use program::{Ended, Running, Shore, run};
 pub use script::Script;
 pub use server::ScriptedServer;

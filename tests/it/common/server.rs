@@ -76,11 +76,6 @@ impl ScriptedServer {
         self.transcript.wait_event(CONTROL_ENDED).await;
     }
 
-    /// Whether the control connection of a client has ended.
-    pub fn control_has_ended(&self) -> bool {
-        self.transcript.has_event(CONTROL_ENDED)
-    }
-
     /// The next file received on a data connection, with how it ended; waits for it.
     pub async fn upload(&self) -> io::Result<Vec<u8>> {
         let next = || self.uploads.lock().unwrap().pop_front();

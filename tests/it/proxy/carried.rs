@@ -1,15 +1,6 @@
 //! Active mode carried as passive: where there is no remote forward, the client sees active mode
 //! all the same.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-#![cfg(feature = "demo")]
-
 use ferryline::{
     control::ActiveMode,
     demo::{

@@ -2,15 +2,6 @@
 //! (sshd's `ChannelTimeout`), an FTP server that ends its own direction first. What the client has sent,
 //! or is about to, is then no upload that succeeded.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-#![cfg(feature = "demo")]
-
 use std::io;
 use std::time::Duration;
 

@@ -1,16 +1,6 @@
 //! How control connections begin and end: greetings of every kind, goodbyes in order and without a
 //! word, from either side. Whatever happens, nothing of a session stays behind.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use crate::common::{
     Ferry, Gate, Log, ScriptedClient, ScriptedServer, answer, nobody, read_to_end, reset,
     six_numbers,

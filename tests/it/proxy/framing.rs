@@ -1,16 +1,6 @@
 //! How bytes become lines: pipelined commands, lines in pieces, odd line ends, Telnet and urgent
 //! data, and input that no FTP client sends. The server must see plain commands, in order, or none.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use ferryline::proxy::Direction;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;

@@ -1,16 +1,6 @@
 //! Clients on other hosts, and FTP servers that are not on the SSH server's. What comes from this
 //! host's own address beyond loopback stands for another host.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::net::{IpAddr, SocketAddr};
 
 use ferryline::proxy::Options;

@@ -1,16 +1,6 @@
 //! The FTP server is called by a loopback name: data connections go to the address that the control
 //! connection went to, whatever else the name stands for on the SSH server's host.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +9,10 @@ use ferryline::control::DataHost;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use crate::common::{Ferry, Log, Script, ScriptedClient, ScriptedServer, answer, read_to_end};
+use crate::common::{
+    Ferry, Log, Script, ScriptedClient, ScriptedServer, answer, extended_port, host_port,
+    read_to_end,
+};
 
 /// A data port of the FTP server's on 127.0.0.1, with another program on the same port of ::1.
 struct DataPort {
@@ -68,11 +61,8 @@ async fn fetch(client: &mut ScriptedClient, request: &str) -> Vec<u8> {
     let code = if request == "EPSV" { "229 " } else { "227 " };
     let line = client.ask(request, code).await;
     let address = match request {
-        "EPSV" => SocketAddr::from((
-            Ipv4Addr::LOCALHOST,
-            crate::common::extended_port(&line).unwrap(),
-        )),
-        _ => crate::common::host_port(&line).unwrap(),
+        "EPSV" => SocketAddr::from((Ipv4Addr::LOCALHOST, extended_port(&line).unwrap())),
+        _ => host_port(&line).unwrap(),
     };
     let data = client.connect_data(address).await;
     client.ask("RETR f", "150 ").await;

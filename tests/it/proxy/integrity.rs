@@ -1,16 +1,6 @@
 //! Whatever breaks, half a file is never taken for a whole one, and nothing stays behind: cut SSH
 //! sessions, resets, refusals, final replies that overtake their data, listeners that nobody uses.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
 use std::time::Duration;

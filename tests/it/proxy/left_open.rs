@@ -1,15 +1,6 @@
 //! FTP servers that say 226 and do not end the data connection: the reply waits for the data, not for that
 //! end.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-#![cfg(feature = "demo")]
-
 use std::time::Duration;
 
 use crate::common::{

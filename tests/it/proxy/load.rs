@@ -1,16 +1,6 @@
 //! Many clients at once, among them one that has stopped reading: every byte arrives, and nobody
 //! waits for anybody else.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,16 +1,6 @@
 //! The four ways to a data connection, through ferryline and SSH to the demo's FTP server: listing,
 //! download and upload, over both of the client's address families, byte for byte.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddr};
 

@@ -1,16 +1,6 @@
 //! The remote forward that a session keeps ready for its next active transfer: who gets it, and when
 //! it goes.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::net::SocketAddr;
 use std::time::Duration;
 

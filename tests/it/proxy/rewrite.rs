@@ -1,16 +1,6 @@
 //! The lines that name a data connection: what the other side gets in their place, where the data
 //! then goes, and what happens to lines that are not what they seem.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
@@ -20,8 +10,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use crate::common::{
-    Answer, Ferry, Log, Script, ScriptedClient, ScriptedServer, answer, extended_port, host_port,
-    read_to_end, six_numbers, upload,
+    Answer, Ferry, Log, Script, ScriptedClient, ScriptedServer, answer, extended_address,
+    extended_port, host_port, read_to_end, six_numbers, upload,
 };
 
 /// A server that sends `the file` on RETR and takes one on STOR.
@@ -377,7 +367,7 @@ async fn a_port_in_any_dress_is_told_to_the_server_as_the_forwards_own() {
         let told = server.commands(&verb).pop().unwrap();
         let to = match verb.as_str() {
             "PORT" => host_port(&told),
-            _ => crate::common::extended_address(&told),
+            _ => extended_address(&told),
         };
         let to = to.unwrap_or_else(|| panic!("{told}"));
         assert_eq!(to.ip().to_string(), "127.0.0.1", "{told}");

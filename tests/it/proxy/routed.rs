@@ -1,15 +1,5 @@
 //! One forward to many FTP servers: the client names its own, `USER name@host[:port]`.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::{
     fs,
     time::{Duration, Instant},

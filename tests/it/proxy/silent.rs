@@ -1,16 +1,6 @@
 //! FTP servers that stay silent, on the control connection, on the data connection or on both: what
 //! their clients have left ends all the same, and never as if it were complete.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::io::ErrorKind;
 use std::time::Duration;
 

@@ -1,15 +1,5 @@
 //! Stopping: who is there gets told, who is in the middle may finish, and who takes too long is cut.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -19,7 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::common::{
-    Ferry, Gate, ScriptedClient, ScriptedServer, answer, nobody, noise, read_to_end, upload,
+    Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, nobody, noise, read_to_end,
+    upload,
 };
 
 #[tokio::test]
@@ -227,7 +218,7 @@ async fn refused(address: SocketAddr) {
 
 /// As [`refused`], where the listener may take a moment to go.
 async fn refused_soon(address: SocketAddr) {
-    let refused = tokio::time::timeout(crate::common::PATIENCE, async {
+    let refused = tokio::time::timeout(PATIENCE, async {
         while TcpStream::connect(address).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

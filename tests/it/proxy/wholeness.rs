@@ -1,19 +1,11 @@
 //! How things end through a real proxy: nothing whole is cut, nothing cut looks whole, and a peer
 //! that does not read cannot fill the memory.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-#![cfg(feature = "demo")]
-
 use std::time::Duration;
 
 use crate::common::{
-    Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, noise, read_to_end, six_numbers,
+    Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, noise, read_to_end, reset,
+    six_numbers,
 };
 use ferryline::proxy::Direction;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -69,7 +61,7 @@ async fn an_upload_that_the_client_breaks_off_ends_the_session_first() {
     let mut data = client.passive().await;
     client.ask("STOR f", "150").await;
     data.write_all(&noise(100_000)).await.unwrap();
-    crate::common::reset(data);
+    reset(data);
     client.expect("421").await;
     let first = timeout(PATIENCE, async {
         tokio::select! {

@@ -2,16 +2,6 @@
 //! server. What another local user can do is in `users.rs`, what all of them do at random in
 //! `tests/hostile`; SECURITY.md says which promise stands in which test.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(feature = "demo")]
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -20,11 +10,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::common::{
-    Ferry, Gate, Log, PATIENCE, Running, ScriptedClient, ScriptedServer, Shore, answer,
+    Ferry, Gate, Log, PATIENCE, Running, Script, ScriptedClient, ScriptedServer, Shore, answer,
     extended_port, host_port, own_address, read_to_end, skipped,
 };
 
-fn file_server() -> crate::common::Script {
+fn file_server() -> Script {
     let file = answer()
         .send("150 now\r\n")
         .data("the file")

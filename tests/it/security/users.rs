@@ -1,27 +1,17 @@
 //! Other users of the same machine: they can reach every port on loopback, and get nothing from it.
 //! These tests want to run as root; otherwise nobody can be another user.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-#![cfg(all(feature = "demo", target_os = "linux"))]
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::sync::{Arc, Mutex};
 
 use crate::common::{
-    Ferry, Log, PATIENCE, ScriptedClient, ScriptedServer, Shore, answer, as_nobody, extended_port,
-    host_port, read_to_end, six_numbers, upload,
+    Ferry, Log, PATIENCE, Script, ScriptedClient, ScriptedServer, Shore, answer, as_nobody,
+    extended_port, host_port, read_to_end, six_numbers, upload,
 };
 use ferryline::proxy::Direction;
 
-fn file_server() -> crate::common::Script {
+fn file_server() -> Script {
     ScriptedServer::new()
         .on(
             "RETR",

@@ -1,12 +1,4 @@
 //! Channels and remote forwards, against the embedded server.
-#![cfg(feature = "demo")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
 
 use crate::ssh::support::{
     World, all_quiet, echo_server, endless, nobody, on_a_lane, pattern, ping, read_to_eof, serve,

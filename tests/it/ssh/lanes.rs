@@ -1,12 +1,4 @@
 //! The pool of data lanes and the control connection, against the embedded server.
-#![cfg(feature = "demo")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
 
 use std::net::SocketAddr;
 use std::time::Duration;

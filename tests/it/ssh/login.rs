@@ -1,13 +1,4 @@
 //! Host keys and logging in, against the embedded server.
-#![cfg(feature = "demo")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    reason = "a test fails by panicking"
-)]
 
 use std::time::Duration;
 

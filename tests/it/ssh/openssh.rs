@@ -1,15 +1,6 @@
 //! Against OpenSSH's sshd, for what two russh ends might agree to get wrong. Runs where there is an
 //! `/usr/sbin/sshd` and an `ssh-keygen`, or where `FERRYLINE_TEST_SSHD` names the server; else it says
 //! so and passes.
-#![cfg(all(unix, feature = "demo"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "a test fails by panicking"
-)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

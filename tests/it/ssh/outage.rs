@@ -1,12 +1,4 @@
 //! A path to the SSH server that falls silent, and comes back or does not.
-#![cfg(feature = "demo")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
 
 use std::net::SocketAddr;
 use std::ops::Range;

@@ -1,12 +1,4 @@
 //! SSH servers that let one connection in and drop or refuse further ones: no transfer waits for those.
-#![cfg(feature = "demo")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,15 +1,6 @@
 //! New keys in the middle of transfers: asked for by us, by the server, and by both, many times in a
 //! file. Every byte arrives, once and in its place.
 
-// Helpers are outside #[test], where clippy's exemption for tests does not reach.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-#![cfg(feature = "demo")]
-
 #[path = "../../faults/relay.rs"]
 #[allow(
     dead_code,
@@ -20,7 +11,7 @@ mod relay;
 use std::time::Duration;
 
 use crate::ssh::support::{
-    World, all_quiet, echo_server, nobody, pattern, read_to_eof, serve, within,
+    World, all_quiet, echo_server, nobody, pattern, ping, read_to_eof, serve, within,
 };
 use bytes::Bytes;
 use ferryline::ssh::{Channel, Received, Session};
@@ -170,7 +161,7 @@ async fn a_control_connection_with_new_keys_all_the_time() {
         .await
         .unwrap();
     for _ in 0..200 {
-        crate::ssh::support::ping(&mut channel).await;
+        ping(&mut channel).await;
     }
     drop(channel);
     all_quiet(&session, &world.server).await;

@@ -1,14 +1,4 @@
 //! An SSH server, a client of it, and a few TCP servers to forward to.
-#![allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "no test file uses all of it, and a test fails by panicking"
-)]
 
 pub use crate::common::skipped;
 

@@ -1,12 +1,4 @@
 //! The way to an SSH server: through jump hosts, and through a command.
-#![cfg(feature = "demo")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
 
 use crate::ssh::support::{
     Script, World, echo_server, nobody, pattern, ping, read_to_eof, serve, skipped, source, until,
