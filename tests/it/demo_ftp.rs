@@ -9,7 +9,10 @@ use ferryline::demo::ftp_server::FtpServer;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::common::{Gate, ScriptedClient, ScriptedServer, answer, noise, read_to_end, upload};
+use crate::common::{
+    Gate, ScriptedClient, ScriptedServer, answer, begins_file, logged_in, noise, read_to_end,
+    upload,
+};
 
 /// The modes that the demo's server has.
 const SERVED: [Mode; 3] = [Mode::Passive, Mode::ExtendedPassive, Mode::Active];
@@ -37,12 +40,6 @@ impl Site {
     fn content(&self, name: &str) -> Vec<u8> {
         fs::read(self.folder.path().join(name)).unwrap()
     }
-}
-
-async fn logged_in(server: SocketAddr) -> FtpClient {
-    let mut client = FtpClient::connect(server).await.unwrap();
-    client.login("demo", "secret").await.unwrap();
-    client
 }
 
 #[tokio::test]
@@ -206,9 +203,7 @@ async fn a_reset_data_connection_is_never_the_end_of_a_file() {
         let server = ScriptedServer::new()
             .on(
                 "RETR",
-                answer()
-                    .send("150 now\r\n")
-                    .partial_data("half")
+                begins_file("half")
                     .wait(&seen)
                     .reset_data()
                     .send("426 lost it\r\n"),

@@ -5,7 +5,8 @@ use std::fs;
 use ferryline::demo::ftp_server::FtpServer;
 
 use crate::common::{
-    Check, Gate, ScriptedServer, answer, lists, lists_once, nobody, remedy, step, summary,
+    Check, Gate, ScriptedServer, answer, begins_file, lists, lists_once, nobody, remedy, step,
+    summary,
 };
 
 #[tokio::test]
@@ -206,7 +207,7 @@ async fn greetings_that_are_none() {
 #[tokio::test]
 async fn a_server_that_falls_silent_is_not_waited_for_for_ever() {
     // It never says that the listing is over.
-    let silent = || answer().send("150 here\r\n").partial_data("a f");
+    let silent = || begins_file("a f");
     let server = ScriptedServer::new().on("LIST", silent()).start().await;
     let check = Check::of(server.address()).await;
     let ended = check.with_user(&["--timeout", "1"]).await;

@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::common::{
-    Gate, Running, ScriptedClient, ScriptedServer, Shore, answer, noise, read_to_end, run,
+    Gate, Running, ScriptedClient, ScriptedServer, Shore, answer, begins_file, noise, read_to_end,
+    run,
 };
 
 /// The line is `KIND://ADDRESS → user@host:port → host:port` and nothing else; the address.
@@ -134,9 +135,7 @@ async fn a_transfer_that_runs_may_finish_before_it_stops() {
     let server = ScriptedServer::new()
         .on(
             "RETR",
-            answer()
-                .send("150 here\r\n")
-                .partial_data("the first half, ")
+            begins_file("the first half, ")
                 .wait(&go_on)
                 .data("the second half")
                 .send("226 done\r\n"),

@@ -11,16 +11,10 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 use crate::common::{
-    Gate, PATIENCE, Running, ScriptedClient, ScriptedServer, Shore, answer, noise, read_to_end,
+    Gate, PATIENCE, ScriptedClient, ScriptedServer, Shore, answer, begins_file, noise, read_to_end,
 };
 
 const LISTENING: &str = "227 Entering Passive Mode ({hostport}).\r\n";
-
-async fn ftp_address(ferry: &mut Running) -> SocketAddr {
-    let line = ferry.line().await;
-    let address = line.strip_prefix("ftp://").unwrap().split(' ').next();
-    address.unwrap().parse().unwrap()
-}
 
 /// The socket is so made that the system resets it, whatever ends the program.
 #[tokio::test]
@@ -32,17 +26,11 @@ async fn a_download_of_a_program_that_is_killed_is_reset() {
         let file = noise(size);
         let server = ScriptedServer::new()
             .on("PASV", answer().listen().send(LISTENING))
-            .on(
-                "RETR",
-                answer()
-                    .send("150 here\r\n")
-                    .partial_data(&file)
-                    .wait(&never),
-            )
+            .on("RETR", begins_file(&file).wait(&never))
             .start()
             .await;
         let mut ferry = shore.start(&["-L", &format!("0:{}", server.address())]);
-        let mut client = ScriptedClient::logged_in(ftp_address(&mut ferry).await).await;
+        let mut client = ScriptedClient::logged_in(ferry.ftp_address().await).await;
         let mut data = client.passive().await;
         client.ask("RETR f", "150 ").await;
         let mut beginning = [0; 13];
@@ -72,7 +60,7 @@ async fn an_upload_of_a_program_that_is_killed_is_no_success() {
         .start()
         .await;
     let mut ferry = shore.start(&["-L", &format!("0:{}", server.address())]);
-    let mut client = ScriptedClient::logged_in(ftp_address(&mut ferry).await).await;
+    let mut client = ScriptedClient::logged_in(ferry.ftp_address().await).await;
     let mut data = client.passive().await;
     client.ask("STOR f", "150 ").await;
     data.write_all(&noise(100_000)).await.unwrap();
@@ -103,7 +91,7 @@ async fn clients_that_stop_reading_cost_bounded_memory_and_stall_nobody_else() {
         .start()
         .await;
     let mut ferry = shore.start(&["-L", &format!("0:{}", server.address())]);
-    let address = ftp_address(&mut ferry).await;
+    let address = ferry.ftp_address().await;
     let mut other = ScriptedClient::logged_in(address).await;
     let before = ferry.resident();
 

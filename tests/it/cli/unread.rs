@@ -3,20 +3,12 @@
 
 use std::net::SocketAddr;
 
-use crate::common::{
-    Running, Script, ScriptedClient, ScriptedServer, Shore, answer, read_to_end, skipped,
-};
+use crate::common::{Script, ScriptedClient, ScriptedServer, Shore, answer, read_to_end, skipped};
 use tokio::net::TcpListener;
 
 /// More than a pipe holds (64 KiB), and than ferryline keeps for it (2 MiB at most): each command is seen
 /// four times at `-vv`, with its reply.
 const COMMANDS: usize = 1000;
-
-async fn address(ferry: &mut Running) -> SocketAddr {
-    let line = ferry.line().await;
-    let rest = line.strip_prefix("ftp://").expect("the ready line");
-    rest.split(' ').next().unwrap().parse().unwrap()
-}
 
 async fn flood(client: &mut ScriptedClient) {
     let command = format!("CWD {}", "x".repeat(1500));
@@ -35,7 +27,7 @@ async fn a_standard_error_that_is_not_read_holds_up_neither_sessions_nor_sigterm
     let server = script().start().await;
     let forward = format!("0:localhost:{}", server.address().port());
     let mut ferry = shore.start(&["-vv", "-L", &forward]);
-    let address = address(&mut ferry).await;
+    let address = ferry.ftp_address().await;
     let mut client = ScriptedClient::logged_in(address).await;
     flood(&mut client).await;
     let mut other = ScriptedClient::logged_in(address).await;
@@ -53,7 +45,7 @@ async fn a_reader_that_comes_back_is_told_how_much_it_missed() {
     let server = script().start().await;
     let forward = format!("0:localhost:{}", server.address().port());
     let mut ferry = shore.start(&["-vv", "-L", &forward]);
-    let address = address(&mut ferry).await;
+    let address = ferry.ftp_address().await;
     let mut client = ScriptedClient::logged_in(address).await;
     flood(&mut client).await;
     let told = ferry.error_line("lost here: ").await;
@@ -104,7 +96,7 @@ async fn data_ports_that_do_not_answer_are_one_line_of_the_log() {
         .await;
     let forward = format!("0:localhost:{}", server.address().port());
     let mut ferry = shore.start(&["-L", &forward]);
-    let address = address(&mut ferry).await;
+    let address = ferry.ftp_address().await;
     let mut client = ScriptedClient::logged_in(address).await;
     for _ in 0..50 {
         let data = client.passive().await;
@@ -186,7 +178,7 @@ async fn a_file_system_that_stands_still_under_the_transcripts_holds_up_nobody()
     let folder = ice.path();
     let record = ["--record", folder.to_str().unwrap(), "-L", &forward, "-v"];
     let mut ferry = shore.start(&record);
-    let address = address(&mut ferry).await;
+    let address = ferry.ftp_address().await;
     let mut client = ScriptedClient::logged_in(address).await;
     ferry.error_line("#1 is recorded in ").await;
     ice.freeze();

@@ -29,6 +29,22 @@ pub fn answer() -> Answer {
     Answer::default()
 }
 
+/// What an ordinary server does at a RETR or a LIST: the file, and what it says before and after.
+pub fn sends_file(bytes: impl AsRef<[u8]>) -> Answer {
+    begins_file(bytes).finish_data().send("226 done\r\n")
+}
+
+/// The beginning of a RETR: the data connection stays open.
+pub fn begins_file(bytes: impl AsRef<[u8]>) -> Answer {
+    answer().send("150 here\r\n").partial_data(bytes)
+}
+
+/// What an ordinary server does at a STOR; the file is for `ScriptedServer::upload`.
+pub fn stores_file() -> Answer {
+    let begun = answer().send("150 here\r\n");
+    begun.receive_data().send("226 done\r\n")
+}
+
 impl Answer {
     /// Sends bytes in one write, exactly as given: the end of line is the script's business. In them
     /// `{hostport}` stands for the six numbers of the data listener, `{twoports}` for the last two of

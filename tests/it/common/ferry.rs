@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::PATIENCE;
 use super::record::Record;
+use super::{PATIENCE, ScriptedClient, ScriptedServer};
 
 /// A ferry that is not under way yet.
 pub struct Plan {
@@ -52,6 +52,13 @@ impl Ferry {
     /// To the FTP server at this address, with nothing special.
     pub async fn to(target: SocketAddr) -> Self {
         Self::plan(target).start().await
+    }
+
+    /// To this FTP server, with nothing special, and a client that has logged in to it.
+    pub async fn with_client(server: &ScriptedServer) -> (Self, ScriptedClient) {
+        let ferry = Self::to(server.address()).await;
+        let client = ScriptedClient::logged_in(ferry.v4).await;
+        (ferry, client)
     }
 
     /// To the FTP server at this address; what is special is said next.

@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod data;
 mod ferry;
+mod ftp_client;
 mod gate;
 mod log;
 mod program;
@@ -23,7 +24,7 @@ mod users;
 
 use std::time::Duration;
 
-pub use answer::{Answer, answer};
+pub use answer::{Answer, answer, begins_file, sends_file, stores_file};
 pub use check::{Check, lists, lists_once, remedy, step, summary};
 pub use client::ScriptedClient;
 pub use data::{
@@ -31,6 +32,7 @@ pub use data::{
     six_numbers, upload,
 };
 pub use ferry::{Ferry, Plan, write_private};
+pub use ftp_client::logged_in;
 pub use gate::Gate;
 pub use log::Log;
 pub use program::{Ended, Running, Shore, run};

@@ -1,5 +1,6 @@
 //! The real program, as a child process, and an SSH server for it to talk to.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -165,6 +166,14 @@ impl Running {
         }
         self.said.push_str(&line);
         line.trim_end_matches(['\r', '\n']).to_owned()
+    }
+
+    /// Where it takes FTP clients: its next line says so.
+    pub async fn ftp_address(&mut self) -> SocketAddr {
+        let line = self.line().await;
+        let rest = line.strip_prefix("ftp://");
+        let rest = rest.unwrap_or_else(|| panic!("no ready line: {line}"));
+        rest.split(' ').next().unwrap().parse().unwrap()
     }
 
     /// The next line of its standard error that holds this.

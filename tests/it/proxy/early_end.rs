@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::common::{
     Answer, Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, noise, read_to_end,
-    reset, upload,
+    reset, sends_file, upload,
 };
 use ferryline::proxy::Direction;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -207,10 +207,7 @@ async fn an_upload_is_whole_where_the_server_has_ended_its_side() {
 #[tokio::test]
 async fn a_download_stays_a_success_however_it_is_closed() {
     for content in ["a file", ""] {
-        let script = answer()
-            .send("150 here\r\n")
-            .data(content)
-            .send("226 done\r\n");
+        let script = sends_file(content);
         let server = ScriptedServer::new().on("RETR", script).start().await;
         let ferry = impatient_to(&server).await;
         for way in ["times out", "is reset", "stays", "closes"] {

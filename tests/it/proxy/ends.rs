@@ -2,15 +2,14 @@
 //! word, from either side. Whatever happens, nothing of a session stays behind.
 
 use crate::common::{
-    Ferry, Gate, Log, ScriptedClient, ScriptedServer, answer, nobody, read_to_end, reset,
-    six_numbers,
+    Ferry, Gate, Log, ScriptedClient, ScriptedServer, answer, begins_file, nobody, read_to_end,
+    reset, six_numbers,
 };
 
 #[tokio::test]
 async fn quit_ends_both_sides_in_order() {
     let server = ScriptedServer::new().start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     client.ask("QUIT", "221 bye").await;
     client.expect_end().await;
     server.control_ended().await;
@@ -35,11 +34,10 @@ async fn a_client_that_closes_without_quit_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_client_that_resets_its_control_connection_leaves_nothing_behind() {
     let server = ScriptedServer::new()
-        .on("RETR", answer().send("150 here\r\n").partial_data("part"))
+        .on("RETR", begins_file("part"))
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     let data = client.passive().await;
     client.ask("RETR f", "150 ").await;
     reset(client.into_socket());
@@ -56,8 +54,7 @@ async fn a_client_that_has_said_all_still_gets_its_answers() {
         .on("STAT", answer().wait(&held).send("211 fine\r\n"))
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     client.send_raw("STAT\r\nPWD\r\n").await;
     client.finish().await;
     // The end of file reaches the server behind the commands, and the answers come all the same.
@@ -83,8 +80,7 @@ async fn a_client_that_has_said_all_still_gets_its_file() {
         )
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     let data = client.passive().await;
     client.ask("RETR f", "150 ").await;
     client.finish().await;
@@ -152,8 +148,7 @@ async fn a_server_that_resets_closes_the_client() {
         .on("STAT", answer().reset())
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     client.send("STAT").await;
     let rest = client.rest().await.unwrap_or_default();
     assert!(
@@ -168,8 +163,7 @@ async fn a_server_that_resets_closes_the_client() {
 #[tokio::test]
 async fn a_server_that_times_out_says_so_unasked() {
     let server = ScriptedServer::new().start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     server.say("421 Timeout.\r\n").await;
     client.expect_exactly("421 Timeout.").await;
     client.ask("NOOP", "200 ").await;
@@ -181,8 +175,7 @@ async fn a_last_word_without_an_end_of_line_is_passed_on() {
         .on("STAT", answer().send("421 cut short").close())
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     client.send("STAT").await;
     assert_eq!(client.rest().await.unwrap(), b"421 cut short");
 }

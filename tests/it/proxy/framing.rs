@@ -6,23 +6,17 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use crate::common::{
-    Ferry, Gate, ScriptedClient, ScriptedServer, answer, host_port, read_to_end, six_numbers,
+    Ferry, Gate, ScriptedClient, ScriptedServer, answer, begins_file, host_port, read_to_end,
+    sends_file, six_numbers,
 };
 
 #[tokio::test]
 async fn pasv_and_the_transfer_in_one_segment() {
     let server = ScriptedServer::new()
-        .on(
-            "LIST",
-            answer()
-                .send("150 here\r\n")
-                .data("a list")
-                .send("226 done\r\n"),
-        )
+        .on("LIST", sends_file("a list"))
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     client.send_raw("PASV\r\nLIST\r\nPWD\r\nNOOP\r\n").await;
     let line = client.expect("227 ").await;
     let data = client.connect_data(host_port(&line).unwrap()).await;
@@ -38,17 +32,10 @@ async fn pasv_and_the_transfer_in_one_segment() {
 #[tokio::test]
 async fn port_and_the_transfer_in_one_segment() {
     let server = ScriptedServer::new()
-        .on(
-            "RETR",
-            answer()
-                .send("150 here\r\n")
-                .data("a file")
-                .send("226 done\r\n"),
-        )
+        .on("RETR", sends_file("a file"))
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     for _ in 0..2 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let six = six_numbers(listener.local_addr().unwrap());
@@ -72,8 +59,7 @@ async fn port_and_the_transfer_in_one_segment() {
 #[tokio::test]
 async fn answers_of_ferrylines_own_keep_their_place_in_the_order() {
     let server = ScriptedServer::new().start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     client
         .send_raw("PWD\r\nAUTH TLS\r\nNOOP\r\nPORT 8,8,8,8,1,1\r\nPASV\r\nSYST\r\n")
         .await;
@@ -169,8 +155,7 @@ async fn what_is_no_address_line_passes_byte_for_byte() {
         .on("SITE", answer().send(odd))
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     let command = b"SiTe  b\xe4h \xff\xff  \x01\x7f \r\n";
     client.send_raw(command).await;
     let mut came = Vec::new();
@@ -206,9 +191,7 @@ async fn an_urgent_abor_reaches_the_server_plain_and_at_once() {
         let server = ScriptedServer::new()
             .on(
                 "RETR",
-                answer()
-                    .send("150 here\r\n")
-                    .partial_data("part")
+                begins_file("part")
                     .wait(&aborted)
                     .reset_data()
                     .send("426 aborted\r\n"),
@@ -216,8 +199,7 @@ async fn an_urgent_abor_reaches_the_server_plain_and_at_once() {
             .on("ABOR", "225 no transfer\r\n")
             .start()
             .await;
-        let ferry = Ferry::to(server.address()).await;
-        let mut client = ScriptedClient::logged_in(ferry.v4).await;
+        let (_ferry, mut client) = Ferry::with_client(&server).await;
         let mut data = client.passive().await;
         client.ask("RETR f", "150 ").await;
         let mut part = [0; 4];
@@ -268,8 +250,7 @@ async fn abor_goes_past_a_line_that_waits() {
         .on("ABOR", "226 abort done\r\n")
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     let listener = client.active().await;
     client.ask("RETR f", "150 ").await;
     client.send("ABOR").await;
@@ -344,8 +325,7 @@ async fn a_reply_that_is_too_long_ends_the_session() {
         .on("STAT", answer().send(endless))
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     client.ask("STAT", "421 ferryline: ").await;
     client.expect_end().await;
     server.control_ended().await;
@@ -354,8 +334,7 @@ async fn a_reply_that_is_too_long_ends_the_session() {
 #[tokio::test]
 async fn a_nul_in_a_command_ends_the_session_and_none_of_it_passes() {
     let server = ScriptedServer::new().start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     client.ask("NOOP", "200 ").await;
     client.send_raw(b"MKD a\0b\r\nDELE x\r\n").await;
     client.expect("500 ferryline: ").await;
@@ -367,8 +346,7 @@ async fn a_nul_in_a_command_ends_the_session_and_none_of_it_passes() {
 #[tokio::test]
 async fn a_command_behind_a_bare_cr_is_not_smuggled_past() {
     let server = ScriptedServer::new().start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     for line in [
         &b"CWD x\rPORT 8,8,8,8,1,1\r\n"[..],
         b"CWD x\rPASV\r\n",
@@ -387,8 +365,7 @@ async fn a_passive_reply_behind_a_bare_cr_is_not_smuggled_past() {
         .on("PWD", "257 x\r227 Entering Passive Mode (1,2,3,4,5,6)\r\n")
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     client.send("PWD").await;
     client
         .expect_exactly("257 x 227 Entering Passive Mode (1,2,3,4,5,6)")

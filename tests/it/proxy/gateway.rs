@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::common::{
     Ferry, Log, PATIENCE, Plan, ScriptedClient, ScriptedServer, Shore, answer, extended_port,
-    host_port, noise, own_address, read_to_end, run, skipped,
+    host_port, noise, own_address, read_to_end, run, sends_file, skipped,
 };
 
 /// This host's address beyond loopback; a host without one has no clients on other hosts.
@@ -30,10 +30,7 @@ macro_rules! own_address_or_return {
 
 /// Sends the file on whatever data connection was asked for.
 async fn file_server(file: &[u8]) -> ScriptedServer {
-    let retr = answer()
-        .send("150 here\r\n")
-        .data(file)
-        .send("226 done\r\n");
+    let retr = sends_file(file);
     ScriptedServer::new()
         .on("PASV", answer().listen().send("227 ({hostport})\r\n"))
         .on("EPSV", answer().listen().send("229 (|||{port}|)\r\n"))
@@ -260,10 +257,7 @@ async fn a_range_of_one_port_serves_one_transfer_after_another() {
 async fn a_server_on_another_host_comes_to_the_remote_bind_address() {
     let own = own_address_or_return!();
     let file = noise(100_000);
-    let retr = answer()
-        .send("150 here\r\n")
-        .data(&file)
-        .send("226 done\r\n");
+    let retr = sends_file(&file);
     let server = ScriptedServer::new()
         .at((own, 0).into())
         .on("PORT", answer().send("200 ok\r\n"))
@@ -313,10 +307,7 @@ async fn a_server_on_another_host_comes_to_the_remote_bind_address() {
 async fn where_the_ssh_server_refuses_the_remote_bind_address_active_is_carried_as_passive() {
     let own = own_address_or_return!();
     let file = noise(1000);
-    let retr = answer()
-        .send("150 here\r\n")
-        .data(&file)
-        .send("226 done\r\n");
+    let retr = sends_file(&file);
     let server = ScriptedServer::new()
         .at((own, 0).into())
         .on("EPSV", answer().listen().send("229 (|||{port}|)\r\n"))
@@ -399,15 +390,8 @@ async fn what_is_not_encrypted_is_said_at_the_start() {
         "-L",
         &format!("127.0.0.1:0:{target}"),
     ]);
-    let line = ferry.line().await;
-    let address = line
-        .strip_prefix("ftp://")
-        .unwrap()
-        .split(' ')
-        .next()
-        .unwrap();
-    let address: SocketAddr = address.parse().unwrap();
-    assert!(address.ip().is_unspecified(), "{line}");
+    let address = ferry.ftp_address().await;
+    assert!(address.ip().is_unspecified(), "{address}");
     // An address that was asked for stays, as with ssh.
     let line = ferry.line().await;
     assert!(line.starts_with("ftp://127.0.0.1:"), "{line}");

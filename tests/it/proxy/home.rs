@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::common::{
     Ferry, Log, Script, ScriptedClient, ScriptedServer, answer, extended_port, host_port,
-    read_to_end,
+    read_to_end, sends_file,
 };
 
 /// A data port of the FTP server's on 127.0.0.1, with another program on the same port of ::1.
@@ -127,13 +127,7 @@ async fn q120_a_client_that_names_localhost_is_as_safe() {
 async fn q120_where_ipv4_is_refused_control_and_data_go_to_ipv6() {
     let server = ScriptedServer::new()
         .at((Ipv6Addr::LOCALHOST, 0).into())
-        .on(
-            "RETR",
-            answer()
-                .send("150 here\r\n")
-                .data("the file")
-                .send("226 done\r\n"),
-        )
+        .on("RETR", sends_file("the file"))
         .start()
         .await;
     let ferry = Ferry::plan(server.address())
@@ -158,13 +152,7 @@ async fn q120_where_ipv4_is_refused_control_and_data_go_to_ipv6() {
 async fn q120_an_ssh_server_that_takes_the_name_only_is_asked_by_it_and_that_is_said() {
     let log = Log::warnings();
     let server = ScriptedServer::new()
-        .on(
-            "RETR",
-            answer()
-                .send("150 here\r\n")
-                .data("the file")
-                .send("226 done\r\n"),
-        )
+        .on("RETR", sends_file("the file"))
         .start()
         .await;
     let ferry = Ferry::plan(server.address())

@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::common::{
-    Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, host_port, nobody, noise,
-    read_to_end, reset,
+    Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, begins_file, host_port,
+    logged_in, nobody, noise, read_to_end, reset, stores_file,
 };
 
 /// The SSH session is lost in mid-download, in each way that a data connection can be made.
@@ -23,13 +23,7 @@ async fn a_download_cut_with_the_ssh_session_is_reset_and_never_ends_in_order() 
     for mode in Mode::ALL {
         let never = Gate::new();
         let server = ScriptedServer::new()
-            .on(
-                "RETR",
-                answer()
-                    .send("150 here\r\n")
-                    .partial_data("the beginning")
-                    .wait(&never),
-            )
+            .on("RETR", begins_file("the beginning").wait(&never))
             .start()
             .await;
         let ferry = Ferry::to(server.address()).await;
@@ -53,13 +47,7 @@ async fn a_large_download_cut_with_the_ssh_session_is_reset() {
     let never = Gate::new();
     let file = noise(30_000_000);
     let server = ScriptedServer::new()
-        .on(
-            "RETR",
-            answer()
-                .send("150 here\r\n")
-                .partial_data(&file)
-                .wait(&never),
-        )
+        .on("RETR", begins_file(&file).wait(&never))
         .start()
         .await;
     let ferry = Ferry::to(server.address()).await;
@@ -78,13 +66,7 @@ async fn a_large_download_cut_with_the_ssh_session_is_reset() {
 async fn an_upload_cut_with_the_ssh_session_fails_for_the_client() {
     for mode in Mode::ALL {
         let server = ScriptedServer::new()
-            .on(
-                "STOR",
-                answer()
-                    .send("150 here\r\n")
-                    .receive_data()
-                    .send("226 done\r\n"),
-            )
+            .on("STOR", stores_file())
             .start()
             .await;
         let ferry = Ferry::to(server.address()).await;
@@ -138,9 +120,7 @@ async fn a_download_that_the_ftp_server_resets_is_told_by_the_final_reply() {
         let server = ScriptedServer::new()
             .on(
                 "RETR",
-                answer()
-                    .send("150 here\r\n")
-                    .partial_data("half")
+                begins_file("half")
                     .wait(&seen)
                     .reset_data()
                     .send("426 lost it\r\n"),
@@ -165,13 +145,7 @@ async fn a_download_that_the_ftp_server_resets_is_told_by_the_final_reply() {
 async fn an_upload_that_the_client_resets_takes_its_session_with_it() {
     for mode in Mode::ALL {
         let server = ScriptedServer::new()
-            .on(
-                "STOR",
-                answer()
-                    .send("150 here\r\n")
-                    .receive_data()
-                    .send("226 done\r\n"),
-            )
+            .on("STOR", stores_file())
             .start()
             .await;
         let ferry = Ferry::to(server.address()).await;
@@ -204,9 +178,7 @@ async fn a_226_that_overtakes_its_data_waits_for_it() {
         let server = ScriptedServer::new()
             .on(
                 "RETR",
-                answer()
-                    .send("150 here\r\n")
-                    .partial_data("the first half, ")
+                begins_file("the first half, ")
                     .send("226 done\r\n")
                     .wait(&go_on)
                     .data("the second half"),
@@ -245,8 +217,7 @@ async fn a_data_channel_that_the_ssh_server_refuses_is_a_reset_at_once() {
         )
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     ferry
         .ssh_server
         .update(|faults| faults.refuse_direct = true);
@@ -278,8 +249,7 @@ async fn a_passive_port_that_nobody_listens_on_is_a_reset_at_once() {
         .on("EPSV", reply.as_str())
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     let data = client.extended_passive().await;
     let error = read_to_end(data).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
@@ -321,8 +291,7 @@ async fn an_active_client_that_does_not_listen_costs_only_its_own_transfer() {
         )
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     let listener = client.active().await;
     drop(listener);
     client.ask("RETR f", "150 ").await;
@@ -343,8 +312,7 @@ async fn a_listener_that_a_later_one_supersedes_is_gone() {
         )
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     let first = host_port(&client.ask("PASV", "227 ").await).unwrap();
     let second = host_port(&client.ask("PASV", "227 ").await).unwrap();
     gone(first).await;
@@ -367,8 +335,7 @@ async fn a_listener_goes_with_the_transfer_that_did_not_use_it() {
         .on("RETR", "425 nobody came\r\n")
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     let address = host_port(&client.ask("PASV", "227 ").await).unwrap();
     client.ask("RETR f", "425 nobody came").await;
     gone(address).await;
@@ -382,27 +349,14 @@ async fn a_listener_goes_with_the_transfer_that_did_not_use_it() {
 async fn a_data_connection_goes_with_its_control_connection() {
     let never = Gate::new();
     let server = ScriptedServer::new()
-        .on(
-            "RETR",
-            answer()
-                .send("150 here\r\n")
-                .partial_data("half")
-                .wait(&never),
-        )
+        .on("RETR", begins_file("half").wait(&never))
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     let unused = host_port(&client.ask("PASV", "227 ").await).unwrap();
     reset(client.into_socket());
     gone(unused).await;
     ferry.at_rest().await;
-}
-
-async fn logged_in(address: SocketAddr) -> FtpClient {
-    let mut client = FtpClient::connect(address).await.unwrap();
-    client.login("demo", "secret").await.unwrap();
-    client
 }
 
 /// The control connection says 421, or just ends. The transfer may have been refused before.

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use crate::common::{
-    Answer, Ferry, Gate, ScriptedClient, ScriptedServer, answer, noise, read_to_end, upload,
+    Answer, Ferry, Gate, ScriptedClient, ScriptedServer, answer, begins_file, noise, read_to_end,
+    upload,
 };
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -16,10 +17,7 @@ const SHORT: Duration = Duration::from_millis(20);
 async fn q115_a_download_whose_server_ends_its_data_with_the_next_command() {
     for active in [false, true] {
         let file = noise(300_000);
-        let script = answer()
-            .send("150 here\r\n")
-            .partial_data(&file)
-            .send("226 done\r\n");
+        let script = begins_file(&file).send("226 done\r\n");
         let server = leaving_open("RETR", script).await;
         let ferry = asking_soon(&server).await;
         let (mut client, mut data) = begin(&ferry, active, "RETR f").await;

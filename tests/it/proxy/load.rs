@@ -2,11 +2,10 @@
 //! waits for anybody else.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferryline::demo::ftp_client::{FtpClient, Mode};
+use ferryline::demo::ftp_client::Mode;
 use ferryline::demo::ftp_server::FtpServer;
 use ferryline::proxy::Direction;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,7 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::common::{
-    Ferry, PATIENCE, ScriptedClient, ScriptedServer, answer, noise, read_to_end, reset,
+    Ferry, PATIENCE, ScriptedClient, ScriptedServer, begins_file, logged_in, noise, read_to_end,
+    reset,
 };
 
 const CLIENTS: usize = 50;
@@ -38,9 +38,7 @@ async fn fifty_clients_share_a_few_lanes_but_not_that_of_one_that_has_stopped_re
 /// nobody does: its control connection, which ends first, could not end otherwise.
 #[tokio::test]
 async fn a_client_that_has_gone_from_a_stalled_download_stalls_nobody() {
-    let script = answer()
-        .send("150 here\r\n")
-        .partial_data(noise(STALLED_SIZE));
+    let script = begins_file(noise(STALLED_SIZE));
     let server = ScriptedServer::new().on("RETR", script).start().await;
     let ferry = Ferry::plan(server.address()).lanes(0).start().await;
     let mut other = ScriptedClient::logged_in(ferry.v4).await;
@@ -114,12 +112,6 @@ async fn load(lanes: usize) {
     ferry.at_rest().await;
     ferry.stop().await;
     server.shutdown().await;
-}
-
-async fn logged_in(address: SocketAddr) -> FtpClient {
-    let mut client = FtpClient::connect(address).await.unwrap();
-    client.login("demo", "secret").await.unwrap();
-    client
 }
 
 /// All come before any of them reads, and some have said something already.

@@ -9,7 +9,7 @@ use ferryline::demo::ftp_server::FtpServer;
 use ferryline::proxy::Direction;
 use tempfile::TempDir;
 
-use crate::common::{Ferry, noise};
+use crate::common::{Ferry, logged_in, noise};
 
 /// The sizes at which something begins: nothing, something, more than a packet, more than a window.
 const SIZES: [usize; 4] = [0, 1, 300 * 1024, 5 * 1024 * 1024];
@@ -64,12 +64,6 @@ impl Site {
         self.ferry.stop().await;
         self.server.shutdown().await;
     }
-}
-
-async fn logged_in(address: SocketAddr) -> FtpClient {
-    let mut client = FtpClient::connect(address).await.unwrap();
-    client.login("demo", "secret").await.unwrap();
-    client
 }
 
 #[tokio::test]

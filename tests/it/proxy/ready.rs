@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::common::{
-    Ferry, PATIENCE, ScriptedClient, ScriptedServer, answer, host_port, read_to_end,
+    Ferry, PATIENCE, ScriptedClient, ScriptedServer, host_port, read_to_end, sends_file,
 };
 
 /// Longer than any test: what goes does not go by time.
@@ -209,10 +209,7 @@ async fn world(time: Duration) -> (ScriptedServer, Ferry) {
 }
 
 async fn world_with(time: Duration, lanes: usize) -> (ScriptedServer, Ferry) {
-    let file = answer()
-        .send("150 now\r\n")
-        .data("the file")
-        .send("226 done\r\n");
+    let file = sends_file("the file");
     let server = ScriptedServer::new().on("RETR", file).start().await;
     let ferry = Ferry::plan(server.address())
         .options(|options| options.ready_time = time)

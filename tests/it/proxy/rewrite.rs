@@ -10,29 +10,16 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use crate::common::{
-    Answer, Ferry, Log, Script, ScriptedClient, ScriptedServer, answer, extended_address,
-    extended_port, host_port, read_to_end, six_numbers, upload,
+    Ferry, Log, Script, ScriptedClient, ScriptedServer, answer, extended_address, extended_port,
+    host_port, read_to_end, sends_file, six_numbers, stores_file, upload,
 };
 
 /// A server that sends `the file` on RETR and takes one on STOR.
 fn script() -> Script {
     ScriptedServer::new()
-        .on("RETR", send_file())
-        .on("LIST", send_file())
-        .on(
-            "STOR",
-            answer()
-                .send("150 here\r\n")
-                .receive_data()
-                .send("226 done\r\n"),
-        )
-}
-
-fn send_file() -> Answer {
-    answer()
-        .send("150 here\r\n")
-        .data("the file")
-        .send("226 done\r\n")
+        .on("RETR", sends_file("the file"))
+        .on("LIST", sends_file("the file"))
+        .on("STOR", stores_file())
 }
 
 /// Takes the file over whatever the last passive reply led to.
@@ -115,8 +102,7 @@ async fn data_host_control_keeps_to_the_control_connections_host() {
         script = script.on("PASV", answer().listen().send(line));
     }
     let server = script.start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     for _ in named {
         let line = client.ask("PASV", "227 ").await;
         fetch(&mut client, rewritten_227(&line)).await;
@@ -177,8 +163,7 @@ async fn every_form_of_227_reaches_the_client_in_the_one_that_all_clients_read()
         script = script.on("PASV", answer().listen().send_bytewise(form));
     }
     let server = script.start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     for _ in 0..2 * forms.len() {
         let line = client.ask("PASV", "227 ").await;
         fetch(&mut client, rewritten_227(&line)).await;
@@ -204,8 +189,7 @@ async fn every_form_of_229_too() {
         script = script.on("EPSV", answer().listen().send(form));
     }
     let server = script.start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     for _ in forms {
         let line = client.ask("EPSV", "229 ").await;
         let port = extended_port(&line).unwrap();
@@ -231,8 +215,7 @@ async fn a_passive_reply_without_a_usable_address_is_a_425() {
         script = script.on("PASV", form);
     }
     let server = script.start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     for form in forms {
         let line = client.ask("PASV", "425 ferryline: ").await;
         assert!(line.contains("the FTP server's"), "{form:?}: {line}");
@@ -272,8 +255,7 @@ async fn after_epsv_all_ferryline_asks_no_pasv_either() {
         .on("EPSV", "502 but not so\r\n")
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     client.ask("EPSV ALL", "200 ").await;
     client.ask("EPSV", "502 ").await;
     client.ask("PASV", "501 ferryline: ").await;
@@ -285,8 +267,7 @@ async fn after_epsv_all_ferryline_asks_no_pasv_either() {
 #[tokio::test]
 async fn a_passive_reply_that_nobody_asked_for_is_withheld() {
     let server = ScriptedServer::new().start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     for line in [
         "227 Entering Passive Mode (127,0,0,1,200,13)",
         "229 Entering Extended Passive Mode (|||51213|)",
@@ -313,8 +294,7 @@ async fn a_passive_reply_that_nobody_asked_for_is_withheld() {
 #[tokio::test]
 async fn a_port_that_is_not_the_clients_own_opens_nothing_and_reaches_nobody() {
     let server = ScriptedServer::new().start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     for (command, code) in [
         ("PORT 10,0,0,1,200,13", "501 "),
         ("PORT 8,8,8,8,0,80", "501 "),
@@ -347,8 +327,7 @@ async fn a_port_that_is_not_the_clients_own_opens_nothing_and_reaches_nobody() {
 #[tokio::test]
 async fn a_port_in_any_dress_is_told_to_the_server_as_the_forwards_own() {
     let server = script().start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     let dresses: [fn(SocketAddr) -> String; 6] = [
         |a| format!("PORT {}", six_numbers(a)),
         |a| format!("port {} ", six_numbers(a)),
@@ -438,8 +417,7 @@ async fn what_would_hide_the_control_connection_is_refused_and_never_sent() {
 #[tokio::test]
 async fn the_clients_addresses_never_reach_the_server_nor_the_servers_the_client() {
     let server = script().start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     for _ in 0..3 {
         let data = client.passive().await;
         client.ask("RETR f", "150 ").await;
@@ -464,7 +442,7 @@ async fn the_clients_addresses_never_reach_the_server_nor_the_servers_the_client
 #[tokio::test]
 async fn q102_a_connection_from_no_address_is_refused_and_said() {
     let log = Log::warnings();
-    let retr = answer().send("150 now\r\n").data("x").send("226 done\r\n");
+    let retr = sends_file("x");
     let server = ScriptedServer::new().on("RETR", retr).start().await;
     let ferry = Ferry::to(server.address()).await;
     ferry

@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 use tokio::time::{interval, sleep};
 
 use crate::common::{
-    Answer, Ferry, Gate, ScriptedClient, ScriptedServer, answer, read_to_end, reset, upload,
+    Answer, Ferry, Gate, ScriptedClient, ScriptedServer, answer, begins_file, read_to_end, reset,
+    upload,
 };
 
 const BEGINNING: &[u8] = b"the beginning";
@@ -203,7 +204,7 @@ async fn serving(command: &str, script: Answer) -> ScriptedServer {
 
 /// The beginning of a file, and then nothing.
 fn begins() -> Answer {
-    answer().send("150 here\r\n").partial_data(BEGINNING)
+    begins_file(BEGINNING)
 }
 
 /// A client whose transfer has begun, and its data connection.

@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::common::{
-    Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, nobody, noise, read_to_end,
-    upload,
+    Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, begins_file, nobody, noise,
+    read_to_end, stores_file, upload,
 };
 
 #[tokio::test]
@@ -62,9 +62,7 @@ async fn a_running_download_may_finish() {
     let server = ScriptedServer::new()
         .on(
             "RETR",
-            answer()
-                .send("150 here\r\n")
-                .partial_data("the beginning")
+            begins_file("the beginning")
                 .wait(&go_on)
                 .data(&file)
                 .send("226 done\r\n"),
@@ -94,13 +92,7 @@ async fn a_running_download_may_finish() {
 #[tokio::test]
 async fn a_running_upload_may_finish() {
     let server = ScriptedServer::new()
-        .on(
-            "STOR",
-            answer()
-                .send("150 here\r\n")
-                .receive_data()
-                .send("226 done\r\n"),
-        )
+        .on("STOR", stores_file())
         .start()
         .await;
     let mut ferry = Ferry::to(server.address()).await;
@@ -127,13 +119,7 @@ async fn a_running_upload_may_finish() {
 async fn what_takes_longer_than_the_grace_is_cut() {
     let never = Gate::new();
     let server = ScriptedServer::new()
-        .on(
-            "RETR",
-            answer()
-                .send("150 here\r\n")
-                .partial_data("the beginning")
-                .wait(&never),
-        )
+        .on("RETR", begins_file("the beginning").wait(&never))
         .start()
         .await;
     let mut ferry = Ferry::plan(server.address())

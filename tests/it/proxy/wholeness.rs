@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::common::{
-    Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, noise, read_to_end, reset,
-    six_numbers,
+    Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, begins_file, noise, read_to_end,
+    reset, six_numbers,
 };
 use ferryline::proxy::Direction;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -111,7 +111,7 @@ async fn a_client_that_takes_no_replies_is_not_heard_for_ever() {
 async fn a_download_that_ends_with_its_session_is_reset() {
     let server = ScriptedServer::new()
         .on("PASV", answer().listen().send(LISTENING))
-        .on("RETR", answer().send("150 here\r\n").partial_data("part"))
+        .on("RETR", begins_file("part"))
         .start()
         .await;
     let ferry = Ferry::to(server.address()).await;

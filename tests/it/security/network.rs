@@ -11,14 +11,11 @@ use tokio::time::timeout;
 
 use crate::common::{
     Ferry, Gate, Log, PATIENCE, Running, Script, ScriptedClient, ScriptedServer, Shore, answer,
-    extended_port, host_port, own_address, read_to_end, skipped,
+    begins_file, extended_port, host_port, own_address, read_to_end, sends_file, skipped,
 };
 
 fn file_server() -> Script {
-    let file = answer()
-        .send("150 now\r\n")
-        .data("the file")
-        .send("226 done\r\n");
+    let file = sends_file("the file");
     ScriptedServer::new().on("RETR", file)
 }
 
@@ -61,14 +58,10 @@ async fn channels_that_nobody_asked_for_are_refused() {
 #[tokio::test]
 async fn q83_a_remote_forward_lives_no_longer_than_its_transfer() {
     let server = ScriptedServer::new()
-        .on(
-            "RETR",
-            answer().send("150 now\r\n").data("x").send("226 done\r\n"),
-        )
+        .on("RETR", sends_file("x"))
         .start()
         .await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     let listener = client.active().await;
     let told = host_port(&server.received("PORT").await).unwrap();
     client.ask("RETR f", "150 ").await;
@@ -87,8 +80,7 @@ async fn q83_a_remote_forward_lives_no_longer_than_its_transfer() {
 #[tokio::test]
 async fn q85_many_ports_and_many_passive_requests_hold_one_forward() {
     let server = ScriptedServer::new().start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (ferry, mut client) = Ferry::with_client(&server).await;
     let mut passive = Vec::new();
     for round in 0..30 {
         passive.push(host_port(&client.ask("PASV", "227 ").await).unwrap());
@@ -200,9 +192,7 @@ async fn a_client_that_does_not_log_in_is_sent_away() {
 async fn an_idle_client_is_sent_away_but_not_while_its_file_is_on_the_way() {
     let idle = Duration::from_millis(1500);
     let gate = Gate::new();
-    let slow = answer()
-        .send("150 now\r\n")
-        .partial_data("the ")
+    let slow = begins_file("the ")
         .wait(&gate)
         .data("file")
         .send("226 done\r\n");
@@ -254,8 +244,7 @@ async fn q83_of_two_connections_to_one_data_port_neither_is_taken() {
 #[tokio::test]
 async fn q84_tls_behind_auth_ends_the_session_and_reaches_nobody() {
     let server = ScriptedServer::new().start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     let hello = b"AUTH TLS\r\n\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03abc\r\nPORT 1,2\r\n";
     client.send_raw(hello).await;
     let rest = client.rest().await.unwrap();
@@ -316,7 +305,7 @@ async fn q88_the_log_at_its_most_talkative_cannot_be_forged_and_holds_no_secret(
         .await;
     let target = format!("localhost:{}", server.address().port());
     let mut ferry = shore.start(&["-vvv", "-L", &format!("0:{target}")]);
-    let address = address(&mut ferry).await;
+    let address = ferry.ftp_address().await;
     let mut client = ScriptedClient::connect(address).await;
     client.expect("220-").await;
     client.expect("220 ").await;
@@ -384,8 +373,7 @@ async fn q81_ferrylines_own_replies_are_one_line_of_plain_text() {
         "{refusal:?}"
     );
 
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     for command in [
         "PASV",
         "EPSV",
@@ -411,7 +399,7 @@ async fn running_out_of_file_descriptors_is_a_421_and_passes() {
     let forward = format!("0:localhost:{}", server.address().port());
     let arguments = shore.arguments(&["--lanes", "4", "-L", &forward]);
     let mut ferry = Running::limited(shore.home(), 140, &arguments);
-    let address = address(&mut ferry).await;
+    let address = ferry.ftp_address().await;
     for _ in 0..2 {
         let mut clients = Vec::new();
         let (mut served, mut refused) = (0, 0);
@@ -456,7 +444,7 @@ async fn the_soft_limit_of_file_descriptors_is_raised_to_the_hard_one() {
     let forward = format!("0:localhost:{}", server.address().port());
     let arguments = shore.arguments(&["--lanes", "4", "-L", &forward]);
     let mut ferry = Running::limited_softly(shore.home(), 64, &arguments);
-    let address = address(&mut ferry).await;
+    let address = ferry.ftp_address().await;
     // Each holds at least one; a hard limit that is enough for so many is assumed.
     let mut clients = Vec::new();
     for _ in 0..70 {
@@ -478,7 +466,7 @@ async fn a_flood_of_connections_is_survived() {
     let forward = format!("0:localhost:{}", server.address().port());
     let arguments = shore.arguments(&["--lanes", "4", "-L", &forward]);
     let mut ferry = Running::limited(shore.home(), 48, &arguments);
-    let address = address(&mut ferry).await;
+    let address = ferry.ftp_address().await;
     let mut flood = Vec::new();
     for _ in 0..300 {
         flood.push(TcpStream::connect(address).await.unwrap());
@@ -518,7 +506,7 @@ async fn a_thousand_strangers_are_a_few_lines_of_the_log() {
     let server = file_server().start().await;
     let forward = format!("0:localhost:{}", server.address().port());
     let mut ferry = shore.start(&["-g", "--allow-from", "198.51.100.0/24", "-L", &forward]);
-    let port = address(&mut ferry).await.port();
+    let port = ferry.ftp_address().await.port();
     let mut client = ScriptedClient::logged_in(SocketAddr::from(([127, 0, 0, 1], port))).await;
     let data = host_port(&client.ask("PASV", "227 ").await).unwrap();
     let mut targets = vec![("a data connection from ", [127, 0, 0, 2].into(), data)];
@@ -550,15 +538,6 @@ async fn a_thousand_strangers_are_a_few_lines_of_the_log() {
         assert!((1..=3).contains(&lines), "{lines} of {what:?}");
     }
     assert!(log.lines().count() < 20, "{log}");
-}
-
-/// Where a running `forward` listens.
-async fn address(ferry: &mut Running) -> SocketAddr {
-    let line = ferry.line().await;
-    let rest = line
-        .strip_prefix("ftp://")
-        .unwrap_or_else(|| panic!("{line}"));
-    rest.split(' ').next().unwrap().parse().unwrap()
 }
 
 /// A server that floods one client, and a client that reads none of it, must not hold up the others:

@@ -7,27 +7,19 @@ use std::sync::{Arc, Mutex};
 
 use crate::common::{
     Ferry, Log, PATIENCE, Script, ScriptedClient, ScriptedServer, Shore, answer, as_nobody,
-    extended_port, host_port, read_to_end, six_numbers, upload,
+    extended_port, host_port, read_to_end, sends_file, six_numbers, upload,
 };
 use ferryline::proxy::Direction;
 
 fn file_server() -> Script {
-    ScriptedServer::new()
-        .on(
-            "RETR",
-            answer()
-                .send("150 now\r\n")
-                .data("the file")
-                .send("226 done\r\n"),
-        )
-        .on(
-            "STOR",
-            answer()
-                .open_data()
-                .send("150 now\r\n")
-                .receive_data()
-                .send("226 done\r\n"),
-        )
+    ScriptedServer::new().on("RETR", sends_file("the file")).on(
+        "STOR",
+        answer()
+            .open_data()
+            .send("150 now\r\n")
+            .receive_data()
+            .send("226 done\r\n"),
+    )
 }
 
 /// Connects, sends something and reads what comes.
@@ -84,8 +76,7 @@ async fn q83_another_user_can_neither_take_nor_use_up_a_passive_data_port() {
 #[tokio::test]
 async fn q83_data_that_was_left_by_another_user_is_not_the_upload() {
     let server = file_server().start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     let data = host_port(&client.ask("PASV", "227 ").await).unwrap();
     let forged = as_nobody(|| {
         // This thread is the only one of the runtime: ferryline looks when all is over.
@@ -111,8 +102,7 @@ async fn q114_an_upload_that_is_closed_at_once_is_refused_and_not_left_waiting()
         return;
     }
     let server = ScriptedServer::new().on("STOR", answer()).start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     let data = host_port(&client.ask("PASV", "227 ").await).unwrap();
     // This thread is the only one of the runtime: ferryline looks when all is over.
     let mut stream = StdStream::connect(data).unwrap();
@@ -144,8 +134,7 @@ async fn q114_an_upload_whose_client_had_connected_before_the_150_is_served() {
             )
             .start()
             .await;
-        let ferry = Ferry::to(server.address()).await;
-        let mut client = ScriptedClient::logged_in(ferry.v4).await;
+        let (ferry, mut client) = Ferry::with_client(&server).await;
         let data = host_port(&client.ask("PASV", "227 ").await).unwrap();
         let connected = Arc::new(Mutex::new(None));
         let stream = Arc::clone(&connected);
@@ -167,13 +156,7 @@ async fn q114_an_upload_whose_client_had_connected_before_the_150_is_served() {
 async fn q83_another_users_listener_is_given_no_data() {
     for carried in [false, true] {
         let server = file_server()
-            .on(
-                "RETR",
-                answer()
-                    .send("150 now\r\n")
-                    .data("the file")
-                    .send("226 done\r\n"),
-            )
+            .on("RETR", sends_file("the file"))
             .start()
             .await;
         let ferry = Ferry::to(server.address()).await;
@@ -216,8 +199,7 @@ async fn q83_another_users_listener_is_given_no_data() {
 #[tokio::test]
 async fn an_active_upload_that_is_over_at_once_is_taken() {
     let server = file_server().start().await;
-    let ferry = Ferry::to(server.address()).await;
-    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let (_ferry, mut client) = Ferry::with_client(&server).await;
     for _ in 0..20 {
         let listener = StdListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -292,17 +274,11 @@ async fn only_user_is_an_option_of_forward() {
     let forward = format!("0:localhost:{}", server.address().port());
     for (users, served) in [("4711", false), ("nobody,root", true), ("65534", false)] {
         let mut ferry = shore.start(&["--only-user", users, "-L", &forward]);
-        let line = ferry.line().await;
-        let address = line
-            .strip_prefix("ftp://")
-            .unwrap()
-            .split(' ')
-            .next()
-            .unwrap();
+        let address = ferry.ftp_address().await;
         if as_nobody(|| ()).is_none() {
             return;
         }
-        let mut client = ScriptedClient::connect(address.parse().unwrap()).await;
+        let mut client = ScriptedClient::connect(address).await;
         client
             .expect(if served { "220 " } else { "421 ferryline: " })
             .await;
