@@ -3,8 +3,10 @@
 
 use std::net::SocketAddr;
 
-use crate::common::{Script, ScriptedClient, ScriptedServer, Shore, answer, read_to_end, skipped};
-use tokio::net::TcpListener;
+use crate::common::{
+    Script, ScriptedClient, ScriptedServer, Shore, answer, nobody, read_to_end, six_numbers,
+    skipped,
+};
 
 /// More than a pipe holds (64 KiB), and than ferryline keeps for it (2 MiB at most): each command is seen
 /// four times at `-vv`, with its reply.
@@ -86,10 +88,8 @@ async fn a_standard_output_that_is_not_read_holds_up_neither_sessions_nor_sigter
 #[tokio::test]
 async fn data_ports_that_do_not_answer_are_one_line_of_the_log() {
     let shore = Shore::new().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let dead = listener.local_addr().unwrap().port();
-    drop(listener);
-    let reply = format!("227 (127,0,0,1,{},{})\r\n", dead / 256, dead % 256);
+    let (_nobody, address) = nobody();
+    let reply = format!("227 ({})\r\n", six_numbers(address));
     let server = ScriptedServer::new()
         .on("PASV", answer().send(reply))
         .start()

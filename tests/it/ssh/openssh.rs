@@ -22,7 +22,7 @@ const MIB: usize = 1024 * 1024;
 
 /// An sshd of our own, with the caller as its user.
 struct Sshd {
-    child: Child,
+    _process: Process,
     dir: tempfile::TempDir,
     settings: Settings,
 }
@@ -44,28 +44,9 @@ impl Sshd {
         keygen(&at("id_locked"), "ed25519", "open sesame");
         let read = |name: &str| std::fs::read_to_string(at(name)).unwrap();
         std::fs::write(at("keys"), read("id_rsa.pub") + &read("id_locked.pub")).unwrap();
-        let port = {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.local_addr().unwrap().port()
-        };
-        let config = format!(
-            "ListenAddress 127.0.0.1:{port}\nHostKey {0}/host_ed25519\nHostKey {0}/host_rsa\n\
-             AuthorizedKeysFile {0}/keys\nStrictModes no\nUsePAM no\nPidFile {0}/pid\n\
-             PasswordAuthentication no\nKbdInteractiveAuthentication no\n{more}\n",
-            dir.path().display()
-        );
-        std::fs::write(at("config"), config).unwrap();
-        let log = std::fs::File::create(at("log")).unwrap();
-        let child = Command::new(program)
-            .args(["-D", "-e", "-f"])
-            .arg(at("config"))
-            .stdin(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
         let user = Command::new("id").arg("-un").output().unwrap().stdout;
         let user = String::from_utf8(user).unwrap();
-        let mut settings = Settings::new("127.0.0.1", port, user.trim());
+        let mut settings = Settings::new("127.0.0.1", 0, user.trim());
         settings.lane_patience = Duration::from_secs(20);
         settings.strict_host_key_checking = StrictHostKeyChecking::AcceptNew;
         settings.known_hosts = vec![at("known_hosts")];
@@ -73,18 +54,17 @@ impl Sshd {
             path: at("id_rsa"),
             explicit: true,
         }];
-        let mut this = Self {
-            child,
+        let process = loop {
+            if let Some((process, port)) = Process::start(&program, dir.path(), more).await {
+                settings.port = port;
+                break process;
+            }
+        };
+        Some(Self {
+            _process: process,
             dir,
             settings,
-        };
-        until("sshd listens", || {
-            let gone = this.child.try_wait().unwrap();
-            assert!(gone.is_none(), "sshd: {}", this.log());
-            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         })
-        .await;
-        Some(this)
     }
 
     async fn connect(&self) -> Session {
@@ -97,10 +77,52 @@ impl Sshd {
     }
 }
 
-impl Drop for Sshd {
+/// Ends with this.
+struct Process(Child);
+
+impl Process {
+    /// Starts sshd on a port that was free a moment ago, and waits until it listens there; `None` where another program
+    /// was given the port before.
+    async fn start(program: &Path, dir: &Path, more: &str) -> Option<(Self, u16)> {
+        let port = {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap().port()
+        };
+        let config = format!(
+            "ListenAddress 127.0.0.1:{port}\nHostKey {0}/host_ed25519\nHostKey {0}/host_rsa\n\
+             AuthorizedKeysFile {0}/keys\nStrictModes no\nUsePAM no\nPidFile {0}/pid\n\
+             PasswordAuthentication no\nKbdInteractiveAuthentication no\n{more}\n",
+            dir.display()
+        );
+        std::fs::write(dir.join("config"), config).unwrap();
+        let log = dir.join("log");
+        let child = Command::new(program)
+            .args(["-D", "-e", "-f"])
+            .arg(dir.join("config"))
+            .stdin(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn();
+        let mut this = Self(child.unwrap());
+        let listens = format!("Server listening on 127.0.0.1 port {port}.");
+        let mut gone = false;
+        until("sshd listens", || {
+            gone = this.0.try_wait().unwrap().is_some();
+            let said = std::fs::read_to_string(&log).unwrap();
+            assert!(
+                !gone || said.contains("Address already in use"),
+                "sshd: {said}"
+            );
+            gone || said.contains(&listens)
+        })
+        .await;
+        (!gone).then_some((this, port))
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
