@@ -7,6 +7,7 @@ mod many;
 #[cfg(unix)]
 mod openssh;
 mod outage;
+mod path;
 mod patience;
 mod rekey;
 mod support;

@@ -1,97 +1,12 @@
 //! A path to the SSH server that falls silent, and comes back or does not.
 
-use std::net::SocketAddr;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::common::Log;
+use crate::ssh::path::Path;
 use crate::ssh::support::{World, echo_server, endless, nobody, ping, stalled, until, within};
 use ferryline::ssh::{OpenError, Received, StrictHostKeyChecking};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
-
-/// A path on which some connections, or all, can be silent for a while: nothing passes, and
-/// nothing ends.
-struct Path {
-    address: SocketAddr,
-    /// The numbers of the connections that are silent.
-    silent: watch::Sender<Range<usize>>,
-    connections: watch::Receiver<usize>,
-}
-
-impl Path {
-    async fn to(server: SocketAddr) -> Self {
-        let silent = watch::Sender::new(0..0);
-        let (count, connections) = watch::channel(0);
-        let gate = silent.clone();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                let number = *count.borrow();
-                count.send_modify(|count| *count += 1);
-                let gate = gate.subscribe();
-                tokio::spawn(async move {
-                    let far = TcpStream::connect(server).await.unwrap();
-                    let (near_from, near_to) = near.into_split();
-                    let (far_from, far_to) = far.into_split();
-                    tokio::join!(
-                        carry(number, gate.clone(), near_from, far_to),
-                        carry(number, gate, far_from, near_to)
-                    );
-                });
-            }
-        });
-        Self {
-            address,
-            silent,
-            connections,
-        }
-    }
-
-    fn connections(&self) -> usize {
-        *self.connections.borrow()
-    }
-
-    fn silence_those_there_are(&self) {
-        self.silent.send_replace(0..self.connections());
-    }
-
-    fn silence_all(&self) {
-        self.silent.send_replace(0..usize::MAX);
-    }
-
-    /// All but the first one, which is the first control connection.
-    fn silence_further_ones(&self) {
-        self.silent.send_replace(1..usize::MAX);
-    }
-
-    fn come_back(&self) {
-        self.silent.send_replace(0..0);
-    }
-}
-
-async fn carry(
-    number: usize,
-    mut silent: watch::Receiver<Range<usize>>,
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-) {
-    let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let count = from.read(&mut buffer).await.unwrap_or(0);
-        // Over where the test is.
-        let passes = silent.wait_for(|silent| !silent.contains(&number));
-        if passes.await.is_err() {
-            return;
-        }
-        if count == 0 || to.write_all(&buffer[..count]).await.is_err() {
-            return;
-        }
-    }
-}
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A world behind such a path, without lanes, and a session that notices silence soon.
 async fn behind_a_path() -> (World, Path) {

@@ -1,21 +1,14 @@
 //! New keys in the middle of transfers: asked for by us, by the server, and by both, many times in a
 //! file. Every byte arrives, once and in its place.
 
-#[path = "../../faults/relay.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    reason = "what it can do to connections is not used here"
-)]
-mod relay;
 use std::time::Duration;
 
+use crate::ssh::path::Path;
 use crate::ssh::support::{
     World, all_quiet, echo_server, nobody, pattern, ping, read_to_eof, serve, within,
 };
 use bytes::Bytes;
 use ferryline::ssh::{Channel, Received, Session};
-use relay::{Relay, Way};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
@@ -34,7 +27,7 @@ const WHO: [(bool, bool); 3] = [(true, false), (false, true), (true, true)];
 /// either direction.
 const EXCHANGES: u64 = 8 * 3_000;
 
-async fn world(ours: bool, servers: bool) -> (World, Session, Relay) {
+async fn world(ours: bool, servers: bool) -> (World, Session, Path) {
     let mut world = World::with(|options| {
         options.rekey_limit = servers.then_some(LIMIT);
     })
@@ -42,8 +35,8 @@ async fn world(ours: bool, servers: bool) -> (World, Session, Relay) {
     world.settings.rekey_limit = ours.then_some(LIMIT);
     // A connection that agrees on keys for ever would be found out by this, too.
     world.settings.alive_interval = Some(Duration::from_secs(5));
-    let relay = Relay::start(world.server.address()).await;
-    let at = relay.address();
+    let path = Path::to(world.server.address()).await;
+    let at = path.address;
     let known = format!(
         "[{}]:{} {}\n",
         at.ip(),
@@ -54,13 +47,7 @@ async fn world(ours: bool, servers: bool) -> (World, Session, Relay) {
     world.settings.known_hosts = vec![hosts];
     world.settings.port = at.port();
     let session = world.connect().await;
-    (world, session, relay)
-}
-
-/// How many bytes went this way.
-fn passed(relay: &Relay, way: Way) -> u64 {
-    let all = relay.live().into_iter().map(|id| relay.passed(id, way));
-    all.sum()
+    (world, session, path)
 }
 
 async fn open(session: &Session, to: std::net::SocketAddr) -> Channel {
@@ -73,12 +60,12 @@ async fn open(session: &Session, to: std::net::SocketAddr) -> Channel {
 #[tokio::test]
 async fn a_download_with_new_keys_all_the_time() {
     for (ours, servers) in WHO {
-        let (world, session, relay) = world(ours, servers).await;
+        let (world, session, path) = world(ours, servers).await;
         let mut channel = open(&session, paced_source().await).await;
         let got = read_to_eof(&mut channel.reader).await;
         assert!(got == pattern(SIZE), "{ours} {servers}: {} B", got.len());
         // Next to nothing else goes this way.
-        let keys = passed(&relay, Way::Up);
+        let keys = path.up();
         assert!(keys > EXCHANGES, "no new keys: {keys} B; {ours} {servers}");
         channel.writer.finish().await.unwrap();
         drop(channel);
@@ -89,7 +76,7 @@ async fn a_download_with_new_keys_all_the_time() {
 #[tokio::test]
 async fn an_upload_with_new_keys_all_the_time() {
     for (ours, servers) in WHO {
-        let (world, session, relay) = world(ours, servers).await;
+        let (world, session, path) = world(ours, servers).await;
         let (told, stored) = tokio::sync::oneshot::channel();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let sink = listener.local_addr().unwrap();
@@ -111,7 +98,7 @@ async fn an_upload_with_new_keys_all_the_time() {
             within("its end", channel.reader.read()).await,
             Received::Eof
         );
-        let keys = passed(&relay, Way::Down);
+        let keys = path.down();
         assert!(keys > EXCHANGES, "no new keys: {keys} B; {ours} {servers}");
         drop(channel);
         all_quiet(&session, &world.server).await;
@@ -122,7 +109,7 @@ async fn an_upload_with_new_keys_all_the_time() {
 #[tokio::test]
 async fn both_ways_at_once_with_new_keys_all_the_time() {
     for (ours, servers) in WHO {
-        let (world, session, relay) = world(ours, servers).await;
+        let (world, session, path) = world(ours, servers).await;
         let Channel {
             mut reader,
             mut writer,
@@ -140,10 +127,7 @@ async fn both_ways_at_once_with_new_keys_all_the_time() {
         })
         .await;
         assert!(got == content, "{ours} {servers}: {} B", got.len());
-        assert!(
-            passed(&relay, Way::Up) > SIZE as u64 + EXCHANGES,
-            "no new keys"
-        );
+        assert!(path.up() > SIZE as u64 + EXCHANGES, "no new keys");
         drop((reader, writer));
         all_quiet(&session, &world.server).await;
     }
