@@ -5,15 +5,16 @@
 use std::io;
 use std::time::Duration;
 
-use crate::common::{
-    Answer, Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, noise, read_to_end,
-    reset, sends_file, upload,
-};
 use ferryline::proxy::Direction;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+use crate::common::{
+    Answer, Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, noise, read_to_end,
+    reset, sends_file, upload,
+};
 
 /// The FTP server sees an end of file and takes what it has for the whole file.
 #[tokio::test]

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
 use crate::common::{
     Answer, Ferry, Gate, ScriptedClient, ScriptedServer, answer, begins_file, noise, read_to_end,
     upload,
 };
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
 /// In place of a second.
 const SHORT: Duration = Duration::from_millis(20);

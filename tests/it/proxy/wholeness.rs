@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
-use crate::common::{
-    Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, begins_file, noise, read_to_end,
-    reset, six_numbers,
-};
 use ferryline::proxy::Direction;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::{sleep, timeout};
+
+use crate::common::{
+    Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, begins_file, noise, read_to_end,
+    reset, six_numbers,
+};
 
 const LISTENING: &str = "227 Entering Passive Mode ({hostport}).\r\n";
 

@@ -5,11 +5,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::sync::{Arc, Mutex};
 
+use ferryline::proxy::Direction;
+
 use crate::common::{
     Ferry, Log, PATIENCE, Script, ScriptedClient, ScriptedServer, Shore, answer, as_nobody,
     extended_port, host_port, read_to_end, sends_file, six_numbers, upload,
 };
-use ferryline::proxy::Direction;
 
 fn file_server() -> Script {
     ScriptedServer::new().on("RETR", sends_file("the file")).on(

@@ -1,13 +1,15 @@
 //! Channels and remote forwards, against the embedded server.
 
-use crate::ssh::support::{
-    World, all_quiet, echo_server, endless, nobody, on_a_lane, pattern, ping, read_to_eof, serve,
-    source, stalled, until, within,
-};
 use bytes::Bytes;
 use ferryline::ssh::{ForwardError, LostReason, OpenError, Received};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::common::noise;
+use crate::ssh::support::{
+    World, all_quiet, echo_server, endless, on_a_lane, originator, ping, read_to_eof, serve,
+    source, stalled, until, within,
+};
 
 const MIB: usize = 1024 * 1024;
 
@@ -17,7 +19,7 @@ async fn megabytes_go_both_ways_unchanged() {
     let session = world.connect().await;
     let echo = echo_server().await;
     let (lane, mut channel) = on_a_lane(&session, echo).await;
-    let sent = pattern(8 * MIB);
+    let sent = noise(8 * MIB);
     let mut writer = channel.writer;
     let to_send = Bytes::from(sent.clone());
     let sending = tokio::spawn(async move {
@@ -54,7 +56,10 @@ async fn each_direction_ends_on_its_own() {
             .unwrap();
     })
     .await;
-    let mut channel = lane.open("127.0.0.1", late.port(), nobody()).await.unwrap();
+    let mut channel = lane
+        .open("127.0.0.1", late.port(), originator())
+        .await
+        .unwrap();
     channel
         .writer
         .write(Bytes::from_static(b"12345"))
@@ -76,7 +81,7 @@ async fn each_direction_ends_on_its_own() {
     })
     .await;
     let mut channel = lane
-        .open("127.0.0.1", early.port(), nobody())
+        .open("127.0.0.1", early.port(), originator())
         .await
         .unwrap();
     assert_eq!(read_to_eof(&mut channel.reader).await, b"hello");
@@ -131,7 +136,10 @@ async fn a_writer_that_waits_for_its_window_hears_of_the_end() {
     })
     .await;
     let lane = session.lane().await.unwrap();
-    let channel = lane.open("127.0.0.1", deaf.port(), nobody()).await.unwrap();
+    let channel = lane
+        .open("127.0.0.1", deaf.port(), originator())
+        .await
+        .unwrap();
     let mut writer = channel.writer;
     let (full, mut is_full) = tokio::sync::watch::channel(0);
     let writing = tokio::spawn(async move {
@@ -167,7 +175,10 @@ async fn a_channel_closed_without_end_of_file_is_lost() {
     })
     .await;
     let lane = session.lane().await.unwrap();
-    let channel = lane.open("127.0.0.1", rude.port(), nobody()).await.unwrap();
+    let channel = lane
+        .open("127.0.0.1", rude.port(), originator())
+        .await
+        .unwrap();
     let mut writer = channel.writer;
     let reason = within("the close", async {
         loop {
@@ -189,13 +200,18 @@ async fn refusals_carry_the_servers_reason() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap().port()
     };
-    let error = lane.open("127.0.0.1", closed, nobody()).await.unwrap_err();
+    let error = lane
+        .open("127.0.0.1", closed, originator())
+        .await
+        .unwrap_err();
     assert!(matches!(error, OpenError::ConnectFailed(_)), "{error:?}");
     world.server.update(|f| f.refuse_direct = true);
     for error in [
-        lane.open("127.0.0.1", closed, nobody()).await.unwrap_err(),
+        lane.open("127.0.0.1", closed, originator())
+            .await
+            .unwrap_err(),
         session
-            .open_control("127.0.0.1", closed, nobody())
+            .open_control("127.0.0.1", closed, originator())
             .await
             .unwrap_err(),
     ] {
@@ -213,7 +229,7 @@ async fn dropped_channels_and_abandoned_openings_leave_nothing_behind() {
     let echo = echo_server().await;
     for _ in 0..20 {
         let mut channel = session
-            .open_control("127.0.0.1", echo.port(), nobody())
+            .open_control("127.0.0.1", echo.port(), originator())
             .await
             .unwrap();
         ping(&mut channel).await;
@@ -229,7 +245,7 @@ async fn dropped_channels_and_abandoned_openings_leave_nothing_behind() {
         .update(|f| f.delay = std::time::Duration::from_millis(100));
     let lane = session.lane().await.unwrap();
     for _ in 0..3 {
-        let opening = lane.open("127.0.0.1", echo.port(), nobody());
+        let opening = lane.open("127.0.0.1", echo.port(), originator());
         let given_up = tokio::time::timeout(std::time::Duration::from_millis(10), opening).await;
         assert!(given_up.is_err());
     }
@@ -250,7 +266,7 @@ async fn a_channel_that_is_asked_for_while_the_connection_is_lost_is_asked_for_a
     let echo = echo_server().await;
     let answers_after = |delay| world.server.update(|faults| faults.delay = delay);
     answers_after(std::time::Duration::from_secs(3600));
-    let open = session.open_control("127.0.0.1", echo.port(), nobody());
+    let open = session.open_control("127.0.0.1", echo.port(), originator());
     let lose = async {
         until("asked for", || session.stats().control_channels == 1).await;
         answers_after(std::time::Duration::ZERO);
@@ -266,7 +282,7 @@ async fn closing_closes_at_once() {
     let session = world.connect().await;
     let echo = echo_server().await;
     let mut channel = session
-        .open_control("127.0.0.1", echo.port(), nobody())
+        .open_control("127.0.0.1", echo.port(), originator())
         .await
         .unwrap();
     ping(&mut channel).await;
@@ -301,7 +317,7 @@ async fn a_remote_forward_takes_one_connection_and_goes() {
     let mut channel = incoming.accept();
     channel
         .writer
-        .write(Bytes::from(pattern(3 * MIB)))
+        .write(Bytes::from(noise(3 * MIB)))
         .await
         .unwrap();
     channel.writer.finish().await.unwrap();
@@ -309,7 +325,7 @@ async fn a_remote_forward_takes_one_connection_and_goes() {
     within("the download", first.read_to_end(&mut got))
         .await
         .unwrap();
-    assert!(got == pattern(3 * MIB));
+    assert!(got == noise(3 * MIB));
     first.write_all(b"and back").await.unwrap();
     first.shutdown().await.unwrap();
     assert_eq!(read_to_eof(&mut channel.reader).await, b"and back");
@@ -439,7 +455,10 @@ async fn many_short_transfers_are_all_whole() {
     let file = source(length).await;
     let lane = session.lane().await.unwrap();
     for round in 0..300 {
-        let mut channel = lane.open("127.0.0.1", file.port(), nobody()).await.unwrap();
+        let mut channel = lane
+            .open("127.0.0.1", file.port(), originator())
+            .await
+            .unwrap();
         let got = read_to_eof(&mut channel.reader).await;
         assert_eq!(got.len(), length, "round {round}");
         channel.writer.finish().await.unwrap();
@@ -457,12 +476,12 @@ fn a_runtime_may_end_with_channels_still_open() {
             let session = world.connect().await;
             let echo = echo_server().await;
             let mut channel = session
-                .open_control("127.0.0.1", echo.port(), nobody())
+                .open_control("127.0.0.1", echo.port(), originator())
                 .await
                 .unwrap();
             ping(&mut channel).await;
             let other = session
-                .open_control("127.0.0.1", echo.port(), nobody())
+                .open_control("127.0.0.1", echo.port(), originator())
                 .await
                 .unwrap();
             tokio::spawn(async move {
@@ -501,7 +520,7 @@ async fn leaving_closes_where_an_end_of_file_was_sent_before() {
     })
     .await;
     let mut channel = session
-        .open_control("127.0.0.1", deaf.port(), nobody())
+        .open_control("127.0.0.1", deaf.port(), originator())
         .await
         .unwrap();
     channel.writer.finish().await.unwrap();

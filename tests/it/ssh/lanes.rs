@@ -3,16 +3,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::ssh::support::{
-    Script, World, all_quiet, echo_server, endless, nobody, on_a_lane, pattern, ping, read_to_eof,
-    serve, source, stalled, until, within,
-};
 use bytes::Bytes;
 use ferryline::demo::ssh_server::{Options, SshServer};
 use ferryline::ssh::{Error, LostReason, OpenError, Received, StrictHostKeyChecking};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+
+use crate::common::noise;
+use crate::ssh::support::{
+    Script, World, all_quiet, echo_server, endless, on_a_lane, originator, ping, read_to_eof,
+    serve, source, stalled, until, within,
+};
 
 const MIB: usize = 1024 * 1024;
 
@@ -43,9 +45,12 @@ async fn every_transfer_has_a_lane_of_its_own() {
             let lane = session.lane().await.unwrap();
             all_have.wait().await;
             assert_eq!(session.stats().lanes_busy, 5);
-            let mut channel = lane.open("127.0.0.1", file.port(), nobody()).await.unwrap();
+            let mut channel = lane
+                .open("127.0.0.1", file.port(), originator())
+                .await
+                .unwrap();
             let got = read_to_eof(&mut channel.reader).await;
-            assert!(got == pattern(MIB));
+            assert!(got == noise(MIB));
         });
     }
     within("all transfers", transfers.join_all()).await;
@@ -61,14 +66,14 @@ async fn a_stalled_transfer_stalls_nothing_else() {
     let echo = echo_server().await;
     let file = source(20 * MIB).await;
     let mut control = session
-        .open_control("127.0.0.1", echo.port(), nobody())
+        .open_control("127.0.0.1", echo.port(), originator())
         .await
         .unwrap();
     let (stalled_lane, stalled) = stalled(&session, endless).await;
     // Nobody reads it from here on; its connection fills up to the last buffer.
     let (lane, mut moving) = on_a_lane(&session, file).await;
     let got = read_to_eof(&mut moving.reader).await;
-    assert!(got == pattern(20 * MIB));
+    assert!(got == noise(20 * MIB));
     for _ in 0..10 {
         ping(&mut control).await;
     }
@@ -99,7 +104,10 @@ async fn with_all_lanes_busy_a_transfer_waits_for_one_and_then_shares() {
     assert!(!third.is_shared_control());
     assert_eq!(session.stats().lanes_open, 1);
     for lane in [&second, &third] {
-        let mut channel = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+        let mut channel = lane
+            .open("127.0.0.1", echo.port(), originator())
+            .await
+            .unwrap();
         ping(&mut channel).await;
     }
     drop((second, third));
@@ -114,7 +122,10 @@ async fn where_only_one_log_in_is_allowed_all_share_it() {
     let echo = echo_server().await;
     let lane = within("a lane", session.lane()).await.unwrap();
     assert!(lane.is_shared_control());
-    let mut channel = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+    let mut channel = lane
+        .open("127.0.0.1", echo.port(), originator())
+        .await
+        .unwrap();
     ping(&mut channel).await;
     let mut forward = lane
         .remote_forward("127.0.0.1".parse().unwrap())
@@ -164,7 +175,7 @@ async fn a_lost_connection_comes_back() {
     let session = world.connect().await;
     let echo = echo_server().await;
     let mut channel = session
-        .open_control("127.0.0.1", echo.port(), nobody())
+        .open_control("127.0.0.1", echo.port(), originator())
         .await
         .unwrap();
     let lane = session.lane().await.unwrap();
@@ -173,14 +184,14 @@ async fn a_lost_connection_comes_back() {
     let end = within("the end", channel.reader.read()).await;
     assert!(matches!(end, Received::Lost(_)), "{end:?}");
     let error = lane
-        .open("127.0.0.1", echo.port(), nobody())
+        .open("127.0.0.1", echo.port(), originator())
         .await
         .unwrap_err();
     assert_eq!(error, OpenError::Lost);
     // New ones wait for it, control and data.
     let mut again = within(
         "a new one",
-        session.open_control("127.0.0.1", echo.port(), nobody()),
+        session.open_control("127.0.0.1", echo.port(), originator()),
     )
     .await
     .unwrap();
@@ -200,7 +211,7 @@ async fn while_the_server_is_away_waiting_is_bounded() {
     until("it is lost", || !session.is_up()).await;
     let began = std::time::Instant::now();
     let (control, lane) = tokio::join!(
-        session.open_control("127.0.0.1", 1, nobody()),
+        session.open_control("127.0.0.1", 1, originator()),
         session.lane()
     );
     assert!(began.elapsed() < Duration::from_secs(15));
@@ -237,7 +248,7 @@ async fn closing_ends_what_is_under_way() {
     let lane = session.lane().await.unwrap();
     // One that nobody reads, up to the last buffer: when nothing more has gone for a moment.
     let mut stalled = lane
-        .open("127.0.0.1", endless.port(), nobody())
+        .open("127.0.0.1", endless.port(), originator())
         .await
         .unwrap();
     let moment = Duration::from_secs(1);
@@ -248,7 +259,7 @@ async fn closing_ends_what_is_under_way() {
     // And one that waits.
     let echo = echo_server().await;
     let mut channel = session
-        .open_control("127.0.0.1", echo.port(), nobody())
+        .open_control("127.0.0.1", echo.port(), originator())
         .await
         .unwrap();
     ping(&mut channel).await;
@@ -281,7 +292,7 @@ async fn many_clients_at_once() {
         transfers.spawn(async move {
             let (_lane, mut channel) = on_a_lane(&session, file).await;
             let got = read_to_eof(&mut channel.reader).await;
-            assert!(got == pattern(MIB));
+            assert!(got == noise(MIB));
         });
     }
     within("all transfers", transfers.join_all()).await;
@@ -310,7 +321,7 @@ async fn a_way_that_falls_silent_in_mid_upload_is_a_lost_connection() {
     // Together their windows are more than the sockets on the way hold.
     let mut channels = Vec::new();
     for _ in 0..32 {
-        let opened = lane.open("127.0.0.1", sink.port(), nobody()).await;
+        let opened = lane.open("127.0.0.1", sink.port(), originator()).await;
         channels.push(opened.unwrap());
     }
     let mut uploads = tokio::task::JoinSet::new();
@@ -390,7 +401,7 @@ async fn a_refused_reconnection_is_reported_at_once() {
     let began = std::time::Instant::now();
     assert!(
         session
-            .open_control("127.0.0.1", 1, nobody())
+            .open_control("127.0.0.1", 1, originator())
             .await
             .is_err()
     );
@@ -407,12 +418,12 @@ async fn a_connection_on_which_many_channels_were_broken_off_is_replaced() {
     let echo = echo_server().await;
     until("the lane is open", || session.stats().lanes_open == 1).await;
     let mut first = session
-        .open_control("127.0.0.1", echo.port(), nobody())
+        .open_control("127.0.0.1", echo.port(), originator())
         .await
         .unwrap();
     for _ in 0..BROKEN_OFF {
         let broken_off = session
-            .open_control("127.0.0.1", echo.port(), nobody())
+            .open_control("127.0.0.1", echo.port(), originator())
             .await
             .unwrap();
         broken_off.writer.close().await;
@@ -425,7 +436,10 @@ async fn a_connection_on_which_many_channels_were_broken_off_is_replaced() {
     until("the old one ends", || world.server.connections() == 2).await;
     for _ in 0..BROKEN_OFF {
         let lane = within("the lane", session.lane()).await.unwrap();
-        let data = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+        let data = lane
+            .open("127.0.0.1", echo.port(), originator())
+            .await
+            .unwrap();
         data.writer.close().await;
     }
     until("a new lane", || world.server.logins() == 4).await;
@@ -442,7 +456,7 @@ async fn a_channel_that_was_left_is_closed_by_the_far_side() {
     let echo = echo_server().await;
     for _ in 0..BROKEN_OFF {
         let left = session
-            .open_control("127.0.0.1", echo.port(), nobody())
+            .open_control("127.0.0.1", echo.port(), originator())
             .await
             .unwrap();
         left.writer.leave().await;
@@ -450,7 +464,7 @@ async fn a_channel_that_was_left_is_closed_by_the_far_side() {
     all_quiet(&session, &world.server).await;
     // A log-in would have begun before this answer.
     let mut another = session
-        .open_control("127.0.0.1", echo.port(), nobody())
+        .open_control("127.0.0.1", echo.port(), originator())
         .await
         .unwrap();
     ping(&mut another).await;
@@ -500,6 +514,9 @@ async fn a_lane_is_refused_where_another_host_answers_for_the_name() {
     assert!(lane.is_shared_control());
     assert_eq!(other.logins(), 0);
     let echo = echo_server().await;
-    let mut channel = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+    let mut channel = lane
+        .open("127.0.0.1", echo.port(), originator())
+        .await
+        .unwrap();
     ping(&mut channel).await;
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::ssh::support::{Script, World, echo_server, nobody, ping, serve, until, within};
 use ferryline::demo::ssh_server::{HostCertificate, KeyPair, Question};
 use ferryline::ssh::{Error, Identity, Settings, StrictHostKeyChecking};
 use tokio::io::AsyncWriteExt;
+
+use crate::ssh::support::{Script, World, echo_server, originator, ping, serve, until, within};
 
 #[tokio::test]
 async fn a_known_host_and_a_key_are_enough() {
@@ -422,7 +423,7 @@ async fn time_limits_leave_a_person_time_to_answer() {
             .unwrap();
     let echo = echo_server().await;
     let mut channel = session
-        .open_control("127.0.0.1", echo.port(), nobody())
+        .open_control("127.0.0.1", echo.port(), originator())
         .await
         .unwrap();
     ping(&mut channel).await;

@@ -1,13 +1,15 @@
 //! Lanes that grow with demand, and how transfers share where there may be no more.
 
-use crate::ssh::support::{
-    World, all_quiet, echo_server, endless, nobody, on_a_lane, pattern, ping, read_to_eof, serve,
-    source, stalled, until, within,
-};
 use bytes::Bytes;
 use ferryline::ssh::{Error, Received};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+
+use crate::common::noise;
+use crate::ssh::support::{
+    World, all_quiet, echo_server, endless, on_a_lane, originator, ping, read_to_eof, serve,
+    source, stalled, until, within,
+};
 
 const KIB: usize = 1024;
 
@@ -39,7 +41,7 @@ async fn a_lane_is_free_again_at_the_end_of_the_file() {
         let (lane, mut channel) = on_a_lane(&session, file).await;
         drop(lane);
         assert_eq!(session.stats().lanes_busy, 1);
-        assert!(read_to_eof(&mut channel.reader).await == pattern(4 * KIB));
+        assert!(read_to_eof(&mut channel.reader).await == noise(4 * KIB));
         // Its client has not closed it.
         assert_eq!(session.stats().lanes_busy, 0);
         ended.push(channel);
@@ -134,7 +136,7 @@ async fn where_there_may_be_no_more_lanes_transfers_share_with_those_that_keep_u
         let shared = within("a share", session.lane()).await.unwrap();
         assert!(!shared.is_shared_control());
         // On a lane with a slow one this would never come back.
-        let opening = shared.open("127.0.0.1", echo.port(), nobody());
+        let opening = shared.open("127.0.0.1", echo.port(), originator());
         let mut channel = within("a channel", opening).await.unwrap();
         within("its echo", ping(&mut channel)).await;
     }
@@ -166,6 +168,6 @@ async fn where_all_lanes_have_slow_clients_a_transfer_fails_and_says_so() {
     tokio::task::yield_now().await;
     drop(slow);
     let lane = within("a lane", waiting).await.unwrap().unwrap();
-    let opened = lane.open("127.0.0.1", echo.port(), nobody()).await;
+    let opened = lane.open("127.0.0.1", echo.port(), originator()).await;
     ping(&mut opened.unwrap()).await;
 }

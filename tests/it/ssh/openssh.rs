@@ -6,10 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::ssh::support::{
-    Script, echo_server, endless, nobody, on_a_lane, pattern, ping, read_to_eof, skipped, source,
-    stalled, until, within,
-};
 use bytes::Bytes;
 use ferryline::ssh::{
     Error, ForwardError, Identity, LostReason, OpenError, Received, Session, Settings,
@@ -17,6 +13,12 @@ use ferryline::ssh::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::common::{noise, skipped};
+use crate::ssh::support::{
+    Script, echo_server, endless, on_a_lane, originator, ping, read_to_eof, source, stalled, until,
+    within,
+};
 
 const MIB: usize = 1024 * 1024;
 
@@ -155,8 +157,11 @@ async fn bulk_both_ways_and_half_closes() {
     let lane = session.lane().await.unwrap();
     assert!(!lane.is_shared_control());
     let echo = echo_server().await;
-    let mut channel = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
-    let sent = Bytes::from(pattern(40 * MIB));
+    let mut channel = lane
+        .open("127.0.0.1", echo.port(), originator())
+        .await
+        .unwrap();
+    let sent = Bytes::from(noise(40 * MIB));
     let mut writer = channel.writer;
     let to_send = sent.clone();
     let sending = tokio::spawn(async move {
@@ -188,7 +193,10 @@ async fn many_short_transfers_are_all_whole() {
     let file = source(5000).await;
     let lane = session.lane().await.unwrap();
     for _ in 0..300 {
-        let mut channel = lane.open("127.0.0.1", file.port(), nobody()).await.unwrap();
+        let mut channel = lane
+            .open("127.0.0.1", file.port(), originator())
+            .await
+            .unwrap();
         assert_eq!(read_to_eof(&mut channel.reader).await.len(), 5000);
         channel.writer.finish().await.unwrap();
     }
@@ -215,15 +223,11 @@ async fn remote_forwards_on_both_loopbacks() {
         let mut channel = incoming.accept();
         until("cancelled", || session.stats().remote_forwards == 0).await;
         assert!(TcpStream::connect(address).await.is_err());
-        channel
-            .writer
-            .write(Bytes::from(pattern(MIB)))
-            .await
-            .unwrap();
+        channel.writer.write(Bytes::from(noise(MIB))).await.unwrap();
         channel.writer.finish().await.unwrap();
         let mut got = Vec::new();
         tcp.read_to_end(&mut got).await.unwrap();
-        assert!(got == pattern(MIB));
+        assert!(got == noise(MIB));
         tcp.write_all(b"back").await.unwrap();
         drop(tcp);
         assert_eq!(read_to_eof(&mut channel.reader).await, b"back");
@@ -256,12 +260,12 @@ async fn refusals_in_sshds_own_words() {
     };
     let session = sshd.connect().await;
     let lane = session.lane().await.unwrap();
-    let failed = lane.open("127.0.0.1", 1, nobody()).await.unwrap_err();
+    let failed = lane.open("127.0.0.1", 1, originator()).await.unwrap_err();
     assert_eq!(
         failed,
         OpenError::ConnectFailed("Connection refused".into())
     );
-    let forbidden = lane.open("127.0.0.1", 3, nobody()).await.unwrap_err();
+    let forbidden = lane.open("127.0.0.1", 3, originator()).await.unwrap_err();
     assert!(
         matches!(forbidden, OpenError::Prohibited(_)),
         "{forbidden:?}"
@@ -279,7 +283,7 @@ async fn a_stalled_download_leaves_the_rest_alone_and_can_be_dropped() {
     let echo = echo_server().await;
     let endless = endless().await;
     let mut control = session
-        .open_control("127.0.0.1", echo.port(), nobody())
+        .open_control("127.0.0.1", echo.port(), originator())
         .await
         .unwrap();
     let (lane, stalled) = stalled(&session, endless).await;
@@ -403,7 +407,7 @@ async fn a_killed_sshd_is_a_lost_connection() {
     );
     let mut again = within(
         "again",
-        session.open_control("127.0.0.1", echo.port(), nobody()),
+        session.open_control("127.0.0.1", echo.port(), originator()),
     )
     .await
     .unwrap();

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::Log;
-use crate::ssh::path::Path;
-use crate::ssh::support::{World, echo_server, endless, nobody, ping, stalled, until, within};
 use ferryline::ssh::{OpenError, Received, StrictHostKeyChecking};
 use tokio::net::{TcpSocket, TcpStream};
+
+use crate::common::Log;
+use crate::ssh::path::Path;
+use crate::ssh::support::{World, echo_server, endless, originator, ping, stalled, until, within};
 
 /// A world behind such a path, without lanes, and a session that notices silence soon.
 async fn behind_a_path() -> (World, Path) {
@@ -25,19 +26,19 @@ async fn q126_a_client_that_meets_silence_gets_a_connection_beside_and_nothing_i
     let session = world.connect().await;
     let echo = echo_server().await;
     let mut old = session
-        .open_control("127.0.0.1", echo.port(), nobody())
+        .open_control("127.0.0.1", echo.port(), originator())
         .await
         .unwrap();
     ping(&mut old).await;
     path.silence_those_there_are();
-    let opening = session.open_control("127.0.0.1", echo.port(), nobody());
+    let opening = session.open_control("127.0.0.1", echo.port(), originator());
     let mut new = within("a channel on another connection", opening)
         .await
         .unwrap();
     ping(&mut new).await;
     assert_eq!(world.server.logins(), 2);
     // The next ones go there at once.
-    let opening = session.open_control("127.0.0.1", echo.port(), nobody());
+    let opening = session.open_control("127.0.0.1", echo.port(), originator());
     let mut next = within("the next channel", opening).await.unwrap();
     ping(&mut next).await;
     assert_eq!(world.server.logins(), 2);
@@ -51,7 +52,7 @@ async fn q126_what_answers_first_serves_also_where_it_is_the_old_connection() {
     let session = world.connect().await;
     let echo = echo_server().await;
     path.silence_all();
-    let opening = session.open_control("127.0.0.1", echo.port(), nobody());
+    let opening = session.open_control("127.0.0.1", echo.port(), originator());
     let back = async {
         // The second connection is on its way, and silent, too.
         until("another connection", || path.connections() == 2).await;
@@ -78,7 +79,7 @@ async fn q126_a_connection_that_is_heard_gets_none_beside_it() {
     {
         filling.push(tcp);
     }
-    let opening = session.open_control("127.0.0.1", at.port(), nobody());
+    let opening = session.open_control("127.0.0.1", at.port(), originator());
     let ten_questions = tokio::time::timeout(20 * world.settings.unanswered, opening);
     assert!(ten_questions.await.is_err(), "it was answered");
     assert_eq!(path.connections(), 1);
@@ -91,14 +92,14 @@ async fn q126_a_client_that_waited_in_vain_is_told_why_and_the_next_is_served() 
     let session = world.connect().await;
     let echo = echo_server().await;
     path.silence_all();
-    let opening = session.open_control("127.0.0.1", echo.port(), nobody());
+    let opening = session.open_control("127.0.0.1", echo.port(), originator());
     let error = within("an answer", opening).await.unwrap_err();
     let OpenError::Away(why) = error else {
         panic!("{error:?}");
     };
     assert!(why.contains("has not been heard for"), "{why}");
     path.come_back();
-    let opening = session.open_control("127.0.0.1", echo.port(), nobody());
+    let opening = session.open_control("127.0.0.1", echo.port(), originator());
     ping(&mut within("a channel", opening).await.unwrap()).await;
 }
 
@@ -114,7 +115,7 @@ async fn q126_a_client_waits_for_a_lost_connection_as_long_as_the_path_is_silent
     world.server.kill();
     until("it is lost", || !session.is_up()).await;
     let began = Instant::now();
-    let opening = session.open_control("127.0.0.1", echo.port(), nobody());
+    let opening = session.open_control("127.0.0.1", echo.port(), originator());
     let back = async {
         // Longer than the old limit: this is the silence itself, no wait for something else.
         tokio::time::sleep(Duration::from_secs(11)).await;

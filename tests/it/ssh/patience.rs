@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::ssh::support::{World, echo_server, nobody, ping, serve, until, within};
 use ferryline::ssh::StrictHostKeyChecking;
+
+use crate::ssh::support::{World, echo_server, originator, ping, serve, until, within};
 
 /// A relay to a server: it passes on the first connection, and leaves all later ones unanswered, as a packet
 /// filter does that counts connections.
@@ -56,7 +57,10 @@ async fn q122_no_transfer_waits_for_a_log_in_that_is_not_answered() {
     for _ in 0..20 {
         let lane = within("the data's way", session.lane()).await.unwrap();
         assert!(lane.is_shared_control());
-        let mut channel = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+        let mut channel = lane
+            .open("127.0.0.1", echo.port(), originator())
+            .await
+            .unwrap();
         ping(&mut channel).await;
     }
     // The log-ins have 20 s; all transfers were over before the first of them was given up.
@@ -76,7 +80,10 @@ async fn q122_a_server_that_refuses_further_connections_is_left_in_peace() {
     let _busy = session.lane().await.unwrap();
     for _ in 0..30 {
         let lane = within("the data's way", session.lane()).await.unwrap();
-        let mut channel = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+        let mut channel = lane
+            .open("127.0.0.1", echo.port(), originator())
+            .await
+            .unwrap();
         ping(&mut channel).await;
     }
     let attempts = world.server.hang_ups();

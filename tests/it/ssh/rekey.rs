@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
-use crate::ssh::path::Path;
-use crate::ssh::support::{
-    World, all_quiet, echo_server, nobody, pattern, ping, read_to_eof, serve, within,
-};
 use bytes::Bytes;
 use ferryline::ssh::{Channel, Received, Session};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
+
+use crate::common::noise;
+use crate::ssh::path::Path;
+use crate::ssh::support::{
+    World, all_quiet, echo_server, originator, ping, read_to_eof, serve, within,
+};
 
 /// Who asks for new keys stops only where the other side has heard of it, and by then that has sent
 /// whatever it had: so files are sent in pieces, with a pause behind each. Some thirty new keys in a
@@ -52,7 +54,7 @@ async fn world(ours: bool, servers: bool) -> (World, Session, Path) {
 
 async fn open(session: &Session, to: std::net::SocketAddr) -> Channel {
     let lane = session.lane().await.unwrap();
-    lane.open(&to.ip().to_string(), to.port(), nobody())
+    lane.open(&to.ip().to_string(), to.port(), originator())
         .await
         .unwrap()
 }
@@ -63,7 +65,7 @@ async fn a_download_with_new_keys_all_the_time() {
         let (world, session, path) = world(ours, servers).await;
         let mut channel = open(&session, paced_source().await).await;
         let got = read_to_eof(&mut channel.reader).await;
-        assert!(got == pattern(SIZE), "{ours} {servers}: {} B", got.len());
+        assert!(got == noise(SIZE), "{ours} {servers}: {} B", got.len());
         // Next to nothing else goes this way.
         let keys = path.up();
         assert!(keys > EXCHANGES, "no new keys: {keys} B; {ours} {servers}");
@@ -87,10 +89,10 @@ async fn an_upload_with_new_keys_all_the_time() {
             told.send(all).unwrap();
         });
         let mut channel = open(&session, sink).await;
-        send(&mut channel, &pattern(SIZE)).await;
+        send(&mut channel, &noise(SIZE)).await;
         let stored = within("the end of the upload", stored).await.unwrap();
         assert!(
-            stored == pattern(SIZE),
+            stored == noise(SIZE),
             "{ours} {servers}: {} B",
             stored.len()
         );
@@ -114,7 +116,7 @@ async fn both_ways_at_once_with_new_keys_all_the_time() {
             mut reader,
             mut writer,
         } = open(&session, echo_server().await).await;
-        let content = pattern(SIZE);
+        let content = noise(SIZE);
         let up = async {
             for piece in content.chunks(PIECE) {
                 writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
@@ -141,7 +143,7 @@ async fn a_control_connection_with_new_keys_all_the_time() {
     let session = world.connect().await;
     let echo = echo_server().await;
     let mut channel = session
-        .open_control(&echo.ip().to_string(), echo.port(), nobody())
+        .open_control(&echo.ip().to_string(), echo.port(), originator())
         .await
         .unwrap();
     for _ in 0..200 {
@@ -167,7 +169,7 @@ async fn send(channel: &mut Channel, content: &[u8]) {
 async fn paced_source() -> std::net::SocketAddr {
     serve(|mut tcp| async move {
         let (mut from, mut to) = tcp.split();
-        for piece in pattern(SIZE).chunks(PIECE) {
+        for piece in noise(SIZE).chunks(PIECE) {
             let _ = to.write_all(piece).await;
             sleep(PAUSE).await;
         }

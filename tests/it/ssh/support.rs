@@ -1,7 +1,5 @@
 //! An SSH server, a client of it, and a few TCP servers to forward to.
 
-pub use crate::common::skipped;
-
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +14,8 @@ use ferryline::ssh::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::common::noise;
 
 /// A server, and settings that let its one user in by a key.
 pub struct World {
@@ -109,7 +109,8 @@ impl Prompt for Script {
     }
 }
 
-pub fn nobody() -> SocketAddr {
+/// Where data connections are said to come from (RFC 4254 section 7.2).
+pub fn originator() -> SocketAddr {
     "127.0.0.1:9".parse().unwrap()
 }
 
@@ -160,7 +161,7 @@ pub async fn echo_server() -> SocketAddr {
 pub async fn source(length: usize) -> SocketAddr {
     serve(move |mut tcp| async move {
         let (mut from, mut to) = tcp.split();
-        let _ = to.write_all(&pattern(length)).await;
+        let _ = to.write_all(&noise(length)).await;
         let _ = to.shutdown().await;
         let _ = from.read_to_end(&mut Vec::new()).await;
     })
@@ -179,18 +180,6 @@ where
         }
     });
     address
-}
-
-/// Bytes that are different wherever one looks.
-pub fn pattern(length: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_u32;
-    let next = |_| {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        (state >> 24) as u8
-    };
-    (0..length).map(next).collect()
 }
 
 /// All that comes up to the end of file; panics at any other end.
@@ -224,7 +213,7 @@ pub async fn stalled(session: &Session, from: SocketAddr) -> (LaneGuard, Channel
 /// A data connection to `server`, on a lane of its own.
 pub async fn on_a_lane(session: &Session, server: SocketAddr) -> (LaneGuard, Channel) {
     let lane = within("a lane", session.lane()).await.unwrap();
-    let opening = lane.open("127.0.0.1", server.port(), nobody());
+    let opening = lane.open("127.0.0.1", server.port(), originator());
     let channel = within("a data connection", opening).await.unwrap();
     (lane, channel)
 }

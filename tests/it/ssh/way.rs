@@ -1,12 +1,13 @@
 //! The way to an SSH server: through jump hosts, and through a command.
 
-use crate::ssh::support::{
-    Script, World, echo_server, nobody, pattern, ping, read_to_eof, serve, skipped, source, until,
-    within,
-};
 use bytes::Bytes;
 use ferryline::demo::ssh_server::KeyPair;
 use ferryline::ssh::{Error, Received, Session, Way};
+
+use crate::common::{noise, skipped};
+use crate::ssh::support::{
+    Script, World, echo_server, originator, ping, read_to_eof, serve, source, until, within,
+};
 
 const MIB: usize = 1024 * 1024;
 
@@ -45,15 +46,18 @@ async fn everything_goes_over_two_hops() {
     let session = chain.last.connect().await;
     let echo = echo_server().await;
     let mut control = session
-        .open_control("127.0.0.1", echo.port(), nobody())
+        .open_control("127.0.0.1", echo.port(), originator())
         .await
         .unwrap();
     ping(&mut control).await;
     let lane = session.lane().await.unwrap();
     assert!(!lane.is_shared_control());
     let file = source(5 * MIB).await;
-    let mut download = lane.open("127.0.0.1", file.port(), nobody()).await.unwrap();
-    assert!(read_to_eof(&mut download.reader).await == pattern(5 * MIB));
+    let mut download = lane
+        .open("127.0.0.1", file.port(), originator())
+        .await
+        .unwrap();
+    assert!(read_to_eof(&mut download.reader).await == noise(5 * MIB));
     let mut forward = lane
         .remote_forward("127.0.0.1".parse().unwrap())
         .await
@@ -98,12 +102,15 @@ async fn a_stalled_lane_leaves_the_others_alone() {
     let session = chain.last.connect().await;
     let echo = echo_server().await;
     let mut control = session
-        .open_control("127.0.0.1", echo.port(), nobody())
+        .open_control("127.0.0.1", echo.port(), originator())
         .await
         .unwrap();
     let file = source(64 * MIB).await;
     let lane = session.lane().await.unwrap();
-    let mut stalled = lane.open("127.0.0.1", file.port(), nobody()).await.unwrap();
+    let mut stalled = lane
+        .open("127.0.0.1", file.port(), originator())
+        .await
+        .unwrap();
     assert!(matches!(stalled.reader.read().await, Received::Data(_)));
     for _ in 0..20 {
         ping(&mut control).await;
@@ -111,7 +118,7 @@ async fn a_stalled_lane_leaves_the_others_alone() {
     let other = session.lane().await.unwrap();
     assert!(!other.is_shared_control());
     let mut moving = other
-        .open("127.0.0.1", echo.port(), nobody())
+        .open("127.0.0.1", echo.port(), originator())
         .await
         .unwrap();
     ping(&mut moving).await;
@@ -123,14 +130,14 @@ async fn a_lost_jump_host_is_a_lost_connection_and_is_made_again() {
     let session = chain.last.connect().await;
     let echo = echo_server().await;
     let mut channel = session
-        .open_control("127.0.0.1", echo.port(), nobody())
+        .open_control("127.0.0.1", echo.port(), originator())
         .await
         .unwrap();
     ping(&mut channel).await;
     chain.first.server.kill();
     let end = within("the end", channel.reader.read()).await;
     assert!(matches!(end, Received::Lost(_)), "{end:?}");
-    let opened = session.open_control("127.0.0.1", echo.port(), nobody());
+    let opened = session.open_control("127.0.0.1", echo.port(), originator());
     let mut again = within("connected again", opened).await.unwrap();
     ping(&mut again).await;
 }
@@ -144,8 +151,11 @@ async fn a_hop_that_lets_in_once_carries_everything_over_one_connection() {
     let lane = session.lane().await.unwrap();
     assert!(lane.is_shared_control());
     let file = source(MIB).await;
-    let mut download = lane.open("127.0.0.1", file.port(), nobody()).await.unwrap();
-    assert!(read_to_eof(&mut download.reader).await == pattern(MIB));
+    let mut download = lane
+        .open("127.0.0.1", file.port(), originator())
+        .await
+        .unwrap();
+    assert!(read_to_eof(&mut download.reader).await == noise(MIB));
 }
 
 #[tokio::test]
@@ -244,8 +254,11 @@ mod command {
         let lane = session.lane().await.unwrap();
         assert!(!lane.is_shared_control());
         let file = source(5 * MIB).await;
-        let mut download = lane.open("127.0.0.1", file.port(), nobody()).await.unwrap();
-        assert!(read_to_eof(&mut download.reader).await == pattern(5 * MIB));
+        let mut download = lane
+            .open("127.0.0.1", file.port(), originator())
+            .await
+            .unwrap();
+        assert!(read_to_eof(&mut download.reader).await == noise(5 * MIB));
         drop((download, lane));
         within("the end", session.close()).await;
         until("all connections are gone", || {
@@ -297,7 +310,10 @@ mod command {
         let lane = within("the data's way", asked).await.unwrap();
         assert!(second.server.logins() > 0, "a lane was tried");
         assert!(lane.is_shared_control());
-        let mut data = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+        let mut data = lane
+            .open("127.0.0.1", echo.port(), originator())
+            .await
+            .unwrap();
         ping(&mut data).await;
         let port = u32::from(echo.port());
         let asked = |world: &World| world.server.targets().iter().any(|(_, at)| *at == port);
@@ -329,7 +345,10 @@ mod command {
             let asked = session.lane_within(std::time::Duration::from_secs(60));
             let lane = within("the data's way", asked).await.unwrap();
             assert!(lane.is_shared_control());
-            let mut data = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+            let mut data = lane
+                .open("127.0.0.1", echo.port(), originator())
+                .await
+                .unwrap();
             ping(&mut data).await;
             // Once and for all.
             let tried = *logins.get_or_insert_with(|| world.server.logins());
@@ -378,12 +397,15 @@ mod command {
         std::fs::write(&switch, "").unwrap();
         cut.cancel();
         let echo = echo_server().await;
-        let opened = session.open_control("127.0.0.1", echo.port(), nobody());
+        let opened = session.open_control("127.0.0.1", echo.port(), originator());
         let mut control = within("connected again", opened).await.unwrap();
         ping(&mut control).await;
         let asked = session.lane_within(std::time::Duration::from_secs(60));
         let lane = within("a lane", asked).await.unwrap();
-        let mut data = lane.open("127.0.0.1", echo.port(), nobody()).await.unwrap();
+        let mut data = lane
+            .open("127.0.0.1", echo.port(), originator())
+            .await
+            .unwrap();
         ping(&mut data).await;
         let port = u32::from(echo.port());
         let asked = |world: &World| world.server.targets().iter().any(|(_, at)| *at == port);
@@ -409,7 +431,7 @@ mod command {
         chain.join();
         let session = chain.last.connect().await;
         let echo = echo_server().await;
-        let opened = session.open_control("127.0.0.1", echo.port(), nobody());
+        let opened = session.open_control("127.0.0.1", echo.port(), originator());
         ping(&mut opened.await.unwrap()).await;
     }
 
