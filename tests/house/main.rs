@@ -1,5 +1,7 @@
-//! How the house is built: which part may name what, and how long a file may grow. The compiler does
+//! How the house is built: which part may name what, and that what SECURITY.md promises is tested. The compiler does
 //! not see to these; somebody who reads the layout relies on them.
+//!
+//! A binary of its own: it reads the sources and links nothing, so a new rule is tried without linking `it`.
 
 // Helpers are outside #[test], where clippy's exemption for tests does not reach.
 #![allow(
@@ -7,14 +9,24 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::string_slice
+    clippy::string_slice,
+    unreachable_pub
 )]
+
+mod imports;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The longest a source file may be, in lines.
-const LONGEST: usize = 600;
+use imports::Folder;
+
+/// Folders of which the modules import each other in no circle.
+const WITHOUT_CIRCLES: [&str; 4] = [
+    "src/cli",
+    "src/demo",
+    "src/demo/ssh_server",
+    "src/ftp_client",
+];
 
 #[test]
 fn the_protocol_core_knows_neither_tokio_nor_russh() {
@@ -69,14 +81,15 @@ fn russh_is_named_by_the_ssh_layer_and_the_demos_ssh_server_only() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// `cli` → `check` → `proxy` → the rest: nobody names who stands above him.
+/// `cli` → `check` → `proxy` → {`transcript` → `control`, `ssh`}: no part names one above it, or one beside it.
 #[test]
 fn dependencies_point_one_way() {
     let below_proxy = ["src/ssh", "src/transcript", "src/control", "grammar/src"];
     let below_check = [&below_proxy[..], &["src/proxy", "src/ftp_client"]].concat();
     let mut found = Vec::new();
     for (folders, above) in [
-        (&below_proxy[..], &["proxy", "ftp_client"][..]),
+        (&["src/ssh"][..], &["control", "transcript"][..]),
+        (&below_proxy, &["proxy", "ftp_client"]),
         (&below_check, &["check"]),
         (&[&below_check[..], &["src/check"]].concat(), &["cli"]),
         (&["src/check", "src/ftp_client"], &["demo"]),
@@ -92,13 +105,10 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
-fn no_source_file_is_too_long_to_read() {
+fn no_modules_of_one_folder_import_each_other() {
     let mut found = Vec::new();
-    for file in sources(&["src", "grammar", "tests", "benches"]) {
-        let lines = text(&file).lines().count();
-        if lines > LONGEST {
-            found.push(format!("{}: {lines} lines", file.display()));
-        }
+    for folder in WITHOUT_CIRCLES {
+        found.extend(folder_of(folder).circles());
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
@@ -125,7 +135,8 @@ fn each_test_that_security_md_names_exists() {
     let cells: String = interop().iter().map(|file| text(file)).collect();
     let exists = |named: &str| match named.strip_suffix(".rs") {
         Some(_) => files.iter().any(|file| file.ends_with(named)),
-        // A folder of tests, or a cell of the suite.
+        None if named.starts_with("tests/") => top().join(named).is_dir(),
+        // A folder of unit tests, or a cell of the suite.
         None if named.contains('/') => {
             let cell = named.rsplit('/').next().unwrap_or_default();
             top().join("src").join(named).is_dir() || cells.contains(cell.trim_matches(['*', '…']))
@@ -160,6 +171,91 @@ fn the_search_itself_finds_what_it_is_for() {
         "krate_util::x",
     ] {
         assert!(!names(line, "krate"), "{line}");
+    }
+}
+
+#[test]
+fn the_search_for_circles_finds_them() {
+    let circles = |root: &str, files: [(&str, &str); 3]| {
+        let path = vec!["pond".to_owned()];
+        let files = files.map(|(name, text)| {
+            let module = name.split('/').map(str::to_owned);
+            let module = [&path[..], &module.collect::<Vec<_>>()].concat();
+            (module, format!("{name}.rs"), text.to_owned())
+        });
+        let root = root.to_owned();
+        let files = files.into();
+        Folder { path, root, files }.circles()
+    };
+    let direct = [
+        ("frog", "use super::reed::{self, Stem};"),
+        ("reed", "\nfn of() -> crate::pond::frog::Frog {}"),
+        ("mud", ""),
+    ];
+    assert_eq!(
+        circles("", direct),
+        ["frog → reed → frog (frog.rs:1, reed.rs:2)"]
+    );
+    // By a name that the folder passes on, and from a module further down.
+    let passed_on = [
+        ("frog", "use super::{Pond, Stem};"),
+        ("reed/leaf", "use super::super::mud::Depth;"),
+        ("mud", "use crate::{sky::Rain, pond::frog::Leap as Frog};"),
+    ];
+    assert_eq!(
+        circles("pub use reed::{leaf::Leaf, Blade as Stem};", passed_on),
+        ["frog → reed → mud → frog (frog.rs:1, reed/leaf.rs:1, mud.rs:1)"]
+    );
+    let none = [
+        ("frog", "use super::reed::Stem;\n// use super::mud::Depth;"),
+        ("reed", "use super::Pond;\nuse crate::sky::frog::Frog;"),
+        (
+            "mud",
+            "use super::frog;\n#[cfg(test)]\nmod tests {\n    use super::super::mud;\n}",
+        ),
+    ];
+    assert_eq!(circles("use frog::Frog;", none), [""; 0]);
+    let in_tests = [
+        ("frog", "use super::reed::Stem;"),
+        (
+            "reed",
+            "#[cfg(test)]\nmod tests {\n    use crate::pond::frog::Frog;\n}",
+        ),
+        ("tests", "use super::frog;"),
+    ];
+    let root = "mod frog;\nmod reed;\n#[cfg(test)]\nmod tests;\nuse tests::Frog;";
+    assert_eq!(circles(root, in_tests), [""; 0]);
+}
+
+/// The modules of a folder.
+fn folder_of(folder: &str) -> Folder {
+    let names = |path: &Path| -> Vec<String> {
+        let inside = path
+            .components()
+            .skip_while(|part| part.as_os_str() != "src");
+        let inside: PathBuf = inside.skip(1).collect();
+        let inside = inside.with_extension("");
+        let parts = inside.components();
+        parts
+            .map(|part| part.as_os_str().to_str().unwrap().to_owned())
+            .filter(|part| part != "mod")
+            .collect()
+    };
+    let path = Path::new(folder);
+    let root = [
+        path.join("mod.rs"),
+        path.join("lib.rs"),
+        path.with_extension("rs"),
+    ];
+    let root = root.iter().find(|file| top().join(file).is_file());
+    let root = root.unwrap_or_else(|| panic!("{folder} has no mod.rs"));
+    let files = sources(&[folder]).into_iter().filter(|file| file != root);
+    Folder {
+        path: names(path),
+        root: text(root),
+        files: files
+            .map(|file| (names(&file), file.display().to_string(), text(&file)))
+            .collect(),
     }
 }
 
