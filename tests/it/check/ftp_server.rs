@@ -4,10 +4,8 @@ use std::fs;
 
 use ferryline::demo::ftp_server::FtpServer;
 
-use crate::common::{
-    Check, Gate, ScriptedServer, answer, begins_file, lists, lists_once, nobody, remedy, step,
-    summary,
-};
+use super::support::{Check, lists, lists_once, remedy, step, summary};
+use crate::common::{Gate, ScriptedServer, answer, begins_file, nobody};
 
 #[tokio::test]
 async fn all_is_well_with_the_demos_servers() {

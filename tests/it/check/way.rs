@@ -7,7 +7,8 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use crate::common::{Check, Ended, Shore, lists, nobody, remedy, run, step, summary};
+use super::support::{Check, lists, remedy, step, summary};
+use crate::common::{Ended, Shore, nobody, run};
 
 #[tokio::test]
 async fn one_connection_only_is_no_failure_and_its_price_is_named() {

@@ -5,7 +5,6 @@
 //! the conversation so far.
 
 mod answer;
-mod check;
 mod client;
 mod data;
 mod ferry;
@@ -25,7 +24,6 @@ mod users;
 use std::time::Duration;
 
 pub use answer::{Answer, answer, begins_file, sends_file, stores_file};
-pub use check::{Check, lists, lists_once, remedy, step, summary};
 pub use client::ScriptedClient;
 pub use data::{
     extended_address, extended_port, host_port, nobody, own_address, read_to_end, reset,

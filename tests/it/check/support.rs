@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Answer, Ended, Script, ScriptedServer, Shore, answer, run, write_private};
+use crate::common::{Answer, Ended, Script, ScriptedServer, Shore, answer, run, write_private};
 
 const PASSWORD: &str = "hunter2-and-more";
 
