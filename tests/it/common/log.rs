@@ -1,7 +1,7 @@
 //! What ferryline tells its operator.
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tracing::Dispatch;
 use tracing::subscriber::{DefaultGuard, NoSubscriber};
@@ -13,12 +13,17 @@ use super::record::Record;
 pub struct Log {
     lines: Arc<Record<String>>,
     _guard: DefaultGuard,
-    _second: Dispatch,
 }
+
+/// Subscribers that want nothing, as long as the process lives. Where there is one subscriber or none, `tracing` asks
+/// only the thread that comes to a line first whether it is wanted, and switches the line off for all threads where
+/// that one, a test beside, has no subscriber.
+static BESIDE: OnceLock<[Dispatch; 2]> = OnceLock::new();
 
 impl Log {
     /// Warnings and errors, as `ferryline` shows them by default.
     pub fn warnings() -> Self {
+        BESIDE.get_or_init(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::default())));
         let lines = Arc::new(Record::default());
         let writer = Writer(Arc::clone(&lines));
         let subscriber = tracing_subscriber::fmt()
@@ -31,9 +36,6 @@ impl Log {
         Self {
             lines,
             _guard: tracing::subscriber::set_default(subscriber),
-            // As long as there is only one, a line that a test beside it comes to first is switched off
-            // for all threads, because that test's thread has none.
-            _second: Dispatch::new(NoSubscriber::default()),
         }
     }
 
