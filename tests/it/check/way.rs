@@ -206,7 +206,7 @@ async fn wrong_usage_and_passwords_that_cannot_be_used() {
     };
     for (more, code, says) in [
         (&["-L", "nonsense"][..], 2, "nonsense"),
-        (&["--ftp-user", "a\r\nb"], 2, "no user name"),
+        (&["--ftp-user", "a\r\nb"], 2, "not a user name"),
         (&["--ftp-user", "me"], 2, "--ftp-password-file"),
         (
             &["--ftp-user", "me", "--ftp-password-file", "none"],
