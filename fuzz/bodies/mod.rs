@@ -1,5 +1,5 @@
 //! What the fuzz targets check, as plain functions of bytes. `fuzz_targets/` hands them what
-//! libFuzzer makes up; `tests/fuzz_corpus.rs` hands them the stored corpus.
+//! libFuzzer makes up; `tests/it/fuzz_corpus.rs` hands them the stored corpus.
 
 // Every target uses one of these only.
 #![allow(dead_code, unreachable_pub)]

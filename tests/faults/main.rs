@@ -10,6 +10,8 @@
 //!
 //! with `RUST_LOG=ferryline=debug` and `-- --nocapture` it says how it went.
 //! `FERRYLINE_FAULTS=N` makes each sweep N times as fine.
+//!
+//! A binary of its own: its sessions have time limits of milliseconds and occupy every core, so no other test runs beside.
 
 // Helpers are outside #[test], where clippy's exemption for tests does not reach.
 #![allow(
@@ -24,7 +26,12 @@
 
 mod case;
 mod client;
-#[path = "../common/mod.rs"]
+#[path = "../it/common/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "it is used in part; tests/it uses the rest"
+)]
 mod common;
 mod ftp_server;
 mod held;

@@ -2,6 +2,8 @@
 //! refuses and what to do about it, and comes within the time that is allowed.
 //!
 //! `cargo test --test refusals -- --nocapture` prints the table.
+//!
+//! A binary of its own: each row has a time limit, so no other test runs beside.
 
 // Helpers are outside #[test], where clippy's exemption for tests does not reach.
 #![allow(
@@ -10,11 +12,17 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
-    clippy::print_stdout
+    clippy::print_stdout,
+    unreachable_pub
 )]
 #![cfg(all(unix, feature = "demo"))]
 
-#[path = "../common/mod.rs"]
+#[path = "../it/common/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "it is used in part; tests/it uses the rest"
+)]
 mod common;
 mod forwards;
 mod host_keys;

@@ -1,0 +1,5 @@
+//! `ferryline check`, with the real program.
+
+mod ftp_server;
+mod support;
+mod way;

@@ -1,0 +1,12 @@
+//! The real program: what it says, what it reads, how it ends.
+
+mod errors;
+mod forward;
+#[cfg(target_os = "linux")]
+mod integrity;
+#[cfg(unix)]
+mod secrets;
+#[cfg(unix)]
+mod ssh_config;
+#[cfg(unix)]
+mod unread;
