@@ -310,7 +310,7 @@ impl Forward {
         self.doubtful
     }
 
-    /// Notes that the driver waits for the begin of its transfer.
+    /// Notes that the driver waits for the beginning of its transfer.
     pub(super) fn await_transfer(&mut self) {
         self.joined = true;
     }

@@ -213,7 +213,7 @@ pub enum Notice {
     LeftOpen(ForwardId),
     /// The client's first line is in another protocol.
     NotFtp(&'static str),
-    /// The peer in the FTP server's place speaks another protocol. The text is the begin of its output,
+    /// The peer in the FTP server's place speaks another protocol. The text is the beginning of its output,
     /// escaped.
     NotFtpServer(String),
     /// A passive reply named another address than the control connection's host.

@@ -15,7 +15,7 @@ fn left_in(transfer: &str) -> Bench {
     if transfer.starts_with("RETR") {
         bench.client_ended(Ending::Eof, &["! finish server"]);
     } else {
-        // An upload's final reply is waited for, for a minute in which nothing happens (Q111).
+        // An upload's final reply gets a minute in which nothing happens (Q111).
         bench.client_ended(Ending::Eof, &[]);
         bench.wait(60, &["! finish server"]);
         bench.event(1, ForwardEvent::Progress, &[]);
@@ -34,7 +34,7 @@ fn as_long_as_data_moves_the_transfer_goes_on() {
         bench.event(1, ForwardEvent::Drained, &[]);
         bench.event(1, ForwardEvent::Ended, &[]);
         bench.server("226 done", &["C< 226 done"]);
-        // From here on the server has as long to close as it always has.
+        // From here on the server has the usual time to close.
         bench.wait(29, &[]);
         bench.wait(1, &["! end"]);
     }
@@ -120,7 +120,7 @@ fn what_was_sent_behind_a_long_transfer_has_its_time_to_be_answered() {
     bench.wait(1, &["! end"]);
 }
 
-/// As many requests as may be under way, and the client's end of file is behind more.
+/// As many requests as may be under way, and further ones before the client's EOF.
 #[test]
 fn a_client_that_cannot_be_heard_any_more_may_have_left_all_the_same() {
     let mut bench = Bench::local();

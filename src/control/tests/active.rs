@@ -156,7 +156,7 @@ fn q51_a_server_reached_over_ipv6_is_told_the_ipv6_loopback() {
             "C< 425 Use PORT or PASV first.",
         ],
     );
-    // From now on it is told so at once.
+    // From now on the server is asked in this form at once.
     bench.client(
         "PORT 127,0,0,1,200,14",
         &["! remote 3 ::1 to 127.0.0.1:51214"],

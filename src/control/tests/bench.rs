@@ -1,4 +1,4 @@
-//! A session on the bench: what goes in is said line by line, what comes out is compared.
+//! A session on the bench: a test gives the input line by line, and the output is compared.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -43,7 +43,7 @@ impl Bench {
         }
     }
 
-    /// Past the greeting.
+    /// A session past its greeting.
     pub(super) fn greeted(settings: Settings) -> Self {
         let mut bench = Self::new(settings);
         bench.server("220 ready", &["C< 220 ready"]);
@@ -54,7 +54,7 @@ impl Bench {
         Self::greeted(settings())
     }
 
-    /// Active mode is carried by remote forwards, or not at all.
+    /// A session in which active mode is carried by remote forwards, or not at all.
     pub(super) fn remote_only() -> Self {
         Self::greeted(Settings {
             active: ActiveMode::Remote,
@@ -62,7 +62,7 @@ impl Bench {
         })
     }
 
-    /// A line of the client's, and all that comes of it.
+    /// Gives a line of the client, and expects these outputs.
     #[track_caller]
     pub(super) fn client(&mut self, line: &str, expected: &[&str]) {
         self.client_frame(frame(line), expected);
@@ -74,7 +74,7 @@ impl Bench {
         self.compare(expected);
     }
 
-    /// A line of the server's, and all that comes of it.
+    /// Gives a line of the server, and expects these outputs.
     #[track_caller]
     pub(super) fn server(&mut self, line: &str, expected: &[&str]) {
         self.control.server(self.now, frame(line));
@@ -129,7 +129,7 @@ impl Bench {
         self.compare(expected);
     }
 
-    /// PASV, its forward, and the client on it: what nearly every test of transfers begins with.
+    /// PASV, its forward, and the client on it: the beginning of nearly every test of transfers.
     #[track_caller]
     pub(super) fn passive_connected(&mut self, number: u32) {
         let open = format!("! local {number} localhost:40000");
@@ -163,7 +163,7 @@ pub(super) fn id(number: u32) -> ForwardId {
     id
 }
 
-/// A line as a peer sends it; a text that ends in LF stands as it is.
+/// A line in the form in which a peer sends it; a text that ends in LF stays unchanged.
 pub(super) fn frame(line: &str) -> Frame {
     Frame::Line(match line.strip_suffix('\n') {
         Some(text) => Line::with_end(text.to_owned(), LineEnd::Lf),

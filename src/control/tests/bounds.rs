@@ -8,7 +8,7 @@ use crate::control::{
     held::{LINE_COST, lines_looked_at},
 };
 
-/// In the midst of a download that the server has called done too early: all that it says now is held.
+/// A session in a download that the server has reported done too early: all its replies are held from now on.
 fn holding(limits: Limits) -> Bench {
     let mut bench = Bench::greeted(Settings {
         limits,
@@ -57,7 +57,7 @@ fn q129_the_bookkeeping_of_held_lines_is_linear_in_their_number() {
     assert!(twice <= 3 * 2000, "{twice}");
 }
 
-/// With few commands at once, or many, what waits to be sent is bounded in bytes, too.
+/// For few or many commands at once, what waits to be sent is bounded in bytes too.
 #[test]
 fn q129_long_commands_that_wait_are_bounded_in_bytes() {
     let mut bench = Bench::greeted(Settings {
@@ -89,7 +89,7 @@ fn first_sent(line: &str, count: usize) -> Vec<&'static str> {
     port.chain(lines).map(|line| &*line.leak()).collect()
 }
 
-/// The greatest number that there is does not wrap: the session goes on.
+/// The greatest possible number does not wrap: the session goes on.
 #[test]
 fn q129_no_limit_wraps() {
     for requests in [usize::MAX, usize::MAX / 4 + 1, 1 << (usize::BITS - 2)] {

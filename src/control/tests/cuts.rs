@@ -1,4 +1,4 @@
-//! Data connections that are lost when nobody has named them yet, and downloads that reach nobody.
+//! Data connections that are lost before a line names them, and downloads that no client receives.
 
 use super::bench::Bench;
 use crate::control::ForwardEvent;
@@ -53,7 +53,7 @@ fn a_client_that_breaks_off_when_it_has_all_has_its_success() {
     bench.server("226 done", &["C< 226 done"]);
 }
 
-/// A file that fits the buffers on the way is gone for the server before anybody knows that the
+/// A file that fits the buffers on the way has been sent, for the server, before ferryline can know that the
 /// client does not listen.
 #[test]
 fn a_download_to_a_client_that_does_not_listen_is_no_success() {
@@ -78,7 +78,7 @@ fn q44_of_an_aborted_download_the_servers_word_passes() {
     bench.server("226 aborted", &["C< 226 aborted"]);
 }
 
-/// The server would find an end of file there, and store an empty file over a good one.
+/// The server would see an EOF there, and store an empty file over a good one.
 #[test]
 fn a_data_connection_that_broke_before_its_upload_is_not_used() {
     let mut bench = Bench::local();
@@ -100,7 +100,7 @@ fn a_remote_forward_that_is_lost_before_its_port_is_accepted_is_not_used() {
         if cut {
             bench.client("RETR f", &[&told(425, CUT)]);
         } else {
-            // A small file is faster than a reply.
+            // A small file can be faster than a reply.
             bench.client("RETR f", &["S> RETR f"]);
         }
     }
@@ -143,8 +143,7 @@ fn q54_an_upload_that_broke_before_its_port_is_accepted_ends_the_session() {
     );
 }
 
-/// The data connection stands yet when the server was only busy: its next transfer is watched over,
-/// too.
+/// The data connection still stands if the server was only busy: its next transfer is watched too.
 #[test]
 fn after_a_refusal_the_data_connection_is_the_next_transfers() {
     for refusal in ["450 busy", "550 no such file"] {
@@ -159,7 +158,7 @@ fn after_a_refusal_the_data_connection_is_the_next_transfers() {
     }
 }
 
-/// Not before: then its 226 would be nobody's, and pass whatever had become of the data.
+/// Not earlier: then its 226 would belong to no request, and pass also where the data was lost.
 #[test]
 fn q71_a_transfer_is_watched_over_also_when_the_next_port_is_asked_for_meanwhile() {
     for event in [ForwardEvent::Cut, ForwardEvent::Drained] {
@@ -183,7 +182,7 @@ fn q71_a_transfer_is_watched_over_also_when_the_next_port_is_asked_for_meanwhile
     }
 }
 
-/// Of a server's direction that ends before it was asked for anything no file can have come.
+/// No file can have come over a server's direction that ended before the server was asked for anything.
 #[test]
 fn a_data_connection_that_ended_before_its_transfer_is_not_used() {
     for command in ["RETR f", "STOR f"] {
@@ -206,7 +205,7 @@ fn a_data_connection_that_ended_before_its_transfer_is_not_used() {
     }
 }
 
-/// What is pipelined behind a PORT is for the PORT's data connection, not for the lost one before.
+/// A command that is pipelined behind a PORT is for the PORT's data connection, not for the lost one before.
 #[test]
 fn q54_a_transfer_behind_a_new_port_goes_its_way() {
     let mut bench = Bench::local();
@@ -224,7 +223,7 @@ fn q54_a_transfer_behind_a_new_port_goes_its_way() {
     );
 }
 
-/// A refused transfer's data connection is not that of what is pipelined behind the next PORT.
+/// A refused transfer's data connection is not that of a command that is pipelined behind the next PORT.
 #[test]
 fn q54_an_old_data_connection_that_breaks_is_none_of_a_pipelined_transfers() {
     for command in ["STOR g", "RETR g"] {
@@ -249,7 +248,7 @@ fn q54_an_old_data_connection_that_breaks_is_none_of_a_pipelined_transfers() {
     }
 }
 
-/// Of several that are pipelined, too, each transfer has the data connection of its own PORT.
+/// Also among several that are pipelined, each transfer has the data connection of its own PORT.
 #[test]
 fn q54_a_port_that_is_accepted_too_late_spoils_its_own_transfer_only() {
     let mut bench = port_sent();
@@ -272,7 +271,7 @@ fn q54_a_port_that_is_accepted_too_late_spoils_its_own_transfer_only() {
     bench.server("226 done", &["C< 226 done"]);
 }
 
-/// The server has given the next data connection, and the local one is still being made.
+/// The server has accepted the next data connection, and the local one is still being made.
 #[test]
 fn a_transfer_behind_a_passive_request_waits_for_no_ones_word_on_the_one_before() {
     let mut bench = Bench::local();
@@ -285,8 +284,8 @@ fn a_transfer_behind_a_passive_request_waits_for_no_ones_word_on_the_one_before(
     bench.ready(2, "127.0.0.1:51214", &[own]);
 }
 
-/// Some say nothing at all of a transfer whose data connection was reset, or one 200 of it and of ABOR
-/// (Q44): the client has waited, and goes on with the next.
+/// Some servers send no reply to a transfer whose data connection was reset, or one 200 for the transfer and
+/// for ABOR (Q44): the client has waited, and goes on with the next command.
 #[test]
 fn q23_a_transfer_that_is_never_answered_leaves_the_next_alone() {
     for (passive, abort) in [(true, false), (true, true), (false, false)] {
@@ -314,7 +313,7 @@ fn q23_a_transfer_that_is_never_answered_leaves_the_next_alone() {
         bench.server("150 here it comes", &["C< 150 here it comes"]);
         bench.server("226 done", &[]);
         bench.event(2, ForwardEvent::Drained, &["C< 226 done"]);
-        // Nothing is waited for any more.
+        // Nothing is awaited any more.
         bench.client("FEAT", &["S> FEAT"]);
         bench.server("502 no", &["C< 502 no"]);
         bench.client(
@@ -336,7 +335,7 @@ fn q44_an_aborted_upload_whose_end_was_not_seen_is_no_success() {
     bench.server("225 nothing to abort", &["C< 225 nothing to abort"]);
 }
 
-/// Through an SSH server a cut is an end of file: the FTP server has stored what had come.
+/// An SSH server turns a cut into an EOF: the FTP server has stored what had come.
 #[test]
 fn q110_a_cut_upload_that_the_client_aborts_is_no_success() {
     for cut_first in [true, false] {
@@ -384,7 +383,7 @@ fn q110_an_upload_that_was_whole_before_it_is_aborted_keeps_its_success() {
     bench.server("225 nothing to abort", &["C< 225 nothing to abort"]);
 }
 
-/// A server may answer PASV before it says anything of the transfer before.
+/// A server may answer PASV before it replies to the transfer before.
 #[test]
 fn a_transfer_keeps_its_data_connection_when_the_next_is_named() {
     let mut bench = Bench::local();
@@ -403,7 +402,7 @@ fn a_transfer_keeps_its_data_connection_when_the_next_is_named() {
     );
 }
 
-/// Its data connection is kept, and may be read yet.
+/// Its data connection is kept, and the client may still read it.
 #[test]
 fn q73_a_kept_data_connection_is_not_cut_by_the_next_request() {
     let mut bench = Bench::local();
@@ -437,7 +436,7 @@ fn q85_finished_downloads_whose_clients_do_not_hang_up_stop_nobody() {
     }
 }
 
-/// pyftpdlib says 150 before it has a data connection, and goes on to take commands.
+/// pyftpdlib sends 150 before it has a data connection, and goes on to take commands.
 #[test]
 fn q24_what_the_server_says_of_a_transfer_that_was_answered_swallows_nothing_else() {
     let reason = "no way";
@@ -461,14 +460,14 @@ fn q24_what_the_server_says_of_a_transfer_that_was_answered_swallows_nothing_els
     bench.server("150 here", &["C< 150 here"]);
     bench.event(2, ForwardEvent::Drained, &[]);
     bench.server("226 done", &["C< 226 done"]);
-    // Its own word on the first one, late.
+    // The server's own reply to the first one, late.
     bench.server("425 nobody came", &[]);
     bench.client("NOOP", &["S> NOOP"]);
     bench.server("200 ok", &["C< 200 ok"]);
 }
 
-/// A server that leaves a request unanswered and goes on answers in order none the less: what it says behind
-/// a 150 is about that transfer (Q23).
+/// A server that leaves a request unanswered and goes on still answers in order: its replies after a 150 are
+/// about that transfer (Q23).
 #[test]
 fn q23_a_success_behind_an_unanswered_request_is_that_of_the_transfer_which_has_begun() {
     for before in ["", "PASV"] {

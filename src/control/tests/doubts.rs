@@ -1,4 +1,4 @@
-//! Data connections that were closed before it could be seen whose they were.
+//! Data connections that were closed before ferryline could see whose they were.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn listening() -> Bench {
     bench
 }
 
-/// Servers that answer the transfer and ABOR, and those that answer both at once.
+/// Some servers answer the transfer and the ABOR, others answer both at once.
 #[test]
 fn q114_a_client_that_may_have_been_refused_is_answered_at_once() {
     for replies in [
@@ -46,7 +46,7 @@ fn q114_a_client_that_may_have_been_refused_is_answered_at_once() {
     }
 }
 
-/// It was a stranger then.
+/// Here it was a stranger.
 #[test]
 fn q114_a_client_that_comes_all_the_same_is_served() {
     let mut bench = listening();
@@ -67,7 +67,7 @@ fn q114_a_server_that_refuses_the_transfer_speaks_for_itself() {
     bench.wait(10, &[]);
 }
 
-/// It is the transfer before that the server would abort.
+/// The server would abort the transfer before.
 #[test]
 fn q114_no_other_transfer_is_aborted() {
     let mut bench = Bench::local();
@@ -86,7 +86,7 @@ fn q114_no_other_transfer_is_aborted() {
     bench.wait(1, &["! close 2", TOLD]);
 }
 
-/// What comes of another command meanwhile gives the client no more time.
+/// The outcome of another command meanwhile gives the client no more time.
 #[test]
 fn q114_the_client_has_one_second_whatever_else_comes() {
     let mut bench = listening();
@@ -102,7 +102,7 @@ fn q114_the_client_has_one_second_whatever_else_comes() {
     );
 }
 
-/// The answers to ferryline's own ABOR answer no command of the client's.
+/// The replies to ferryline's own ABOR answer no command of the client.
 #[test]
 fn q114_what_the_client_asks_behind_the_abort_has_its_own_answer() {
     for replies in [&["425 nobody came", "226 aborted"][..], &["226 aborted"]] {

@@ -1,4 +1,4 @@
-//! Final replies that come ahead of their data: what lets them pass, and what does not.
+//! Final replies that come before their data: what lets them pass, and what does not.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::control::{ForwardEvent, Notice, Output, Settings};
 
 const CUT: &str = "C< 426 ferryline: the data connection was cut on its way through SSH; not all of the data has come";
 
-/// A transfer of which the server has said 226, and whose data connection has not ended.
+/// A session with a transfer that the server has answered by 226, and whose data connection has not ended.
 fn answered(mut bench: Bench, verb: &str) -> Bench {
     bench.passive_connected(1);
     bench.client(verb, &[&format!("S> {verb}")]);
@@ -27,7 +27,7 @@ fn uploading() -> Bench {
     answered(Bench::local(), "STOR f")
 }
 
-/// The server has handed all of it to the SSH server, from which nothing comes.
+/// The server has handed all of it to the SSH server, and the SSH server sends nothing more.
 #[test]
 fn a_226_is_held_as_long_as_the_way_of_its_data_is_silent() {
     let mut bench = downloading();
@@ -60,7 +60,7 @@ fn a_reply_is_not_lost_with_a_client_that_takes_nothing() {
     bench.event(1, ForwardEvent::Blocked, &[]);
     bench.wait(29, &[]);
     bench.event(1, ForwardEvent::Progress, &[]);
-    // It takes all that comes.
+    // The client takes all that comes.
     bench.wait(60, &[]);
     bench.event(1, ForwardEvent::Blocked, &[]);
     bench.wait(29, &[]);
@@ -86,7 +86,7 @@ fn q115_a_download_whose_server_leaves_the_data_connection_open_is_answered() {
     bench.wait(1, &["! ask 1"]);
     bench.event(1, ForwardEvent::AllReceived, &["C< 226 done"]);
     bench.passive_connected(2);
-    // With the next command.
+    // The server ends it with the next command.
     bench.event(1, ForwardEvent::Drained, &[]);
     bench.event(1, ForwardEvent::Ended, &[]);
     bench.client("RETR g", &["S> RETR g"]);
@@ -109,13 +109,13 @@ fn q115_a_reply_of_several_lines_passes_whole() {
     bench.server("200 ok", &["C< 200 ok"]);
 }
 
-/// What TCP sends again on the way to the SSH host is late.
+/// Data that TCP retransmits on the way to the SSH host is late.
 #[test]
 fn q115_a_server_on_another_host_has_longer_for_the_rest_of_its_data() {
     let mut bench = answered(Bench::greeted(far()), "RETR f");
     bench.wait(9, &[]);
     bench.wait(1, &["! ask 1"]);
-    // The SSH server has all of an upload before that host has any.
+    // The SSH server has all of an upload before that host has any of it.
     let mut bench = answered(Bench::greeted(far()), "STOR f");
     bench.wait(1, &["! ask 1"]);
 }
@@ -131,7 +131,7 @@ fn far() -> Settings {
 fn q116_an_upload_whose_server_leaves_the_data_connection_open_is_answered() {
     let mut bench = uploading();
     bench.wait(1, &["! ask 1"]);
-    // The server sends nothing: that says nothing of an upload.
+    // The server sends no data: that says nothing about an upload.
     bench.event(1, ForwardEvent::AllReceived, &[]);
     bench.wait(28, &[]);
     bench.event(1, ForwardEvent::AllSent, &["C< 226 done"]);
@@ -172,7 +172,7 @@ fn q116_data_connections_that_are_left_open_keep_no_place() {
     }
 }
 
-/// Its data connection is there: it is waited for as any other.
+/// Its data connection is there: the reply waits for it as for any other.
 #[test]
 fn a_226_ahead_of_an_active_data_connection_waits_for_the_data_when_that_comes() {
     let mut bench = port_sent();
@@ -187,7 +187,7 @@ fn a_226_ahead_of_an_active_data_connection_waits_for_the_data_when_that_comes()
     bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
 }
 
-/// What is in the channel before the FTP server's last word may not be all.
+/// The data in the channel before the FTP server's final reply may not be all.
 #[test]
 fn q115_nothing_has_arrived_before_the_server_has_said_so() {
     let mut bench = Bench::local();

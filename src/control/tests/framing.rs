@@ -1,4 +1,4 @@
-//! Bytes pass as they come.
+//! Bytes that pass unchanged.
 
 use ferryline_grammar::{Frame, Line, LineEnd, Negotiation};
 
@@ -80,7 +80,7 @@ fn q98_what_interrupts_goes_plain_whatever_is_left_of_its_telnet_signal() {
         let mut bench = Bench::local();
         bench.client_frame(Frame::Line(Line::new(line)), &[plain]);
     }
-    // It goes past a line that waits, as every ABOR.
+    // It overtakes a line that waits, as every ABOR does.
     let mut bench = Bench::local();
     bench.client(
         "PORT 127,0,0,1,200,13",
@@ -90,7 +90,7 @@ fn q98_what_interrupts_goes_plain_whatever_is_left_of_its_telnet_signal() {
     bench.client_frame(abort, &["S> abor"]);
 }
 
-/// What a server makes of a byte order mark is its own affair, but no address hides behind one.
+/// The server may do what it likes with a byte order mark, but no address hides behind one.
 #[test]
 fn q99_a_byte_order_mark_passes_and_hides_nothing() {
     let mut bench = Bench::local();
@@ -110,7 +110,7 @@ fn q99_a_byte_order_mark_passes_and_hides_nothing() {
     bench.client_frame(marked("NOOP\r\u{feff}PORT 10,0,0,9,4,1"), &[hidden]);
 }
 
-/// The bytes of Telnet's commands are letters of a name behind its verb, and no part of a verb.
+/// Bytes of Telnet commands are letters of a name behind a verb, and no part of a verb.
 #[test]
 fn q97_an_iac_behind_text_is_a_letter_and_hides_nothing() {
     let mut bench = Bench::local();
@@ -133,7 +133,7 @@ fn q97_an_iac_behind_text_is_a_letter_and_hides_nothing() {
     ] {
         bench.client_frame(Frame::Line(Line::new(line)), &[hidden]);
     }
-    // A server that drops Telnet and reads 512 bytes at a time begins a command there.
+    // A server that drops Telnet and reads 512 bytes at a time would begin a command there.
     let mut long = vec![b'a'; 600];
     long[..5].copy_from_slice(b"NOOP ");
     long.extend(b"PO\xff\xfbXRT 10,0,0,9,4,1");

@@ -1,4 +1,4 @@
-//! Replies in which only lax clients see an address, and what they get in its place.
+//! Replies in which only lax clients see an address, and what they get instead.
 
 use super::bench::{Bench, settings};
 use crate::control::{ForwardEvent, Output, Settings};
@@ -7,7 +7,7 @@ use ferryline_grammar::{Frame, Line, LineEnd};
 const WITHHELD: &str = "ferryline: an address that nobody asked for, withheld";
 const NOBODY: &str = "ferryline: a passive reply that nobody asked for, withheld";
 
-/// Each line of the server's, and what the client gets for it.
+/// Gives each line of the server, and compares what the client gets for it.
 #[track_caller]
 fn seen(bench: &mut Bench, lines: &[(&str, &str)]) {
     for (line, seen) in lines {
@@ -15,8 +15,7 @@ fn seen(bench: &mut Bench, lines: &[(&str, &str)]) {
     }
 }
 
-/// BSD's clients look at three digits and not at what follows; and they drop an IAC with the byte
-/// behind it.
+/// BSD's clients look at three digits and not at what follows, and drop an IAC with the byte behind it.
 #[test]
 fn q79_a_code_that_runs_into_its_text() {
     let mut bench = Bench::local();
@@ -37,7 +36,7 @@ fn q79_a_code_that_runs_into_its_text() {
     bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
 }
 
-/// Most clients ignore such a line, so what takes its place must be nothing to them either.
+/// Most clients ignore such a line, so its replacement must be a line that they ignore too.
 #[test]
 fn q36_a_number_that_begins_as_a_code_is_none() {
     let mut bench = Bench::local();
@@ -53,7 +52,7 @@ fn q36_a_number_that_begins_as_a_code_is_none() {
     );
 }
 
-/// An answered NOOP in mid-transfer may put a client out of step, but a name is a name.
+/// An answered NOOP in mid-transfer may put a client out of step, but a name is still a name.
 #[test]
 fn q79_names_that_begin_with_exclamation_marks_pass() {
     let mut bench = Bench::local();
@@ -72,7 +71,7 @@ fn q79_names_that_begin_with_exclamation_marks_pass() {
     seen(&mut bench, &[(address, &format!("257 {WITHHELD}"))]);
 }
 
-/// wget, lftp and FileZilla take the address from whatever 2xx answers PASV.
+/// wget, lftp and FileZilla take the address from any 2xx that answers PASV.
 #[test]
 fn q79_another_code_in_answer_to_pasv() {
     for (line, seen) in [
@@ -109,8 +108,8 @@ fn q79_a_reply_of_several_lines_in_answer_to_pasv() {
     );
 }
 
-/// curl and wget end a reply at any code: the next line is the answer to their next command.
-/// A refusal inside a success is a part of it.
+/// curl and wget end a reply at any code: the next line is the answer to their next command. A refusal inside
+/// a success is a part of the success.
 #[test]
 fn q79_a_refusal_in_the_midst_of_a_success() {
     let mut bench = Bench::local();
@@ -139,7 +138,7 @@ fn q79_an_answer_in_the_midst_of_another() {
             ("257 z (10,0,0,9,200,13)", &format!("257 {WITHHELD}")),
         ],
     );
-    // From here on any answer may be another one to such a client.
+    // From here on such a client may take any answer for another one.
     bench.client("SIZE f", &["S> SIZE f"]);
     bench.server("213 (10,0,0,9,200,13)", &[&format!("C< 213 {WITHHELD}")]);
     bench.client("PWD", &["S> PWD"]);
@@ -161,7 +160,7 @@ fn q79_one_reply_too_many_holds_no_address() {
     bench.server("213 10,0,0,9,200,13", &[&format!("C< 213 {WITHHELD}")]);
 }
 
-/// What clients count differently.
+/// Replies that clients count differently.
 #[test]
 fn q42_q44_replies_that_may_be_one_more_or_one_less() {
     for (command, replies) in [
@@ -183,7 +182,7 @@ fn q42_q44_replies_that_may_be_one_more_or_one_less() {
     }
 }
 
-/// Where all is in order, names pass as they are.
+/// Where all is in order, names pass unchanged.
 #[test]
 fn q25_q47_what_is_made_of_numbers_passes() {
     let mut bench = Bench::new(settings());
@@ -206,7 +205,7 @@ fn q25_q47_what_is_made_of_numbers_passes() {
     bench.server(line, &[&format!("C< {line}")]);
 }
 
-/// The server goes in the midst of a line, and ferryline has something to say yet.
+/// The server's connection ends in the middle of a line, and ferryline still has something to send.
 #[test]
 fn an_answer_begins_a_line_of_its_own() {
     let mut bench = Bench::local();
@@ -255,7 +254,7 @@ fn q95_a_127_names_no_address() {
     bench.server("127 soon", &["C< 127 soon"]);
 }
 
-/// Clients that look at three digits, or that skip blanks, take these for replies: so does ferryline.
+/// Clients that look at three digits, or that skip blanks, take these for replies, and so does ferryline.
 #[test]
 fn q91_q93_odd_replies_are_replies() {
     for line in [
@@ -279,7 +278,7 @@ fn q91_q93_odd_replies_are_replies() {
         bench.server("150: here", &["C< 150: here"]);
         bench.event(1, ForwardEvent::Drained, &[]);
         bench.server("226Done", &["C< 226Done"]);
-        // Active mode, too, hangs on knowing a reply.
+        // Active mode, too, depends on recognising a reply.
         bench.event(1, ForwardEvent::Ended, &[]);
         bench.client(
             "PORT 127,0,0,1,200,13",
@@ -293,7 +292,7 @@ fn q91_q93_odd_replies_are_replies() {
     }
 }
 
-/// What takes the place of a line is no reply to those clients that the line was none to.
+/// The replacement of a line is no reply for those clients for which the line was none.
 #[test]
 fn q93_what_is_withheld_keeps_the_blank_in_front() {
     let mut bench = Bench::local();
@@ -327,8 +326,8 @@ fn q79_q93_a_blank_in_front_hides_no_end() {
     bench.server(line, &[&format!("C< 257 {WITHHELD}")]);
 }
 
-/// A server that refuses where it should greet: a client that ferryline has greeted takes that for the
-/// answer to USER, and each reply from then on for the answer to its next command.
+/// The server refuses in place of its greeting. A client that ferryline has greeted takes that for the answer
+/// to USER, and each later reply for the answer to its next command.
 #[test]
 fn q79_a_refusal_in_place_of_a_greeting_is_one_reply_too_many() {
     let mut bench = Bench::new(Settings {
@@ -342,7 +341,7 @@ fn q79_a_refusal_in_place_of_a_greeting_is_one_reply_too_many() {
     bench.server("213 10,0,0,9,200,13", &[&format!("C< 213 {WITHHELD}")]);
 }
 
-/// What a client has counted otherwise it counts otherwise from then on.
+/// A client that has counted differently once counts differently from then on.
 #[test]
 fn q79_a_reply_in_order_sets_nothing_right() {
     for first in [
@@ -361,7 +360,7 @@ fn q79_a_reply_in_order_sets_nothing_right() {
     }
 }
 
-/// A client that ends a reply of several lines at any code has a success here, with an address in it.
+/// A client that ends a reply of several lines at any code sees a success here, with an address in it.
 #[test]
 fn q79_an_address_in_the_first_line_of_what_may_end_as_a_success() {
     let mut bench = Bench::local();
@@ -375,7 +374,7 @@ fn q79_an_address_in_the_first_line_of_what_may_end_as_a_success() {
     );
 }
 
-/// A client that knows no code behind a blank has had no greeting yet, and takes what comes next for it.
+/// A client that knows no code behind a blank has had no greeting yet, and takes the next reply for it.
 #[test]
 fn q79_a_reply_that_begins_with_a_blank_is_none_for_some() {
     let mut bench = Bench::new(settings());
@@ -394,7 +393,7 @@ fn q79_a_reply_that_begins_with_a_blank_is_none_for_some() {
     );
 }
 
-/// Where a blank in front hides the end of a reply from a client, what comes next is the rest of it.
+/// Where a blank in front hides the end of a reply from a client, the next lines are the rest of it.
 #[test]
 fn q79_q93_an_end_with_a_blank_in_front_puts_out_of_step() {
     let mut bench = Bench::new(settings());
@@ -406,7 +405,7 @@ fn q79_q93_an_end_with_a_blank_in_front_puts_out_of_step() {
     seen(&mut bench, &[(address, &format!("257 {WITHHELD}"))]);
 }
 
-/// Blanks in front of a code make it a part of the text to a client that looks at the first column only.
+/// A client that looks at the first column only takes a code with blanks in front for a part of the text.
 #[test]
 fn q79_a_padded_refusal_in_a_reply_that_a_success_ends() {
     let mut bench = Bench::local();

@@ -1,4 +1,4 @@
-//! What waits for a transfer before it.
+//! Commands that wait for a transfer before them.
 
 use super::{
     bench::{Bench, frame, id},
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::control::{Ending, ForwardEvent};
 
-/// A data port that the client knows of and has not come to.
+/// A session with a data port that the client knows of and has not connected to.
 fn listening() -> Bench {
     let mut bench = Bench::local();
     bench.client("PASV", &["S> PASV"]);
@@ -19,7 +19,7 @@ fn listening() -> Bench {
     bench
 }
 
-/// An upload that has begun.
+/// A session with an upload that has begun.
 fn uploading() -> Bench {
     let mut bench = listening();
     bench.connected(1);
@@ -67,7 +67,7 @@ fn q112_abor_and_stat_wait_for_no_data_connection() {
     bench.client("STOR f", &["S> STOR f"]);
     bench.client("STAT", &["S> STAT"]);
     bench.client("NOOP", &[]);
-    // What the client does not want any more is waited for by nothing.
+    // Nothing waits for a transfer that the client does not want any more.
     bench.client("ABOR", &["S> ABOR", "S> NOOP"]);
 }
 
@@ -102,7 +102,7 @@ fn q111_quit_waits_for_the_final_reply_of_an_upload() {
     bench.server("221 bye", &["C< 221 bye"]);
 }
 
-/// It may be over before the server has said anything of it.
+/// It may be over before the server has replied to it.
 #[test]
 fn q111_quit_waits_for_a_small_upload_that_is_over() {
     let mut bench = listening();
@@ -130,7 +130,7 @@ fn q111_the_clients_end_waits_for_the_final_reply_of_an_upload() {
     }
 }
 
-/// What is lost already, or not wanted, is waited for by nothing.
+/// Nothing waits for a transfer that is lost already, or not wanted.
 #[test]
 fn q111_quit_waits_for_no_upload_that_was_cut_or_aborted() {
     let mut bench = uploading();
@@ -155,14 +155,14 @@ fn q111_a_server_that_says_nothing_of_an_upload_gets_its_quit_after_a_minute() {
     bench.wait(100, &[]);
     bench.client("QUIT", &[]);
     bench.wait(30, &[]);
-    // As long as something happens there is something to wait for.
+    // As long as events come there is something to wait for.
     bench.event(1, ForwardEvent::Drained, &[]);
     bench.event(1, ForwardEvent::Ended, &[]);
     bench.wait(59, &[]);
     bench.wait(1, &["S> QUIT"]);
 }
 
-/// A client that has not read all replies when it ends is reset by its own system.
+/// The system of a client that ends without having read all replies sends a reset.
 #[test]
 fn q113_an_upload_that_has_ended_outlives_its_clients_reset() {
     let mut bench = uploading();
@@ -224,7 +224,7 @@ fn q113_a_server_that_says_nothing_of_an_upload_ends_the_session() {
     bench.wait(1, &[last, "! end, abort"]);
 }
 
-/// pyftpdlib closes a data connection on which something comes before the STOR.
+/// pyftpdlib closes a data connection on which data comes before the STOR.
 #[test]
 fn q118_data_waits_for_the_servers_word_on_its_transfer() {
     for word in ["150 go on", "125 go on", "200 fine", "226 stored"] {
@@ -240,7 +240,7 @@ fn q118_data_waits_for_the_servers_word_on_its_transfer() {
     }
 }
 
-/// The client has nothing to say in a download, and its end of file would hide an early end of the channel.
+/// The client sends no data in a download, and its EOF would hide an early end of the channel.
 #[test]
 fn q130_the_clients_end_of_a_download_waits_for_the_servers() {
     let id = id(1);
@@ -266,8 +266,8 @@ fn q130_the_clients_end_of_a_download_waits_for_the_servers() {
     }
 }
 
-/// The server may wait for it: in MODE B and C, after an ABOR, and where it says that it will send nothing or
-/// has sent all.
+/// The server may wait for it: in MODE B and C, after an ABOR, and where the server says that it will send
+/// nothing or has sent all.
 #[test]
 fn q130_the_clients_end_is_not_kept_from_a_server_that_may_wait_for_it() {
     let id = id(1);
@@ -301,7 +301,7 @@ fn q130_the_clients_end_is_not_kept_from_a_server_that_may_wait_for_it() {
     assert!(!bench.control.keeps_end(id));
 }
 
-/// Its client may still find out.
+/// The client may still notice.
 #[test]
 fn q130_the_clients_end_waits_also_where_the_reply_has_passed_before_the_data() {
     let mut bench = Bench::local();
@@ -332,7 +332,7 @@ fn q112_what_comes_in_one_piece_waits_for_a_data_connection_that_is_being_opened
     }
 }
 
-/// The transfer is for the data connection that has been asked for last; the server gives up the one before.
+/// The transfer is for the data connection that was asked for last; the server gives up the one before.
 #[test]
 fn q112_a_data_connection_that_no_transfer_uses_holds_nothing_up() {
     let mut bench = listening();
@@ -350,7 +350,7 @@ fn q112_abor_that_nothing_waits_before_waits_for_no_data_connection() {
     bench.client("ABOR", &["S> ABOR"]);
 }
 
-/// Its client could not take the file any more.
+/// The client could not take the file any more.
 #[test]
 fn q113_a_download_that_is_being_opened_ends_with_its_clients_control_connection() {
     let mut bench = listening();

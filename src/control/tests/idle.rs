@@ -1,4 +1,4 @@
-//! Sessions that nobody uses.
+//! Sessions that are not used.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ fn an_idle_client_is_sent_away_and_any_command_counts() {
     bench.client("NOOP", &["S> NOOP"]);
     bench.server("200 ok", &["C< 200 ok"]);
     bench.wait(599, &[]);
-    // The server's own chatter does not.
+    // Lines that the server sends of itself do not count.
     bench.server("200 still here?", &["C< 200 still here?"]);
     bench.wait(1, &[IDLE, END]);
 }
@@ -81,7 +81,7 @@ fn with_a_transfer_running_it_is_not_idle() {
     bench.passive_connected(1);
     bench.client("RETR x", &["S> RETR x"]);
     bench.server("150 now", &["C< 150 now"]);
-    // Hours, in which nothing happens that the control connection would see.
+    // Hours in which nothing happens that the control connection would see.
     bench.wait(10 * 3600, &[]);
     assert_eq!(bench.control.poll_timeout(), None);
     bench.event(1, ForwardEvent::Drained, &[]);
@@ -107,7 +107,7 @@ fn a_client_that_takes_data_after_its_reply_is_not_idle() {
     bench.client("RETR x", &["S> RETR x"]);
     bench.server("150 now", &["C< 150 now"]);
     bench.server("226 done", &[]);
-    // The reply does not wait for ever for a client that takes nothing.
+    // The reply does not wait without limit for a client that takes nothing.
     bench.event(1, ForwardEvent::Blocked, &[]);
     bench.wait(29, &["! ask 1"]);
     bench.wait(1, &["C< 226 done"]);

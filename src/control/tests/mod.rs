@@ -1,4 +1,4 @@
-//! Tests of the state machine: scripted peers, forwards that come when the test says, no clock.
+//! Tests of the state machine: scripted peers, forwards that come when the test says so, no clock.
 
 mod abandoned;
 mod active;

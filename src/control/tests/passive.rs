@@ -152,7 +152,7 @@ fn q123_of_the_servers_several_addresses_data_goes_to_the_one_that_the_reply_nam
             (2, "229 ok (|2|2001:db8::1|40000|)", "[2001:db8::1]:40000"),
             // It names none.
             (3, "229 ok (|||40000|)", "ftp.example:40000"),
-            // What is an address of the server's here is the SSH server's own there (Q78).
+            // An address of the server here is the SSH server's own there (Q78).
             (4, "227 =127,0,0,1,156,64", "ftp.example:40000"),
         ] {
             bench.client("PASV", &["S> PASV"]);
@@ -233,7 +233,7 @@ fn q20_epsv_that_is_not_served_is_asked_again_as_pasv() {
             "127.0.0.1:51213",
             &["C< 229 Entering Extended Passive Mode (|||51213|)"],
         );
-        // From now on it is asked so at once.
+        // From now on the server is asked PASV at once.
         bench.client("EPSV", &["S> PASV"]);
     }
 }
@@ -296,7 +296,7 @@ fn q64_epsv_all_is_remembered() {
         "PORT 127,0,0,1,200,1",
         &["C< 501 ferryline: EPSV ALL is in force: only EPSV is taken"],
     );
-    // And ferryline itself asks no PASV (RFC 2428 §4).
+    // And ferryline itself sends no PASV (RFC 2428 §4).
     bench.client("EPSV", &["S> EPSV"]);
     bench.server("500 no", &["C< 500 no"]);
 }
@@ -352,8 +352,8 @@ fn q79_names_that_look_like_replies() {
     bench.server("227 (1,2,3,4,100,1)", &["! local 1 localhost:25601"]);
     bench.ready(1, "127.0.0.1:51213", &[OK]);
     bench.client("STAT -l", &["S> STAT -l"]);
-    // As a server should write such a line (RFC 959 §4.2): a client that ends a reply at any code
-    // would take it for the next one.
+    // This is how a server should write such a line (RFC 959 §4.2): a client that ends a reply at any code
+    // would take it for the next reply.
     for (line, seen) in [
         ("213-status of /", "213-status of /"),
         ("227 x (10,0,0,1,100,1)", " 227 x (10,0,0,1,100,1)"),
@@ -522,7 +522,7 @@ fn q74_the_client_is_told_the_address_that_its_listener_has() {
     );
 }
 
-/// What is wrong with an argument is the server's to say.
+/// The server says what is wrong with an argument.
 #[test]
 fn q96_arguments_that_name_no_address_are_the_servers_to_refuse() {
     for command in ["PORT", "EPRT", "port ", "EPRT\t"] {
@@ -534,16 +534,16 @@ fn q96_arguments_that_name_no_address_are_the_servers_to_refuse() {
     let mut bench = Bench::local();
     bench.client("PASV x", &["S> PASV x"]);
     bench.server("501 PASV takes nothing", &["C< 501 PASV takes nothing"]);
-    // It tells nothing about the server.
+    // The reply tells nothing about the server.
     bench.client("EPSV", &["S> EPSV"]);
     bench.server("229 ok (|||40000|)", &["! local 1 localhost:40000"]);
-    // A server that does not mind serves it.
+    // A server that ignores the argument serves it.
     bench.client("PASV x", &["S> PASV x"]);
     bench.server("227 =10,0,0,9,156,64", &["! local 2 localhost:40000"]);
 }
 
-/// A server that leaves its second refusal open, or says a 1xx first, and then ends the session: the
-/// request has one answer all the same.
+/// The server leaves its second refusal open, or sends a 1xx first, and then ends the session: the request
+/// still has one answer.
 #[test]
 fn a_request_that_is_refused_in_both_forms_is_answered_once() {
     const ENDED: &str = "C< 425 ferryline: the FTP server closed the control connection";

@@ -28,7 +28,7 @@ fn the_server_is_told_the_address_of_the_ssh_host() {
         &["! remote 2 10.0.0.1 to 127.0.0.1:51214"],
     );
     bench.ready(2, "10.0.0.1:42001", &["S> EPRT |1|10.0.0.1|42001|"]);
-    // The same address in the other form, and then none.
+    // The same address in the other form, and then no other form.
     bench.server("500 no EPRT", &["S> PORT 10,0,0,1,164,17"]);
     bench.server("500 no PORT", &["! close 2", "S> EPSV"]);
 }
@@ -114,7 +114,7 @@ fn a_server_on_the_ssh_host_is_still_reached_on_loopback() {
     );
 }
 
-/// Active mode is served, by whatever way.
+/// Active mode is served, in one way or another.
 #[test]
 fn eprt_is_offered_also_for_a_server_on_a_third_host() {
     let mut bench = Bench::greeted(third_host());

@@ -1,4 +1,4 @@
-//! Attacks on the control connection, by their names. Further ones stand with what they attack.
+//! Attacks on the control connection, by their names. Other attacks are tested beside what they attack.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use super::bench::{Bench, settings};
 use crate::control::{DataHost, Knowledge, Output, Settings};
 
 const REFUSED: [&str; 14] = [
-    // Its own host, as the SSH server sees it, in every dress.
+    // Its own host, as the SSH server sees it, in every notation.
     "227 =127,0,0,1,156,64",
     "227 =127,255,255,254,156,64",
     "229 ok (|1|127.0.0.1|40000|)",
     "229 ok (|2|::1|40000|)",
     "229 ok (|2|::ffff:127.0.0.1|40000|)",
-    // Its links: the metadata service of clouds among them.
+    // Its links, among them the metadata service of clouds.
     "227 =169,254,169,254,156,64",
     "229 ok (|2|fe80::1|40000|)",
     "229 ok (|2|::ffff:169.254.169.254|40000|)",
@@ -57,7 +57,7 @@ fn q78_no_policy_lets_a_reply_point_into_the_ssh_servers_host_or_links() {
         assert_eq!(targets(DataHost::Auto, reply), ["ftp.example:40000"]);
         assert!(targets(DataHost::Reply, reply).is_empty(), "{reply}");
     }
-    // The counterpart: what may be followed is.
+    // The counterpart: an address that may be followed is followed.
     let reply = "227 =10,0,0,9,156,64";
     assert_eq!(targets(DataHost::Reply, reply), ["10.0.0.9:40000"]);
     let both = ["ftp.example:40000", "10.0.0.9:40000"];
@@ -143,9 +143,8 @@ fn q86_numbers_that_wrap_around_are_no_ports_and_no_addresses() {
     }
 }
 
-/// TLS never begins here, so there is no line between what was said in plain and what under it:
-/// commands behind AUTH are the client's own, each with its answer, and none reaches the server as
-/// if it had been said inside.
+/// TLS never begins here, so no line separates plain text from text under TLS. Commands behind AUTH are the
+/// client's own, each with its answer, and none reaches the server as if it had been sent inside TLS.
 #[test]
 fn q84_commands_behind_auth_are_answered_one_by_one() {
     let mut bench = Bench::local();
@@ -160,7 +159,7 @@ fn q84_commands_behind_auth_are_answered_one_by_one() {
         ],
     );
     bench.server("230 in", &["C< 230 in"]);
-    // And a server that says yes to what it was never asked begins nothing either.
+    // A server that says yes without having been asked begins no TLS either.
     bench.server("234 go ahead", &["C< 234 go ahead"]);
     bench.client("NOOP", &["S> NOOP"]);
 }
@@ -203,7 +202,7 @@ fn q85_only_the_last_of_many_ports_stays() {
     }
 }
 
-/// A server that answers each passive request several times opens nothing more by it.
+/// A server that answers each passive request several times opens nothing more by that.
 #[test]
 fn q79_q85_one_passive_request_is_one_forward() {
     let mut bench = Bench::knowing(settings(), Knowledge::default());
@@ -227,7 +226,7 @@ fn q79_q85_one_passive_request_is_one_forward() {
     assert_eq!(bench.control.data.iter().count(), 1);
 }
 
-/// Commands are taken as fast as they are answered: what is too much waits in the client's socket.
+/// Commands are taken as fast as they are answered; further ones wait in the client's socket.
 #[test]
 fn q85_pipelined_commands_are_bounded() {
     let mut bench = Bench::local();
@@ -243,7 +242,7 @@ fn q85_pipelined_commands_are_bounded() {
     assert!(bench.control.wants_client());
 }
 
-/// A client and a server that both keep their ends open do not heap up data connections.
+/// A client and a server that both keep their ends open do not accumulate data connections.
 #[test]
 fn q85_an_idle_data_connection_goes_with_the_next_request() {
     let mut bench = Bench::local();
@@ -258,7 +257,7 @@ fn q85_an_idle_data_connection_goes_with_the_next_request() {
             "C< 227 Entering Passive Mode (127,0,0,1,200,14).",
         ],
     );
-    // One with a transfer stays.
+    // A data connection with a transfer stays.
     bench.connected(2);
     bench.client("RETR f", &["S> RETR f"]);
     bench.passive_connected(3);
@@ -278,7 +277,7 @@ fn q85_data_connections_are_bounded() {
         "PORT 127,0,0,1,200,13",
         "EPRT |1|127.0.0.1|51213|",
     ] {
-        // Its answer comes behind those of the transfers.
+        // Its answer comes after those of the transfers.
         bench.client(command, &[]);
     }
     assert_eq!(bench.control.data.iter().count(), 8);
@@ -286,7 +285,7 @@ fn q85_data_connections_are_bounded() {
     bench.client("PASV", &["S> PASV"]);
 }
 
-/// A server that drops Telnet, strips what is not printable, or takes an X off, reads a PORT there.
+/// A server that drops Telnet, strips what is not printable, or removes an X, reads a PORT there.
 #[test]
 fn q77_a_port_in_disguise_is_not_passed_on() {
     let mut bench = Bench::local();
@@ -308,7 +307,7 @@ fn q77_a_port_in_disguise_is_not_passed_on() {
     bench.client("xeprt |1|10.0.0.9|1025|", &[foreign]);
     let inside = "is refused: this connection is already inside SSH";
     bench.client("XAUTH TLS", &[&format!("C< 502 ferryline: AUTH {inside}")]);
-    // What is well-formed passes as it was typed.
+    // A well-formed line passes as it was typed.
     bench.client("XPWD", &["S> XPWD"]);
     bench.client("xCRC f", &["S> xCRC f"]);
 }
@@ -328,7 +327,7 @@ fn q82_a_bare_cr_hides_no_verb_in_disguise() {
     bench.client("STOR a\rb", &["S> STOR a\rb"]);
 }
 
-/// CVE-2008-4247: a server takes a line that does not fit its buffer for two.
+/// CVE-2008-4247: a server reads a line that does not fit its buffer as two.
 #[test]
 fn q63_q82_a_long_line_holds_no_second_command() {
     let refused = "C< 500 ferryline: a long line with a PORT or EPRT in it is not passed on";
@@ -349,7 +348,7 @@ fn q63_q82_a_long_line_holds_no_second_command() {
     }
 }
 
-/// GridFTP's ways to name data connections: an address of the client's would go to the server as it is.
+/// GridFTP's ways to name data connections: an address of the client would go to the server unchanged.
 #[test]
 fn q95_addresses_in_gridftps_commands_are_not_passed_on() {
     let mut bench = Bench::local();
@@ -375,7 +374,7 @@ fn q95_addresses_in_gridftps_commands_are_not_passed_on() {
     }
     let hidden = "C< 500 ferryline: a bare carriage return hides a second command";
     bench.client("NOOP\rSPOR 127,0,0,1,200,13", &[hidden]);
-    // A server may know a verb for an address that is not known here.
+    // A server may know a verb for an address that ferryline does not know.
     let unknown = "C< 502 ferryline: an address in a command that ferryline does not know is not \
                    passed on; use PORT or EPRT";
     for line in [

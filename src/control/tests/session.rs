@@ -1,4 +1,4 @@
-//! Beginnings and ends.
+//! Beginnings and ends of sessions.
 
 use super::bench::{Bench, frame, settings};
 use crate::control::{Ending, ForwardEvent, Notice, Output};
@@ -19,7 +19,7 @@ fn q80_a_browser_is_not_an_ftp_client() {
         };
         bench.client(line, &["! end, abort"]);
         bench.client("PORT 127,0,0,1,200,13", &[]);
-        // A blank line is no first line.
+        // An empty line is no first line.
         let mut bench = Bench::new(settings());
         bench.client("", &["S> "]);
         bench.client(line, &["! end, abort"]);
@@ -297,7 +297,7 @@ fn a_server_of_another_protocol_is_named_at_once() {
         );
         bench.server(said, &[&told, "! end, abort"]);
     }
-    // curl shows nobody what a 421 says: the log has it, too, while there is a session.
+    // curl does not show the text of a 421: the log has it too, while there is a session.
     let mut bench = Bench::new(settings());
     bench.control.server(bench.now, frame("SSH-2.0-x"));
     let first = bench.control.poll_output();
@@ -305,7 +305,7 @@ fn a_server_of_another_protocol_is_named_at_once() {
         matches!(&first, Some(Output::Notice(Notice::NotFtpServer(said))) if said == "SSH-2.0-x"),
         "{first:?}"
     );
-    // What looks like it in the middle of a session is a line as any other.
+    // A line that looks like another protocol in the middle of a session is a line like any other.
     let mut bench = Bench::local();
     bench.server("SSH-2.0-OpenSSH_9.2", &["C< SSH-2.0-OpenSSH_9.2"]);
 }

@@ -66,7 +66,7 @@ fn a_late_229_is_for_nobody_before_the_227_and_after_it() {
     bench.server("229 late (|||39999|)", &[]);
     bench.client("NOOP", &["S> NOOP"]);
     bench.server("200 ok", &["C< 200 ok"]);
-    // Once: another is one that nobody asked for.
+    // Once: a second one answers no request.
     bench.server(
         "229 (|||39998|)",
         &["C< 229 ferryline: a passive reply that nobody asked for, withheld"],
@@ -164,7 +164,7 @@ fn a_server_that_is_busy_with_something_before_it_is_not_silent() {
     bench.wait(60, &[]);
     bench.event(1, crate::control::ForwardEvent::Drained, &[]);
     bench.server("226 done", &["C< 226 done"]);
-    // From here on it has nothing else to do.
+    // From here on the server has nothing else to answer.
     bench.wait(9, &[]);
     bench.wait(1, &["S> PASV"]);
 }

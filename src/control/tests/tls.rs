@@ -1,9 +1,9 @@
-//! A server that insists on TLS: the client gets the server's word, the log what to do.
+//! A server that insists on TLS: the client gets the server's reply, and the log says what to do.
 
 use super::bench::{Bench, frame};
 use crate::control::{Notice, Output};
 
-/// The notices that come of a line of the server's.
+/// Notices that follow a line of the server.
 fn notices(bench: &mut Bench, line: &str) -> Vec<String> {
     bench.control.server(bench.now, frame(line));
     std::iter::from_fn(|| bench.control.poll_output())

@@ -52,7 +52,7 @@ fn the_success_of_an_upload_waits_for_the_end_of_its_data_connection() {
         bench.client(verb, &[&format!("S> {verb}")]);
         bench.server("150 go on", &["C< 150 go on"]);
         bench.server("226 stored", &[]);
-        // The server sends nothing, and says so; what the client sends may still be on its way.
+        // The server sends no data, and says so; the client's data may still be on its way.
         bench.event(1, ForwardEvent::Drained, &[]);
         bench.event(1, ForwardEvent::Ended, &["C< 226 stored"]);
     }
@@ -114,13 +114,13 @@ fn a_transfer_that_was_cut_is_told_even_where_the_server_says_nothing() {
         bench.wait(4, &[]);
         bench.wait(1, &[CUT]);
         bench.client("NOOP", &["S> NOOP"]);
-        // It has found out by itself; the client knows already.
+        // The server has noticed; the client knows already.
         bench.server("426 it broke", &[]);
         bench.server("200 ok", &["C< 200 ok"]);
     }
 }
 
-/// The SSH server has made the connection, but its word of it was lost with the SSH connection.
+/// The SSH server has made the connection, but its message about that was lost with the SSH connection.
 #[test]
 fn a_success_over_a_data_connection_that_cannot_be_made_is_none() {
     for verb in ["RETR f", "STOR f"] {
@@ -503,7 +503,7 @@ fn q24_a_transfer_over_a_data_connection_that_leads_nowhere_is_not_asked_for() {
     bench.client("RETR f", &["C< 425 ferryline: no way"]);
     bench.client("NOOP", &["S> NOOP"]);
     bench.server("200 ok", &["C< 200 ok"]);
-    // The next data connection is another.
+    // The next data connection is another one.
     bench.passive_connected(2);
     bench.client("RETR f", &["S> RETR f"]);
 }

@@ -5,7 +5,7 @@ use crate::control::{ActiveMode, ForwardEvent, Settings};
 
 const CUT: &str = "426 ferryline: the data connection was cut on its way through SSH; not all of the data has come";
 
-/// A listener that the client knows of.
+/// A session with a listener that the client knows of.
 fn passive(bench: &mut Bench) {
     bench.client("PASV", &["S> PASV"]);
     bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
@@ -43,7 +43,7 @@ fn q104_a_port_goes_where_nothing_waits_for_it() {
     bench.server("550 no such tape", &["C< 550 no such tape"]);
     bench.wait(60, &["! close 1"]);
 
-    // Nor for ever.
+    // Nor without limit.
     let mut bench = Bench::local();
     passive(&mut bench);
     bench.client("RETR tape", &["S> RETR tape"]);
@@ -60,7 +60,7 @@ fn q105_a_1xx_makes_a_transfer_of_any_command() {
         bench.passive_connected(1);
         bench.client(verb, &[&format!("S> {verb}")]);
         bench.server("150 here it comes", &["C< 150 here it comes"]);
-        // The end overtakes the data.
+        // The EOF overtakes the data.
         bench.server("226 done", &[]);
         bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
         bench.event(1, ForwardEvent::Ended, &[]);
@@ -152,7 +152,7 @@ fn q105_a_1xx_without_a_data_connection_changes_nothing() {
     bench.server("350 ok", &["C< 350 ok"]);
 }
 
-/// 120 says that the service will be ready later, and nothing of a data connection.
+/// 120 says that the service will be ready later, and nothing about a data connection.
 #[test]
 fn q105_a_120_makes_no_transfer() {
     let mut bench = Bench::local();
@@ -162,7 +162,7 @@ fn q105_a_120_makes_no_transfer() {
     bench.server("220 ready", &["C< 220 ready"]);
 }
 
-/// A data connection that ended early was the unknown command's, and is no reason to refuse the next.
+/// A data connection that ended early was the unknown command's: the next command is not refused for it.
 #[test]
 fn q105_data_that_ends_before_the_1xx_spoils_no_later_transfer() {
     let mut bench = Bench::local();

@@ -1,4 +1,4 @@
-//! A data connection that the SSH server could not make: whose word the client hears.
+//! A data connection that the SSH server could not make: who answers the client.
 
 use super::bench::{Bench, show};
 use crate::control::{Ending, ForwardEvent, Notice, Output};
@@ -7,7 +7,7 @@ const REASON: &str = "localhost:40000: the SSH server could not connect (Connect
 const OWN: &str =
     "C< 425 ferryline: localhost:40000: the SSH server could not connect (Connection refused)";
 
-/// A listener that the client knows of, and a transfer that has been asked for.
+/// A session with a listener that the client knows of, and a transfer that it has asked for.
 fn asked(verb: &str) -> Bench {
     let mut bench = Bench::local();
     bench.client("PASV", &["S> PASV"]);
@@ -26,7 +26,7 @@ fn unreachable(bench: &mut Bench) {
     bench.event(1, ForwardEvent::Unreachable(REASON.into()), &[]);
 }
 
-/// What comes out, notices and all.
+/// All outputs, including notices.
 fn drain(bench: &mut Bench) -> Vec<String> {
     std::iter::from_fn(|| bench.control.poll_output())
         .filter(|output| !matches!(output, Output::Learned(_)))
@@ -73,7 +73,7 @@ fn q100_a_server_that_says_nothing_is_spoken_for() {
     unreachable(&mut bench);
     bench.wait(1, &[OWN]);
     bench.client("PASV", &["S> PASV"]);
-    // The server has found out by itself; the client knows already.
+    // The server has noticed; the client knows already.
     bench.server("150-opening", &[]);
     bench.server("150 now", &[]);
     bench.server("425-Failed", &[]);
@@ -99,7 +99,7 @@ fn q100_what_the_server_says_of_a_later_request_comes_behind() {
         "127.0.0.1:51214",
         &["C< 227 Entering Passive Mode (127,0,0,1,200,14)."],
     );
-    // Late, and about the first.
+    // Late, and about the first transfer.
     bench.server("425 nobody came", &[]);
     bench.client("NOOP", &["S> NOOP"]);
     bench.server("200 ok", &["C< 200 ok"]);
@@ -126,7 +126,7 @@ fn q100_a_server_that_goes_away_leaves_the_client_with_an_answer() {
     bench.server_ended(Ending::Eof, &[OWN, "! end"]);
 }
 
-/// The warning is for whoever has to open a firewall; a refusal needs none.
+/// The warning is for the person who has to open a firewall; a refusal needs none.
 #[test]
 fn q100_only_what_ferryline_says_itself_is_in_the_log() {
     let warns = |log: &[String]| log.iter().any(|line| line.contains(REASON));
@@ -146,13 +146,13 @@ fn q100_only_what_ferryline_says_itself_is_in_the_log() {
     let notice = Notice::Unreachable(super::bench::id(1), REASON.into());
     assert_eq!(drain(&mut bench), [&format!("! notice {notice}"), OWN]);
 
-    // The refusal was first.
+    // The refusal came first.
     let mut bench = asked("RETR f");
     bench.event(1, ForwardEvent::Claimed, &[]);
     bench.server("550 no such file", &["C< 550 no such file"]);
     assert!(!warns(&event(&mut bench)));
 
-    // The client has come before it asks for anything.
+    // The client has connected before it asks for anything.
     let mut bench = Bench::local();
     bench.client("PASV", &["S> PASV"]);
     bench.server("227 =10,0,0,9,156,64", &["! local 1 localhost:40000"]);
@@ -183,7 +183,7 @@ fn q101_a_success_without_a_beginning_needs_no_data_connection() {
     }
 }
 
-/// A 200 in the place of a 150 is a beginning (Q42).
+/// A 200 in the place of a 150 begins a transfer (Q42).
 #[test]
 fn q101_a_success_behind_a_beginning_needs_its_data_connection() {
     let mut bench = asked("LIST");

@@ -1,4 +1,4 @@
-//! A client with a script: sends on when it will, and knows what it is owed.
+//! A client with a script. It sends when it likes, and knows which answers it must get.
 
 use std::collections::VecDeque;
 
@@ -61,7 +61,7 @@ struct Asked {
 
 pub(super) struct Client {
     script: VecDeque<Ask>,
-    /// How many answers it can do without before it sends on.
+    /// Number of answers that it can do without before it sends on.
     window: usize,
     asked: Vec<Asked>,
     /// All lines that it has sent.
@@ -135,7 +135,7 @@ impl Client {
         true
     }
 
-    /// Reads what has come. `early` says whether a 226 with this tag has come before its data, or without.
+    /// Reads what has come. `early`: whether a 226 with this tag has come before its data, or without.
     pub(super) fn read(&mut self, world: &World, early: impl Fn(&str) -> bool) {
         while let Some(end) = world.to_client[self.read..]
             .iter()
@@ -167,7 +167,7 @@ impl Client {
         }
     }
 
-    /// Each command has had its one answer, in order.
+    /// Checks that each command has had its one answer, in order.
     pub(super) fn check(&self) {
         let mut finals = self.finals.iter();
         assert_eq!(finals.next().map(String::as_str), Some("220 ready"));

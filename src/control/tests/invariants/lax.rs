@@ -1,4 +1,4 @@
-//! A client that takes its replies one after the other, and is lax about what is one: it must not be led
+//! A client that takes its replies one after the other, and is lax about what a reply is. It must not be led
 //! to the FTP server's own address.
 //!
 //! The fuzz target `session` and the test with hostile peers have the same one.
@@ -13,13 +13,13 @@ pub(super) struct LaxClient {
     any_code_ends: bool,
     /// A 1xx is an answer, unless it answers a transfer.
     takes_preliminary: bool,
-    /// A reply of several lines ends at its own code with whatever behind it but a dash.
+    /// A reply of several lines ends at its own code, followed by anything but a dash.
     ends_loosely: bool,
-    /// Blanks in front of a code are no matter.
+    /// Blanks in front of a code are ignored.
     skips_blanks: bool,
-    /// Which of the readings of a line it has that holds an IAC ([`telnet_readings`]).
+    /// The reading that it has of a line with an IAC in it (index into [`telnet_readings`]).
     telnet: usize,
-    /// What it waits for an answer to; nothing is its greeting.
+    /// What it awaits an answer to; `None` is its greeting.
     exchange: VecDeque<Option<Verb>>,
     /// Replies that came before it had asked for anything.
     early: VecDeque<Reply>,
@@ -29,19 +29,20 @@ pub(super) struct LaxClient {
 #[derive(Debug)]
 struct Reply {
     code: Vec<u8>,
-    /// It holds an address of the server's.
+    /// The address of the server in it, if there is one.
     bad: Option<String>,
 }
 
 impl LaxClient {
-    /// All there are that have this reading of lines with an IAC in them; `greeted`: they have had their
+    /// All kinds that have this reading of lines with an IAC in them. `greeted`: they have had their
     /// greeting.
     pub(super) fn kinds(greeted: bool, telnet: usize) -> Vec<Self> {
         let kinds = (0..12).map(|kind| {
             let is = |bit: usize| kind & (1 << bit) != 0;
             let end = kind / 4;
             Self {
-                // What ends at any code knows a list's lines by the blank that RFC 959 wants in front.
+                // A client that ends a reply at any code knows a list's lines by the blank that RFC 959 wants
+                // in front.
                 any_code_ends: end == 0,
                 skips_blanks: end == 1,
                 takes_preliminary: is(0),
@@ -59,7 +60,7 @@ impl LaxClient {
         kinds.collect()
     }
 
-    /// A command that it sends, without the line's end.
+    /// Notes a command that it sends, without the line end.
     pub(super) fn sends(&mut self, line: &[u8]) {
         if let Some(command) = Command::parse(line) {
             let all = EpsvArgument::parse(command.argument) == EpsvArgument::All;
@@ -72,7 +73,7 @@ impl LaxClient {
         }
     }
 
-    /// `is_servers`: whether this text, in which there is an address, names the server's.
+    /// Reads a line. `is_servers`: whether this text, which holds an address, names the server's.
     pub(super) fn reads(&mut self, line: &[u8], is_servers: impl Fn(&[u8]) -> bool) {
         let line = &telnet_readings(line.trim_ascii_end())[self.telnet];
         let line = match self.skips_blanks {
@@ -94,7 +95,7 @@ impl LaxClient {
                 }
             }
             None if coded && line.get(3) == Some(&b'-') => self.open = Some(Reply { code, bad }),
-            // Whatever follows the code.
+            // Anything may follow the code.
             None if coded => self.early.push_back(Reply { code, bad }),
             None => {}
         }

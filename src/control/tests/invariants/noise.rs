@@ -160,7 +160,7 @@ fn apply(world: &mut World, input: &Input) {
     }
 }
 
-/// Something happens to one of the forwards that the driver still has.
+/// Lets something happen to one of the forwards that the driver still has.
 fn happen(world: &mut World, which: u16, what: u8) {
     let live: Vec<ForwardId> = world
         .forwards
@@ -191,7 +191,7 @@ fn happen(world: &mut World, which: u16, what: u8) {
     }
 }
 
-/// No data connection stands for ever: each ends, or is given up by the driver.
+/// Ends each data connection that runs, or has the driver give it up: none stands without end.
 fn data_ends(world: &mut World) {
     let stands = |stage| matches!(stage, Stage::Claimed | Stage::Connected | Stage::Drained);
     let standing = world.forwards.iter().filter(|(_, f)| stands(f.stage));
@@ -203,8 +203,8 @@ fn data_ends(world: &mut World) {
     }
 }
 
-/// An FTP server on the SSH host, one on a third host with remote forwards for it, or one that the
-/// client named.
+/// A world with an FTP server on the SSH host, one on a third host with remote forwards for it, or one that
+/// the client named.
 fn world(which: u8) -> World {
     let settings = match which {
         0 => settings(),
@@ -248,7 +248,7 @@ proptest! {
         prop_assert_eq!(world.control.poll_timeout(), None);
     }
 
-    /// How bytes are cut into pieces does not matter.
+    /// The way in which bytes are cut into pieces does not matter.
     #[test]
     fn chunking_does_not_matter(
         which in 0_u8..3,
@@ -278,7 +278,7 @@ proptest! {
         prop_assert_eq!(whole.to_server, world.to_server);
     }
 
-    /// What ferryline has no business with passes as it is, whatever it is, in both directions.
+    /// Lines that are no business of ferryline's pass unchanged, with any content, in both directions.
     #[test]
     fn what_is_no_address_passes_unchanged(
         commands in prop::collection::vec("[A-Z]{3,4}x [ -~\\x80-\\xfe]{0,20}", 0..20),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::world::{Kind, SERVER_ADDRESS, SERVER_PORTS, Stage, Tape, World, port_of};
 use crate::control::ForwardId;
 
-/// How a server is.
+/// Habits of a server.
 #[derive(Clone, Debug)]
 pub(super) struct Profile {
     /// Its answer to EPSV, where it does not serve it.
@@ -15,12 +15,12 @@ pub(super) struct Profile {
     pasv_refused: bool,
     eprt_refused: bool,
     port_refused: bool,
-    /// It says 150 before it has the data connection.
+    /// It sends 150 before it has the data connection.
     eager: bool,
-    /// It hears ABOR during a transfer.
+    /// It reads ABOR during a transfer.
     hears_abor: bool,
     several_lines: bool,
-    /// Every third request for a passive port comes to nothing.
+    /// Every third request for a passive port fails.
     tires: bool,
 }
 
@@ -51,7 +51,7 @@ struct Running {
     port: u16,
     seen: bool,
     said_preliminary: bool,
-    /// Its data connection was not lost before it had begun.
+    /// Whether its data connection was still there when it began.
     stood: Option<bool>,
 }
 
@@ -65,8 +65,8 @@ pub(super) struct Server {
     /// The data ports of finished transfers, by their tags.
     pub(super) finished: BTreeMap<String, u16>,
     pub(super) wire: VecDeque<u8>,
-    /// Lines that must reach the client as they are, in this order: all but those of which ferryline
-    /// makes something else, and the answers to ABOR, which goes past what waits.
+    /// Lines that must reach the client unchanged, in this order: all but those that ferryline may change,
+    /// and the answers to ABOR, which overtakes what waits.
     pub(super) passing: Vec<String>,
     pub(super) closed: bool,
 }
@@ -90,7 +90,7 @@ impl Server {
         server
     }
 
-    /// One thing done, if there is anything to do.
+    /// Does one thing, if there is anything to do.
     pub(super) fn step(&mut self, world: &mut World, tape: &mut Tape) -> bool {
         while let Some(end) = world.to_server[self.read..]
             .iter()
@@ -204,13 +204,13 @@ impl Server {
         });
     }
 
-    /// It owes an answer, and nothing keeps it from giving it.
+    /// Whether it could answer a command now, and has not.
     pub(super) fn is_slow(&self, world: &World) -> bool {
         let unread = self.read < world.to_server.len();
         self.running.is_none() && (unread || !self.commands.is_empty()) || !self.wire.is_empty()
     }
 
-    /// The way of the running transfer.
+    /// Forward of the running transfer.
     pub(super) fn uses(&self, world: &World) -> Option<ForwardId> {
         let port = self.running.as_ref()?.port;
         forward_of(world, port)
@@ -273,8 +273,8 @@ impl Server {
                 self.end_transfer("226 done", cut);
                 true
             }
-            // Through an SSH server a cut is an end of file to it. What a transfer does with a data connection
-            // of one before it, lost ahead of it, is another question.
+            // To the FTP server a cut is an EOF, because there is an SSH server between. What a transfer does
+            // with a data connection of an earlier one, lost before it, is another question.
             Stage::Gone if stood && cut => {
                 if !running.said_preliminary {
                     let line = format!("150 here it comes {}", running.tag);
@@ -300,27 +300,27 @@ impl Server {
         };
         self.finished.insert(running.tag.clone(), running.port);
         let line = format!("{word} {}", running.tag);
-        // Of data that was cut ferryline may have told before.
+        // Ferryline may have answered before, where the data was cut.
         match cut && !word.starts_with('2') {
             true => self.say(&line),
             false => self.pass(&line),
         }
     }
 
-    /// A line that must reach the client.
+    /// Sends a line that must reach the client.
     fn pass(&mut self, line: &str) {
         self.passing.push(line.to_owned());
         self.say(line);
     }
 
-    /// A line of which ferryline may make something else.
+    /// Sends a line that ferryline may change.
     fn say(&mut self, line: &str) {
         self.wire.extend(line.bytes());
         self.wire.extend(b"\r\n");
     }
 }
 
-/// The forward that leads to this port of the server's, or from it.
+/// Forward that leads to this port of the server, or from it.
 pub(super) fn forward_of(world: &World, port: u16) -> Option<ForwardId> {
     world
         .forwards

@@ -19,7 +19,7 @@ struct Session {
     /// Forwards may fail, and be lost.
     trouble: bool,
     aborts: bool,
-    /// The client asks for more before it has its answer.
+    /// The client sends more before it has its answer.
     pipelines: bool,
 }
 
@@ -64,7 +64,7 @@ impl Session {
         self.rest();
     }
 
-    /// Everything that can happen happens, until nothing is left.
+    /// Lets everything happen that can, until nothing is left.
     fn rest(&mut self) {
         for _ in 0..10_000 {
             let mut progress = self.client.step();
@@ -111,7 +111,7 @@ impl Session {
         self.world.forwards.keys().nth(index).copied()
     }
 
-    /// The next step of a forward, if it may come now. `connect`: the client may connect.
+    /// Takes the next step of a forward, if it may come now. `connect`: the client may connect.
     fn advance(&mut self, id: ForwardId, connect: bool) -> bool {
         let forward = &self.world.forwards[&id];
         let may = match forward.stage {
@@ -180,9 +180,9 @@ impl Session {
             let undrained = forward.is_some_and(|forward| {
                 matches!(forward.stage, Stage::Claimed | Stage::Connected) && !forward.answered
             });
-            // Of an upload that was cut there is no success, whether its client has aborted it or not.
-            // (One that is sent before its PASV is answered may use the data connection of the PORT before, where
-            // the PASV is then refused: its client has nothing to do with that.)
+            // There is no success for an upload that was cut, whether or not its client has aborted it. (An
+            // upload that is sent before its PASV is answered may use the data connection of the PORT before,
+            // where the PASV is then refused: its client has no part in that.)
             let cut = !pipelines && forward.is_some_and(|forward| forward.cut);
             undrained && !aborts || cut && (!aborts || uploads.iter().any(|upload| upload == tag))
         });
@@ -200,15 +200,15 @@ impl Session {
             let found = found.unwrap_or_else(|| panic!("{line:?} is lost or out of place"));
             withdrawn += usize::from(found != line);
         }
-        // Of an upload that the client aborts, too.
+        // Also for an upload that the client aborts.
         let cut = self.world.forwards.values().filter(|forward| forward.cut);
         let most = self.world.unconfirmed + cut.count();
         assert!(self.aborts || withdrawn <= most);
         self.check_what_the_server_was_sent();
     }
 
-    /// What ferryline has nothing to do with has come as it was sent. Of requests for data connections
-    /// there are no more than the client's, once more each.
+    /// Checks that lines which are no business of ferryline's have come unchanged, and that there are no more
+    /// requests for data connections than the client's, each at most once more.
     fn check_what_the_server_was_sent(&self) {
         let sent = String::from_utf8_lossy(&self.world.to_server).into_owned();
         let sent: Vec<&str> = sent.lines().collect();
@@ -242,7 +242,7 @@ impl Drop for Session {
     }
 }
 
-/// The lines that always pass.
+/// Lines that always pass.
 fn passing<'a>(lines: &[&'a str]) -> Vec<&'a str> {
     let passes = |line: &&&str| {
         let verb = line.split(' ').next().unwrap_or_default();
@@ -267,7 +267,7 @@ fn tapes() -> impl Strategy<Value = Vec<u16>> {
 }
 
 proptest! {
-    /// Nothing is lost, nothing comes twice, nothing out of order, whatever the timing.
+    /// For any timing, nothing is lost, nothing comes twice, and nothing comes out of order.
     #[test]
     fn every_command_has_its_one_answer(
         script in scripts(), window in windows(), profile in profiles(), tape in tapes(),
@@ -287,7 +287,7 @@ proptest! {
         session.check();
     }
 
-    /// However a session ends, nothing stays open: checked by the world.
+    /// For any end of a session, nothing stays open: the world checks that.
     #[test]
     fn an_end_at_any_time_leaves_nothing_open(
         script in scripts(), window in windows(), profile in profiles(), tape in tapes(), end in 0..5,
@@ -321,8 +321,8 @@ proptest! {
             session.deliver_server();
             session.world.wait(Duration::from_secs(60));
         }
-        // How long a transfer may still run when ferryline stops is the driver's to say. Whatever else
-        // may be silent, nothing is waited for that never comes.
+        // The driver decides how long a transfer may still run when ferryline stops. Whatever else may be
+        // silent, nothing waits for what never comes.
         let running = end == 4 && session.server.uses(&session.world).is_some();
         assert!(session.world.ended.is_some() || running);
     }

@@ -1,7 +1,7 @@
-//! A driver without sockets: it carries out what the machine asks, and checks every step of it.
+//! A driver without sockets. It carries out what the machine asks, and checks every step.
 //!
-//! Each kind of address has its own range of ports, so that one in the wrong place is seen:
-//! the FTP server's 20000.., the client's 30000.., local forwards' 40000.., remote forwards' 50000...
+//! Each kind of address has its own range of ports, so that an address in the wrong place shows: the FTP
+//! server's 20000.., the client's 30000.., local forwards' 40000.., remote forwards' 50000...
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -18,7 +18,7 @@ pub(super) const SERVER_PORTS: u16 = 20_000;
 pub(super) const CLIENT_PORTS: u16 = 30_000;
 const LOCAL_PORTS: u16 = 40_000;
 const REMOTE_PORTS: u16 = 50_000;
-/// Stands in every address that the server names.
+/// The address in every line of the server that names one.
 pub(super) const SERVER_ADDRESS: &str = "203,0,113,77";
 
 /// Choices, made by proptest; when they are used up the world comes to rest.
@@ -67,18 +67,18 @@ pub(super) struct Forward {
     pub(super) server_port: u16,
     /// The port that it listens on, once it is ready.
     pub(super) port: u16,
-    /// The peer has been told of it; the driver, of a joined one, that its transfer has begun.
+    /// The peer has been told of it; for a joined one, the driver has been told that its transfer has begun.
     pub(super) told: bool,
-    /// It was cut before all had passed.
+    /// It was cut before all data had passed.
     pub(super) cut: bool,
-    /// Whether all has arrived was asked, and whether that was answered.
+    /// Whether the machine asked if all has arrived, and whether that was answered.
     pub(super) asked: bool,
     pub(super) answered: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// With the port of the client's listener.
+    /// A joined one, with the port of the client's listener.
     Joined(u16),
     Local,
     Remote,
@@ -94,12 +94,13 @@ pub(super) struct World {
     pub(super) log: Vec<String>,
     pub(super) ended: Option<DataAtEnd>,
     pub(super) finished_server: bool,
-    /// Successes of the server's that were withdrawn, for want of a data connection's end.
+    /// Number of the server's successes that were withdrawn, because the end of the data connection was not
+    /// seen.
     pub(super) unconfirmed: usize,
     client: Decoding,
     server: Decoding,
     next_port: u16,
-    /// What sees all that the client does.
+    /// Lax clients, which see all that the client does.
     lax: Vec<LaxClient>,
 }
 
@@ -137,7 +138,7 @@ impl World {
         }
     }
 
-    /// Bytes of the client's have arrived.
+    /// Takes bytes of the client.
     pub(super) fn client_bytes(&mut self, bytes: &[u8]) {
         self.client.buffer.extend_from_slice(bytes);
         self.pump();
@@ -207,7 +208,7 @@ impl World {
         self.pump();
     }
 
-    /// The forward listens.
+    /// Makes the forward listen.
     pub(super) fn make_ready(&mut self, id: ForwardId) {
         let port = self.next_port;
         self.next_port += 1;
@@ -226,7 +227,7 @@ impl World {
         self.event(id, ForwardEvent::Ready(address));
     }
 
-    /// The forward is gone in this way.
+    /// Ends the forward with this event.
     pub(super) fn lose(&mut self, id: ForwardId, event: ForwardEvent) {
         let forward = self.forwards.get_mut(&id).unwrap();
         forward.stage = Stage::Gone;
@@ -234,7 +235,7 @@ impl World {
         self.event(id, event);
     }
 
-    /// The next step of a forward that goes well, but for what the peers must do.
+    /// Takes the next step of a forward that goes well, except for what the peers must do.
     pub(super) fn advance(&mut self, id: ForwardId) {
         let forward = self.forwards.get_mut(&id).unwrap();
         match forward.stage {
@@ -256,7 +257,7 @@ impl World {
         }
     }
 
-    /// All has arrived over the forward, and its data connection stays open.
+    /// Reports that all has arrived over the forward, whose data connection stays open.
     pub(super) fn answer(&mut self, id: ForwardId) {
         self.forwards.get_mut(&id).unwrap().answered = true;
         self.event(id, ForwardEvent::AllReceived);
@@ -265,7 +266,7 @@ impl World {
         }
     }
 
-    /// Time passes; deadlines on the way are kept.
+    /// Lets time pass, with all deadlines on the way.
     pub(super) fn wait(&mut self, time: Duration) {
         let until = self.now + time;
         while let Some(at) = self.control.poll_timeout().filter(|at| *at <= until) {
@@ -283,7 +284,7 @@ impl World {
         self.now = until;
     }
 
-    /// Hands something in, and carries out all that comes of it.
+    /// Hands an input in, and carries out all outputs that follow.
     fn input(&mut self, hand_in: impl FnOnce(&mut Control, Duration)) {
         let most = self
             .control
@@ -393,7 +394,7 @@ impl World {
         assert!(self.forwards.insert(id, forward).is_none(), "{id} twice");
     }
 
-    /// Every forward is used up, closed, or (where data may finish) has its data connection.
+    /// Checks that every forward is used up, closed, or (where data may finish) has its data connection.
     fn end(&mut self, data: DataAtEnd) {
         self.ended = Some(data);
         for (id, forward) in &self.forwards {
@@ -410,8 +411,8 @@ impl World {
         }
     }
 
-    /// No passive reply names anything but a local forward that stands, however laxly it is read, and nothing
-    /// else is an address for anybody.
+    /// Checks that no passive reply names anything but a local forward that stands, also for lax readers, and
+    /// that no other line holds an address.
     fn check_to_client(&mut self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         let code = lax_code(bytes).map_or(0, ReplyCode::value);
@@ -424,7 +425,7 @@ impl World {
         for client in &mut self.lax {
             client.reads(bytes, is_servers);
         }
-        // A blank in front is for the lax clients to judge.
+        // The lax clients judge a line with a blank in front.
         if !matches!(code, 227..=229) || text.contains("ferryline") || text.starts_with(' ') {
             return;
         }
@@ -438,7 +439,7 @@ impl World {
         forward.told = true;
     }
 
-    /// No active request names anything but a remote forward that stands.
+    /// Checks that no active request names anything but a remote forward that stands.
     fn check_to_server(&mut self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes).to_ascii_uppercase();
         if !text.starts_with("PORT ") && !text.starts_with("EPRT ") {
