@@ -1,21 +1,21 @@
-//! Reading files whose size nobody has promised: a path may name a device, a pipe, or a file that grows.
+//! Reads files of unknown size: a path may name a device, a pipe, or a file that grows.
 
 use std::{fs::File, io, io::Read, path::Path};
 
-/// No more than this of one key, certificate or password is read: OpenSSH takes no longer one.
+/// Most bytes read of one key, certificate or password: OpenSSH accepts no longer one.
 pub(crate) const KEY_LIMIT: u64 = 1 << 20;
 
-/// No more than this of one configuration file is read.
+/// Most bytes read of one configuration file.
 pub(crate) const CONFIG_LIMIT: u64 = 4 << 20;
 
-/// No more than this of one known_hosts file is read: some 100,000 hosts.
+/// Most bytes read of one known_hosts file: some 100,000 hosts.
 pub(crate) const KNOWN_HOSTS_LIMIT: u64 = 64 << 20;
 
-/// The content of a file.
+/// Returns the content of a file.
 ///
 /// # Errors
 ///
-/// What the system says; or that there is more in it than `limit` bytes.
+/// If the system reports one, or if the file holds more than `limit` bytes.
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?
@@ -32,7 +32,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// The content of a text file; as [`read`].
+/// Returns the content of a text file; as [`read`].
 pub(crate) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     String::from_utf8(read(path, limit)?)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
@@ -54,7 +54,7 @@ mod tests {
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     }
 
-    /// It never ends, and is not read for ever.
+    /// It never ends, and is not read without limit.
     #[cfg(unix)]
     #[test]
     fn q129_a_device_is_read_up_to_the_bound() {

@@ -1,4 +1,4 @@
-//! Warnings that strangers can cause: how often they do must not be how fast the log grows.
+//! Warnings that strangers can cause: their rate must not be the rate at which the log grows.
 
 use std::{
     fmt,
@@ -8,8 +8,8 @@ use std::{
 
 use crate::lock::lock;
 
-/// One kind of warning. The first is shown, further ones only at debug level, and after a minute
-/// without one the next is shown again, with how many were left out.
+/// One kind of warning. The first is shown. Further ones are shown only at debug level, until a minute has
+/// passed since the last that was shown; then the next is shown, with the number of those left out.
 #[derive(Debug)]
 pub(crate) struct LogLimit(Mutex<Shown>);
 
@@ -30,7 +30,7 @@ impl LogLimit {
         }))
     }
 
-    /// Warns, or not.
+    /// Shows the warning, or leaves it out.
     pub(crate) fn warn(&self, text: fmt::Arguments<'_>) {
         match self.pass(Instant::now()) {
             Some(0) => tracing::warn!("{text}"),
@@ -41,11 +41,11 @@ impl LogLimit {
         }
     }
 
-    /// How many were left out before this one, if it is to be shown.
+    /// Returns how many were left out before this one, if it is to be shown.
     fn pass(&self, now: Instant) -> Option<u64> {
         let mut shown = lock(&self.0);
-        // Since the last that was shown, not the last that happened: else one a minute would keep the
-        // log from ever saying so again.
+        // Since the last that was shown, not the last that happened: otherwise one warning a minute would
+        // keep the log silent without end.
         if let Some(last) = shown.last
             && now.saturating_duration_since(last) < QUIET
         {
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(shown, [0]);
         assert_eq!(limit.pass(began + QUIET - Duration::from_nanos(1)), None);
         assert_eq!(limit.pass(began + QUIET), Some(1000));
-        // An hour of it, four a second.
+        // An hour of them, four a second.
         let hour = began + 2 * QUIET;
         let shown = (0..14_400)
             .filter_map(|number| limit.pass(hour + Duration::from_millis(250 * number)))

@@ -1,4 +1,4 @@
-//! Colours for people: on a terminal, and unless they are not wanted (`NO_COLOR`).
+//! Colours for people: on a terminal, unless `NO_COLOR` says that they are not wanted.
 
 use std::env;
 use std::io::{self, IsTerminal};

@@ -1,8 +1,8 @@
-//! Writing to a pipe, a terminal or a file that may stand still, without waiting for it.
+//! Writes to a pipe, a terminal or a file that may block, without waiting for it.
 //!
-//! `tracing_appender::non_blocking` is not used: it bounds lines where bytes are wanted (one line can have
-//! 256 KiB), it does not say in the log that lines were lost, and where its queue is full at the end of the
-//! program it prints to standard output, which may stand still as well.
+//! `tracing_appender::non_blocking` is not used, for three reasons. It bounds lines where bytes are to be
+//! bounded (one line can have 256 KiB). It does not say in the log that lines were lost. Where its queue is
+//! full at the end of the program it prints to standard output, which may block as well.
 
 use std::{
     io::{self, Write},
@@ -11,14 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many bytes may wait to be written. As many again may be under way.
+/// Number of bytes that may wait to be written. As many again may be under way.
 const WAITING: usize = 1 << 20;
 
-/// How long a writer waits that is set not to block and takes nothing (a non-blocking pipe of a parent's).
+/// How long a writer waits that is set not to block and accepts nothing (a non-blocking pipe of a parent
+/// process).
 const TAKES_NOTHING: Duration = Duration::from_millis(20);
 
-/// Takes whole lines and writes them on a thread of its own. What does not fit into its queue is lost, and
-/// a line in its place says how many lines that were, once the reader reads on.
+/// Takes whole lines and writes them on a thread of its own. Lines that do not fit into its queue are lost; a
+/// line in their place gives their number, once the reader reads on.
 #[derive(Clone, Debug)]
 pub(crate) struct QueuedWriter(Arc<Shared>);
 
@@ -33,11 +34,11 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<u8>,
-    /// Lines that were lost behind those that wait.
+    /// Number of lines that were lost behind those that wait.
     lost: u64,
     /// The thread waits for something to write.
     idle: bool,
-    /// Nobody will ever read what is written.
+    /// What is written will never be read.
     closed: bool,
 }
 
@@ -46,7 +47,7 @@ impl QueuedWriter {
     ///
     /// # Errors
     ///
-    /// The operating system has no thread for it.
+    /// If the operating system has no thread for it.
     pub(crate) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
         Self::with_limit(out, WAITING)
     }
@@ -68,7 +69,7 @@ impl QueuedWriter {
     /// Queues whole lines, or counts them as lost.
     pub(crate) fn push(&self, lines: &[u8]) {
         let mut state = self.0.state();
-        // Once something was lost, all is lost up to the line that says so: the order is kept.
+        // Once a line was lost, all are lost up to the line that says so: the order is kept.
         if state.lost > 0 || state.waiting.len().saturating_add(lines.len()) > self.0.limit {
             state.lost = state.lost.saturating_add(count(lines));
             return;
@@ -79,7 +80,8 @@ impl QueuedWriter {
         }
     }
 
-    /// Waits until all is written, for `patience` at most (`None`: as long as it takes); whether all is.
+    /// Waits until all is written, for `patience` at most (`None`: without limit). Returns whether all is
+    /// written.
     pub(crate) fn finish(&self, patience: Option<Duration>) -> bool {
         let deadline = patience.map(|patience| Instant::now() + patience);
         let mut state = self.0.state();
@@ -105,7 +107,7 @@ impl QueuedWriter {
 }
 
 impl Write for QueuedWriter {
-    /// Takes all of it.
+    /// Accepts all of it.
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         if self.0.state().closed {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -124,7 +126,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The thread: writes what comes, for ever.
+    /// The thread: writes what comes, without end.
     fn write_all(&self, mut out: impl Write) {
         let mut unsaid = 0;
         loop {
@@ -140,7 +142,7 @@ impl Shared {
         }
     }
 
-    /// What waits, and how many lines were lost behind it.
+    /// Takes what waits, with the number of lines that were lost behind it.
     fn next(&self) -> (Vec<u8>, u64) {
         let mut state = self.state();
         while state.waiting.is_empty() && state.lost == 0 {
@@ -158,7 +160,7 @@ impl Shared {
         )
     }
 
-    /// Writes; what could not be written is what is left.
+    /// Writes the text. Returns the rest that could not be written.
     fn write<'a>(&self, out: &mut impl Write, mut text: &'a [u8]) -> &'a [u8] {
         while !text.is_empty() {
             match out.write(text) {
@@ -187,7 +189,7 @@ fn notice(lost: u64) -> String {
     )
 }
 
-/// How many lines these are; one that has not ended counts.
+/// Number of lines; one that has not ended counts.
 fn count(lines: &[u8]) -> u64 {
     let ends = lines.iter().filter(|byte| **byte == b'\n').count();
     let rest = lines.last().is_some_and(|byte| *byte != b'\n');
@@ -250,7 +252,7 @@ mod tests {
         reader.asked.recv().unwrap();
         writer.push(b"second\n");
         writer.push(b"third\n");
-        // It would fit, but does not stand in front of what was lost.
+        // It would fit, but must not stand before what was lost.
         writer.push(b"4\n");
         assert!(!writer.finish(Some(Duration::ZERO)));
         for _ in 0..3 {

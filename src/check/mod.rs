@@ -1,10 +1,9 @@
-//! `ferryline check`: the doctor. It walks the whole way that a client's files would take, a step at
-//! a time, and says of each what was found and, where it does not work, what to do.
+//! `ferryline check`: the doctor. It tries each step of the way that a client's files take, one at a time.
+//! For each it says what was found and, where the step does not work, what to do.
 //!
-//! What is checked is the real thing: the SSH session of [`ssh`], and the proxy itself, on a loopback
-//! port of its own, with a small FTP client in front of it. Only the one question that
-//! the proxy would not put by itself (may the SSH server connect to the FTP server at all?) is put
-//! apart, because its answer is clearer there.
+//! It checks the real thing: the SSH session of [`ssh`], and the proxy itself, on a loopback port of its own,
+//! with a small FTP client in front of it. Only one question is tried apart, because the proxy would not ask
+//! it by itself and its answer is clearer there: may the SSH server connect to the FTP server at all?
 //!
 //! # Layout
 //!
@@ -12,8 +11,8 @@
 //! - `way`: the steps to the SSH session
 //! - `server`: the steps of one forward, up to the log-in
 //! - `modes`: a listing in each of the four modes
-//! - `watch`: what passed between the proxy and the FTP server
-//! - `remedy`: what to do about it
+//! - `watch`: the lines that passed between the proxy and the FTP server
+//! - `remedy`: what to do where a step does not work
 //! - `render`: a report on a terminal
 
 mod modes;
@@ -44,22 +43,22 @@ pub struct Plan {
     pub forwards: Vec<ForwardSpec>,
     /// How data connections are carried.
     pub options: Options,
-    /// Whom to log in to the FTP servers; without one the check ends before the log-in.
+    /// User to log in as on the FTP servers; without one the check ends before the log-in.
     pub user: Option<FtpUser>,
-    /// How long a step on an FTP server may take without anything moving.
+    /// How long a step on an FTP server may take without any data or reply.
     pub timeout: Duration,
 }
 
 /// A user of the FTP servers.
 #[derive(Clone, Debug)]
 pub struct FtpUser {
-    /// The name; no line ends in it.
+    /// The name; it holds no line end.
     pub name: String,
-    /// The password; no line ends in it.
+    /// The password; it holds no line end.
     pub password: Secret,
 }
 
-/// Makes the check; `tell` hears of every step when it is done.
+/// Makes the check. Calls `tell` with every step when it is done.
 pub async fn run(plan: &Plan, prompt: Arc<dyn Prompt>, tell: Tell<'_>) -> Report {
     let (steps, session) = way::walk(plan, prompt, tell).await;
     let mut forwards = Vec::new();

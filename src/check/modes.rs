@@ -1,4 +1,4 @@
-//! A listing in each of the four modes, and how each is carried.
+//! A listing in each of the four modes, and the way in which each is carried.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -44,7 +44,7 @@ pub(super) async fn try_all(
         reports.push(trial.run(log, mode).await);
     }
     if let Some(client) = trial.client {
-        // Whether the server says goodbye is its own affair.
+        // It does not matter whether the server answers QUIT.
         let _ = client.quit().await;
     }
     reports
@@ -55,10 +55,10 @@ struct Trial<'a> {
     spec: &'a ForwardSpec,
     session: &'a Session,
     ferry: &'a Ferry,
-    /// Logged in; none after a failure, which leaves it anywhere.
+    /// A control connection that is logged in; none after a failure, which leaves it in an unknown state.
     client: Option<FtpClient>,
-    /// Why active mode is carried as passive was told: from then on the proxy does not try the
-    /// other way again.
+    /// Whether the reason for carrying active mode as passive was given. From then on the proxy does not try
+    /// a remote forward again.
     why_carried: bool,
 }
 
@@ -100,7 +100,7 @@ impl Trial<'_> {
         ModeReport::new(mode, works, carried)
     }
 
-    /// The control connection; a new one where there is none.
+    /// Returns the control connection, or a new one where there is none.
     async fn client(&mut self) -> Result<FtpClient, ClientError> {
         if let Some(client) = self.client.take() {
             return Ok(client);
@@ -118,7 +118,7 @@ impl Trial<'_> {
         Ok(client)
     }
 
-    /// How a mode that works is carried: for the report, and in words.
+    /// Returns how a working mode is carried: for the report, and in words.
     async fn how(&mut self, mode: Mode, passed: &Passed) -> (Option<String>, String) {
         let asked = passed.asked();
         let last = asked.last().copied();
@@ -157,7 +157,7 @@ impl Trial<'_> {
         }
     }
 
-    /// Asks for the remote forward that the proxy was refused, to hear why.
+    /// Asks for the remote forward that the proxy was refused, to get the reason.
     async fn remote_forward(&self) -> Result<(), String> {
         let asking = async {
             let lane = self.session.lane().await.map_err(|e| e.to_string())?;
@@ -170,7 +170,7 @@ impl Trial<'_> {
         asked.unwrap_or_else(|_| Err(ForwardError::Timeout.to_string()))
     }
 
-    /// Which address the server names for data, and which is used.
+    /// Logs which address the server names for data, and which is used.
     fn data_address(&self, log: &mut Log<'_>, passed: &Passed, works: bool) {
         let Some((code, endpoint)) = passed.passive() else {
             log.skipped(DATA_ADDRESS, "the server named none");
@@ -226,7 +226,7 @@ impl Trial<'_> {
     }
 }
 
-/// What went wrong; where the data connection did, the reply behind it may tell why.
+/// Describes what went wrong. Where the data connection failed, the reply after it may tell why.
 async fn explained(error: ClientError, client: &mut FtpClient) -> String {
     let text = error.to_string();
     match error.problem {
@@ -238,7 +238,7 @@ async fn explained(error: ClientError, client: &mut FtpClient) -> String {
     }
 }
 
-/// The server was asked in the other form.
+/// Describes that the server was asked in the other form.
 fn asked_as(verb: &str, instead_of: &str) -> (Option<String>, String) {
     (
         Some(format!("asked as {verb}")),
@@ -246,7 +246,7 @@ fn asked_as(verb: &str, instead_of: &str) -> (Option<String>, String) {
     )
 }
 
-/// A listing may take so many times as long as a step in which nothing moves.
+/// Factor by which a listing may take longer than a step in which nothing moves.
 const LISTING: u32 = 6;
 
 fn by_remote_forward(asked: (Option<String>, String)) -> (Option<String>, String) {

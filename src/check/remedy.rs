@@ -1,4 +1,4 @@
-//! What to do where something does not work.
+//! What to do where a step does not work.
 
 use super::way::Stage;
 use crate::{
@@ -6,16 +6,16 @@ use crate::{
     ssh::{Error, OpenError},
 };
 
-/// Where the log-in cannot be repeated for further connections.
+/// The log-in cannot be repeated for further connections.
 pub(super) const LANE: &str = "log in with a key or the agent, which can be repeated, and look for a \
     limit of log-ins (MaxStartups in sshd_config, maxlogins in limits.conf)";
 
-/// Where the server wants TLS, which ferryline lets nobody have.
+/// The server wants TLS, which ferryline cannot serve.
 pub(super) const TLS: &str = "let plain log-ins in from the SSH host, where SSH protects them \
     (vsftpd: force_local_logins_ssl=NO and force_local_data_ssl=NO; ProFTPD: TLSRequired off; \
     pure-ftpd: TLS 1; FileZilla Server: do not require explicit FTP over TLS)";
 
-/// For a step of the SSH connection.
+/// A step of the SSH connection failed.
 pub(super) fn ssh(stage: Stage, error: &Error) -> String {
     let remedy = match stage {
         Stage::Resolve => "check the spelling, or give the address of the SSH server",
@@ -47,7 +47,7 @@ pub(super) fn ssh(stage: Stage, error: &Error) -> String {
     remedy.to_owned()
 }
 
-/// Where the SSH server does not connect to the FTP server.
+/// The SSH server does not connect to the FTP server.
 pub(super) fn forward(spec: &ForwardSpec, error: &OpenError) -> String {
     let target = format!("{}:{}", spec.host, spec.host_port);
     let host = &spec.host;
@@ -72,11 +72,11 @@ pub(super) fn forward(spec: &ForwardSpec, error: &OpenError) -> String {
     }
 }
 
-/// Where a further SSH connection does not lead to the FTP server that the first one leads to.
+/// A further SSH connection does not lead to the FTP server that the first one leads to.
 pub(super) const SEVERAL_HOSTS: &str = "does the SSH server's name, or its address, stand for several hosts? Name \
     one of them; or --lanes 0, and data shares the first connection";
 
-/// For a greeting that is none.
+/// The greeting is not that of an FTP server.
 pub(super) fn greeting(text: &str) -> String {
     let remedy = if text.contains("421") || text.contains("530") {
         "the server turns this client away: for it everybody comes from the SSH host; look at its \
@@ -90,11 +90,11 @@ pub(super) fn greeting(text: &str) -> String {
     remedy.to_owned()
 }
 
-/// For a log-in that was refused.
+/// The log-in was refused.
 pub(super) const LOG_IN: &str = "check name and password, and whether the server lets this user in by \
     FTP and from the SSH host (user lists, shells, rules by address)";
 
-/// For a transfer mode that does not work.
+/// A transfer mode does not work.
 pub(super) fn mode(spec: &ForwardSpec, text: &str) -> String {
     let remedy = if text.contains("prohibited") {
         return format!(

@@ -1,18 +1,18 @@
-//! A check on a terminal: one line a step, the remedy under it.
+//! A check on a terminal: one line for each step, the remedy under it.
 
 use std::io::{self, Write};
 
 use super::report::{Event, Report, Status, Step};
 use crate::paint::Paint;
 
-/// Where the steps are shown as they are done.
+/// Output that shows the steps as they are done.
 pub struct Screen<W> {
     out: W,
     paint: Paint,
 }
 
 impl<W: Write> Screen<W> {
-    /// Shows them on `out`.
+    /// Shows the steps on `out`.
     pub fn new(out: W, paint: Paint) -> Self {
         Self { out, paint }
     }
@@ -21,7 +21,7 @@ impl<W: Write> Screen<W> {
     ///
     /// # Errors
     ///
-    /// Nobody takes what is shown.
+    /// If the output cannot be written.
     pub fn show(&mut self, event: Event<'_>) -> io::Result<()> {
         match event {
             Event::Forward(forward) => {
@@ -32,11 +32,11 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
-    /// Shows what the steps amount to.
+    /// Shows the result of the check.
     ///
     /// # Errors
     ///
-    /// Nobody takes what is shown.
+    /// If the output cannot be written.
     pub fn finish(&mut self, report: &Report) -> io::Result<()> {
         writeln!(self.out)?;
         let several = report.forwards.len() > 1;
@@ -74,7 +74,7 @@ impl<W: Write> Screen<W> {
     }
 }
 
-/// The width of the longest name.
+/// Width of the longest name.
 const LABEL: usize = 14;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! What a check found: its steps, and what they amount to. It is also what `--json` prints.
+//! What a check found: its steps and their result. `--json` prints the same.
 
 use serde::Serialize;
 
 use crate::ftp_client::Mode;
 
-/// The outcome of a whole check.
+/// Result of a whole check.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Whether the exit code is 0: every forward works in at least one mode, or, where no FTP user
@@ -18,10 +18,10 @@ pub struct Report {
     pub forwards: Vec<ForwardReport>,
 }
 
-/// What was found about one `-L`.
+/// Result for one `-L`.
 #[derive(Clone, Debug, Serialize)]
 pub struct ForwardReport {
-    /// What it carries and where to: `ftp://localhost:21`.
+    /// What it carries, and to where: `ftp://localhost:21`.
     pub forward: String,
     /// Whether it can be used, as far as it was tried.
     pub ok: bool,
@@ -40,11 +40,11 @@ pub struct ModeReport {
     pub mode: &'static str,
     /// Whether a listing came over it.
     pub works: bool,
-    /// How it is carried, where that is not as the client asks: `carried as passive`.
+    /// How it is carried, where that differs from what the client asks: `carried as passive`.
     pub carried: Option<String>,
 }
 
-/// One step on the way.
+/// One step of the way.
 #[derive(Clone, Debug, Serialize)]
 pub struct Step {
     /// Its name, the same in every version: `host-key`.
@@ -61,15 +61,15 @@ pub struct Step {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// As it should.
+    /// It works.
     Ok,
     /// It did not work.
     Failed,
-    /// It was not tried; the detail says why.
+    /// It was not tried; `detail` says why.
     Skipped,
 }
 
-/// What is told while a check runs.
+/// Event that is reported while a check runs.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// The steps that follow are about this forward (`ftp://localhost:21`).
@@ -78,10 +78,10 @@ pub enum Event<'a> {
     Step(&'a Step),
 }
 
-/// Who is told.
+/// Receiver of the events.
 pub type Tell<'a> = &'a mut (dyn FnMut(Event<'_>) + Send);
 
-/// Steps as they are done: told at once, and kept.
+/// Steps as they are done: each is reported at once, and kept.
 pub(super) struct Log<'a> {
     tell: Tell<'a>,
     steps: Vec<Step>,
@@ -99,7 +99,7 @@ impl<'a> Log<'a> {
         self.add(name, Status::Ok, detail.into(), None);
     }
 
-    /// It works, and could do better.
+    /// Adds a step that works, and could work better.
     pub(super) fn ok_but(&mut self, name: &'static str, detail: impl Into<String>, remedy: &str) {
         self.add(name, Status::Ok, detail.into(), Some(remedy.to_owned()));
     }
@@ -152,7 +152,7 @@ impl ModeReport {
         }
     }
 
-    /// As people say it: `active (carried as passive)`.
+    /// The mode for people: `active (carried as passive)`.
     fn in_words(&self) -> String {
         let mode = self.mode.replace('-', " ");
         match &self.carried {

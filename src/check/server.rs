@@ -1,4 +1,4 @@
-//! The steps of one forward: to the FTP server, its greeting, its features, TLS, the log-in.
+//! The steps of one forward: the way to the FTP server, its greeting, its features, TLS, the log-in.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     ssh::{OpenError, Session},
 };
 
-/// The forward of a session that there is not.
+/// Report on a forward without an SSH session.
 pub(super) fn not_reached(spec: &ForwardSpec, tell: Tell<'_>) -> ForwardReport {
     let forward = title(spec);
     tell(Event::Forward(&forward));
@@ -82,7 +82,7 @@ fn title(spec: &ForwardSpec) -> String {
     }
 }
 
-/// Whether the SSH server connects to the FTP server at all.
+/// Checks whether the SSH server connects to the FTP server at all.
 async fn reach(log: &mut Log<'_>, plan: &Plan, spec: &ForwardSpec, session: &Session) -> bool {
     let named = Target {
         host: spec.host.clone(),
@@ -97,7 +97,7 @@ async fn reach(log: &mut Log<'_>, plan: &Plan, spec: &ForwardSpec, session: &Ses
             server: reached,
             ..
         }) => {
-            // Gone before the next one comes: there are servers that take few from one address.
+            // It must be closed before the next one comes: some servers accept few from one address.
             channel.writer.leave_and_wait(FAREWELL).await;
             if let Err(error) = by_lane(plan, session, &reached).await {
                 log.failed(
@@ -123,11 +123,11 @@ async fn reach(log: &mut Log<'_>, plan: &Plan, spec: &ForwardSpec, session: &Ses
     }
 }
 
-/// Whether a lane leads to the FTP server as well: data takes one.
+/// Checks whether a lane leads to the FTP server as well: data takes one.
 async fn by_lane(plan: &Plan, session: &Session, server: &Target) -> Result<(), OpenError> {
     let lane = match session.lane_within(plan.timeout).await {
         Ok(lane) if !lane.is_shared_control() => lane,
-        // The step before has told that there is none.
+        // The step before has reported that there is none.
         _ => return Ok(()),
     };
     let opening = lane.open(&server.host, server.port, nobody());
@@ -180,7 +180,7 @@ impl Ferry {
     }
 }
 
-/// What a client finds that comes through the ferry.
+/// Checks what a client finds that connects through the proxy.
 async fn through(
     log: &mut Log<'_>,
     plan: &Plan,
@@ -210,7 +210,7 @@ async fn through(
     modes::try_all(log, plan, spec, session, ferry, client).await
 }
 
-/// The control connection, and what the server says of its system.
+/// Returns the control connection, and what the server reports of its system.
 async fn greet(log: &mut Log<'_>, plan: &Plan, ferry: &Ferry) -> Option<(FtpClient, String)> {
     let greeted = FtpClient::greeted(ferry.address, plan.timeout).await;
     let (mut client, greeting) = match greeted {
@@ -235,7 +235,7 @@ async fn greet(log: &mut Log<'_>, plan: &Plan, ferry: &Ferry) -> Option<(FtpClie
     Some((client, system))
 }
 
-/// What the server says of its system; some tell only after the log-in.
+/// What the server reports of its system; some servers tell only after the log-in.
 async fn system(client: &mut FtpClient) -> String {
     match client.command("SYST").await {
         Ok(reply) if reply.code.class() == 2 => format!("; {reply}"),
@@ -244,7 +244,7 @@ async fn system(client: &mut FtpClient) -> String {
     }
 }
 
-/// What FEAT says.
+/// Reply to FEAT.
 enum Features {
     Listed(Vec<String>),
     LogInFirst(Reply),
@@ -257,7 +257,7 @@ impl Features {
         ferry.watch.take();
         match client.command("FEAT").await {
             Err(error) => Self::Failed(error),
-            // As the server sent it: the client's copy lacks AUTH.
+            // In the server's own form: the client's copy lacks AUTH.
             Ok(reply) if reply.code.class() == 2 => Self::Listed(ferry.watch.take().features()),
             Ok(reply) if reply.code.value() == 530 => Self::LogInFirst(reply),
             Ok(reply) => Self::None(reply),
@@ -271,7 +271,7 @@ impl Features {
                 let short = features
                     .iter()
                     .map(|feature| match feature.split_once(' ') {
-                        // What it offers matters here; the others' parameters are long.
+                        // The parameters of AUTH matter here; the others' are long.
                         Some((name, _)) if !name.eq_ignore_ascii_case("AUTH") => name,
                         _ => feature,
                     });
@@ -304,7 +304,7 @@ struct Known {
 
 /// Finds out whether the server insists on TLS, and logs in where there is a user.
 async fn log_in(log: &mut Log<'_>, plan: &Plan, client: &mut FtpClient, known: Known) -> bool {
-    // A name that is no user's, where there is none to try: no password follows it.
+    // A name that belongs to no user, where there is none to try: no password follows it.
     let name = plan.user.as_ref().map_or("ferryline-check", |u| &u.name);
     let mut answer = client.command(&format!("USER {name}")).await;
     if let (Ok(reply), Some(user)) = (&answer, &plan.user)
@@ -373,7 +373,7 @@ async fn log_in(log: &mut Log<'_>, plan: &Plan, client: &mut FtpClient, known: K
     }
 }
 
-/// The steps from this one on are not made.
+/// Skips all steps from this one on.
 fn skip_from(log: &mut Log<'_>, first: &str, why: &str) {
     let names = [
         GREETING,
@@ -399,5 +399,5 @@ const LOG_IN: &str = "log-in";
 const PASV: &str = "PASV";
 const ADD_USER: &str = "add --ftp-user NAME to try log-in and transfers";
 const VERBOSE: &str = "-vv shows every line of the control connection";
-/// How long a peer may take to hang up.
+/// How long a peer may take to close.
 const FAREWELL: Duration = Duration::from_secs(2);

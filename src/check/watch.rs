@@ -1,5 +1,5 @@
-//! The lines of the control connections, as the proxy saw them: what the server was asked in truth,
-//! and what it said before anything was rewritten.
+//! The lines of the control connections, as the proxy saw them: what the server was really sent, and what it
+//! sent before anything was rewritten.
 
 use std::sync::Mutex;
 
@@ -10,7 +10,7 @@ use ferryline_grammar::{
 use crate::lock::lock;
 use crate::proxy::{Direction, Observer};
 
-/// Keeps every line since it was last asked.
+/// Keeps every line since the last look.
 #[derive(Debug, Default)]
 pub(super) struct Watch(Mutex<Vec<(Direction, Vec<u8>)>>);
 
@@ -24,19 +24,19 @@ impl Observer for Watch {
 }
 
 impl Watch {
-    /// What passed since this was last called.
+    /// Takes the lines since the last call.
     pub(super) fn take(&self) -> Passed {
         let mut lines = lock(&self.0);
         Passed(std::mem::take(&mut *lines))
     }
 }
 
-/// A piece of the conversation with the server.
+/// A piece of the dialogue with the server.
 #[derive(Debug)]
 pub(super) struct Passed(Vec<(Direction, Vec<u8>)>);
 
 impl Passed {
-    /// The commands for data connections that the server was asked, in order.
+    /// Commands for data connections that the server was sent, in order.
     pub(super) fn asked(&self) -> Vec<Verb> {
         let to_server = self.0.iter().filter(|(way, _)| *way == Direction::ToServer);
         let commands = to_server.filter_map(|(_, line)| Command::parse(line));
@@ -47,7 +47,7 @@ impl Passed {
             .collect()
     }
 
-    /// The server's replies, with their lines.
+    /// Replies of the server, with their lines.
     pub(super) fn replies(&self) -> Vec<(ReplyCode, Vec<&[u8]>)> {
         let mut framing = ReplyFraming::default();
         let mut replies = Vec::new();
@@ -69,7 +69,7 @@ impl Passed {
         replies
     }
 
-    /// What the last passive reply of the server names.
+    /// The endpoint that the last passive reply of the server names.
     pub(super) fn passive(&self) -> Option<(ReplyCode, PassiveEndpoint)> {
         let replies = self.replies();
         replies.into_iter().rev().find_map(|(code, lines)| {
@@ -78,7 +78,7 @@ impl Passed {
         })
     }
 
-    /// The server's refusal of PORT and EPRT, if it came to that.
+    /// The server's refusal of PORT and EPRT, if it refused both.
     pub(super) fn active_refused(&self) -> Option<String> {
         let asked = self.asked();
         if !asked.iter().any(|v| matches!(v, Verb::Port | Verb::Eprt)) {
@@ -90,7 +90,7 @@ impl Passed {
         Some(line.escape_ascii().to_string())
     }
 
-    /// The features that a reply to FEAT lists, with their parameters (RFC 2389 §3.2).
+    /// Features that a reply to FEAT lists, with their parameters (RFC 2389 §3.2).
     pub(super) fn features(&self) -> Vec<String> {
         let replies = self.replies();
         let Some((_, lines)) = replies.iter().find(|(code, _)| code.value() == 211) else {

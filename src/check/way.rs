@@ -10,7 +10,7 @@ use super::{
 };
 use crate::ssh::{Error, Findings, HostKey, Prompt, Session, Settings, StrictHostKeyChecking};
 
-/// The steps of a connection, in their order.
+/// Steps of a connection, in their order.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Stage {
     Resolve,
@@ -43,7 +43,7 @@ impl Stage {
     }
 }
 
-/// Makes the steps; the session, if they lead to one.
+/// Makes the steps. Returns the session, if they lead to one.
 pub(super) async fn walk(
     plan: &Plan,
     prompt: Arc<dyn Prompt>,
@@ -70,7 +70,7 @@ pub(super) async fn walk(
             }
             (Some((at, _)), _) if stage > *at => log.skipped(name, "not reached"),
             (_, Stage::Resolve) => {
-                // Somebody else does it: a jump host, a proxy.
+                // Another program resolves it: a jump host, a proxy.
                 let why = resolved.as_ref().err().map_or("", String::as_str);
                 log.skipped(name, format!("not by this host ({why})"));
             }
@@ -112,7 +112,7 @@ async fn resolve(settings: &Settings) -> Result<String, String> {
     }
 }
 
-/// The step that an attempt ended in.
+/// The step in which an attempt ended.
 fn failed_at(error: &Error, findings: &Findings) -> Stage {
     match error {
         Error::Resolve { .. } => Stage::Resolve,
@@ -123,7 +123,7 @@ fn failed_at(error: &Error, findings: &Findings) -> Stage {
         | Error::HostKeyRevoked { .. }
         | Error::HostKeyUnknown { .. } => Stage::HostKey,
         Error::LoginRefused { .. } => Stage::Authentication,
-        // As far as it came.
+        // As far as the attempt came.
         _ if findings.host_key().is_some() => Stage::Authentication,
         _ if findings.server_version().is_some() => Stage::HostKey,
         _ if findings.peer().is_some() => Stage::Version,
@@ -166,7 +166,7 @@ fn log_in(settings: &Settings, findings: &Findings) -> String {
     format!("{} by {by}", settings.user)
 }
 
-/// Whether a second connection can be had, and what it costs where it cannot.
+/// Checks whether a second connection can be had, and says what is lost where it cannot.
 async fn lane(log: &mut Log<'_>, settings: &Settings, session: &Session, findings: &Findings) {
     let name = Stage::Lane.name();
     if settings.lanes == 0 {
@@ -197,7 +197,7 @@ const ONE_CONNECTION: &str =
     "data shares the first connection, where one stalled transfer stalls all";
 const LANE_PATIENCE: Duration = Duration::from_secs(25);
 
-/// Who asks for channels: this program itself.
+/// Originator of the channels of this program itself.
 pub(super) fn nobody() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }

@@ -1,7 +1,7 @@
-//! What the ferry changed on a control connection, told from the lines seen on its two sides.
+//! What ferryline changed on a control connection, derived from the lines on its two sides.
 //!
-//! The observer of a proxy hears every line four times at most: as the client sent it, as the server
-//! got it, and the same for replies. [`Pairing`] says which belongs to which, and keeps what differs.
+//! The observer of a proxy sees a line of a command up to twice: as the client sent it, and as the server got
+//! it. The same holds for replies. [`Pairing`] finds which lines belong together, and keeps what differs.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -11,12 +11,12 @@ pub use crate::proxy::{Direction, Observer};
 /// A line that is not the same on both sides.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Change {
-    /// A command the client sent and the server never got.
+    /// A command that the client sent and the server did not get.
     CommandWithheld {
         /// As the client sent it.
         client: Vec<u8>,
     },
-    /// A command that the ferry sent of its own accord.
+    /// A command of ferryline's own.
     CommandAdded {
         /// As the server got it.
         server: Vec<u8>,
@@ -28,12 +28,12 @@ pub enum Change {
         /// As the server got it.
         server: Vec<u8>,
     },
-    /// A reply line of the server's that the client never got.
+    /// A reply line that the server sent and the client did not get.
     ReplyWithheld {
         /// As the server sent it.
         server: Vec<u8>,
     },
-    /// A reply line of the ferry's own.
+    /// A reply line of ferryline's own.
     ReplyAdded {
         /// As the client got it.
         client: Vec<u8>,
@@ -47,11 +47,11 @@ pub enum Change {
     },
 }
 
-/// Pairs what goes in with what comes out, for one control connection.
+/// Pairs the lines that go in with those that come out, for one control connection.
 ///
-/// A line that comes out belongs to the first waiting line that is the same, else that begins with
-/// the same word, else that is of the same kind (class of the reply code; PASV and EPSV, PORT and
-/// EPRT), else to nobody. What waited before it was withheld: order is kept on both sides.
+/// A line that comes out belongs to the first waiting line that is the same, otherwise to one that begins
+/// with the same word, otherwise to one of the same kind (class of the reply code; PASV and EPSV, PORT and
+/// EPRT), otherwise to none. The lines that waited before it were withheld: order is kept on both sides.
 #[derive(Debug, Default)]
 pub struct Pairing {
     commands: VecDeque<Vec<u8>>,
@@ -59,8 +59,8 @@ pub struct Pairing {
 }
 
 impl Pairing {
-    /// Takes a line that was seen; gives the changes that it brought to light, oldest first. The
-    /// end of line is not looked at.
+    /// Takes a line that was seen. Returns the changes that it brought to light, oldest first. The line end
+    /// is not looked at.
     pub fn observe(&mut self, direction: Direction, line: &[u8]) -> Vec<Change> {
         let line = line.trim_ascii_end().to_vec();
         match direction {
@@ -106,8 +106,8 @@ impl Pairing {
     }
 }
 
-/// Lets a line wait for its other side. Where far too many wait, nobody passes lines on any more,
-/// and they are forgotten: the queue must not grow with a session.
+/// Lets a line wait for its other side. Where far too many wait, lines are no longer passed on, and they are
+/// forgotten: the queue must not grow with a session.
 fn wait(queue: &mut VecDeque<Vec<u8>>, line: Vec<u8>) {
     if queue.len() >= MAX_WAITING {
         queue.clear();
@@ -115,7 +115,7 @@ fn wait(queue: &mut VecDeque<Vec<u8>>, line: Vec<u8>) {
     queue.push_back(line);
 }
 
-/// Takes the line that became `line` off the queue, and what waited before it.
+/// Takes the line that became `line` off the queue, with those that waited before it.
 fn take(
     queue: &mut VecDeque<Vec<u8>>,
     line: &[u8],
@@ -159,7 +159,7 @@ fn reply_kind(line: &[u8]) -> &[u8] {
     line.get(..1).unwrap_or(line)
 }
 
-/// How many lines may wait for their other side; no client sends that many commands ahead.
+/// Number of lines that may wait for their other side; no client sends more commands ahead.
 const MAX_WAITING: usize = 1024;
 
 #[cfg(test)]

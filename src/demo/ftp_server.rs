@@ -1,10 +1,9 @@
-//! An FTP server inside this process, on loopback, over a folder: libunftp with its file system
-//! back end.
+//! An FTP server inside this process, on loopback, over a folder: libunftp with its file system back end.
 //!
-//! It knows PASV, EPSV and PORT, and no EPRT (it answers 500), which makes it a good partner to show
-//! that an EPRT client is served all the same. Any user name and password are accepted: it is for
-//! demonstrations and tests, on loopback only. It connects at the PORT command, before it answers
-//! 200; a peer that registers a forward only after the 200 would deadlock with it.
+//! It knows PASV, EPSV and PORT, and not EPRT (it answers 500), so it can show that an EPRT client is served
+//! all the same. It accepts any user name and password: it is for demonstrations and tests, on loopback only.
+//! It connects at the PORT command, before it answers 200; a peer that registers a forward only after the 200
+//! would deadlock with it.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdTcpListener};
@@ -26,15 +25,14 @@ use unftp_sbe_fs::Filesystem;
 #[derive(Debug)]
 pub struct FtpServer {
     address: SocketAddr,
-    /// The server's own runtime: libunftp spawns tasks that it keeps no handle of (a passive
-    /// listener waits 15 s, an idle data connection 5 min), and only the end of their runtime ends
-    /// them all. Empty once it was shut down.
+    /// The server's own runtime; empty after the shutdown. libunftp spawns tasks without a handle (a passive
+    /// listener waits 15 s, an idle data connection 5 min), and only the end of their runtime ends them all.
     runtime: Option<Runtime>,
 }
 
 impl FtpServer {
-    /// Serves the folder `root` on a free port of 127.0.0.1. The port is known, and connections
-    /// are accepted, when this returns.
+    /// Serves the folder `root` on a free port of 127.0.0.1. When this returns, the port is known and
+    /// connections are accepted.
     ///
     /// # Errors
     ///
@@ -43,7 +41,7 @@ impl FtpServer {
         Self::start_at(root, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     }
 
-    /// As [`FtpServer::start`], on an address of the caller's choice. On an IPv6 address PASV and
+    /// Serves like [`FtpServer::start`], on an address of the caller's choice. On an IPv6 address PASV and
     /// PORT do not work (they cannot name one), EPSV does.
     ///
     /// # Errors
@@ -78,8 +76,8 @@ impl FtpServer {
         })
     }
 
-    /// Stops the server and waits until all of its tasks are gone (at most five seconds, should a
-    /// disk not answer). Its connections are closed whatever they were doing.
+    /// Stops the server and waits until all of its tasks have ended (five seconds at most, in case that a
+    /// disk does not answer). Its connections are closed in any state.
     pub async fn shutdown(mut self) {
         if let Some(runtime) = self.runtime.take() {
             let stopped =
@@ -90,7 +88,7 @@ impl FtpServer {
         }
     }
 
-    /// Where its control connections are accepted.
+    /// Address on which its control connections are accepted.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -113,7 +111,7 @@ pub enum FtpServerError {
     Bind {
         /// The address asked for.
         address: SocketAddr,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// The folder could not be opened.
@@ -121,15 +119,15 @@ pub enum FtpServerError {
     Folder {
         /// The folder asked for.
         root: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
-    /// No thread or no timer could be had.
+    /// The system has no thread or no timer for it.
     #[error("the demo's FTP server cannot start: {0}")]
     Runtime(io::Error),
 }
 
-/// Accepts control connections for as long as the runtime lives.
+/// Accepts control connections as long as the runtime lives.
 async fn accept_forever(listener: TcpListener, root: PathBuf) {
     loop {
         match listener.accept().await {
@@ -139,15 +137,15 @@ async fn accept_forever(listener: TcpListener, root: PathBuf) {
             }
             Err(error) => {
                 warn!(%error, "the demo's FTP server cannot accept a connection");
-                // Nothing tells when file descriptors are to be had again.
+                // No event tells when file descriptors are free again.
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-/// Serves one control connection to its end, with a libunftp server of its own: that type serves
-/// one accepted connection, and hands its binder to the first only.
+/// Serves one control connection to its end, with a libunftp server of its own: that type serves one accepted
+/// connection, and hands its binder to the first only.
 async fn serve(control: TcpStream, root: PathBuf) {
     let files = match Filesystem::new(&root) {
         Ok(files) => Mutex::new(Some(files)),
@@ -179,7 +177,7 @@ async fn serve(control: TcpStream, root: PathBuf) {
     }
 }
 
-/// Passive ports as the system gives them out, where libunftp would try nine at random.
+/// Gives out passive ports as the system does, where libunftp would try nine at random.
 #[derive(Debug)]
 struct AnyPort;
 
@@ -195,7 +193,7 @@ impl Binder for AnyPort {
     }
 }
 
-/// The text of its 220 reply.
+/// Text of its 220 reply.
 const GREETING: &str = "ferryline demo FTP server: any user, any password";
 /// Seconds without a command after which it ends a session.
 const IDLE_SECONDS: u64 = 3600;

@@ -1,5 +1,5 @@
-//! What `ferryline demo` and the hermetic tests need, with nothing else installed: servers that run
-//! inside this process on loopback, a small FTP client, and the tour that puts them together.
+//! What `ferryline demo` and the hermetic tests need, with nothing else installed: servers that run inside
+//! this process on loopback, a small FTP client, and the tour that uses them.
 
 pub mod changes;
 pub mod ftp_server;

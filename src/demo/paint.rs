@@ -1,12 +1,12 @@
-//! How the demo shows what the ferry changed: two aligned lines, one a side, with what differs
-//! between them set off by colour where there is colour.
+//! The form in which the demo shows what ferryline changed: two aligned lines, one for each side, with the
+//! differences set off by colour where there is colour.
 
 use super::changes::Change;
 
 pub use crate::paint::Paint;
 
 impl Paint {
-    /// The lines that show a change: first the side it came from, then the side it went to.
+    /// Lines that show a change: first the side it came from, then the side it went to.
     pub(super) fn change(self, change: &Change) -> Vec<String> {
         match change {
             Change::CommandAdded { server } => {
@@ -61,14 +61,14 @@ fn printable(line: &[u8]) -> String {
     text
 }
 
-/// How many bytes two lines share at the beginning and at the end, in whole words.
+/// Number of bytes that two lines share at the beginning and at the end, in whole words.
 fn common_ends(one: &[u8], other: &[u8]) -> (usize, usize) {
     let prefix = shared(one.iter(), other.iter());
     let (one, other) = (one.iter().skip(prefix), other.iter().skip(prefix));
     (prefix, shared(one.rev(), other.rev()))
 }
 
-/// How many bytes are the same, up to the last that belongs to no word or number.
+/// Number of bytes that are the same, up to the last that belongs to no word or number.
 fn shared<'a>(one: impl Iterator<Item = &'a u8>, other: impl Iterator<Item = &'a u8>) -> usize {
     let mut shared = 0;
     let same = one.zip(other).take_while(|(a, b)| a == b);

@@ -1,4 +1,4 @@
-//! What the tour prints, and the observer that it hears of changed lines from.
+//! What the tour prints, and the observer that reports changed lines to it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -16,12 +16,12 @@ pub(super) struct Screen<'a> {
     out: &'a mut (dyn Write + Send),
     paint: Paint,
     seen: mpsc::UnboundedReceiver<Seen>,
-    /// By session.
+    /// Pairings by session.
     pairings: BTreeMap<u64, Pairing>,
 }
 
 impl<'a> Screen<'a> {
-    /// A screen, and the observer whose lines it shows.
+    /// Returns a screen, and the observer whose lines it shows.
     pub(super) fn new(out: &'a mut (dyn Write + Send), paint: Paint) -> (Listener, Self) {
         let (lines, seen) = mpsc::unbounded_channel();
         let screen = Self {
@@ -99,7 +99,7 @@ impl<'a> Screen<'a> {
         self.out.flush()
     }
 
-    /// Prints what was changed since the last look, under the name of what was done.
+    /// Prints what was changed since the last look, with the name of the step.
     pub(super) fn changes(&mut self, doing: &str) -> io::Result<()> {
         let mut label = doing;
         while let Ok(seen) = self.seen.try_recv() {
@@ -108,7 +108,7 @@ impl<'a> Screen<'a> {
         self.out.flush()
     }
 
-    /// Prints changes as they come, for as long as there is a ferry.
+    /// Prints changes as they come, as long as the proxy runs.
     pub(super) async fn follow(&mut self) -> io::Result<()> {
         while let Some(seen) = self.seen.recv().await {
             let label = format!("#{}", seen.0);
@@ -122,7 +122,7 @@ impl<'a> Screen<'a> {
         let (session, direction, line) = seen;
         let pairing = self.pairings.entry(session).or_default();
         let changes = pairing.observe(direction, &line);
-        // Sessions end without a word; the oldest is the likeliest to have.
+        // The end of a session is not reported; the oldest has most probably ended.
         if self.pairings.len() > MAX_SESSIONS {
             self.pairings.pop_first();
         }
@@ -136,17 +136,17 @@ impl<'a> Screen<'a> {
     }
 }
 
-/// Passes what the ferry saw on to the screen.
+/// Passes on to the screen what the proxy saw.
 pub(super) struct Listener(mpsc::UnboundedSender<Seen>);
 
 type Seen = (u64, Direction, Vec<u8>);
 
 impl Observer for Listener {
     fn line(&self, session: u64, direction: Direction, line: &[u8]) {
-        // Once the tour is over nobody looks any more.
+        // Once the tour is over, no task receives this.
         let _ = self.0.send((session, direction, line.to_vec()));
     }
 }
 
-/// How many control connections are followed at once.
+/// Number of control connections that are followed at once.
 const MAX_SESSIONS: usize = 256;

@@ -1,4 +1,4 @@
-//! The tour's temporary folders: the files to carry, and the keys to log in with.
+//! Temporary folders of the tour: the files to carry, and the keys to log in with.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -8,20 +8,20 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-/// The temporary folders, gone when this is dropped.
+/// The temporary folders, which are removed when this is dropped.
 pub(super) struct Site {
     _folder: TempDir,
-    /// What the FTP server serves.
+    /// Folder that the FTP server serves.
     pub(super) files: PathBuf,
     /// Keys and known hosts.
     private: PathBuf,
-    /// The content of the file to fetch.
+    /// Content of the file to fetch.
     pub(super) cargo: Vec<u8>,
 }
 
 impl Site {
     pub(super) fn new() -> io::Result<Self> {
-        // Made for this user alone, as everything in it.
+        // Made for this user alone, with everything in it.
         let folder = tempfile::Builder::new()
             .prefix("ferryline-demo-")
             .tempdir()?;

@@ -1,8 +1,8 @@
 //! An embedded SSH server that forwards TCP connections, and nothing else.
 //!
-//! It listens on 127.0.0.1, lets one user in (by key or password) and serves `direct-tcpip`,
-//! `tcpip-forward` and `cancel-tcpip-forward`, to loopback addresses only unless told otherwise. What
-//! a real server does wrong now and then it does on request: see [`Faults`].
+//! It listens on 127.0.0.1, lets one user in (by key or password) and serves `direct-tcpip`, `tcpip-forward`
+//! and `cancel-tcpip-forward`, to loopback addresses only unless told otherwise. On request it shows the
+//! faults that real servers have: see [`Faults`].
 
 mod client;
 mod pump;
@@ -34,7 +34,7 @@ use pump::pump_socket;
 use crate::lock::lock;
 use crate::ssh::Secret;
 
-/// Who is let in, and what for.
+/// Users and keys that are let in, and what they may do.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The one user.
@@ -45,12 +45,12 @@ pub struct Options {
     pub authorized_keys: Vec<String>,
     /// Asks for the password by keyboard-interactive instead of the method `password`.
     pub keyboard_interactive: bool,
-    /// Questions of keyboard-interactive in place of the one for the password: all of a round at
+    /// Questions of keyboard-interactive in place of the one for the password: all questions of a round at
     /// once, round after round.
     pub rounds: Vec<Vec<Question>>,
-    /// Wants a key first, and then the password or the answers as well.
+    /// Requires a key first, and then the password or the answers as well.
     pub key_first: bool,
-    /// Hangs up after so many refusals.
+    /// Closes the connection after this many refusals.
     pub max_attempts: Option<usize>,
     /// Shows a certificate for its Ed25519 host key.
     pub host_certificate: Option<HostCertificate>,
@@ -60,19 +60,19 @@ pub struct Options {
     pub ecdsa_host_key: bool,
     /// Forwards to any address, not only to loopback.
     pub any_target: bool,
-    /// Asks for new keys after so many bytes in either direction; `None`: after 1 GiB, which is also
-    /// the most.
+    /// Asks for new keys after this many bytes in either direction; `None`: after 1 GiB, which is also the
+    /// maximum.
     pub rekey_limit: Option<u64>,
-    /// Says that it is OpenSSH's sshd, whose ways ferryline counts on.
+    /// Identifies itself as OpenSSH's sshd, on whose behaviour ferryline relies.
     pub openssh: bool,
-    /// What goes wrong from the beginning.
+    /// Faults from the beginning.
     pub faults: Faults,
 }
 
 /// A question of keyboard-interactive.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// What is asked.
+    /// Text of the question.
     pub text: String,
     /// Whether the answer may be shown while it is typed.
     pub shown: bool,
@@ -80,46 +80,47 @@ pub struct Question {
     pub answer: Secret,
 }
 
-/// What the certificate for a host key says.
+/// Content of the certificate for a host key.
 #[derive(Clone, Debug)]
 pub struct HostCertificate {
     /// The private key of the authority, as in [`KeyPair::private`].
     pub authority: Zeroizing<String>,
     /// The name it is for.
     pub principal: String,
-    /// When it ends to be valid, in seconds since 1970.
+    /// End of its validity, in seconds since 1970.
     pub valid_before: u64,
 }
 
-/// What goes wrong on purpose. Can be changed while the server runs: [`SshServer::update`].
+/// Faults on purpose. They can be changed while the server runs: [`SshServer::update`].
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
-    /// Lets nobody in any more once so many log-ins have succeeded.
+    /// Lets no user in after this many log-ins have succeeded.
     pub max_logins: Option<usize>,
-    /// Hangs up on new TCP connections at once, as sshd does beyond MaxStartups.
+    /// Closes new TCP connections at once, as sshd does beyond MaxStartups.
     pub hang_up: bool,
     /// Refuses every `direct-tcpip`.
     pub refuse_direct: bool,
-    /// Reaches nothing by `direct-tcpip`, as if its host were another one.
+    /// Reaches nothing by `direct-tcpip`, as if it were on another host.
     pub elsewhere: bool,
-    /// Serves `direct-tcpip` for this host only, as it is asked for: sshd's `permitopen="HOST:*"`.
+    /// Serves `direct-tcpip` for this host only, in the form asked for: sshd's `permitopen="HOST:*"`.
     pub permit_open: Option<String>,
     /// Refuses every `tcpip-forward`.
     pub refuse_forward: bool,
-    /// Answers no `tcpip-forward` as long as this stands, nor anything else on that connection.
+    /// Answers no `tcpip-forward`, nor anything else on that connection, while this is set.
     pub hold_forward: bool,
-    /// With each `tcpip-forward` it serves, opens channels that nobody has asked for: for other ports,
-    /// from other hosts, and of every other kind.
+    /// With each `tcpip-forward` that it serves, opens channels that the client did not ask for: for other
+    /// ports, from other hosts, and of every other kind.
     pub unasked: bool,
-    /// Names this address for every connection to a remote forward, whichever it was asked to listen on.
+    /// Names this address for every connection to a remote forward, in place of the one it was asked to
+    /// listen on.
     pub name_forwards: Option<String>,
     /// Names this originator for every connection to a remote forward.
     pub name_originators: Option<String>,
-    /// Takes so long for each log-in and each channel.
+    /// Delay of each log-in and each channel.
     pub delay: Duration,
-    /// Once this is cancelled, ends the channels that were opened while it stood as sshd's
-    /// `ChannelTimeout` does: with an end of file and a close, and an end of file for the target, whatever
-    /// is still on its way.
+    /// Once this is cancelled, ends the channels that were opened while it was set, as sshd's
+    /// `ChannelTimeout` does: with an EOF and a close, and an EOF for the target, with whatever is still on
+    /// its way.
     pub time_out: CancellationToken,
 }
 
@@ -138,7 +139,7 @@ impl SshServer {
     ///
     /// # Errors
     ///
-    /// No port could be bound, no key made, or a line of `authorized_keys` is not a public key.
+    /// If no port can be bound, no key can be made, or a line of `authorized_keys` is not a public key.
     pub async fn start(options: Options) -> io::Result<Self> {
         let mut host_keys = vec![match &options.host_key {
             Some(key) => PrivateKey::from_openssh(key.as_str()).map_err(io::Error::other)?,
@@ -183,7 +184,7 @@ impl SshServer {
         Ok(this)
     }
 
-    /// Where it listens.
+    /// Address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -204,54 +205,54 @@ impl SshServer {
         key.unwrap_or_default()
     }
 
-    /// Changes what goes wrong from now on.
+    /// Changes the faults from now on.
     pub fn update(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut lock(&self.shared.faults));
     }
 
-    /// Cuts all TCP connections of SSH clients with a reset. New ones are taken as before.
+    /// Cuts all TCP connections of SSH clients with a reset. New ones are accepted as before.
     pub fn kill(&self) {
         let old = std::mem::take(&mut *lock(&self.shared.kill));
         old.cancel();
     }
 
-    /// SSH connections there are.
+    /// Number of SSH connections.
     pub fn connections(&self) -> usize {
         self.shared.counters.connections.load(Ordering::Acquire)
     }
 
-    /// Log-ins that have succeeded since the start.
+    /// Number of log-ins that have succeeded since the start.
     pub fn logins(&self) -> usize {
         self.shared.counters.logins.load(Ordering::Acquire)
     }
 
-    /// New TCP connections that were hung up on ([`Faults::hang_up`]).
+    /// Number of new TCP connections that were closed at once ([`Faults::hang_up`]).
     pub fn hang_ups(&self) -> usize {
         self.shared.counters.hang_ups.load(Ordering::Acquire)
     }
 
-    /// TCP connections being forwarded.
+    /// Number of TCP connections that are forwarded.
     pub fn channels(&self) -> usize {
         self.shared.counters.channels.load(Ordering::Acquire)
     }
 
-    /// Ports listened on for clients.
+    /// Number of ports that it listens on for clients.
     pub fn remote_forwards(&self) -> usize {
         self.shared.counters.forwards.load(Ordering::Acquire)
     }
 
-    /// The ports listened on for clients.
+    /// Addresses that it listens on for clients.
     pub fn listening(&self) -> Vec<SocketAddr> {
         lock(&self.shared.listening).clone()
     }
 
-    /// Requests for a port to listen on, granted or not.
+    /// Number of requests for a port to listen on, granted or not.
     pub fn forwards_asked(&self) -> usize {
         self.shared.counters.asked.load(Ordering::Acquire)
     }
 
-    /// Channels that it opened although nobody had asked ([`Faults::unasked`]): how many were
-    /// refused, and how many taken.
+    /// Numbers of the channels that it opened without having been asked ([`Faults::unasked`]): those that
+    /// were refused, and those that were accepted.
     pub fn unasked(&self) -> (usize, usize) {
         let counters = &self.shared.counters;
         (
@@ -260,12 +261,12 @@ impl SshServer {
         )
     }
 
-    /// The hosts and ports that `direct-tcpip` was asked for, as they were asked for, in order.
+    /// Hosts and ports that `direct-tcpip` was asked for, in the client's own form and in order.
     pub fn targets(&self) -> Vec<(String, u32)> {
         lock(&self.shared.targets).clone()
     }
 
-    /// Ends it in order, and waits until all is gone (at most 5 s).
+    /// Ends the server in order, and waits until all tasks have ended (at most 5 s).
     pub async fn shutdown(self) {
         self.stop.cancel();
         self.tasks.close();
@@ -279,21 +280,21 @@ impl Drop for SshServer {
     }
 }
 
-/// A key pair made for the occasion.
+/// A key pair for one test or one tour.
 #[derive(Clone, Debug)]
 pub struct KeyPair {
-    /// The private half as a file in OpenSSH's format.
+    /// The private key as a file in OpenSSH's format.
     pub private: Zeroizing<String>,
-    /// The public half, a line for `authorized_keys`.
+    /// The public key as a line for `authorized_keys`.
     pub public: String,
 }
 
 impl KeyPair {
-    /// A fresh Ed25519 key; encrypted where there is a passphrase.
+    /// Makes a fresh Ed25519 key, encrypted where there is a passphrase.
     ///
     /// # Errors
     ///
-    /// What the key library says.
+    /// If the key library reports an error.
     pub fn generate(passphrase: Option<&str>) -> io::Result<Self> {
         let mut key = random_key(Algorithm::Ed25519)?;
         let public = key.public_key().to_openssh().map_err(io::Error::other)?;
@@ -312,7 +313,7 @@ struct Shared {
     options: Options,
     authorized: Vec<PublicKey>,
     faults: Mutex<Faults>,
-    /// Cancelled to cut the connections of the moment.
+    /// Cancelled to cut the present connections.
     kill: Mutex<CancellationToken>,
     listening: Mutex<Vec<SocketAddr>>,
     targets: Mutex<Vec<(String, u32)>>,
@@ -331,7 +332,7 @@ struct Counters {
     unasked_taken: AtomicUsize,
 }
 
-/// Counted as long as it lives.
+/// Counts as long as it lives.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
@@ -400,7 +401,7 @@ fn methods(options: &Options) -> MethodSet {
     methods
 }
 
-/// Those that need no key.
+/// Log-in methods that need no key.
 fn further_methods(options: &Options) -> MethodSet {
     let mut methods = MethodSet::empty();
     if !options.rounds.is_empty() {
@@ -427,7 +428,7 @@ async fn serve(
             () = stop.cancelled() => return,
         };
         let Ok((tcp, _)) = accepted else {
-            // Out of descriptors, as a rule: give others the time to close some.
+            // Out of descriptors, as a rule: give other tasks the time to close some.
             sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -471,5 +472,5 @@ fn random_key(algorithm: Algorithm) -> io::Result<PrivateKey> {
     PrivateKey::random(&mut safe_rng(), algorithm).map_err(io::Error::other)
 }
 
-/// Holds more than the largest window of a client.
+/// More than the largest window of a client.
 const SPOOL: usize = 24 * 1024 * 1024;

@@ -1,5 +1,5 @@
-//! `ferryline demo`: files carried through the ferry in all four modes, with what it changed on the
-//! way shown as it happens, and then left running to be tried with any FTP client.
+//! `ferryline demo`: files carried through the proxy in all four modes. It shows what the proxy changes on
+//! the way as it happens, and then leaves everything running to be tried with any FTP client.
 
 use std::error::Error;
 use std::fmt;
@@ -20,29 +20,29 @@ use super::screen::Screen;
 use super::site::{CARGO_FILE, GREETING_FILE, Site};
 use super::ssh_server::{KeyPair, Options, SshServer};
 
-/// What is to be bridged: the tour hands this to whoever starts the ferry.
+/// What the proxy is to connect. The tour hands this to the function that starts the proxy.
 pub struct Shore {
-    /// Where the FTP server listens, as the SSH server is to reach it.
+    /// Address of the FTP server, as the SSH server is to reach it.
     pub ftp_server: SocketAddr,
-    /// Where the SSH server listens.
+    /// Address of the SSH server.
     pub ssh_server: SocketAddr,
-    /// The one user whom the SSH server lets in.
+    /// The one user that the SSH server lets in.
     pub user: String,
     /// The file of the user's private key, made for this tour, without a passphrase.
     pub identity: PathBuf,
     /// A known_hosts file with the SSH server's host key.
     pub known_hosts: PathBuf,
-    /// To be told every line of the control connections.
+    /// Observer that is to see every line of the control connections.
     pub observer: Arc<dyn Observer>,
 }
 
-/// A running ferry.
+/// A running proxy.
 pub struct Ferry {
-    /// Where FTP clients are to connect.
+    /// Address to which FTP clients are to connect.
     pub address: SocketAddr,
     /// The way it takes, for people: `127.0.0.1:2121 → demo@127.0.0.1:2222 → localhost:21`.
     pub route: String,
-    /// Stops the ferry, and comes back when it has stopped.
+    /// Stops the proxy, and completes when it has stopped.
     pub stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -50,7 +50,7 @@ pub struct Ferry {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TourError {
-    /// The ferry did not start.
+    /// The proxy did not start.
     #[error("the demo's ferry did not start: {0}")]
     Ferry(#[source] Box<dyn Error + Send + Sync>),
     /// The demo's files could not be made.
@@ -59,10 +59,10 @@ pub enum TourError {
     /// The FTP server did not start.
     #[error(transparent)]
     FtpServer(#[from] FtpServerError),
-    /// It was stopped before all was tried.
+    /// The tour was stopped before all was tried.
     #[error("the demo was stopped before it was through")]
     Interrupted,
-    /// Nobody takes what it prints.
+    /// The output could not be written.
     #[error("the demo cannot print: {0}")]
     Output(#[source] io::Error),
     /// The SSH server did not start.
@@ -70,13 +70,13 @@ pub enum TourError {
     SshServer(#[source] io::Error),
 }
 
-/// Makes the tour, and then, unless `once`, leaves everything running until `stop`. True if every
+/// Makes the tour, and then, unless `once`, leaves everything running until `stop`. Returns whether every
 /// byte of every mode arrived.
 ///
 /// # Errors
 ///
-/// If the demo itself could not be set up; what fails on the way through the ferry is printed, and
-/// the result is false.
+/// If the demo itself could not be set up. What fails on the way through the proxy is printed, and the result
+/// is false.
 pub async fn run<F>(
     once: bool,
     paint: Paint,
@@ -136,7 +136,7 @@ where
     Ok(all_well)
 }
 
-/// Tries each mode, prints how it went; true if all went well.
+/// Tries each mode and prints the result. Returns whether all went well.
 async fn try_all_modes(
     ferry: SocketAddr,
     site: &Site,
@@ -159,7 +159,7 @@ async fn try_all_modes(
     Ok(all_well)
 }
 
-/// Lists, fetches and stores through the ferry in one mode, and compares every byte.
+/// Lists, fetches and stores through the proxy in one mode, and compares every byte.
 async fn try_mode(
     ferry: SocketAddr,
     mode: Mode,
@@ -198,7 +198,7 @@ async fn try_mode(
     })
 }
 
-/// How many bytes went over in a mode, all of them the right ones.
+/// Number of bytes that a mode carried, all of them right.
 struct Done {
     listed: usize,
     fetched: usize,
@@ -264,7 +264,7 @@ mod tests {
     use crate::demo::changes::Direction;
     use crate::ssh::{Identity, Session, Settings, StrictHostKeyChecking, TerminalPrompt};
 
-    /// No ferry at all: clients are sent straight to the FTP server, which has no EPRT.
+    /// No proxy at all: clients connect to the FTP server itself, which has no EPRT.
     async fn no_ferry(shore: Shore) -> Result<Ferry, Box<dyn Error + Send + Sync>> {
         log_in(&shore).await?;
         let observer = &shore.observer;
@@ -277,7 +277,7 @@ mod tests {
         })
     }
 
-    /// What the shore says is enough to log in by.
+    /// The tour's settings are enough to log in.
     async fn log_in(shore: &Shore) -> Result<(), crate::ssh::Error> {
         let host = shore.ssh_server.ip().to_string();
         let mut settings = Settings::new(host, shore.ssh_server.port(), &shore.user);

@@ -1,9 +1,9 @@
-//! A small FTP client, for `ferryline check`, the demo and the tests: binary transfers in the four
-//! modes, and access to the bare control connection for what no well-behaved client would send.
+//! A small FTP client, for `ferryline check`, the demo and the tests: binary transfers in the four modes, and
+//! access to the bare control connection for lines that no well-behaved client would send.
 //!
-//! It is strict where a transfer could be lost without a word: a data connection that is reset is an
-//! error and never the end of a file, and a transfer counts only with its final 2xx reply. It goes
-//! where a 227 says, as simple clients do, so that an address that was not rewritten shows.
+//! It is strict where a transfer could be lost without an error: a data connection that is reset is an error
+//! and never the end of a file, and a transfer counts only with its final 2xx reply. It connects to the
+//! address in a 227, as simple clients do, so that an address that was not rewritten shows.
 
 mod outcome;
 
@@ -30,35 +30,35 @@ use outcome::fail;
 pub struct FtpClient {
     control: TcpStream,
     server: SocketAddr,
-    /// How long nothing may move.
+    /// Longest time in which nothing may move.
     patience: Duration,
     incoming: BytesMut,
     codec: LineCodec,
     framing: ReplyFraming,
-    /// The lines of a reply whose last line has not come yet.
+    /// Lines of a reply whose last line has not come yet.
     open_reply: Vec<Vec<u8>>,
-    /// The final reply of a transfer that came before its data connection.
+    /// Final reply of a transfer that came before its data connection.
     early_reply: Option<Reply>,
 }
 
 impl FtpClient {
-    /// Connects and takes the greeting.
+    /// Connects and reads the greeting.
     ///
     /// # Errors
     ///
-    /// If nobody answers there, or the greeting is not a 220.
+    /// If the server does not answer, or the greeting is not a 220.
     pub async fn connect(server: SocketAddr) -> Result<Self, ClientError> {
         let (client, greeting) = Self::greeted(server, PATIENCE).await?;
         greeting.wanted(GREETING, 2)?;
         Ok(client)
     }
 
-    /// Connects and takes the greeting, whatever it says. From now on no reply may take longer than
-    /// `patience`, and no data connection may stand still for so long.
+    /// Connects and reads any greeting. From now on no reply may take longer than `patience`, and no data
+    /// connection may stand still for longer.
     ///
     /// # Errors
     ///
-    /// If nobody answers there, or no greeting comes.
+    /// If the server does not answer, or no greeting comes.
     pub async fn greeted(
         server: SocketAddr,
         patience: Duration,
@@ -105,27 +105,27 @@ impl FtpClient {
         Ok(())
     }
 
-    /// Sends a command, given without its end, and takes the next reply, whatever it says.
+    /// Sends a command, given without its line end, and returns the next reply, with any code.
     ///
     /// # Errors
     ///
-    /// If the control connection fails or nothing comes.
+    /// If the control connection fails or no reply comes.
     pub async fn command(&mut self, command: &str) -> Result<Reply, ClientError> {
         let step = shown(command);
         self.send(&step, command).await?;
         self.reply_to(&step).await
     }
 
-    /// Takes the next reply, of a command that was sent before or of none.
+    /// Returns the next reply, to a command that was sent before or to none.
     ///
     /// # Errors
     ///
-    /// If the control connection fails or nothing comes.
+    /// If the control connection fails or no reply comes.
     pub async fn reply(&mut self) -> Result<Reply, ClientError> {
         self.reply_to("a further reply").await
     }
 
-    /// The long listing of the current folder (LIST).
+    /// Returns the long listing of the current folder (LIST).
     ///
     /// # Errors
     ///
@@ -134,12 +134,12 @@ impl FtpClient {
         self.download(mode, "LIST").await
     }
 
-    /// The content of a file (RETR).
+    /// Returns the content of a file (RETR).
     ///
     /// # Errors
     ///
-    /// If any step fails; see [`ClientError`]. Where the data connection failed, the reply to RETR
-    /// is still to be taken ([`FtpClient::reply`]).
+    /// If any step fails; see [`ClientError`]. Where the data connection failed, the reply to RETR is still
+    /// to be read ([`FtpClient::reply`]).
     pub async fn retrieve(&mut self, mode: Mode, path: &str) -> Result<Vec<u8>, ClientError> {
         self.download(mode, &format!("RETR {path}")).await
     }
@@ -148,8 +148,8 @@ impl FtpClient {
     ///
     /// # Errors
     ///
-    /// If any step fails; see [`ClientError`]. Where the data connection failed, the reply to STOR
-    /// is still to be taken ([`FtpClient::reply`]).
+    /// If any step fails; see [`ClientError`]. Where the data connection failed, the reply to STOR is still
+    /// to be read ([`FtpClient::reply`]).
     pub async fn store(
         &mut self,
         mode: Mode,
@@ -174,8 +174,8 @@ impl FtpClient {
         self.finish(&command).await
     }
 
-    /// Begins a transfer: makes the data connection, sends the command, takes its 1xx reply. The
-    /// transfer ends with [`FtpClient::finish`].
+    /// Begins a transfer: makes the data connection, sends the command, reads its 1xx reply. The transfer
+    /// ends with [`FtpClient::finish`].
     ///
     /// # Errors
     ///
@@ -193,7 +193,7 @@ impl FtpClient {
                 biased;
                 accepted = in_time(self.patience, &step, listener.accept()) => break accepted?,
                 reply = self.reply_to(command), if self.early_reply.is_none() => {
-                    // All of a small transfer may be over before its connection is taken here.
+                    // All of a small transfer may be over before its connection is accepted here.
                     let reply = reply?;
                     reply.wanted(command, 2)?;
                     self.early_reply = Some(reply);
@@ -207,7 +207,7 @@ impl FtpClient {
         }
     }
 
-    /// Takes the final reply of a transfer.
+    /// Reads the final reply of a transfer.
     ///
     /// # Errors
     ///
@@ -217,11 +217,11 @@ impl FtpClient {
         Ok(())
     }
 
-    /// Says where the data of the next transfer is to go (PASV, EPSV, PORT or EPRT).
+    /// Agrees with the server on the data connection of the next transfer (PASV, EPSV, PORT or EPRT).
     ///
     /// # Errors
     ///
-    /// If the server refuses the mode, its reply names no address, or nobody listens there.
+    /// If the server refuses the mode, its reply names no address, or the connect there fails.
     pub async fn open_data(&mut self, mode: Mode) -> Result<DataPort, ClientError> {
         match mode {
             Mode::Passive | Mode::ExtendedPassive => self.connect_data(mode).await,
@@ -229,11 +229,11 @@ impl FtpClient {
         }
     }
 
-    /// Says goodbye (QUIT) and waits until the server has closed the connection.
+    /// Sends QUIT and waits until the server has closed the connection.
     ///
     /// # Errors
     ///
-    /// If the server does neither.
+    /// If the server does not answer or does not close.
     pub async fn quit(mut self) -> Result<(), ClientError> {
         self.command("QUIT").await?.wanted("QUIT", 2)?;
         match self.reply_to("QUIT").await {
@@ -243,8 +243,8 @@ impl FtpClient {
         }
     }
 
-    /// The bare control connection, to write what no command would be: several at once, urgent
-    /// data, half a line. Replies are taken with [`FtpClient::reply`]; what is read here is lost to it.
+    /// Returns the bare control connection, to write what is no command: several at once, urgent data, half a
+    /// line. Replies are read with [`FtpClient::reply`], which does not see what is read here.
     pub fn control(&mut self) -> &mut TcpStream {
         &mut self.control
     }
@@ -262,7 +262,7 @@ impl FtpClient {
                 }
             }
         }
-        // ProFTPD waits for this end of it before its 226.
+        // ProFTPD waits for this EOF before its 226.
         drop(data);
         self.finish(command).await?;
         Ok(content)
@@ -304,15 +304,15 @@ impl FtpClient {
 
     async fn send(&mut self, step: &str, command: &str) -> Result<(), ClientError> {
         self.framing.command_sent();
-        // It may be a password.
+        // The command may hold a password.
         let line = Zeroizing::new(format!("{command}\r\n"));
         in_time(self.patience, step, self.control.write_all(line.as_bytes()))
             .await?
             .map_err(|error| fail(step, Problem::Control(error.into())))
     }
 
-    /// Takes the next reply, in good time as a whole: lines without end are no reply either.
-    /// Nothing is lost where this is dropped before it ends.
+    /// Reads the next reply within the time for the whole of it: lines without end are no reply either.
+    /// Nothing is lost where this future is dropped before it ends.
     async fn reply_to(&mut self, step: &str) -> Result<Reply, ClientError> {
         in_time(self.patience, step, self.next_reply(step)).await?
     }
@@ -360,13 +360,13 @@ async fn in_time<T>(
         .map_err(|_| fail(step, Problem::Stalled(patience)))
 }
 
-/// A command as it may be shown.
+/// A command in the form in which it may be shown.
 fn shown(command: &str) -> String {
     String::from_utf8_lossy(&masked(command.as_bytes())).into_owned()
 }
 
 const GREETING: &str = "the greeting";
-/// How long nothing may move, where nobody says otherwise.
+/// Longest time in which nothing may move, by default.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How much is written at a time.
+/// Number of bytes that are written at a time.
 const CHUNK: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! The words between the FTP client and its caller: transfer modes, replies, errors.
+//! Types between the FTP client and its caller: transfer modes, replies, errors.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use ferryline_grammar::{LineError, PassiveReplyError, ReplyCode};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Who connects for data, and in which words that is agreed.
+/// Transfer mode: which side connects for data, and the command that agrees on it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mode {
     /// PASV: the client connects, to the address in the 227 (RFC 959 §4.1.2). IPv4 only.
@@ -57,17 +57,17 @@ pub enum DataPort {
     Listening(TcpListener),
 }
 
-/// A reply of the server's.
+/// A reply of the server.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Reply {
     /// Its code.
     pub code: ReplyCode,
-    /// Its lines without their ends, codes included.
+    /// Its lines without their line ends, codes included.
     pub lines: Vec<Vec<u8>>,
 }
 
 impl Reply {
-    /// Itself, if its code is of this class; else the step has failed.
+    /// Returns the reply itself, if its code is of this class; otherwise the step has failed.
     ///
     /// # Errors
     ///
@@ -94,9 +94,9 @@ impl fmt::Display for Reply {
 #[derive(Debug, Error)]
 #[error("{step}: {problem}")]
 pub struct ClientError {
-    /// The command, or what else was being done. Passwords are left out.
+    /// The command, or another name of the step. Passwords are left out.
     pub step: String,
-    /// What happened.
+    /// How it failed.
     pub problem: Problem,
 }
 
@@ -104,7 +104,7 @@ pub struct ClientError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The server said something else than hoped for.
+    /// The server sent another reply than expected.
     #[error("the server answered \"{0}\"")]
     Answer(Reply),
     /// The server closed the control connection.
@@ -116,9 +116,9 @@ pub enum Problem {
     /// The data connection could not be made, or broke.
     #[error("the data connection failed after {bytes} B: {source}")]
     Data {
-        /// How much of the file had gone over it.
+        /// Number of bytes of the file that it had carried.
         bytes: usize,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// PORT was asked for over IPv6.
@@ -133,7 +133,7 @@ pub enum Problem {
     /// Nothing moved for too long.
     #[error("nothing happened for {} s", .0.as_secs())]
     Stalled(Duration),
-    /// A data connection came from somewhere else than the server.
+    /// A data connection came from another host than the server.
     #[error("somebody else connected for the data: {0}")]
     Stranger(SocketAddr),
 }

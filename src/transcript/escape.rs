@@ -1,12 +1,12 @@
-//! Bytes as text: printable ASCII stands for itself, a backslash is `\\`, all else is `\xNN`. The
-//! CRLF that ends a line is implied; a line that ends in LF alone ends in `\x0a`, and one that never
-//! ended in a single `\`.
+//! Bytes as text: printable ASCII stands for itself, a backslash is `\\`, any other byte is `\xNN`. The CRLF
+//! that ends a line is implied. A line that ends in LF alone ends in `\x0a`, and a line without an end ends in a
+//! single `\`.
 
 use std::fmt::Write;
 
 use ferryline_grammar::{Line, LineEnd};
 
-/// A line as it stands in a transcript.
+/// A line in the form in which it stands in a transcript.
 pub(super) fn line(line: &Line) -> String {
     let mut shown = text(line.text());
     match line.end() {
@@ -34,7 +34,7 @@ pub(super) fn written(written: &[u8]) -> String {
     line(&split(written))
 }
 
-/// The line that these bytes are.
+/// The line that consists of these bytes.
 pub(super) fn split(written: &[u8]) -> Line {
     match written.strip_suffix(b"\r\n") {
         Some(text) => Line::with_end(text.to_vec(), LineEnd::CrLf),
@@ -45,7 +45,7 @@ pub(super) fn split(written: &[u8]) -> Line {
     }
 }
 
-/// The line that a text stands for; `None` if it is no such text.
+/// The line that a text stands for; `None` if the text stands for none.
 pub(super) fn unescape(text: &str) -> Option<Line> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -83,7 +83,7 @@ pub(super) fn text(text: &[u8]) -> String {
     for (index, &byte) in text.iter().enumerate() {
         match byte {
             b'\\' => escaped.push_str("\\\\"),
-            // A blank at the end would not survive every editor.
+            // Some editors would remove a blank at the end.
             b' ' if index + 1 == text.len() => escaped.push_str("\\x20"),
             b' '..=b'~' => escaped.push(char::from(byte)),
             other => {

@@ -1,4 +1,4 @@
-//! What a line of a transcript can say.
+//! What a line of a transcript can stand for.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -12,35 +12,35 @@ use crate::control::{
     Output, Settings,
 };
 
-/// One line of a file, as far as it means anything.
+/// One line of a file, if it means anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// Its number in the file, from 1.
     pub number: usize,
     /// The time since the session began, where it is given.
     pub at: Option<Duration>,
-    /// What it says.
+    /// Its meaning.
     pub event: Event,
 }
 
-/// What went in or came out.
+/// What went into the state machine, or came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// `C> `: from the client.
     Client(Frame),
     /// The client's side ended.
     ClientEnded(Ending),
-    /// The client has ended its side, although not all that it said before has been read.
+    /// The client has ended its side, although some of what it sent has not been read yet.
     ClientLeft,
-    /// Ferryline was told to wait no longer.
+    /// Ferryline was told to stop at once.
     Cut,
     /// What became of a forward.
     Forward(ForwardId, ForwardEvent),
     /// The facts the session began with.
     Header(Header),
-    /// Anything that the state machine asked for.
+    /// An output of the state machine.
     Output(Output),
-    /// The session went on, and was recorded no further.
+    /// The session went on, and the recording ended.
     RecordingEnded(Incomplete),
     /// `S< `: from the server.
     Server(Frame),
@@ -57,16 +57,16 @@ pub enum Event {
 /// Why a recording ends before its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incomplete {
-    /// It had as many bytes as it may have.
+    /// It reached its size limit.
     SizeLimit,
     /// The file system did not keep up.
     TooSlow,
-    /// The file system took no more.
+    /// The file system accepted no more.
     NotWritten,
 }
 
 impl Event {
-    /// Whether it is what the state machine made of things, and not what it was told.
+    /// Whether it is an output of the state machine, and not an input.
     pub fn is_output(&self) -> bool {
         matches!(self, Self::Output(_))
     }
@@ -81,27 +81,27 @@ pub struct Header {
     pub local: SocketAddr,
     /// The FTP server's host.
     pub server: String,
-    /// What the FTP server's name stands for, where that is several addresses.
+    /// Addresses that the FTP server's name stands for, where there are several.
     pub addresses: Vec<IpAddr>,
-    /// Which host passive data connections go to.
+    /// Host that passive data connections go to.
     pub data_host: DataHost,
     /// The lowest port that a passive reply may name.
     pub lowest_data_port: u16,
     /// How active data connections are carried.
     pub active: ActiveMode,
-    /// Whether the FTP server sits on the SSH server's host.
+    /// Whether the FTP server is on the SSH server's host.
     pub on_ssh_host: bool,
-    /// The SSH host's address for remote forwards to FTP servers on other hosts.
+    /// Address of the SSH host for remote forwards to FTP servers on other hosts.
     pub remote_bind: Option<IpAddr>,
-    /// What the client named its FTP server by, in its user name.
+    /// Host by which the client named its FTP server, in its user name.
     pub routed: Option<String>,
     /// How long the client may be idle, where that is limited.
     pub idle: Option<Duration>,
     /// How long it may take to log in, where that is limited.
     pub login: Option<Duration>,
-    /// How many requests may be under way at once.
+    /// Number of requests that may be under way at once.
     pub requests: usize,
-    /// How long a passive data connection is waited for.
+    /// How long ferryline waits for a passive data connection.
     pub unused_forward: Duration,
     /// What was known of the FTP server.
     pub knowledge: Knowledge,
@@ -154,8 +154,8 @@ impl Header {
 }
 
 impl Default for Header {
-    /// A client on 127.0.0.1 and an FTP server on the SSH server's host: what a file that holds
-    /// only the peers' lines is replayed with.
+    /// A client on 127.0.0.1 and an FTP server on the SSH server's host. A file that holds only the peers'
+    /// lines is replayed with these facts.
     fn default() -> Self {
         Self {
             client: SocketAddr::from(([127, 0, 0, 1], 50000)),

@@ -1,15 +1,14 @@
-//! Recorded sessions: what went into the state machine of one session and what came out, one event
-//! a line, in a text file that a person can read, write and diff. `fixtures/README.md` documents
-//! the format.
+//! Recorded sessions: the inputs and outputs of one session's state machine, one event a line, in a text file
+//! that a person can read, write and diff. `fixtures/README.md` documents the format.
 //!
 //! # Layout
 //!
-//! - `event`: what a line can say, [`Event`]
+//! - `event`: what a line can stand for, [`Event`]
 //! - `render`, `parse`: the two directions between events and lines, [`render()`], [`parse()`]
-//! - `record`: what of a live session is written, [`Recorder`]; `scribe`: the thread that writes, [`Scribe`]
+//! - `record`: what is written of a live session, [`Recorder`]; `scribe`: the thread that writes, [`Scribe`]
 //! - `replay`: feeds a file to the state machine and compares, [`replay`]
-//! - `rewrite`: takes over what comes out now, [`rewrite`]
-//! - `show`: a session for a person to read, [`show`]
+//! - `rewrite`: takes over the present outputs as expected, [`rewrite`]
+//! - `show`: a session in a form for people, [`show`]
 
 mod escape;
 mod event;

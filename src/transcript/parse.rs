@@ -27,22 +27,22 @@ use crate::control::{
     Limits, Output, Target,
 };
 
-/// A line that is none of a transcript's.
+/// A line that stands for nothing in a transcript.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {number}: not a line of a session: {text}")]
 pub struct ParseError {
     /// Its number in the file, from 1.
     pub number: usize,
-    /// What stands there.
+    /// Its text.
     pub text: String,
 }
 
-/// Reads a transcript. Empty lines and comments mean nothing; neither does a last line without an end, in
-/// which the recording was cut off ([`Event::Torn`]).
+/// Reads a transcript. Empty lines and comments mean nothing. A last line without an end means nothing
+/// either: the recording was cut off in it ([`Event::Torn`]).
 ///
 /// # Errors
 ///
-/// The first line that says nothing a session can say.
+/// The first line that stands for no event.
 pub fn parse(text: &str) -> Result<Vec<Line>, ParseError> {
     let mut lines = Vec::new();
     for (index, whole) in text.split_inclusive('\n').enumerate() {
@@ -81,7 +81,7 @@ fn timed(input: &str) -> Parsed<'_, (Option<Duration>, Event)> {
     (opt(terminated(time, space1)), event).parse(input)
 }
 
-/// `@seconds`, with up to nanoseconds behind the point.
+/// `@seconds`, with up to nanoseconds after the point.
 fn time(input: &str) -> Parsed<'_, Duration> {
     preceded(char('@'), seconds).parse(input)
 }
@@ -111,7 +111,7 @@ fn event(input: &str) -> Parsed<'_, Event> {
     .parse(input)
 }
 
-/// What a peer said, or what was said to it; a line without text may have lost its blank.
+/// A line of a peer, or to a peer; a line without text may have lost its blank.
 fn spoken<'a>(
     prefix: &'static str,
 ) -> impl Parser<&'a str, Output = ferryline_grammar::Line, Error = nom::error::Error<&'a str>> {
@@ -344,7 +344,7 @@ fn addresses(input: &str) -> Parsed<'_, Vec<IpAddr>> {
     .parse(input)
 }
 
-/// A verb and the forward that it speaks of.
+/// A verb and the forward that it is about.
 fn named<'a>(
     verb: &'static str,
 ) -> impl Parser<&'a str, Output = ForwardId, Error = nom::error::Error<&'a str>> {
@@ -368,7 +368,7 @@ fn target(input: &str) -> Parsed<'_, Target> {
     .parse(input)
 }
 
-/// A reason behind one blank (its own may follow); none where it is empty.
+/// A reason after one blank (its own may follow); none where it is empty.
 fn said(input: &str) -> Parsed<'_, String> {
     map(opt(preceded(char(' '), reason)), Option::unwrap_or_default).parse(input)
 }

@@ -1,4 +1,4 @@
-//! Writing a session down while it happens.
+//! Records a session while it happens.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -12,16 +12,16 @@ use super::{
 };
 use crate::control::{Ending, ForwardEvent, ForwardId, Output};
 
-/// What the state machine is told, as the recorder is shown it.
+/// Input of the state machine, in the form in which the recorder gets it.
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
     /// From the client.
     Client(&'a Frame),
     /// The client's side ended.
     ClientEnded(Ending),
-    /// The client has ended its side, although not all that it said before has been read.
+    /// The client has ended its side, although some of what it sent has not been read yet.
     ClientLeft,
-    /// Ferryline was told to wait no longer.
+    /// Ferryline was told to stop at once.
     Cut,
     /// What became of a forward.
     Forward(ForwardId, &'a ForwardEvent),
@@ -36,8 +36,8 @@ pub enum Input<'a> {
 }
 
 /// One session's transcript, from [`Scribe::record`]. Events are queued, and written in their order in whole
-/// lines, so that after a crash only the last line can be torn. What a password command carries is never
-/// written. Dropping it ends the transcript.
+/// lines, so that after a crash only the last line can be torn. The argument of a password command is never
+/// written. Dropping the recorder ends the transcript.
 pub struct Recorder {
     scribe: Scribe,
     transcript: Arc<Transcript>,
@@ -52,7 +52,7 @@ impl Recorder {
         &self.transcript
     }
 
-    /// What the state machine is told at `now`, before it is told.
+    /// Records an input of the state machine at `now`, before the machine gets it.
     pub fn input(&self, now: Duration, input: &Input<'_>) {
         let event = match input {
             Input::Client(frame) => Event::Client(masked_frame(frame, masked_line)),
@@ -68,7 +68,7 @@ impl Recorder {
         self.event(Some(now), &event);
     }
 
-    /// What the state machine asked for.
+    /// Records an output of the state machine.
     pub fn output(&self, output: &Output) {
         let output = match output {
             Output::ToServer(bytes) => {
@@ -102,7 +102,7 @@ impl fmt::Debug for Recorder {
     }
 }
 
-/// The first lines of a transcript.
+/// First lines of a transcript.
 pub(super) fn heading(header: &Header) -> String {
     let facts = render(None, &Event::Header(header.clone())).unwrap_or_default();
     format!(

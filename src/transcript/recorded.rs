@@ -1,4 +1,4 @@
-//! Tests of what is written, and of file systems that do not take it.
+//! Tests of what is written, and of file systems that do not accept it.
 
 use std::{
     fs::{self, File},
@@ -19,7 +19,7 @@ use crate::control::Output;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Enough for all tests but those of the limit.
+/// Enough for all tests except those of the limit.
 const LIMIT: u64 = 64 << 20;
 
 type Fates = mpsc::Receiver<(u64, Fate)>;
@@ -33,7 +33,7 @@ fn scribe(limit: u64, make: Box<Make>) -> (Scribe, Fates) {
     (scribe, told)
 }
 
-/// Writes to real files, with so many bytes of room in each.
+/// Writes to real files, with this many bytes of room in each.
 fn disk(room: usize) -> Box<Make> {
     struct Disk(File, usize);
     impl Paper for Disk {
@@ -105,14 +105,14 @@ async fn q88_no_password_reaches_the_disk() {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
-    // Never written over.
+    // A file is never overwritten.
     drop(scribe.record(2, path.clone(), &Header::default()));
     assert!(scribe.finish(PATIENCE).await);
     assert!(matches!(told.recv(), Ok(Fate::NotMade(_))));
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
 
-/// The thread of the transcripts stands in its first write until the end of the test's first half.
+/// The thread of the transcripts is blocked in its first write until the end of the test's first half.
 #[tokio::test]
 async fn a_file_system_that_stands_still_holds_nobody_up_and_ends_the_transcript() {
     struct Still(mpsc::Receiver<()>, mpsc::Sender<Vec<u8>>);
@@ -135,7 +135,7 @@ async fn a_file_system_that_stands_still_holds_nobody_up_and_ends_the_transcript
     let (scribe, fates) = scribe(LIMIT, Box::new(make));
     let recorder = scribe.record(7, PathBuf::from("x"), &Header::default());
     let frame = said(&"x".repeat(1000));
-    // 2 MiB wait at most, and as much may have been taken over by the thread before it stood still.
+    // 2 MiB wait at most, and the thread may have taken over as much before it was blocked.
     for _ in 0..5000 {
         recorder.input(Duration::ZERO, &Input::Client(&frame));
     }
@@ -196,7 +196,7 @@ async fn a_full_disk_leaves_whole_lines_or_no_file() {
         let events = (room - heading_length()) / event;
         let has_room = room - heading_length() - events * event >= last;
         let lines = parse(&text).unwrap();
-        // Its heading, its events, and where there is room for it, why it ends.
+        // Its heading, its events, and where there is room for it, the reason for its end.
         assert_eq!(lines.len(), 1 + events + usize::from(has_room), "{text}");
     }
 }

@@ -12,8 +12,8 @@ use crate::control::{
     ActiveMode, DataAtEnd, DataHost, Ending, ForwardEvent, LOWEST_DATA_PORT, Limits, Output, Target,
 };
 
-/// The line that says this, without its end; `None` for what is said to the log only, and for what a torn
-/// line was.
+/// The line that stands for this event, without its end; `None` for a notice that only the log gets, and for
+/// a torn line.
 pub fn render(at: Option<Duration>, event: &Event) -> Option<String> {
     let text = match event {
         Event::Client(Frame::Line(line)) => format!("C> {}", escape::line(line)),
@@ -32,7 +32,7 @@ pub fn render(at: Option<Duration>, event: &Event) -> Option<String> {
         Event::Timeout => "! timeout".into(),
         Event::Torn => return None,
     };
-    // Of an empty line only the sign is left; a blank at the end of any other is written out.
+    // Only the sign is left of an empty line; a blank at the end of any other is written out.
     let text = text.trim_end();
     Some(match at {
         Some(at) => format!("@{}.{:06} {text}", at.as_secs(), at.subsec_micros()),

@@ -1,4 +1,4 @@
-//! Feeding a recorded session to the state machine, and comparing what it makes of it.
+//! Feeds a recorded session to the state machine, and compares the outputs.
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
@@ -8,24 +8,24 @@ use super::{
 };
 use crate::control::{Control, ForwardEvent, Output};
 
-/// Something that came out otherwise than the file says.
+/// An output that differs from the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The line of the file, from 1; for what is missing, the line behind which it belongs.
+    /// The line of the file, from 1; for an output that is missing, the line behind which it belongs.
     pub line: usize,
-    /// What the file says; `None`: nothing.
+    /// The expectation in the file; `None`: nothing.
     pub expected: Option<String>,
     /// What came out; `None`: nothing.
     pub found: Option<String>,
 }
 
-/// What came of a replay.
+/// Result of a replay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
-    /// Where the state machine did otherwise.
+    /// Outputs of the state machine that differ.
     pub differences: Vec<Difference>,
-    /// The session as it went now: every input of the file (with the number of its line), and what
-    /// came of each; forwards of a file that has none are invented.
+    /// The session as it went now: every input of the file (with the number of its line) and the outputs that
+    /// followed. Forwards of a file that has none are invented.
     pub events: Vec<(Option<usize>, Option<Duration>, Event)>,
     /// The file held only the peers' lines.
     pub peers_only: bool,
@@ -44,8 +44,8 @@ pub struct CutOff {
 
 /// Feeds the inputs of a session to the state machine that the proxy runs, and compares the rest.
 ///
-/// Of a file that holds only the peers' lines (`C>` and `S<`) nothing is compared: its forwards
-/// are invented on 127.0.0.1, and the events say what ferryline would have done.
+/// Nothing is compared in a file that holds only the peers' lines (`C>` and `S<`): its forwards are invented
+/// on 127.0.0.1, and the events say what ferryline would have done.
 pub fn replay(lines: &[Line]) -> Replayed {
     let peers_only = lines.iter().all(|line| {
         matches!(
@@ -84,14 +84,14 @@ pub fn replay(lines: &[Line]) -> Replayed {
 struct Player {
     control: Control,
     now: Duration,
-    /// What came out and has not been found in the file yet.
+    /// Outputs that have not been found in the file yet.
     waiting: VecDeque<String>,
     replayed: Replayed,
     last_input: usize,
     invented: u16,
 }
 
-/// The first port of an invented forward.
+/// First port of an invented forward.
 const INVENTED_PORT: u16 = 40001;
 
 impl Player {
@@ -108,7 +108,7 @@ impl Player {
         if let Some(why) = cut_off {
             let line = line.number;
             self.replayed.cut_off = Some(CutOff { line, why });
-            // These may have come out of the last input as well.
+            // These may have come from the last input as well.
             self.waiting.clear();
         }
         self.nothing_left();
@@ -157,7 +157,7 @@ impl Player {
             if let Some(id) = invent {
                 let port = INVENTED_PORT.wrapping_add(self.invented);
                 self.invented = self.invented.wrapping_add(1);
-                // The data is there and gone at once: nothing in the file says otherwise.
+                // The data comes and ends at once: nothing in the file says otherwise.
                 for happened in [
                     ForwardEvent::Ready(SocketAddr::from(([127, 0, 0, 1], port))),
                     ForwardEvent::Claimed,
@@ -185,7 +185,7 @@ impl Player {
         }
     }
 
-    /// What has come out by now must have stood in the file.
+    /// Checks that all outputs so far have stood in the file.
     fn nothing_left(&mut self) {
         for found in self.waiting.drain(..) {
             self.replayed.differences.push(Difference {

@@ -1,8 +1,8 @@
-//! Taking over what comes out now as what is expected.
+//! Takes over the present outputs as the expected ones.
 
 use super::{event::Event, parse::parse, render::render, replay::Replayed};
 
-/// The file with its outputs replaced by those of the replay; inputs, comments and blank lines stay
+/// Returns the file with its outputs replaced by those of the replay. Inputs, comments and empty lines stay
 /// where they are. A torn last line is left out.
 pub fn rewrite(text: &str, replayed: &Replayed) -> String {
     let mut rewritten = String::new();

@@ -1,4 +1,4 @@
-//! The thread that writes transcripts: a file system that stands still holds up nothing but it.
+//! The thread that writes transcripts: a file system that is blocked holds up only this thread.
 
 use std::{
     collections::HashMap,
@@ -23,36 +23,36 @@ use super::{
 };
 use crate::lock::lock;
 
-/// How many bytes of one transcript may wait to be written: a reply line of 64 KiB stands in it twice, with
-/// up to four bytes for one.
+/// Number of bytes of one transcript that may wait to be written: a reply line of 64 KiB stands in it twice,
+/// with up to four bytes for one.
 const WAITING: usize = 2 << 20;
 
-/// How many of all transcripts together.
+/// The same, for all transcripts together.
 const ALL_WAITING: usize = 16 << 20;
 
-/// Kept of a transcript's size for the line that says that it has ended.
+/// Room that is kept in a transcript's size for the line that says that it has ended.
 const LAST_LINE: u64 = 64;
 
-/// What becomes of a transcript.
+/// Fate of a transcript.
 #[derive(Debug)]
 pub enum Fate {
-    /// Its file is there.
+    /// Its file was made.
     Begun,
-    /// There is no file of it.
+    /// Its file could not be made.
     NotMade(io::Error),
-    /// Not more than this could be written; what stands in the file is whole lines.
+    /// No more could be written; what is in the file is whole lines.
     Failed(io::Error),
-    /// It has as many bytes as it may have.
+    /// It reached its size limit, in bytes.
     Full(u64),
     /// The file system does not keep up.
     TooSlow,
 }
 
-/// Is told what becomes of each transcript: its session, and its file. Called from the thread that writes
-/// and from those that record.
+/// Callback that gets the fate of each transcript, with its session and its file. Called from the thread that
+/// writes and from those that record.
 pub type Told = dyn Fn(u64, &Path, Fate) + Send + Sync;
 
-/// Writes the transcripts of all sessions on a thread of its own. Whoever records never waits for it.
+/// Writes the transcripts of all sessions on a thread of its own. A task that records never waits for it.
 #[derive(Clone)]
 pub struct Scribe {
     work: mpsc::Sender<Work>,
@@ -60,7 +60,7 @@ pub struct Scribe {
 }
 
 struct Shared {
-    /// How many bytes a transcript may have.
+    /// Most bytes of a transcript.
     limit: u64,
     told: Box<Told>,
     /// Bytes of all transcripts that wait to be written.
@@ -74,7 +74,7 @@ enum Work {
     Finish(oneshot::Sender<()>),
 }
 
-/// One session's, between the session and the thread.
+/// One session's transcript, between the session and the thread.
 pub(super) struct Transcript {
     session: u64,
     path: PathBuf,
@@ -86,23 +86,23 @@ struct State {
     waiting: String,
     /// The thread has been told of it and has not come to it yet.
     announced: bool,
-    /// Bytes that were taken so far.
+    /// Number of bytes accepted so far.
     taken: u64,
-    /// Nothing more is taken.
+    /// Nothing more is accepted.
     over: bool,
     /// Its session is over.
     left: bool,
-    /// Its file takes no more, or could not be made.
+    /// Its file accepts no more, or could not be made.
     failed: bool,
 }
 
-/// How a file is made; the tests' own stand still, or are full.
+/// How a file is made; the tests' own files block, or are full.
 pub(super) type Make = dyn Fn(&Path) -> io::Result<Box<dyn Paper>> + Send;
 
-/// What transcripts are written on.
+/// File that a transcript is written to.
 pub(super) trait Paper: Send {
     fn write(&mut self, text: &[u8]) -> io::Result<usize>;
-    /// Leaves so many bytes of it.
+    /// Cuts it down to this many bytes.
     fn shorten(&mut self, length: u64) -> io::Result<()>;
 }
 
@@ -121,7 +121,7 @@ impl Scribe {
     ///
     /// # Errors
     ///
-    /// The operating system has no thread for it.
+    /// If the operating system has no thread for it.
     pub fn start(
         limit: u64,
         told: impl Fn(u64, &Path, Fate) + Send + Sync + 'static,
@@ -151,7 +151,8 @@ impl Scribe {
         Ok(Self { work, shared })
     }
 
-    /// Begins the transcript of a session, in a file for its owner only; there must be none of that name.
+    /// Begins the transcript of a session, in a file that only its owner can read. There must be no file of
+    /// that name.
     pub fn record(&self, session: u64, path: PathBuf, header: &Header) -> Recorder {
         let transcript = Arc::new(Transcript {
             session,
@@ -163,7 +164,7 @@ impl Scribe {
         recorder
     }
 
-    /// Waits until all is written, for `patience` at most; whether all is.
+    /// Waits until all is written, for `patience` at most. Returns whether all is written.
     pub async fn finish(&self, patience: Duration) -> bool {
         let (done, all_done) = oneshot::channel();
         let asked = self.work.send(Work::Finish(done)).is_ok();
@@ -200,7 +201,7 @@ impl Scribe {
         let announced = std::mem::replace(&mut state.announced, true);
         drop(state);
         if !announced {
-            // The thread ends behind the last sender only.
+            // The thread ends only after the last sender.
             let _ = self.work.send(Work::Write(Arc::clone(transcript)));
         }
         if let Some(fate) = fate {
@@ -208,7 +209,7 @@ impl Scribe {
         }
     }
 
-    /// The session is over: its file is closed when all is written.
+    /// Ends the transcript with its session: its file is closed when all is written.
     pub(super) fn leave(&self, transcript: &Arc<Transcript>) {
         transcript.state().left = true;
         let _ = self.work.send(Work::Write(Arc::clone(transcript)));
@@ -229,19 +230,19 @@ impl Transcript {
     }
 }
 
-/// The thread's own.
+/// State of the thread.
 struct Writer {
     shared: Arc<Shared>,
     make: Box<Make>,
-    /// The open ones, by session.
+    /// Open files, by session.
     files: HashMap<u64, Open>,
 }
 
 struct Open {
     paper: Box<dyn Paper>,
-    /// Bytes of whole lines in it.
+    /// Number of bytes of whole lines in it.
     length: u64,
-    /// Of them the heading's: without more it is no use to anybody.
+    /// Number of those that are the heading's. A file without more is of no use.
     heading: u64,
 }
 
@@ -309,7 +310,7 @@ impl Writer {
     }
 }
 
-/// Writes all of it. Of what could not be written whole the last whole line is counted.
+/// Writes all of it. If the write fails half-way, the whole lines are counted.
 fn write(open: &mut Open, lines: &str) -> io::Result<()> {
     let mut rest = lines.as_bytes();
     let result = loop {
@@ -330,7 +331,7 @@ fn write(open: &mut Open, lines: &str) -> io::Result<()> {
     result
 }
 
-/// Takes a torn line away, and the whole file where no event stands in it.
+/// Removes a torn line, and the whole file where no event is in it.
 fn give_up(open: &mut Open, error: io::Error, path: &Path) -> Fate {
     let length = open.length;
     if length <= open.heading {
@@ -340,7 +341,7 @@ fn give_up(open: &mut Open, error: io::Error, path: &Path) -> Fate {
         };
     }
     if open.paper.shorten(length).is_ok() {
-        // A full disk may have room for it, now that the torn line is gone.
+        // A full disk may have room for it, now that the torn line is removed.
         let last = last_line(Incomplete::NotWritten);
         let torn = !matches!(open.paper.write(last.as_bytes()), Ok(all) if all == last.len());
         if torn {
@@ -357,7 +358,7 @@ fn last_line(why: Incomplete) -> String {
 
 fn make(path: &Path) -> io::Result<Box<dyn Paper>> {
     let mut options = OpenOptions::new();
-    // At the end, wherever that is: a torn line may have been taken away.
+    // At the end, wherever that is: a torn line may have been removed.
     options.append(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);

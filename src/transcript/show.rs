@@ -1,10 +1,10 @@
-//! A session for a person to read.
+//! A session in a form for people.
 
 use std::time::Duration;
 
 use super::{event::Event, render::render};
 
-/// One line of text an event, the rewritten ones standing out. `colour`: with terminal colours.
+/// One line of text for an event, with the rewritten ones set off. `colour`: with terminal colours.
 pub fn show(events: &[(Option<usize>, Option<Duration>, Event)], colour: bool) -> String {
     let mut text = String::new();
     for (_, at, event) in events {

@@ -102,7 +102,7 @@ fn what_comes_out_now_can_be_taken_over() {
 
 #[test]
 fn a_torn_last_line_is_left_out_and_named() {
-    // It would be no line of a session, or another one than was said.
+    // It would be no line of a session, or another one than was sent.
     for torn in ["S< 226 comp\\x", "C> QUI", "! rea"] {
         let text = format!("{CLASSIC}{torn}");
         let lines = parse(&text).unwrap();
@@ -121,7 +121,7 @@ fn a_torn_last_line_is_left_out_and_named() {
 
 #[test]
 fn a_recording_that_ends_before_its_session_lacks_nothing() {
-    // Cut between an input and what came of it.
+    // Cut between an input and the outputs that followed.
     let cut = CLASSIC.split_inclusive('\n').take(5).collect::<String>();
     for (why, word) in [
         (Incomplete::NotWritten, "not-written"),
@@ -186,7 +186,7 @@ fn any_frame() -> impl Strategy<Value = Frame> {
             prop::collection::vec(any::<u8>().prop_filter("one line", |b| *b != b'\n'), 0..40),
             end
         )
-            // What ends in CR would be taken for another line's end.
+            // A line that ends in CR would be taken for another line's end.
             .prop_filter("no CR at the end", |(text, _)| text.last() != Some(&b'\r'))
             .prop_map(|(text, end)| line(&text, end)),
         any::<u8>().prop_map(|option| Frame::Negotiation(Negotiation::Do(option))),

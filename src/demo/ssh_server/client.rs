@@ -1,4 +1,4 @@
-//! One client of the embedded SSH server: what it may, and what it asks for.
+//! One client of the embedded SSH server: what it may do, and what it asks for.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,7 +24,7 @@ use crate::lock::lock;
 pub(super) struct Client {
     shared: Arc<Shared>,
     forwards: HashMap<(String, u32), CancellationToken>,
-    /// The key that is wanted first has been shown.
+    /// The client has shown the key that is required first.
     has_key: bool,
     /// The round of questions that is being answered.
     round: usize,
@@ -44,7 +44,7 @@ impl Client {
         lock(&self.shared.faults).clone()
     }
 
-    /// Whether the right credentials of this user let anybody in at the moment.
+    /// Whether the right credentials of this user would be accepted at the moment.
     async fn is_open_to(&self, user: &str) -> bool {
         let faults = self.faults();
         sleep(faults.delay).await;
@@ -59,7 +59,7 @@ impl Client {
         self.refuse(false)
     }
 
-    /// A plain refusal would strike the method off the list.
+    /// Refuses a log-in. A plain refusal would strike the method off the list.
     fn refuse(&self, partial_success: bool) -> Auth {
         let options = &self.shared.options;
         Auth::Reject {
@@ -71,7 +71,7 @@ impl Client {
         }
     }
 
-    /// The questions of a round, or what comes after the last one.
+    /// Returns the questions of a round, or what follows the last round.
     async fn ask(&self, user: &str) -> Auth {
         match self.shared.options.rounds.get(self.round) {
             Some(questions) => Auth::Partial {
@@ -306,7 +306,7 @@ async fn forward(
     }
 }
 
-/// Opens every kind of channel that a client of ours has not asked for.
+/// Opens every kind of channel that the client has not asked for.
 async fn intrude(handle: Handle, (address, port): (String, u32), shared: Arc<Shared>) {
     let forwarded = |address: &str, port: u32, from: &str| {
         let (handle, address, from) = (handle.clone(), address.to_owned(), from.to_owned());

@@ -11,9 +11,9 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::sync::CancellationToken;
 
-/// Moves bytes between the client's socket and the session. In between is a spool that holds a
-/// channel's whole window, because russh reads nothing while it writes: two such sessions that both
-/// have much to say would wait for each other for ever.
+/// Moves bytes between the client's socket and the session. Between them is a spool that holds a channel's
+/// whole window, because russh reads nothing while it writes: two such sessions that both have much to send
+/// would wait for each other without end.
 pub(super) async fn pump_socket(
     mut tcp: TcpStream,
     session: DuplexStream,
@@ -26,7 +26,7 @@ pub(super) async fn pump_socket(
         let mut from_client = BufReader::with_capacity(COPY_BUFFER, from_client);
         let _ = copy_buf(&mut from_client, &mut to_session).await;
         let _ = to_session.shutdown().await;
-        // The session ends by itself then, and with it the other direction.
+        // The session ends by itself then, and the other direction with it.
         std::future::pending::<()>().await;
     };
     let down = async {
@@ -44,7 +44,7 @@ pub(super) async fn pump_socket(
     }
 }
 
-/// Moves bytes both ways until both have ended, each end of file on its own; or until `time_out`.
+/// Moves bytes both ways until both directions have ended, each with its own EOF, or until `time_out`.
 pub(super) async fn pump_channel(
     channel: Channel<Msg>,
     tcp: TcpStream,
@@ -54,7 +54,7 @@ pub(super) async fn pump_channel(
     let (from_tcp, to_tcp) = tcp.into_split();
     let (from_client, to_client) = channel.split();
     let closed = CancellationToken::new();
-    // Two tasks: written and read in one, a full window would keep its own end from being read.
+    // Two tasks: if one wrote and read, a full window would keep its own end from being read.
     let mut up = tokio::spawn(channel_to_tcp(from_client, to_tcp, closed.clone()));
     let down = async {
         tokio::select! {
@@ -74,7 +74,7 @@ pub(super) async fn pump_channel(
     }
 }
 
-/// Whether this direction ended in a way that leaves the channel to be closed by this side.
+/// Returns whether this direction ended in a way that leaves it to this side to close the channel.
 async fn channel_to_tcp(
     mut from: ChannelReadHalf,
     mut to: OwnedWriteHalf,
@@ -90,7 +90,7 @@ async fn channel_to_tcp(
             }
             Some(ChannelMsg::Eof) => {
                 let _ = to.shutdown().await;
-                // Whatever comes now, nobody reads it but for a close.
+                // From here on only a close matters; the rest is read and dropped.
                 tokio::spawn(async move {
                     while let Some(message) = from.wait().await {
                         if matches!(message, ChannelMsg::Close) {
