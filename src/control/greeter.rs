@@ -1,6 +1,6 @@
 //! The dialogue with a client before its FTP server is known: the client names it, `USER name@host`.
 //!
-//! Sans-IO, as the machine itself. [`Greeter`] says what to answer; the driver looks the named server up
+//! Sans-IO, like the machine itself. [`Greeter`] says what to answer. The driver looks the named server up
 //! and opens its control connection. The session that follows is a [`Control`](super::Control) whose
 //! [`Settings::routed`](super::Settings::routed) is set.
 
@@ -14,19 +14,19 @@ use super::{
     route::UserAtHost,
 };
 
-/// How many servers a client may name that it cannot have: people mistype less often, and a search for
+/// Number of servers that a client may name and cannot have. People mistype less often, and a search for
 /// hosts should be slow.
 const TRIES: u8 = 10;
 
-/// How to name the server, for the texts of replies.
+/// Text of replies that says how to name the server.
 const HOW: &str = "log in as USER@FTPHOST or USER@FTPHOST:PORT";
 
-/// Follows the dialogue. To be handed each frame of the client until [`Step::Named`] leads to a server.
+/// State of the dialogue. It gets each frame of the client until [`Step::Named`] leads to a server.
 #[derive(Debug)]
 pub struct Greeter {
-    /// Servers that the client may still name in vain.
+    /// Number of servers that the client may still name in vain.
     tries: u8,
-    /// Telnet options that are still refused, as in [`Control`](super::Control).
+    /// Number of Telnet options that are still refused, as in [`Control`](super::Control).
     refusals: u8,
     /// The client has sent no command yet.
     first: bool,
@@ -35,23 +35,23 @@ pub struct Greeter {
 /// What the driver does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing: a blank line, or a Telnet option too many.
+    /// Nothing: an empty line, or a Telnet option too many.
     Nothing,
     /// Write this to the client: a reply to a command.
     Say(Bytes),
     /// Write this to the client: the refusal of a Telnet option.
     Refuse(Bytes),
-    /// The client asks for this server, as it typed it. Where it cannot have that:
+    /// Look up this server, in the form in which the client typed it. Where the client cannot have it:
     /// [`Greeter::refuse`].
     Named(Vec<u8>),
-    /// Write the reply, if there is one, and the last word, if there is one, and close.
+    /// Write the reply, if there is one, and the last line, if there is one, and close.
     Goodbye {
         /// The reply to the client's last command.
         reply: Option<Bytes>,
-        /// What is said to it after that.
+        /// The line that follows it.
         last_word: Option<Bytes>,
     },
-    /// The client speaks this other protocol: close without a word.
+    /// The client speaks this other protocol: close without an answer.
     OtherProtocol(&'static str),
 }
 
@@ -66,7 +66,7 @@ impl Default for Greeter {
 }
 
 impl Greeter {
-    /// The first thing that the client is told.
+    /// The greeting to the client.
     pub fn greeting() -> Bytes {
         answer(
             220,
@@ -74,7 +74,7 @@ impl Greeter {
         )
     }
 
-    /// What the client sent.
+    /// Takes one frame of the client.
     pub fn client(&mut self, frame: &Frame) -> Step {
         let line = match frame {
             Frame::Line(line) => line,
@@ -118,13 +118,13 @@ impl Greeter {
                     command.verb.name()
                 ),
             )),
-            // FEAT, SYST, OPTS and all others are the FTP server's to answer. A client that reads 530 asks
-            // again after the log-in (RFC 2389 §3.2 leaves it to the server when to answer).
+            // FEAT, SYST, OPTS and all other commands are for the FTP server to answer. A client that gets
+            // 530 asks again after the log-in (RFC 2389 §3.2 leaves it to the server when to answer).
             _ => Step::Say(answer(530, "log in as user@host first")),
         }
     }
 
-    /// The client cannot have the server that it has named, for this reason.
+    /// Refuses the server that the client has named, for this reason.
     pub fn refuse(&mut self, reason: &str) -> Step {
         let reply = answer(530, reason);
         self.tries = self.tries.saturating_sub(1);
@@ -137,12 +137,12 @@ impl Greeter {
         }
     }
 
-    /// As [`refuse`](Self::refuse), for what the client has named in a way that no server can be meant.
+    /// Refuses like [`refuse`](Self::refuse), where the name cannot mean any server.
     pub fn refuse_name(&mut self, reason: &str) -> Step {
         self.refuse(&format!("{reason}; {HOW}"))
     }
 
-    /// The client's side ended before it had a server.
+    /// Takes the end of the client's side, before it had a server.
     pub fn client_ended(&self, ending: Ending) -> Step {
         let last_word = match ending {
             Ending::Eof | Ending::Flood | Ending::Lost | Ending::Silent => None,

@@ -26,7 +26,7 @@
 //! - `commands`: the decision on each command, and the order in which commands go out
 //! - `feat`: which features a FEAT reply may list
 //! - `tls`: FTP servers that insist on TLS
-//! - `route`: the FTP server named in the user name
+//! - `route`: the FTP server named in the user name; `greeter`: the dialogue before that server is known
 //! - `answers`: ferryline's own replies
 //!
 //! Data connections

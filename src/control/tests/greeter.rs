@@ -80,8 +80,7 @@ fn the_end_of_a_client_is_answered_only_where_it_is_its_own_fault() {
 }
 
 proptest! {
-    /// Whatever comes, a command has one answer in ferryline's own words, and Telnet is not answered for
-    /// ever.
+    /// For any input, a command has one answer of ferryline's own, and Telnet is not answered without limit.
     #[test]
     fn whatever_comes_is_answered_once(
         bytes in prop::collection::vec(prop_oneof![
