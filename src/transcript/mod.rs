@@ -6,9 +6,9 @@
 //! - `event`: what a line can stand for, [`Event`]
 //! - `render`, `parse`: the two directions between events and lines, [`render()`], [`parse()`]
 //! - `record`: what is written of a live session, [`Recorder`]; `scribe`: the thread that writes, [`Scribe`]
-//! - `replay`: feeds a file to the state machine and compares, [`replay`]
-//! - `rewrite`: takes over the present outputs as expected, [`rewrite`]
-//! - `show`: a session in a form for people, [`show`]
+//! - `replay`: feeds a file to the state machine and compares, [`replay()`]
+//! - `rewrite`: takes over the present outputs as expected, [`rewrite()`]
+//! - `show`: a session in a form for people, [`show()`]
 
 mod escape;
 mod event;
