@@ -9,11 +9,9 @@
 //! - A server may break an upload off as soon as its control connection can be read. So QUIT, and the
 //!   client's end of its control connection, wait for the final reply of an upload before them (Q111). Where
 //!   that end was a reset, an upload whose data ended in order is complete: it goes on to its end (Q113).
-//!
 //! - A server may drop a data connection that carries data before the server has read the command that it is
 //!   for. So the client's data, and its EOF, wait in the driver until the server has sent a reply to the
 //!   transfer ([`Control::takes_data`], Q118).
-//!
 //! - An SSH server that has both EOFs may end the data connection at any time. So the client's own EOF in a
 //!   download stays here until the server's has come ([`Control::keeps_end`], Q130).
 //!

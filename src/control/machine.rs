@@ -24,24 +24,23 @@ use super::{
 ///
 /// # How to drive it
 ///
-/// Three kinds of methods:
+/// It has three kinds of methods:
 ///
-/// - *Inputs*: [`client`](Self::client) and [`server`](Self::server) take what the line codecs
-///   decoded, in order; [`client_ended`](Self::client_ended) and
-///   [`server_ended`](Self::server_ended) come once each, after the last line of that side;
-///   [`client_left`](Self::client_left) may come before;
-///   [`forward`](Self::forward) tells what became of a forward; [`timeout`](Self::timeout) is due at
-///   [`poll_timeout`](Self::poll_timeout); [`stop`](Self::stop) winds the session up,
-///   [`cut`](Self::cut) ends it.
-///   All others take `now`, the time since the session began, which never goes back.
-/// - *Outputs*: [`poll_output`](Self::poll_output), to be called after every input until it gives
-///   `None`, and carried out in that order. What is asked for on behalf of a forward is answered
-///   through [`forward`](Self::forward). After [`Output::End`] there is nothing more to do.
-/// - *Flow*: while [`wants_client`](Self::wants_client) or [`wants_server`](Self::wants_server) is
-///   false, that side should not be read: this is what bounds the machine's memory.
+/// - *Inputs*. [`client`](Self::client) and [`server`](Self::server) take what the line codecs decoded, in
+///   order. [`client_ended`](Self::client_ended) and [`server_ended`](Self::server_ended) come once each,
+///   after the last line of that side; [`client_left`](Self::client_left) may come before.
+///   [`forward`](Self::forward) takes the events of a forward. [`timeout`](Self::timeout) is due at
+///   [`poll_timeout`](Self::poll_timeout). [`stop`](Self::stop) winds the session up, and
+///   [`cut`](Self::cut) ends it. All but `cut` take `now`, the time since the session began, which never
+///   goes back.
+/// - *Outputs*. The driver calls [`poll_output`](Self::poll_output) after every input until it returns
+///   `None`, and carries the outputs out in that order. It answers those that concern a forward through
+///   [`forward`](Self::forward). After [`Output::End`] there is nothing more to do.
+/// - *Flow*. While [`wants_client`](Self::wants_client) or [`wants_server`](Self::wants_server) is false,
+///   that side should not be read: this bounds the machine's memory.
 ///
-/// A forward's events must come in their causal order: [`ForwardEvent::Claimed`] before any line
-/// that the server sent after it had accepted that connection.
+/// A forward's events must come in their causal order: [`ForwardEvent::Claimed`] before any line that the
+/// server sent after it had accepted that connection.
 #[derive(Debug)]
 pub struct Control {
     pub(super) settings: Settings,

@@ -231,7 +231,7 @@ impl Control {
             return preliminary;
         }
         transfer.stop_awaiting_answer();
-        // The client expects no more of a download that it has aborted than it has.
+        // A client that has aborted a download expects no more of it than it has.
         if let Some(reason) = transfer.cut_reason()
             && code < 300
             && (transfer.may_be_upload() || !aborted)
