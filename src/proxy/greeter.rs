@@ -1,8 +1,8 @@
 //! A forward to the FTP server that each client names: `USER name@host[:port]`.
 //!
-//! Ferryline greets such a client itself, and speaks with it until it has named a server that is
-//! allowed and can be reached. From there on it is a session like any other, which begins with that
-//! USER; the server's own greeting is taken off by the state machine.
+//! Ferryline greets such a client itself ([`Greeter`] says with which words), and speaks with it until it
+//! has named a server that is allowed and can be reached. From there on it is a session like any other,
+//! which begins with that USER; the state machine withholds the server's own greeting.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use ferryline_grammar::{Command, Frame, Line, LineCodec, Verb};
+use ferryline_grammar::{Frame, LineCodec};
 use tokio::{
     io::AsyncWriteExt,
     net::{
@@ -32,18 +32,9 @@ use super::{
     trace::observe::{Direction, show},
 };
 use crate::{
-    control::{Ending, LOWEST_DATA_PORT, Target, UserAtHost, answer, other_protocol, refusal},
+    control::{Greeter, LOWEST_DATA_PORT, Notice, Step, Target, refusal},
     ssh::OpenError,
 };
-
-/// How many servers a client may name that it cannot have: nobody mistypes more often, and a search for
-/// hosts should be slow.
-const TRIES: u8 = 10;
-
-/// How many Telnet options are refused, as in the session proper.
-const REFUSALS: u8 = u8::MAX;
-
-const HOW: &str = "log in as USER@FTPHOST or USER@FTPHOST:PORT";
 
 /// Speaks with the client until it has its FTP server. `None`: it never will.
 pub(super) async fn greet(
@@ -54,7 +45,7 @@ pub(super) async fn greet(
 ) -> Option<ControlConnections> {
     let began = Instant::now();
     let (read, write) = stream.into_split();
-    let mut greeter = Greeter {
+    let mut reception = Reception {
         number,
         peer,
         context,
@@ -65,16 +56,16 @@ pub(super) async fn greet(
         write,
     };
     let met = tokio::select! {
-        met = greeter.meet() => met,
-        () = context.stop.cancelled() => Err(Goodbye::Say(refusal(SHUTTING_DOWN))),
+        met = reception.meet() => met,
+        () = context.stop.cancelled() => Err(Some(refusal(SHUTTING_DOWN))),
         seconds = too_late(context.options.limits.login) => {
             let reason = format!("nobody has logged in within {seconds} seconds");
-            Err(Goodbye::Say(refusal(&reason)))
+            Err(Some(refusal(&reason)))
         }
     };
-    let Greeter {
+    let Reception {
         client, mut write, ..
-    } = greeter;
+    } = reception;
     match met {
         Ok(met) => Some(ControlConnections {
             client,
@@ -85,8 +76,8 @@ pub(super) async fn greet(
             began,
             routed: Some(met.named),
         }),
-        Err(Goodbye::Silent) => None,
-        Err(Goodbye::Say(word)) => {
+        Err(None) => None,
+        Err(Some(word)) => {
             show(context.observer(), number, Direction::ToClient, &word);
             say_last(&mut client.into_source(), &mut write, &word).await;
             None
@@ -94,7 +85,8 @@ pub(super) async fn greet(
     }
 }
 
-struct Greeter<'a> {
+/// The driver of the [`Greeter`]: reads the client, and opens the control connection that it asks for.
+struct Reception<'a> {
     number: u64,
     peer: SocketAddr,
     context: &'a Context,
@@ -107,86 +99,79 @@ struct Met {
     named: String,
 }
 
-/// How it ends without a server.
-enum Goodbye {
-    Silent,
-    Say(Bytes),
+/// The last word to a client that gets no server; `None`: it is told nothing.
+type LastWord = Option<Bytes>;
+
+/// Why a client cannot have the server that it has named.
+enum Refused {
+    /// It is no name of a server.
+    Name(String),
+    /// This server it cannot have.
+    Server(String),
+    /// No server at all can be reached.
+    Every(Bytes),
 }
 
-/// What becomes of a line.
-enum Answer {
-    Met(Box<Met>),
-    Say(Bytes),
-}
-
-impl Greeter<'_> {
-    async fn meet(&mut self) -> Result<Met, Goodbye> {
-        let greeting = format!("{HOW}; ferryline takes you there through SSH");
-        self.say(answer(220, &greeting)).await?;
-        let (mut tries, mut refusals, mut first) = (TRIES, REFUSALS, true);
+impl Reception<'_> {
+    async fn meet(&mut self) -> Result<Met, LastWord> {
+        self.say(Greeter::greeting()).await?;
+        let mut greeter = Greeter::default();
         loop {
-            let frame = match self.client.next().await {
-                Ok(frame) => frame,
-                Err(ending) => return Err(goodbye(ending)),
-            };
-            let line = match frame {
-                Frame::Line(line) => line,
-                Frame::Negotiation(asked) => {
-                    if let Some(left) = refusals.checked_sub(1) {
-                        refusals = left;
-                        self.write(&asked.refusal()).await?;
-                    }
-                    continue;
+            let (frame, step) = match self.client.next().await {
+                Ok(frame) => {
+                    let step = greeter.client(&frame);
+                    (Some(frame), step)
                 }
+                Err(ending) => (None, greeter.client_ended(ending)),
             };
-            let Some(command) = Command::parse(line.text()) else {
-                continue;
-            };
-            if std::mem::take(&mut first)
-                && let Some(what) = other_protocol(line.text())
-            {
-                let notice = crate::control::Notice::NotFtp(what);
-                self.context.warnings.notice(self.number, &notice);
-                return Err(Goodbye::Silent);
-            }
-            let reply = if command.verb == Verb::User {
-                match self.user(command.argument).await? {
-                    Answer::Met(met) => {
+            let step = match (step, frame) {
+                (Step::Named(host), Some(frame)) => match self.find(&host).await {
+                    Ok(met) => {
                         // The session shows it, and records it.
-                        self.client.put_back(Frame::Line(line));
-                        return Ok(*met);
+                        self.client.put_back(frame);
+                        return Ok(met);
                     }
-                    Answer::Say(reply) => {
-                        tries -= 1;
-                        if tries == 0 {
-                            self.heard(&line);
-                            self.say(reply).await?;
-                            return Err(Goodbye::Say(refusal(
-                                "too many FTP servers were named in vain",
-                            )));
+                    Err(refused) => {
+                        self.heard(&frame);
+                        match refused {
+                            Refused::Name(reason) => greeter.refuse_name(&reason),
+                            Refused::Server(reason) => greeter.refuse(&reason),
+                            Refused::Every(last_word) => return Err(Some(last_word)),
                         }
-                        reply
                     }
+                },
+                (step, Some(frame)) => {
+                    if matches!(step, Step::Say(_) | Step::Goodbye { .. }) {
+                        self.heard(&frame);
+                    }
+                    step
                 }
-            } else {
-                before_login(&command)?
+                (step, None) => step,
             };
-            self.heard(&line);
-            self.say(reply).await?;
+            match step {
+                // A name is dealt with above.
+                Step::Nothing | Step::Named(_) => {}
+                Step::Refuse(refusal) => self.write(&refusal).await?,
+                Step::Say(reply) => self.say(reply).await?,
+                Step::Goodbye { reply, last_word } => {
+                    if let Some(reply) = reply {
+                        self.say(reply).await?;
+                    }
+                    return Err(last_word);
+                }
+                Step::OtherProtocol(what) => {
+                    let notice = Notice::NotFtp(what);
+                    self.context.warnings.notice(self.number, &notice);
+                    return Err(None);
+                }
+            }
         }
     }
 
-    /// The FTP server that this user name asks for; or why not.
-    async fn user(&self, argument: &[u8]) -> Result<Answer, Goodbye> {
-        let Some(named) = UserAtHost::parse(argument) else {
-            let text = format!("this port leads to many FTP servers: {HOW}");
-            return Ok(Answer::Say(answer(530, &text)));
-        };
+    /// The control connection to the FTP server that the client asks for by this name.
+    async fn find(&self, name: &[u8]) -> Result<Met, Refused> {
         let spec = &self.context.spec;
-        let server = match parse_host(named.host, spec.host_port) {
-            Ok(server) => server,
-            Err(reason) => return Ok(Answer::Say(answer(530, &format!("{reason}; {HOW}")))),
-        };
+        let server = parse_host(name, spec.host_port).map_err(Refused::Name)?;
         // Before anything is sent anywhere.
         if !allow::is_allowed(&self.context.options.allow_hosts, &server.host) {
             self.context.warnings.not_allowed.warn(format_args!(
@@ -194,7 +179,7 @@ impl Greeter<'_> {
                 self.number, self.peer
             ));
             let text = format!("{} is not an FTP server that is allowed here", server.host);
-            return Ok(Answer::Say(answer(530, &text)));
+            return Err(Refused::Server(text));
         }
         if !is_ftp_port(server.port, spec.host_port) {
             self.context.warnings.not_allowed.warn(format_args!(
@@ -202,33 +187,33 @@ impl Greeter<'_> {
                 self.number, self.peer
             ));
             let text = ports_refused(server.port, spec.host_port);
-            return Ok(Answer::Say(answer(530, &text)));
+            return Err(Refused::Server(text));
         }
         tracing::info!("#{} {} → {server}", self.number, self.peer);
         let context = self.context;
         let opened = context.homes.open(&context.ssh, &server, self.peer);
         match opened.await {
-            Ok(reached) => Ok(Answer::Met(Box::new(Met {
+            Ok(reached) => Ok(Met {
                 reached,
-                named: String::from_utf8_lossy(named.host).into_owned(),
-            }))),
+                named: String::from_utf8_lossy(name).into_owned(),
+            }),
             Err(error) => {
                 self.context.warnings.no_control.warn(format_args!(
                     "#{} no control connection to {server}: {error}",
                     self.number
                 ));
-                match error {
+                Err(match error {
                     // No other server could be reached either.
                     OpenError::Away(_) | OpenError::Lost => {
-                        Err(Goodbye::Say(refusal(&error.to_string())))
+                        Refused::Every(refusal(&error.to_string()))
                     }
-                    error => Ok(Answer::Say(answer(530, &format!("{server}: {error}")))),
-                }
+                    error => Refused::Server(format!("{server}: {error}")),
+                })
             }
         }
     }
 
-    async fn say(&mut self, reply: Bytes) -> Result<(), Goodbye> {
+    async fn say(&mut self, reply: Bytes) -> Result<(), LastWord> {
         show(
             self.context.observer(),
             self.number,
@@ -238,18 +223,20 @@ impl Greeter<'_> {
         self.write(&reply).await
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Goodbye> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), LastWord> {
         let written = self.write.write_all(bytes).await;
-        written.map_err(|_| Goodbye::Silent)
+        written.map_err(|_| None)
     }
 
-    fn heard(&self, line: &Line) {
-        show(
-            self.context.observer(),
-            self.number,
-            Direction::FromClient,
-            line.text(),
-        );
+    fn heard(&self, frame: &Frame) {
+        if let Frame::Line(line) = frame {
+            show(
+                self.context.observer(),
+                self.number,
+                Direction::FromClient,
+                line.text(),
+            );
+        }
     }
 }
 
@@ -261,42 +248,6 @@ async fn too_late(limit: Option<Duration>) -> u64 {
             limit.as_secs()
         }
         None => std::future::pending().await,
-    }
-}
-
-/// What is said to a command that comes before the FTP server is known.
-fn before_login(command: &Command<'_>) -> Result<Bytes, Goodbye> {
-    Ok(match command.verb {
-        Verb::Quit => return Err(Goodbye::Say(answer(221, "goodbye"))),
-        Verb::Noop => answer(200, "nothing done"),
-        Verb::Adat
-        | Verb::Auth
-        | Verb::Ccc
-        | Verb::Conf
-        | Verb::Enc
-        | Verb::Mic
-        | Verb::Pbsz
-        | Verb::Prot => answer(
-            502,
-            &format!(
-                "{} is refused: this port speaks plain FTP, and SSH protects the rest of the way",
-                command.verb.name()
-            ),
-        ),
-        // FEAT, SYST, OPTS and all others are the FTP server's to answer. To 530 clients know to ask
-        // again after the log-in (RFC 2389 §3.2 leaves it to the server when to answer).
-        _ => answer(530, "log in as user@host first"),
-    })
-}
-
-fn goodbye(ending: Ending) -> Goodbye {
-    match ending {
-        Ending::Eof | Ending::Flood | Ending::Lost | Ending::Silent => Goodbye::Silent,
-        Ending::LineTooLong(limit) => {
-            let text = format!("a command line longer than {limit} bytes; the session ends");
-            Goodbye::Say(answer(500, &text))
-        }
-        Ending::Nul => Goodbye::Say(answer(500, "a NUL in a command line; the session ends")),
     }
 }
 
