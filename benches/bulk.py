@@ -62,7 +62,8 @@ def delayed(scene):
                     download(way, "small/0.bin", 4096)
                     rate.setdefault(name, []).append(size / download(way, BULK, size) / 1e6)
     own, ssh = median(rate["ferryline"]), median(rate["ssh"])
-    yield at_least(f"{own:.0f} MB/s, ssh -L {ssh:.0f}", own / ssh, 8)
+    # A window of 8 MiB against 2 MiB. A larger one is faster here, and slower where kernels have buffers.
+    yield at_least(f"{own:.0f} MB/s, ssh -L {ssh:.0f}", own / ssh, 2)
 
 
 LINES = {

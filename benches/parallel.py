@@ -33,5 +33,5 @@ def four(link, options, wanted):
 
 LINES = {
     f"{CLIENTS} downloads": four(lambda _: contextlib.nullcontext(), ("-c", "aes128-gcm@openssh.com"), 1.0),
-    f"{CLIENTS} downloads, long link": four(lambda scene: scene.delayed(), (), 2.5),
+    f"{CLIENTS} downloads, long link": four(lambda scene: scene.delayed(), (), 2),
 }
