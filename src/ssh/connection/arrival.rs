@@ -1,4 +1,4 @@
-//! Connections that the SSH server passes on, and who of them is expected.
+//! Connections that the SSH server passes on, and which originators are expected.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -7,25 +7,25 @@ use russh::client::{ChannelOpenHandle, Msg};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// Whose connection a remote forward takes; others are refused, and do not use it up.
+/// Whose connection a remote forward takes. Connections of others are refused, and do not use the forward up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Origin {
-    /// Anybody's who comes first: for an FTP server of which only the name is known, and that name
-    /// only to the SSH server.
+    /// Any originator; the first connection is taken. For an FTP server that is known by its name only, where
+    /// only the SSH server can resolve that name.
     Anyone,
-    /// This host's.
+    /// The host with this address.
     Host(IpAddr),
-    /// The SSH server's own host's, over its loopback.
+    /// The SSH server's own host, over its loopback.
     Loopback,
 }
 
 impl Origin {
-    /// Whether a connection from there is taken.
+    /// Whether a connection from `address` is taken.
     pub(crate) fn admits(self, address: IpAddr) -> bool {
         match self {
             Self::Anyone => true,
             Self::Host(host) => address.to_canonical() == host.to_canonical(),
-            // Also as an IPv4 address in IPv6 clothes.
+            // Also as an IPv4-mapped IPv6 address.
             Self::Loopback => address.to_canonical().is_loopback(),
         }
     }
@@ -35,7 +35,8 @@ impl Origin {
 pub(crate) struct Expected {
     pub(crate) origin: Origin,
     pub(crate) arrivals: oneshot::Sender<Arrival>,
-    /// Nobody has been told the port yet: whoever comes is refused, and spoils it.
+    /// Set while no peer has been told the port. A connection is refused then, and cancels this token: the
+    /// prefetched forward is spoilt.
     pub(crate) prefetch: Option<CancellationToken>,
 }
 
@@ -47,7 +48,7 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    /// `None` (and the channel refused) where the originator is no address.
+    /// `None` where the originator is not an address. The channel is refused then.
     pub(crate) fn new(
         raw: russh::Channel<Msg>,
         reply: ChannelOpenHandle,
@@ -56,7 +57,7 @@ impl Arrival {
     ) -> Option<Self> {
         let ip = match originator.parse() {
             Ok(ip) => ip,
-            // Some servers give a name (Q102), and this one is always the same host.
+            // Some servers give a name (Q102). This one always means the same host.
             Err(_) if originator.eq_ignore_ascii_case("localhost") => Ipv4Addr::LOCALHOST.into(),
             Err(_) => return None,
         };

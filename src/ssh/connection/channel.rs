@@ -1,7 +1,7 @@
 //! A channel: a TCP connection carried through SSH, split in two halves.
 //!
-//! russh's own stream type turns every end, also that of a lost connection, into an end of file.
-//! In FTP an end of file says that the file is complete, so here the ends are told apart.
+//! russh's own stream type turns every end, also that of a lost connection, into an end of file. In FTP an
+//! end of file says that the file is complete, so this type tells the ends apart.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub struct Channel {
 pub struct ChannelReader {
     receive: Arc<ReceiveHalf>,
     flow: Arc<Flow>,
-    /// Some bytes came.
+    /// Whether any bytes came.
     has_read: bool,
     ended: Option<Received>,
     channel: Arc<OpenUntilDropped>,
@@ -44,7 +44,7 @@ pub struct ChannelReader {
 /// The sending half of a [`Channel`].
 #[derive(Debug)]
 pub struct ChannelWriter {
-    /// Some bytes went, or tried to.
+    /// Whether any bytes were sent, or a write was tried.
     has_written: bool,
     channel: Arc<OpenUntilDropped>,
 }
@@ -70,8 +70,9 @@ pub enum Received {
 }
 
 impl ChannelReader {
-    /// The next thing received. Cancel-safe. After [`Received::Eof`] the next call waits for the
-    /// channel to be closed; [`Received::Closed`] and [`Received::Lost`] are final, and repeated.
+    /// Waits for the next thing received. Cancel-safe. After [`Received::Eof`] the next call waits until the
+    /// channel is closed. [`Received::Closed`] and [`Received::Lost`] are final: each further call returns
+    /// them again.
     pub async fn read(&mut self) -> Received {
         if let Some(ended) = &self.ended {
             return ended.clone();
@@ -94,8 +95,9 @@ impl ChannelReader {
                 }
                 Some(ChannelMsg::Eof) => {
                     self.flow.ends();
-                    // A download takes up its lane no longer, whenever its client hangs up: nothing more can
-                    // come that it might not read. An upload, whose far side may end first, does.
+                    // A download no longer takes up its lane, however late its client hangs up: nothing more
+                    // can come that the client might leave unread. An upload does, because its far side may
+                    // end first.
                     if self.channel.ends.received_eof() {
                         self.channel.hold.downloaded();
                     }
@@ -111,23 +113,24 @@ impl ChannelReader {
         }
     }
 
-    /// As [`ChannelWriter::ended`], for whoever has no half at hand; keeps the channel as one.
+    /// As [`ChannelWriter::ended`], for a caller that has no half at hand. Keeps the channel open as a half
+    /// does.
     pub fn ended(&self) -> impl Future<Output = LostReason> + Send + 'static {
         let channel = Arc::clone(&self.channel);
         async move { channel.ended().await }
     }
 
-    /// For questions to the SSH server about this channel.
+    /// A [`Probe`] of this channel, for questions to the SSH server.
     pub fn probe(&self) -> Probe {
         Probe {
             channel: Arc::clone(&self.channel),
         }
     }
 
-    /// After [`Received::Eof`]: whether it was the SSH server that gave the channel up, as OpenSSH's
-    /// `ChannelTimeout` does, and not the far side that has finished. OpenSSH closes a channel when both
-    /// directions have ended, and this one had no end of file from here. Of other servers nothing can be
-    /// told: they may close as soon as their own side has ended.
+    /// Whether, after [`Received::Eof`], the SSH server gave the channel up, as OpenSSH's `ChannelTimeout`
+    /// does; otherwise the far side has finished. OpenSSH closes a channel when both directions have ended,
+    /// and this side has sent no end of file. Other servers cannot be judged: they may close as soon as their
+    /// own side has ended.
     pub async fn was_given_up(&mut self) -> bool {
         let channel = &self.channel;
         channel.connection.shared().is_openssh()
@@ -135,7 +138,7 @@ impl ChannelReader {
             && self.read_now().await == Some(Received::Closed)
     }
 
-    /// What came next, where that is known already.
+    /// Returns what is received next, if it has come already.
     pub async fn read_now(&mut self) -> Option<Received> {
         tokio::select! {
             biased;
@@ -144,9 +147,9 @@ impl ChannelReader {
         }
     }
 
-    /// Takes leave as [`ChannelWriter::leave`], also where that half was dropped in the middle of a write.
+    /// Leaves as [`ChannelWriter::leave`] does, also where that half was dropped in the middle of a write.
     pub async fn leave(self) {
-        // Nobody reads any more, and the session loop must not wait for that.
+        // Nothing reads any more, and the session loop must not wait for a reader.
         self.receive.shut();
         self.channel.leave(CLOSE_TIMEOUT).await;
     }
@@ -170,8 +173,8 @@ impl ChannelReader {
 }
 
 impl ChannelWriter {
-    /// Sends; waits while the far side's window is full. Not cancel-safe: of a cancelled write any
-    /// part may have been sent.
+    /// Sends; waits while the far side's window is full. Not cancel-safe: any part of a cancelled write may
+    /// have been sent.
     ///
     /// # Errors
     ///
@@ -200,8 +203,8 @@ impl ChannelWriter {
         self.channel.finish().await
     }
 
-    /// Closes the channel in both directions: at once, or, where both have seen their end of file,
-    /// as soon as the far side has.
+    /// Closes the channel in both directions: at once, or, where both have seen their end of file, as soon as
+    /// the far side has closed it.
     pub async fn close(self) {
         let channel = &self.channel;
         if !channel.ends.is_orderly() {
@@ -210,23 +213,24 @@ impl ChannelWriter {
         channel.closed_here.cancel();
     }
 
-    /// Takes leave: the far side sees an end of file, on which a server hangs up, and what it still
-    /// sends is dropped. Where it has not closed the channel after 5 s, this side does; at once, where
-    /// it was sent an end of file before and goes on. Returns when that is on its way.
+    /// Leaves the channel: sends an end of file, on which a server hangs up, and drops what the far side
+    /// still sends. If the far side has not closed the channel after 5 s, this side does. This side closes at
+    /// once where it sent an end of file before and the far side goes on sending. Returns when the close, or
+    /// the end of file, is on its way.
     ///
-    /// A channel that the far side closes costs no memory for good, one that this side closes does.
+    /// A channel that this side closes costs memory for as long as its connection lives. One that the far
+    /// side closes does not.
     pub async fn leave(self) {
         self.channel.leave(CLOSE_TIMEOUT).await;
     }
 
-    /// As [`leave`](Self::leave), and waits until the SSH server has taken notice; at most for
-    /// `limit`.
+    /// As [`leave`](Self::leave), and waits until the SSH server has taken notice, for at most `limit`.
     pub async fn leave_and_wait(self, limit: Duration) {
         self.channel.leave_and_wait(limit).await;
     }
 
-    /// Waits until the far side has closed the channel, which it does when it has had our end of file
-    /// and has handed on all that came before; or until nothing can tell any more. What it still sends
+    /// Waits until the far side has closed the channel, or until that can no longer be told. The far side
+    /// closes it when it has had our end of file and has handed on all that came before. What it still sends
     /// must be read meanwhile.
     pub async fn ended(&self) -> LostReason {
         self.channel.ended().await
@@ -239,23 +243,23 @@ impl ChannelWriter {
 }
 
 impl Probe {
-    /// Waits for the answer to a question asked now. What the SSH server had sent before is in the
-    /// channel's queue by then, and it has taken all that it was sent before. `false`: the connection is
-    /// lost, or the far side has closed the channel.
+    /// Asks the SSH server a question, and waits for the answer. By then the channel's queue holds all that
+    /// the SSH server sent before the answer, and the server has taken all that was sent before the question.
+    /// `false`: the connection is lost, or the far side has closed the channel.
     pub async fn answered(&self) -> bool {
         let channel = &self.channel;
         tokio::select! {
             biased;
             _ = channel.ended() => false,
             pinged = channel.connection.handle().send_ping() => {
-                // A connection that is lost answers, too: it is marked so before that.
+                // A lost connection answers, too. It is marked as lost before it does.
                 pinged.is_ok() && !channel.far_closed.is_cancelled() && !channel.connection.is_lost()
             }
         }
     }
 }
 
-/// Makes a channel of russh's, which the server opened or has confirmed.
+/// Wraps a channel of russh's that the server opened or has confirmed.
 pub(crate) fn wrap(
     raw: russh::Channel<Msg>,
     connection: Arc<Connection>,
@@ -329,7 +333,7 @@ impl Drop for OpenUntilDropped {
     }
 }
 
-/// Brings a channel to its end that nobody holds any more.
+/// Ends a channel that has no holder any more.
 async fn part_with(channel: Arc<ChannelShared>) {
     let ends_by_itself = match channel.ends.parting() {
         Parting::Await => true,
@@ -363,8 +367,8 @@ impl ChannelShared {
         }
     }
 
-    /// See [`ChannelWriter::leave`]. The loop of a connection that is stalled may take no messages: it
-    /// is waited for so long.
+    /// See [`ChannelWriter::leave`]. The loop of a stalled connection may take no messages; `limit` bounds
+    /// the wait for it.
     async fn leave(&self, limit: Duration) {
         if self.ends.has_sent_eof() && !self.ends.is_orderly() {
             self.close_first(limit).await;
@@ -386,7 +390,7 @@ impl ChannelShared {
     }
 
     async fn taken(&self) {
-        // It answers in order: whatever answers this has seen what was sent before it.
+        // The server answers in order: any answer to this means that it has seen what was sent before.
         tokio::select! {
             _ = self.connection.handle().send_ping() => {}
             () = self.connection.lost() => {}
@@ -413,14 +417,14 @@ impl ChannelShared {
         }
     }
 
-    /// Sends `SSH_MSG_CHANNEL_CLOSE`, unless that is done or no use.
+    /// Sends `SSH_MSG_CHANNEL_CLOSE`, unless it was sent already or is of no use.
     async fn close_first(&self, limit: Duration) {
         let useless = self.far_closed.is_cancelled() || self.connection.is_lost();
         if useless || !self.ends.sends_close() {
             return;
         }
         self.connection.shared().count_closed_first();
-        // The loop of a connection that is stalled takes no messages; it is cut elsewhere.
+        // The loop of a stalled connection takes no messages. Such a connection is cut elsewhere.
         let _ = timeout(limit, self.half.close()).await;
     }
 }

@@ -24,8 +24,8 @@ impl From<russh::Error> for EventError {
     }
 }
 
-/// What russh calls when the server sends something. Each of these runs in the session loop and
-/// returns at once; only the host key, which comes before all else, may take its time.
+/// The callbacks that russh runs when the server sends something. Each runs in the session loop and returns
+/// at once. Only the check of the host key, which comes before all else, may take its time.
 pub(crate) struct Events {
     pub(crate) shared: Arc<Shared>,
     pub(crate) verifier: Arc<HostKeyVerifier>,
@@ -46,7 +46,7 @@ impl Handler for Events {
         let (asked, certificate) = (key.clone(), shown.certificate().cloned());
         let findings = self.findings.clone();
         let decided = tokio::task::spawn_blocking(move || {
-            // Looked up first: a new key may be stored.
+            // Looked up first, because a new key may be stored.
             let known = verifier.known_at(&asked);
             verifier
                 .verify(&asked, certificate.as_ref())
@@ -67,7 +67,7 @@ impl Handler for Events {
     }
 
     async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), EventError> {
-        // Once is enough: further connections are shown the same.
+        // Logged once: further connections are shown the same banner.
         if self.verifier.pinned.is_some() {
             return Ok(());
         }
@@ -126,8 +126,7 @@ impl Handler for Events {
         Ok(())
     }
 
-    // Nothing of the following was ever asked for. russh accepts them by default; dropping the
-    // reply refuses.
+    // ferryline never asks for the following. russh accepts them by default; dropping the reply refuses.
 
     async fn server_channel_open_forwarded_streamlocal(
         &mut self,
@@ -221,7 +220,7 @@ impl Handler for Events {
 }
 
 impl Drop for Events {
-    /// However the session loop ended, nobody may wait for it any longer.
+    /// However the session loop ended, no task may go on waiting for it.
     fn drop(&mut self) {
         self.shared.mark_lost("it ended".to_owned());
     }

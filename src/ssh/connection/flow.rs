@@ -1,7 +1,7 @@
-//! Whether the one who reads a channel keeps up with what comes.
+//! Whether the reader of a channel keeps up with what comes.
 //!
 //! russh's session loop waits for a reader whose queue is full, and everything else on that SSH connection
-//! waits with it. So before a transfer is put beside others, it is asked how fast those are read.
+//! waits with it. So before a transfer is put beside others, the pool looks at how fast those are read.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::lock::lock;
 
-/// How what comes on one channel is read.
+/// How the reader of one channel gets on.
 #[derive(Debug)]
 pub(super) struct Flow(Mutex<State>);
 
@@ -18,7 +18,7 @@ pub(super) struct Flow(Mutex<State>);
 enum State {
     /// The reader waits for more: nothing is queued.
     KeepsUp,
-    /// The reader is at work on what it took last, or has not begun; more may be queued.
+    /// The reader is at work on what it took last, or has not begun. More may be queued.
     Behind(Pace),
     /// Nothing more comes.
     Ended,
@@ -30,22 +30,22 @@ struct Pace {
     began: Instant,
     taken: usize,
     last: Instant,
-    /// Its rate in the period before, where it was behind then, too.
+    /// Its rate in the period before, if it was behind then, too.
     before: Option<f64>,
 }
 
 impl Flow {
-    /// Of a channel that nobody has read yet.
+    /// The flow of a channel that has not been read yet.
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new(State::Behind(Pace::new(Instant::now())))))
     }
 
-    /// The reader takes so many bytes.
+    /// The reader takes `bytes` bytes.
     pub(super) fn takes(&self, bytes: usize) {
         self.takes_at(bytes, Instant::now());
     }
 
-    /// The reader has taken all there is: ready once, until it takes something again.
+    /// The reader has taken all there is. Ready once, until it takes something again.
     pub(super) async fn waits(&self) {
         poll_fn(|_| {
             let mut state = lock(&self.0);
@@ -65,7 +65,7 @@ impl Flow {
         *lock(&self.0) = State::Ended;
     }
 
-    /// Bytes a second that its reader takes where it is behind; `None` where it keeps up.
+    /// Bytes a second that the reader takes while it is behind; `None` while it keeps up.
     pub(super) fn behind(&self) -> Option<f64> {
         self.behind_at(Instant::now())
     }
@@ -109,7 +109,7 @@ impl Pace {
         }
     }
 
-    /// Not known of one that has just begun.
+    /// `None` for a pace that has just begun.
     fn rate(self, now: Instant) -> Option<f64> {
         if now.saturating_duration_since(self.last) > STANDS_STILL {
             return Some(0.0);
@@ -121,9 +121,9 @@ impl Pace {
     }
 }
 
-/// A reader that has taken nothing for so long, with more at hand, stands still.
+/// Time after which a reader that has taken nothing, with more at hand, stands still.
 const STANDS_STILL: Duration = Duration::from_millis(200);
-/// What a reader does is looked at for so long, and then anew.
+/// Time for which a reader's work is measured, before the measurement starts anew.
 const PERIOD: Duration = Duration::from_secs(1);
 const JUDGED_AFTER: Duration = Duration::from_millis(200);
 
@@ -134,7 +134,7 @@ mod tests {
     const PACKET: usize = 32 * 1024;
     const MOMENT: Duration = Duration::from_millis(10);
 
-    /// Takes packets for `time`, at `rate` bytes a second; `each` is told what is known every 10 ms.
+    /// Takes packets for `time`, at `rate` bytes a second. Every 10 ms `each` is given what is known.
     fn reads(
         flow: &Flow,
         time: Duration,
@@ -179,7 +179,7 @@ mod tests {
         assert!(flow.behind_at(now).is_some());
         flow.waits().await;
         assert_eq!(flow.behind_at(now + PERIOD), None);
-        // It is told once.
+        // Notified once.
         assert!(
             tokio::time::timeout(Duration::ZERO, flow.waits())
                 .await
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(flow.behind_at(now + STANDS_STILL * 2), Some(0.0));
     }
 
-    /// Whoever opened it may be busy with other things, while the queue fills.
+    /// The task that opened the channel may be busy with other things while the queue fills.
     #[test]
     fn a_channel_that_nobody_reads_stands_still() {
         let flow = Flow::new();

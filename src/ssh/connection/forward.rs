@@ -32,9 +32,9 @@ impl RemoteForward {
         self.address
     }
 
-    /// The first connection to it that comes from its [`Origin`]. It takes exactly one: with it the
-    /// forward is cancelled, and further connections are refused. `None`: the SSH connection is
-    /// lost, or the one has been taken. Cancel-safe.
+    /// Waits for the first connection that comes from its [`Origin`]. Takes exactly one: with it the forward
+    /// is cancelled, and further connections are refused. `None`: the SSH connection is lost, or a connection
+    /// has been taken before. Cancel-safe.
     pub async fn next(&mut self) -> Option<Incoming> {
         self.registration.as_ref()?;
         let arrival = (&mut self.arrivals).await;
@@ -46,16 +46,16 @@ impl RemoteForward {
         })
     }
 
-    /// A transfer takes a prefetched forward: its port is about to be told, and the first connection from its
-    /// origin is taken. It keeps this in use from now on. `false` where it is of no use: somebody
-    /// has been there already, or the SSH connection is lost.
+    /// Makes a prefetched forward ready for a transfer, before its port is told: from now on it takes the
+    /// first connection from its origin, and keeps `kept` in use. `false` where it is of no use: a program
+    /// has connected to it already, or the SSH connection is lost.
     pub(crate) fn announce(&mut self, kept: KeepAlive) -> bool {
         self.kept = kept;
         let (shared, at) = (self.connection.shared(), self.address);
         shared.announce(at.ip(), u32::from(at.port()))
     }
 
-    /// Cancels it, and waits (bounded) until the SSH server has.
+    /// Cancels the forward, and waits (bounded) until the SSH server has done so.
     pub async fn cancel(mut self) {
         if let Some(registration) = self.registration.take() {
             registration.cancel().await;
@@ -63,7 +63,7 @@ impl RemoteForward {
     }
 }
 
-/// A connection that was made to a [`RemoteForward`] and waits for an answer. Dropping it refuses it.
+/// A connection to a [`RemoteForward`] that waits for an answer. Dropping it refuses it.
 #[derive(Debug)]
 pub struct Incoming {
     arrival: Arrival,
@@ -72,7 +72,7 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Who connected, as the SSH server saw it.
+    /// The originator, as the SSH server saw it.
     pub fn originator(&self) -> SocketAddr {
         self.arrival.originator
     }
@@ -80,8 +80,8 @@ impl Incoming {
     /// Takes the connection.
     pub fn accept(self) -> Channel {
         let Arrival { raw, reply, .. } = self.arrival;
-        // The confirmation must be queued before the first byte of data is, so it is not left to a
-        // task. It is ready at once: russh only puts it in an unbounded queue.
+        // The confirmation must be queued before the first byte of data is, so it is not left to a task. It
+        // is ready at once: russh only puts it in an unbounded queue.
         let mut accepting = pin!(reply.accept());
         let _ = accepting
             .as_mut()
@@ -90,15 +90,15 @@ impl Incoming {
         channel::wrap(raw, self.connection, true, hold)
     }
 
-    /// Refuses the connection; whoever made it sees it closed.
+    /// Refuses the connection; the originator sees it closed.
     pub fn reject(self) {
         drop(self);
     }
 }
 
-/// Asks for a forward of port 0 on `bind`. With `prefetch`, it takes nobody until it is announced; that
-/// is cancelled when somebody comes before. The request runs in a task of its own: when the caller
-/// gives up, a late success is cancelled again.
+/// Asks for a forward of port 0 on `bind`. With `prefetch`, the forward takes no connection until it is
+/// announced; one that comes earlier cancels the token. The request runs in a task of its own: when the
+/// caller gives up, a late success is cancelled again.
 pub(crate) async fn request(
     connection: &Arc<Connection>,
     bind: IpAddr,
@@ -141,7 +141,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // Cancelled already; by now the port may be another forward's.
+        // Cancelled already; the port may be another forward's by now.
         let Some(counted) = self.counted.take() else {
             return;
         };
@@ -176,10 +176,10 @@ async fn register(
     let (sender, arrivals) = oneshot::channel();
     let address = match u16::try_from(port) {
         Ok(port) if port != 0 => SocketAddr::new(bind, port),
-        // A port that nobody can be told about: dropping the registration cancels it.
+        // Not a port that a peer could connect to: dropping the registration cancels it.
         _ => return Err(ForwardError::Refused),
     };
-    // Whoever connected before now was never told this port, and has been refused.
+    // Programs that connected before now were never told this port, and have been refused.
     let expected = Expected {
         origin,
         arrivals: sender,
@@ -195,7 +195,7 @@ async fn register(
     })
 }
 
-/// sshd looks the forward up by the very string it was asked for with, and the real port.
+/// Cancels a forward. sshd looks it up by the very string of the request, and by the real port.
 async fn cancel(connection: Arc<Connection>, bind: IpAddr, port: u32, counted: Option<Counted>) {
     connection.shared().forget(bind, port);
     let asked = connection

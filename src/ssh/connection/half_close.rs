@@ -1,5 +1,5 @@
-//! How far a channel has come to its end, each direction by itself (RFC 4254 section 5.3), as in OpenSSH's
-//! `nchan.c`: what happens changes the state, and the state says what is to be sent.
+//! How far a channel has come to its end. Each direction is tracked by itself (RFC 4254 section 5.3), as in
+//! OpenSSH's `nchan.c`: events change the state, and the state says what is to be sent.
 
 use std::sync::Mutex;
 
@@ -15,7 +15,7 @@ struct Directions {
     output: Output,
 }
 
-/// From the far side.
+/// The direction from the far side.
 #[derive(Clone, Copy, Debug, Default)]
 enum Input {
     #[default]
@@ -26,7 +26,7 @@ enum Input {
     },
 }
 
-/// To the far side.
+/// The direction to the far side.
 #[derive(Clone, Copy, Debug, Default)]
 enum Output {
     #[default]
@@ -34,7 +34,7 @@ enum Output {
     Data,
     Eof {
         after_data: bool,
-        /// What the far side still sends is dropped: it is waited for, and it closes the channel.
+        /// What the far side still sends is dropped. This side waits until the far side closes the channel.
         leaving: bool,
     },
     Close {
@@ -42,7 +42,7 @@ enum Output {
     },
 }
 
-/// What a channel that nobody holds any more needs for its end.
+/// What is left to do for a channel that has no holder any more.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Parting {
     /// The far side closes it by itself.
@@ -54,7 +54,7 @@ pub(super) enum Parting {
 }
 
 impl HalfClose {
-    /// Some bytes came.
+    /// Bytes came.
     pub(super) fn received_data(&self) {
         let mut now = lock(&self.0);
         now.input = match now.input {
@@ -63,7 +63,7 @@ impl HalfClose {
         };
     }
 
-    /// An end of file came. Whether that ends a download: some bytes came, and none went.
+    /// An end of file came. Returns whether it ends a download: bytes came, and none were sent.
     pub(super) fn received_eof(&self) -> bool {
         let mut now = lock(&self.0);
         let after_data = now.input.has_had_data();
@@ -71,7 +71,7 @@ impl HalfClose {
         after_data && !now.output.has_had_data()
     }
 
-    /// Some bytes are about to go.
+    /// Bytes are about to be sent.
     pub(super) fn sends_data(&self) {
         let mut now = lock(&self.0);
         now.output = match now.output {
@@ -80,7 +80,7 @@ impl HalfClose {
         };
     }
 
-    /// An end of file is about to go; `false`: one has gone before, or the channel was closed.
+    /// An end of file is about to be sent. `false`: one was sent before, or the channel was closed.
     pub(super) fn sends_eof(&self) -> bool {
         let mut now = lock(&self.0);
         let after_data = now.output.has_had_data();
@@ -96,14 +96,14 @@ impl HalfClose {
         }
     }
 
-    /// The end of file has gone, and nobody here wants what the far side still sends.
+    /// The end of file has been sent, and what the far side still sends is not wanted.
     pub(super) fn leaves(&self) {
         if let Output::Eof { leaving, .. } = &mut lock(&self.0).output {
             *leaving = true;
         }
     }
 
-    /// The channel is about to be closed; `false`: it was before.
+    /// The channel is about to be closed. `false`: it was closed before.
     pub(super) fn sends_close(&self) -> bool {
         let mut now = lock(&self.0);
         let after_data = now.output.has_had_data();
@@ -120,7 +120,7 @@ impl HalfClose {
         matches!(lock(&self.0).input, Input::Eof { .. })
     }
 
-    /// Whether the far side was told that nothing more comes.
+    /// Whether the far side was sent an end of file, or a close.
     pub(super) fn has_sent_eof(&self) -> bool {
         matches!(
             lock(&self.0).output,
@@ -141,7 +141,7 @@ impl HalfClose {
         )
     }
 
-    /// What is left to do when nobody holds the channel any more.
+    /// What is left to do when the channel has no holder any more.
     pub(super) fn parting(&self) -> Parting {
         let now = lock(&self.0);
         match (now.input, now.output) {
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(parting(&[sent, leaves]), Parting::Await);
         assert_eq!(parting(&[received]), Parting::SendEof);
         assert_eq!(parting(&[received, sent]), Parting::Await);
-        // To leave is to have sent an end of file.
+        // A channel that is left has been sent an end of file.
         assert_eq!(parting(&[leaves]), Parting::Close);
     }
 }

@@ -1,4 +1,4 @@
-//! One SSH connection, as those hold it who use it.
+//! One SSH connection, as its users hold it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Connection {
         })
     }
 
-    /// Where it has ended up.
+    /// The place where it has ended up.
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }
@@ -42,7 +42,7 @@ impl Connection {
         &self.handle
     }
 
-    /// Whether the connection is no more.
+    /// Whether the connection is lost.
     pub(crate) fn is_lost(&self) -> bool {
         self.shared.lost_token().is_cancelled() || self.handle.is_closed()
     }
@@ -52,7 +52,8 @@ impl Connection {
         self.shared.lost_token().cancelled().await;
     }
 
-    /// Whether the server is heard within `limit`. It is asked for a sign of life, and any other will do.
+    /// Whether the server is heard within `limit`. It is asked for a sign of life, but anything that it sends
+    /// counts.
     pub(crate) async fn answers(&self, limit: Duration) -> bool {
         let heard = self.shared.heard();
         let asked = async {
@@ -65,7 +66,7 @@ impl Connection {
         timeout(limit, asked).await.unwrap_or(false)
     }
 
-    /// Says goodbye (`SSH_MSG_DISCONNECT`); cuts the connection where that takes too long.
+    /// Sends `SSH_MSG_DISCONNECT`; cuts the connection if that takes too long.
     pub(crate) async fn disconnect(&self) {
         let goodbye = async {
             let sent = self
@@ -83,8 +84,8 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// Dropping the handle makes russh end the connection by itself, unless its loop waits for a
-    /// peer that reads nothing: the cut sees to that.
+    /// Dropping the handle makes russh end the connection by itself, unless its loop waits for a peer that
+    /// reads nothing. The cut ends that wait.
     fn drop(&mut self) {
         let shared = Arc::clone(&self.shared);
         if shared.lost_token().is_cancelled() {

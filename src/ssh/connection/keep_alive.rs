@@ -33,7 +33,7 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    /// Until nothing more comes over the channel that could hold others up.
+    /// Keeps `kept` in use until nothing more comes over the channel that could hold others up.
     pub(crate) fn until_downloaded(kept: KeepAlive) -> Self {
         Self {
             until_downloaded: Mutex::new(kept),
@@ -41,7 +41,7 @@ impl Hold {
         }
     }
 
-    /// The channel is counted in this as long as it lives.
+    /// Counts the channel in `counted` as long as it lives.
     pub(crate) fn counted(counted: Counted) -> Self {
         Self {
             until_downloaded: Mutex::default(),
@@ -56,7 +56,7 @@ impl Hold {
     }
 }
 
-/// One of something that is counted, as long as it lives.
+/// One of something that is counted, as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Counted(Arc<AtomicUsize>);
 

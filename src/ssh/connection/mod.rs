@@ -1,6 +1,6 @@
-//! One SSH connection, once it stands, and what runs over it.
+//! One SSH connection, once it is established, and what runs over it.
 //!
-//! - `handle`: the connection, as those hold it who use it
+//! - `handle`: the connection, as its users hold it
 //! - `shared`: its state, which events change
 //! - `events`: what the SSH server sends, as russh reports it
 //! - `channel`: one TCP connection carried through SSH; `open`: opening one
@@ -9,7 +9,7 @@
 //! - `forward`: a port on the SSH server's host, for one connection; `arrival`: which connection
 //! - `keep_alive`: what either keeps in use
 //! - `place`, `proof`: whether two connections end on one host
-//! - `warnings`: what strangers or the network can have said in the log
+//! - `warnings`: the warnings that strangers or the network can cause
 
 pub(super) mod arrival;
 pub(super) mod channel;

@@ -40,7 +40,7 @@ pub(crate) async fn open_patiently(
     let host = host.to_owned();
     tokio::spawn(async move {
         let opened = open_in_task(connection_in_task, host, port, originator, hold).await;
-        // Nobody waits any more: dropping the channel closes it.
+        // The caller has given up: dropping the channel closes it.
         let _ = answer.send(opened);
     });
     tokio::select! {

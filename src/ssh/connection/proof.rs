@@ -1,9 +1,9 @@
 //! A proof that two SSH connections end on one host.
 //!
-//! Behind one name, or one ProxyCommand, there may be several hosts with the same host key. A data
-//! connection has to be made by the host that the control connection goes through: on another one the FTP
-//! server's port is closed, or is somebody else's. So the first connection asks for a remote forward on its
-//! host's loopback, and the other one has to reach that port and send a random token through it.
+//! Behind one name, or one ProxyCommand, there may be several hosts with the same host key. A data connection
+//! has to be made by the host that the control connection goes through: on another host the FTP server's port
+//! is closed, or belongs to another program. So the first connection asks for a remote forward on its host's
+//! loopback. The other one has to reach that port and send a random token through it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(crate) enum Unproven {
     Elsewhere,
     /// One of them is lost.
     Lost,
-    /// The SSH server does not allow what it takes.
+    /// The SSH server does not allow what the proof needs.
     Untold(String),
 }
 
@@ -68,7 +68,7 @@ async fn prove(first: &Arc<Connection>, second: &Arc<Connection>) -> Result<(), 
     proven
 }
 
-/// Sends the token through the port. The channel stands until the other end has read it.
+/// Sends the token through the port. The channel stays open until the other end has read the token.
 async fn send(
     connection: &Arc<Connection>,
     at: SocketAddr,
@@ -105,13 +105,13 @@ async fn receive(forward: &mut RemoteForward, token: &[u8]) -> Result<(), Unprov
     }
     match got == token {
         true => Ok(()),
-        // Somebody else was there first.
+        // Another program connected first.
         false => Err(Unproven::Elsewhere),
     }
 }
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-/// Who asks for the channel: this program itself.
+/// The originator of the channel: this program itself.
 const ORIGINATOR: SocketAddr = SocketAddr::new(LOOPBACK, 0);
 /// A few round trips.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lock::lock;
 
-/// The receiving end of a channel. While it is full and nobody reads, russh's session loop waits for
-/// it and for nothing else, so it can be shut from elsewhere.
+/// The receiving end of a channel. While it is full and nothing reads it, russh's session loop waits for it
+/// and for nothing else. So it can be shut from elsewhere.
 #[derive(Debug)]
 pub(super) struct ReceiveHalf {
     half: Mutex<Option<ChannelReadHalf>>,
@@ -26,7 +26,7 @@ impl ReceiveHalf {
         })
     }
 
-    /// Whoever reads gets nothing more, and the session loop gets rid of what it has.
+    /// Shuts it: the reader gets nothing more, and the session loop gets rid of what it has.
     pub(super) fn shut(&self) {
         lock(&self.half).take();
         self.shut.cancel();
@@ -34,7 +34,7 @@ impl ReceiveHalf {
 
     pub(super) async fn next(&self) -> Option<ChannelMsg> {
         let message = poll_fn(|cx| match &mut *lock(&self.half) {
-            // Waiting anew at each poll loses nothing: the queue remembers who to wake.
+            // Waiting anew at each poll loses nothing: the queue remembers which task to wake.
             Some(half) => pin!(half.wait()).poll(cx),
             None => Poll::Ready(None),
         });

@@ -1,5 +1,5 @@
-//! The state of one SSH connection: what the server sends (channels opened and closed, forwards arriving,
-//! the end), for those who use the connection.
+//! The state of one SSH connection: what the server sends (channels opened and closed, forwards arriving, the
+//! end), for the users of the connection.
 //!
 //! Nothing here awaits an answer of the server inside an event callback: callbacks run in russh's
 //! session loop, which would then never read that answer.
@@ -41,7 +41,7 @@ pub(crate) struct Shared {
     /// The server's identification, once it has come.
     version: Arc<OnceLock<String>>,
     heard: Arc<Heard>,
-    /// Somebody found it silent.
+    /// Notified when a user of the connection finds it silent.
     doubted: Notify,
 }
 
@@ -56,7 +56,7 @@ struct ChannelEntry {
 }
 
 impl Shared {
-    /// For a connection whose socket ends when `cut` is cancelled.
+    /// The state of a connection whose socket ends when `cut` is cancelled.
     pub(crate) fn new(
         cut: CancellationToken,
         warnings: Arc<Warnings>,
@@ -87,7 +87,7 @@ impl Shared {
         &self.host_key
     }
 
-    /// Whether the server is OpenSSH's, or one that is built from it.
+    /// Whether the server is OpenSSH, or built from it.
     pub(crate) fn is_openssh(&self) -> bool {
         let version = self.version.get();
         version.is_some_and(|version| version.contains("-OpenSSH_"))
@@ -97,12 +97,12 @@ impl Shared {
         &self.lost
     }
 
-    /// When the server was heard over it.
+    /// The times at which the server was heard over it.
     pub(crate) fn heard(&self) -> &Heard {
         &self.heard
     }
 
-    /// It was found silent: whoever looks after it is told.
+    /// Reports that it was found silent, to the task that looks after it.
     pub(crate) fn doubt(&self) {
         self.doubted.notify_one();
     }
@@ -122,14 +122,14 @@ impl Shared {
         self.lost_reason.get().map_or("it ended", String::as_str)
     }
 
-    /// The connection is no more; the first reason given counts.
+    /// Marks the connection as lost; the first reason given counts.
     pub(crate) fn mark_lost(&self, reason: String) {
         let _ = self.lost_reason.set(reason);
         self.lost.cancel();
         lock(&self.forwards).clear();
     }
 
-    /// Ends the connection without a word, whatever its session loop is waiting for.
+    /// Ends the connection without `SSH_MSG_DISCONNECT`, whatever its session loop is waiting for.
     pub(super) fn cut(&self) {
         self.cut.cancel();
         let taps: Vec<_> = lock(&self.channels)
@@ -141,7 +141,7 @@ impl Shared {
         }
     }
 
-    /// Data moves on it.
+    /// Data moves on the connection.
     pub(crate) fn touch(&self) {
         self.used.store(true, Ordering::Relaxed);
     }
@@ -151,8 +151,8 @@ impl Shared {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Bytes a second that the slowest of those readers takes who are behind: all that it carries waits for
-    /// them. `None` where all keep up.
+    /// Bytes a second that the slowest reader takes, of those that are behind: all that the connection
+    /// carries waits for it. `None` where all keep up.
     pub(crate) fn slowest_reader(&self) -> Option<f64> {
         let channels = lock(&self.channels);
         let flows = channels.values().filter_map(|entry| entry.flow.upgrade());
@@ -161,23 +161,23 @@ impl Shared {
             .min_by(f64::total_cmp)
     }
 
-    /// russh 0.65 keeps about 4 KiB (the queue of the channel's messages) for every channel that
-    /// this side closes first, as long as the connection lives: it forgets a channel only when the
-    /// far side's close comes for one that it still thinks open. So they are counted, and the
-    /// connection is replaced in time.
+    /// Counts a channel that this side closed first. russh 0.65 keeps about 4 KiB (the queue of the channel's
+    /// messages) for each of them, as long as the connection lives: it forgets a channel only when the far
+    /// side's close comes for one that it still thinks open. Because of the count the connection is replaced
+    /// in time.
     pub(crate) fn count_closed_first(&self) {
         if self.closed_first.fetch_add(1, Ordering::Relaxed) + 1 == REPLACED_AFTER {
             self.should_replace.cancel();
         }
     }
 
-    /// Tells when so many channels were closed from this side that the connection had better be
-    /// replaced.
+    /// Cancelled when `REPLACED_AFTER` channels were closed from this side, so that the connection had better
+    /// be replaced.
     pub(crate) fn should_replace(&self) -> &CancellationToken {
         &self.should_replace
     }
 
-    /// A channel is in use from now on; the token tells when the far side has closed it.
+    /// Registers a channel that is in use from now on; the token tells when the far side has closed it.
     pub(super) fn opened(
         &self,
         id: ChannelId,
@@ -193,7 +193,7 @@ impl Shared {
         entry.closed.clone()
     }
 
-    /// A channel is not in use any more.
+    /// The channel is no longer in use.
     pub(crate) fn released(&self, id: ChannelId) {
         let mut channels = lock(&self.channels);
         if let Some(entry) = channels.get_mut(&id) {
@@ -222,8 +222,8 @@ impl Shared {
         }
     }
 
-    /// Event: the server refused to open a channel, with these words. The opener itself only gets
-    /// the reason's number.
+    /// Event: the server refused to open a channel, and gave this text. The opener itself only gets the
+    /// reason's number.
     pub(crate) fn on_refused(&self, reason: &ChannelOpenFailure, said: &str) {
         let mut refusals = lock(&self.refusals);
         if refusals.len() >= MAX_REFUSALS {
@@ -237,13 +237,13 @@ impl Shared {
     /// Waits for connections to this forward; only the first one is delivered.
     pub(crate) fn expect(&self, address: IpAddr, port: u32, expected: Expected) {
         let mut forwards = lock(&self.forwards);
-        // Looked at under the lock, for `mark_lost` clears the map after it has said so.
+        // Checked under the lock, because `mark_lost` clears the map after it has cancelled the token.
         if !self.lost.is_cancelled() {
             forwards.insert((address, port), expected);
         }
     }
 
-    /// A prefetched forward is to take connections from now on; whether it still can.
+    /// Lets a prefetched forward take connections from now on. Returns whether it still can.
     pub(crate) fn announce(&self, address: IpAddr, port: u32) -> bool {
         let mut forwards = lock(&self.forwards);
         let expected = forwards.get_mut(&(address, port));
@@ -251,16 +251,15 @@ impl Shared {
         spoilt.is_some_and(|spoilt| !spoilt.is_cancelled())
     }
 
-    /// No longer waits for connections to this forward.
+    /// Stops waiting for connections to this forward.
     pub(crate) fn forget(&self, address: IpAddr, port: u32) {
         lock(&self.forwards).remove(&(address, port));
     }
 
-    /// Event: somebody connected to a forward. What is not expected is refused: dropping the
-    /// arrival does that.
+    /// Event: a program connected to a forward. Dropping an arrival that is not expected refuses it.
     ///
-    /// RFC 4254 section 7.2 has the server name the address that was connected to. Some name another one of
-    /// theirs than the one that they were asked to listen on (Q102).
+    /// RFC 4254 section 7.2 has the server name the address that was connected to. Some servers name another
+    /// of their addresses than the one that they were asked to listen on (Q102).
     pub(crate) fn on_arrival(&self, address: &str, port: u32, arrival: Arrival) {
         let mut forwards = lock(&self.forwards);
         let meant = meant(forwards.keys(), address, port);
@@ -297,7 +296,7 @@ impl Shared {
         }
     }
 
-    /// Event: somebody connected to a forward, and the server does not say from where in a way that can be
+    /// Event: a program connected to a forward, and the originator that the server gives cannot be
     /// understood. The connection has been refused.
     pub(crate) fn on_unknown_origin(&self, port: u32, from: &str) {
         self.warnings.unnamed.warn(format_args!(
@@ -307,8 +306,8 @@ impl Shared {
         ));
     }
 
-    /// The words that came with a refusal. Of several refusals at the same moment with the same
-    /// reason the words may be swapped.
+    /// The text that came with a refusal. The texts of several refusals at the same moment with the same
+    /// reason may be swapped.
     pub(super) async fn refusal(&self, reason: &ChannelOpenFailure) -> String {
         let said = async {
             loop {
@@ -334,8 +333,8 @@ impl Shared {
     }
 }
 
-/// The address of the forward that the server means by this one. That is the address itself, or, where it
-/// stands for the whole host or its loopback, that of the only forward with this port.
+/// The address of the forward that the server means by `address`. That is `address` itself. Where `address`
+/// stands for the whole host or its loopback, it may also be that of the only forward with this port.
 fn meant<'a>(
     forwards: impl Iterator<Item = &'a (IpAddr, u32)>,
     address: &str,
@@ -364,7 +363,7 @@ fn meant<'a>(
 
 /// A connection is replaced after this number of channels that this side closed first: about 1 MiB.
 const REPLACED_AFTER: usize = 250;
-/// The words arrive right behind the number, in the same packet.
+/// The text arrives right behind the number, in the same packet.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
 const MAX_REFUSALS: usize = 64;
 
@@ -398,7 +397,7 @@ mod tests {
             assert_eq!(found.as_deref(), Some("127.0.0.1"), "{named}");
             assert_eq!(find(&["127.0.0.1"], named, 4001), None, "{named}");
         }
-        // Of two with one port, the address decides; without one nothing does.
+        // Of two forwards with one port, the address decides. A name decides nothing.
         let both = ["127.0.0.1", "::1"];
         assert_eq!(find(&both, "::1", 4000).as_deref(), Some("::1"));
         assert_eq!(find(&both, "127.0.0.1", 4000).as_deref(), Some("127.0.0.1"));

@@ -1,9 +1,9 @@
-//! Warnings that somebody else can cause, each told once a minute at most.
+//! Warnings that another party can cause, each given at most once a minute.
 
 use crate::log_limit::LogLimit;
 
-/// What strangers or the network can have said in the log. One for all connections of a session: there
-/// may be many, one after another.
+/// The limits on what strangers or the network can put into the log. All connections of a session share them:
+/// there may be many, one after another.
 #[derive(Default)]
 pub(crate) struct Warnings {
     pub(crate) spoilt: LogLimit,
