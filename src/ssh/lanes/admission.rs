@@ -1,18 +1,18 @@
-//! Whether the SSH server lets us in a second time.
+//! Whether the SSH server accepts a further log-in.
 
 use std::time::Instant;
 
-/// What is known of it, and of that the operator.
+/// What is known about that, and what the operator was told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Admission {
-    /// It may, as far as is known.
+    /// It does, as far as is known.
     Open {
-        /// The operator knows of a refusal, after which no further log-in has succeeded.
+        /// Whether the operator was told of a refusal, and no further log-in has succeeded since.
         told: bool,
     },
     /// It does not: data shares the first connection.
     Refused {
-        /// From this moment on it may; `None`: not before there is another control connection.
+        /// From this moment on it may accept one; `None`: not before there is another control connection.
         until: Option<Instant>,
         told: bool,
     },
@@ -25,7 +25,7 @@ impl Default for Admission {
 }
 
 impl Admission {
-    /// Whether the server is known to let nobody in a second time.
+    /// Whether the server is known to refuse a further log-in.
     pub(super) fn is_refused(&mut self, now: Instant) -> bool {
         match *self {
             Self::Open { .. } => false,
@@ -40,8 +40,8 @@ impl Admission {
         }
     }
 
-    /// A log-in was refused in a way that waiting for less than `until` does not change. Whether the operator is
-    /// to be told: not again before a log-in has succeeded.
+    /// A log-in was refused in a way that waiting for less than `until` does not change. Returns whether the
+    /// operator is to be told: not again before a log-in has succeeded.
     pub(super) fn refuse(&mut self, until: Option<Instant>) -> bool {
         let (Self::Open { told } | Self::Refused { told, .. }) = *self;
         *self = Self::Refused { until, told: true };

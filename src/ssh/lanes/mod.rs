@@ -1,23 +1,25 @@
 //! The pool of data lanes: further SSH connections, each for one transfer while there are enough.
 //!
-//! A transfer gets an idle lane, else the next that comes free or is opened, in the order in which they
-//! came. Lanes grow with demand: a log-in is made for each transfer that has waited for more than a moment
-//! and is not about to get one that comes free, as where many short ones take turns (see `turns`); and one
-//! idle lane is kept ready. A lane that has been idle for a minute is closed. The lane of a download is free
-//! again as soon as the SSH server has sent EOF for it: from then on it can hold up no other transfer.
+//! A transfer gets an idle lane, else the next one that comes free or is opened. Transfers are served in the
+//! order in which they came. Lanes grow with demand: a log-in is made for each transfer that has waited for
+//! more than a moment, unless it is about to get a lane that comes free, as where many short transfers take
+//! turns (see `turns`). One idle lane is kept ready. A lane that has been idle for a minute is closed. The
+//! lane of a download is free again as soon as the SSH server has sent EOF for it: from then on it can hold
+//! up no other transfer.
 //!
 //! Where no further lane can be had, a transfer shares one (see `taking`), but none whose client reads
-//! slowly: russh's session loop waits for that client, and all that shares the lane with it. Where all of
-//! them do, it fails and says so. Where the server lets nobody in a second time, all share the control
-//! connection; and so does a transfer whose first lane takes longer than about a second (see `pace`).
+//! slowly: russh's session loop waits for that client, and all that shares the lane waits with it. Where the
+//! clients of all lanes read slowly, the transfer fails and says so. Where the server refuses a further
+//! log-in, all transfers share the control connection. So does a transfer whose first lane takes longer than
+//! about a second (see `pace`).
 //!
-//! A lane ends on the host that the control connection ends on: it goes to the same address, and where
-//! that is not for this host to choose, it has to prove it (see `place` and `proof`).
+//! A lane ends on the host that the control connection ends on: it goes to the same address. Where this host
+//! does not choose the address, the lane has to prove it (see `place` and `proof`).
 //!
-//! An idle lane may carry a prefetched forward (see `prefetch`). It is as idle as any other: whoever needs it
-//! takes it at once, and the prefetched forward is thrown away.
+//! An idle lane may carry a prefetched forward (see `prefetch`). It is as idle as any other: a transfer that
+//! needs it takes it at once, and the prefetched forward is thrown away.
 //!
-//! - `state`: what the pool knows of its lanes; `admission`: whether the server lets us in a second time
+//! - `state`: what the pool knows of its lanes; `admission`: whether the server accepts a further log-in
 //! - `queue`: the transfers that wait; `taking`: how each comes to its lane
 //! - `opening`: log-ins for lanes; `pace`: when they may be made
 //! - `turns`: how often lanes come free
@@ -56,8 +58,8 @@ use admission::Admission;
 use prefetch::PrefetchLane;
 use state::{Lane, State};
 
-/// A lane for one data connection, in use until this is dropped and every channel opened on it has brought a
-/// download to its end, or is dropped.
+/// A lane for one data connection. It is in use until this is dropped and every channel opened on it has
+/// brought a download to its end, or is dropped.
 #[derive(Debug)]
 pub struct LaneGuard {
     lease: Arc<Lease>,
@@ -65,8 +67,8 @@ pub struct LaneGuard {
 }
 
 impl LaneGuard {
-    /// Opens a data connection to `host` and `port` as seen from the SSH server (RFC 4254 section
-    /// 7.2); `originator` is who it is opened for.
+    /// Opens a data connection to `host` and `port` as seen from the SSH server (RFC 4254 section 7.2);
+    /// `originator` is the peer that it is opened for.
     ///
     /// # Errors
     ///
@@ -91,10 +93,10 @@ impl LaneGuard {
         self.remote_forward_from(bind, Origin::Loopback).await
     }
 
-    /// As [`remote_forward`](Self::remote_forward), on any address of the SSH server's host, for a
-    /// connection from `origin`. Beyond its loopback the SSH server has to allow it (OpenSSH's
-    /// `GatewayPorts clientspecified`); OpenSSH's sshd, where it does not, listens on its loopback
-    /// without a word.
+    /// As [`remote_forward`](Self::remote_forward), on any address of the SSH server's host, for a connection
+    /// from `origin`. Beyond its loopback the SSH server has to allow it (OpenSSH's `GatewayPorts
+    /// clientspecified`). Where it does not, OpenSSH's sshd listens on its loopback instead and reports no
+    /// error.
     ///
     /// # Errors
     ///
@@ -109,7 +111,7 @@ impl LaneGuard {
         forward::request(&self.lease.connection, bind, origin, kept, counted, None).await
     }
 
-    /// Keeps the lane in use as long as it lives.
+    /// Keeps the lane in use until it is dropped.
     fn keep_alive(&self) -> KeepAlive {
         KeepAlive::of(Arc::clone(&self.lease))
     }
@@ -137,8 +139,8 @@ impl fmt::Debug for Lease {
 }
 
 impl LaneGuard {
-    /// Takes from it that dropping it gives its lane back; returns the lane, unless somebody else has a share in
-    /// this use of it.
+    /// Disarms this: dropping it no longer gives its lane back. Returns the lane, unless another holder
+    /// shares this use of it.
     fn disarm(self) -> Option<u64> {
         Arc::into_inner(self.lease).and_then(|mut lease| lease.lane.take())
     }
@@ -175,8 +177,8 @@ impl Pool {
         this
     }
 
-    /// A control connection stands, the first or another one. The server has let us in once more, so it may
-    /// again.
+    /// Follows a control connection that is established, the first or another one. The server has accepted
+    /// one more log-in, so it may accept further ones again.
     pub(super) fn follow(self: &Arc<Self>, control: &Arc<Connection>) {
         let mut state = lock(&self.state);
         state.control = Arc::downgrade(control);
@@ -194,15 +196,15 @@ impl Pool {
         drop(retired);
     }
 
-    /// As [`follow`](Self::follow), for one that is known to end on the host of the one before.
+    /// As [`follow`](Self::follow), for a connection that is known to end on the host of the one before.
     pub(super) fn follow_on_same_host(&self, control: &Arc<Connection>) {
         let mut state = lock(&self.state);
         state.control = Arc::downgrade(control);
         state.place = control.place().clone();
     }
 
-    /// An idle lane for a prefetched forward, where there is one this moment. Nobody waits for it, nor
-    /// is a log-in made for it: in the count of idle lanes it stays one.
+    /// An idle lane for a prefetched forward, if there is one at this moment. This neither waits nor makes a
+    /// log-in. The lane stays in the count of idle lanes.
     pub(super) fn lane_for_prefetch(self: &Arc<Self>) -> Option<PrefetchLane> {
         let mut state = lock(&self.state);
         let id = state.next_id();
@@ -233,7 +235,7 @@ impl Pool {
         state.lanes.iter().filter(|lane| lane.leases > 0).count()
     }
 
-    /// Whether the server is known to let nobody in a second time.
+    /// Whether the server is known to refuse a further log-in.
     pub(super) fn is_single(&self) -> bool {
         lock(&self.state).is_single()
     }
@@ -242,7 +244,7 @@ impl Pool {
         self.forwards.load(Ordering::Acquire)
     }
 
-    /// The path is in doubt: idle lanes may lead nowhere, so new ones are opened in their place.
+    /// Opens new lanes in place of the idle ones, which may lead nowhere because the path is in doubt.
     pub(super) fn renew_idle(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         state.lanes.retain(|lane| lane.leases > 0);
@@ -279,7 +281,7 @@ impl Pool {
         drop(gone);
     }
 
-    /// Starts a log-in for each transfer that has waited for more than a moment, and for so many idle lanes.
+    /// Starts a log-in for each transfer that has waited for more than a moment, and for `warm` idle lanes.
     fn top_up(self: &Arc<Self>, state: &mut State, warm: usize) {
         let max = self.dialer.settings().lanes;
         if state.is_single() || self.stop.is_cancelled() {
@@ -305,7 +307,7 @@ impl Pool {
         }
     }
 
-    /// Sees to it that an idle lane is there again, unless one comes free in a moment: short transfers take
+    /// Makes sure that there is an idle lane again, unless one comes free in a moment: short transfers take
     /// turns on a few lanes.
     fn keep_warm(self: &Arc<Self>, state: &mut State) {
         // A lane may also be given back while the runtime shuts down.
@@ -359,8 +361,8 @@ async fn reap(pool: Arc<Pool>) {
 
 /// Log-ins at a time: sshd begins to drop some at ten (MaxStartups), counting those of all its clients.
 const MAX_LOGINS: usize = 4;
-/// So many idle lanes are kept ready for the next transfer.
+/// Number of idle lanes that are kept ready for the next transfer.
 const KEEP_WARM: usize = 1;
-/// A transfer that has waited for so long is worth a log-in, which takes longer.
+/// Time after which a waiting transfer is worth a log-in, which takes longer.
 const MOMENT: Duration = Duration::from_millis(20);
 const REAP_EVERY: Duration = Duration::from_secs(10);

@@ -16,7 +16,7 @@ use crate::ssh::connection::proof::{self, Unproven};
 use crate::ssh::dial::Role;
 use crate::ssh::error::Error;
 
-/// Opens one lane and puts it into the pool. It runs on its own, so that a transfer which gives up
+/// Opens one lane and puts it into the pool. It runs in a task of its own, so that a transfer which gives up
 /// leaves a lane behind for the next one.
 pub(super) async fn open_lane(pool: Arc<Pool>, epoch: u64) {
     let opened = tokio::select! {
@@ -28,7 +28,7 @@ pub(super) async fn open_lane(pool: Arc<Pool>, epoch: u64) {
     state.pace.end();
     match opened {
         None => {}
-        // It leads to where the control connection was before.
+        // The new connection leads to where the control connection was before.
         Some(_) if state.epoch != epoch => pool.top_up(&mut state, KEEP_WARM),
         Some(Ok(connection)) => {
             let id = state.add(Arc::clone(&connection));
@@ -51,7 +51,7 @@ pub(super) async fn open_lane(pool: Arc<Pool>, epoch: u64) {
     pool.changed.send_replace(());
 }
 
-/// The next attempt is made later, and no transfer waits for it.
+/// Puts the next attempt off. No transfer waits for it.
 fn put_off(state: &mut State, error: &Error) {
     let failed = state.pace.failed(Instant::now());
     if failed.first {
@@ -66,10 +66,10 @@ fn put_off(state: &mut State, error: &Error) {
     }
 }
 
-/// Nothing that waiting would change.
+/// Makes data share the control connection, after an error that waiting would not change.
 fn share_for_good(pool: &Pool, state: &mut State, error: &Error) {
     let elsewhere = matches!(error, Error::Elsewhere { .. });
-    // Lanes that got in before are as good as ever. An agent may be locked for a while.
+    // Lanes that logged in before are as good as ever. An agent may be locked for a while.
     let may_try_again = !elsewhere && pool.dialer.may_try_again();
     let again = may_try_again.then(|| Instant::now() + SINGLE_FOR);
     if state.admission.refuse(again) {
@@ -85,8 +85,9 @@ fn share_for_good(pool: &Pool, state: &mut State, error: &Error) {
     }
 }
 
-/// sshd drops some of many log-ins at once (MaxStartups), so a server that hangs up is tried again at
-/// once, as long as lanes can be had otherwise; so is one that turns out to be another host.
+/// Dials, and does so again at once where the server hangs up, as long as lanes can be had otherwise: sshd
+/// drops some of many log-ins at once (MaxStartups). A connection that turns out to end on another host is
+/// repeated, too.
 async fn dial_patiently(pool: &Pool) -> Result<Arc<Connection>, Error> {
     let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
     loop {
@@ -150,7 +151,7 @@ fn may_be_chance(error: &Error) -> bool {
 /// Takes a lane out of the pool when its connection is lost.
 async fn watch_lane(pool: Arc<Pool>, id: u64, connection: Arc<Connection>) {
     let shared = Arc::clone(connection.shared());
-    // Only the lane itself shall keep the connection alive.
+    // Only the lane itself is to keep the connection alive.
     drop(connection);
     tokio::select! {
         () = shared.lost_token().cancelled() => pool.dialer.lane_lost(&shared),
@@ -163,5 +164,5 @@ async fn watch_lane(pool: Arc<Pool>, id: u64, connection: Arc<Connection>) {
 const RETRIES: usize = 3;
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(1);
-/// After a log-in by key was refused, or the agent did not sign.
+/// How long data shares the control connection after a log-in by key was refused, or the agent did not sign.
 const SINGLE_FOR: Duration = Duration::from_secs(5 * 60);

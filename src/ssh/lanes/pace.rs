@@ -1,8 +1,8 @@
 //! When log-ins for lanes may be made, and how long a transfer waits for one.
 //!
-//! An SSH server may let a client in once and then drop or refuse further connections for a while
-//! (`ufw limit`, fail2ban, MaxStartups). No transfer pays for that: one waits only for a log-in that may
-//! still be quick, and after a failure none waits, while the next attempts are made in the background, at
+//! An SSH server may accept one log-in of a client and then drop or refuse further connections for a while
+//! (`ufw limit`, fail2ban, MaxStartups). No transfer pays for that: a transfer waits only for a log-in that
+//! may still be quick, and after a failure none waits. The next attempts are then made in the background, at
 //! pauses that grow to minutes.
 
 use std::time::{Duration, Instant};
@@ -15,12 +15,12 @@ pub(super) struct Pace {
     /// How long a log-in may take before transfers stop waiting for it.
     patience: Duration,
     under_way: usize,
-    /// When the first of those under way began, or the last one succeeded.
+    /// When the first log-in under way began, or the last one succeeded.
     progress: Option<Instant>,
     /// The pauses since the last success.
     pauses: Backoff,
     not_before: Option<Instant>,
-    /// The operator knows that there is no lane to be had.
+    /// Whether the operator was told that no lane can be had.
     reported: bool,
 }
 
@@ -31,9 +31,9 @@ pub(super) struct Recovered(pub(super) bool);
 /// A log-in has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Failed {
-    /// It is the first since one succeeded.
+    /// Whether it is the first failure since a success.
     pub(super) first: bool,
-    /// How long no other is begun.
+    /// How long no other log-in is begun.
     pub(super) pause: Duration,
 }
 
@@ -49,7 +49,7 @@ impl Pace {
         }
     }
 
-    /// Log-ins under way.
+    /// Number of log-ins under way.
     pub(super) fn under_way(&self) -> usize {
         self.under_way
     }
@@ -59,7 +59,8 @@ impl Pace {
         self.pauses.taken() > 0
     }
 
-    /// How many more may begin: after a failure one at a time, and none before its pause is over.
+    /// Number of further log-ins that may begin: after a failure one at a time, and none before its pause is
+    /// over.
     pub(super) fn room(&self, now: Instant) -> usize {
         match self.not_before {
             Some(at) if now < at => 0,
@@ -81,18 +82,19 @@ impl Pace {
         self.under_way += 1;
     }
 
-    /// One that was begun has ended, in whatever way.
+    /// A log-in has ended, in whatever way.
     pub(super) fn end(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
     }
 
-    /// A log-in succeeded; whether that ends a time in which none did.
+    /// A log-in succeeded. Returns whether that ends a time in which none did.
     pub(super) fn succeeded(&mut self, now: Instant) -> Recovered {
         self.progress = Some(now);
         Recovered(self.forgive())
     }
 
-    /// The SSH server has let us in once more by another way, so it may again.
+    /// The SSH server has accepted a log-in made elsewhere, so it may accept these again. Returns whether the
+    /// operator was told of a failure.
     pub(super) fn forgive(&mut self) -> bool {
         self.pauses = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
         self.not_before = None;
@@ -131,7 +133,7 @@ mod tests {
         let mut pace = Pace::new(PATIENCE);
         assert_eq!(pace.worth_waiting_until(), None);
         pace.begin(now);
-        // The wait is the log-in's, not each transfer's: whoever comes later waits no longer.
+        // The wait is the log-in's, not each transfer's: a transfer that comes later waits no longer.
         pace.begin(now + PATIENCE / 2);
         assert_eq!(pace.worth_waiting_until(), Some(now + PATIENCE));
         // Where lanes come one after the other, the next may be as quick.

@@ -1,8 +1,8 @@
 //! A remote forward asked for ahead, so that its transfer does not wait for the round trip.
 //!
-//! It stands on an idle lane, which stays free for others: a transfer that needs the lane takes it at
-//! once and spoils the prefetched forward. Its port is told to nobody before a transfer takes it. A connection
-//! that comes earlier is refused, and spoils it, too: somebody is watching that port.
+//! It stands on an idle lane, which stays free for others: a transfer that needs the lane takes it at once
+//! and spoils the prefetched forward. No peer is told its port before a transfer takes it. A connection that
+//! comes earlier is refused, and spoils it, too: some program is watching that port.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ use crate::ssh::error::ForwardError;
 /// A remote forward that is asked for, or stands ready, and has no transfer yet. Dropping it cancels
 /// it.
 pub struct PrefetchedForward {
-    // Dropped first: no lane is given back with a forward on it that is not being cancelled.
+    // Dropped first: a lane is not given back with a forward on it that is not being cancelled.
     forward: Forward,
     lane: PrefetchLane,
 }
@@ -32,7 +32,7 @@ pub struct PrefetchedForward {
 pub enum Spoilt {
     /// The SSH server grants none.
     Refused,
-    /// Its lane went to a transfer, it had a visitor, or the SSH connection is lost.
+    /// Its lane went to a transfer, a program connected to it, or the SSH connection is lost.
     Gone,
 }
 
@@ -45,7 +45,7 @@ enum Forward {
 type Request = Pin<Box<dyn Future<Output = Result<RemoteForward, ForwardError>> + Send>>;
 
 impl PrefetchedForward {
-    /// Asks when it is polled for the first time.
+    /// Makes a prefetched forward, which is asked for when this is polled for the first time.
     pub(crate) fn ask(lane: PrefetchLane, bind: IpAddr, origin: Origin) -> Self {
         let (connection, counted) = (Arc::clone(lane.connection()), lane.counted());
         let spoilt = lane.spoilt().clone();
@@ -83,8 +83,7 @@ impl PrefetchedForward {
         }
     }
 
-    /// Takes it for a transfer, with its lane; waits for the SSH server's answer where that has not
-    /// come yet.
+    /// Takes it for a transfer, with its lane. Waits for the SSH server's answer if that has not come yet.
     ///
     /// # Errors
     ///
@@ -126,7 +125,7 @@ impl fmt::Debug for PrefetchedForward {
     }
 }
 
-/// An idle lane with a prefetched forward on it. Dropping it leaves the lane without.
+/// An idle lane with a prefetched forward on it. Dropping it leaves the lane without the forward.
 pub(crate) struct PrefetchLane {
     pub(super) pool: Arc<Pool>,
     pub(super) connection: Arc<Connection>,
@@ -145,12 +144,12 @@ impl PrefetchLane {
         &self.spoilt
     }
 
-    /// One more remote forward.
+    /// Counts one more remote forward.
     pub(crate) fn counted(&self) -> Counted {
         Counted::new(&self.pool.forwards)
     }
 
-    /// Takes the lane for a transfer; `None` where another one has it, or it is lost.
+    /// Takes the lane for a transfer; `None` where another transfer has it, or it is lost.
     pub(crate) fn take(&self) -> Option<KeepAlive> {
         let mut state = lock(&self.pool.state);
         let lane = state.lanes.iter_mut().find(|lane| self.marks(lane))?;

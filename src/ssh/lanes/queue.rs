@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::LaneGuard;
 
-/// Those who wait.
+/// The transfers that wait.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: VecDeque<Waiter>,
@@ -16,7 +16,7 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct Waiter {
     id: u64,
-    /// It has waited so long that a log-in is worth while.
+    /// Whether it has waited long enough to be worth a log-in.
     pressing: bool,
     lane: oneshot::Sender<LaneGuard>,
 }
@@ -30,7 +30,7 @@ impl Queue {
         self.waiting.len()
     }
 
-    /// One more waits; its number, and where its lane will be.
+    /// Adds a transfer. Returns its number, and where its lane will arrive.
     pub(super) fn join(&mut self) -> (u64, oneshot::Receiver<LaneGuard>) {
         let (lane, given) = oneshot::channel();
         let id = self.next;
@@ -43,12 +43,12 @@ impl Queue {
         (id, given)
     }
 
-    /// It waits no longer.
+    /// Removes a transfer, which waits no longer.
     pub(super) fn leave(&mut self, id: u64) {
         self.waiting.retain(|waiter| waiter.id != id);
     }
 
-    /// It has waited long enough to be opened a lane for.
+    /// Marks a transfer that has waited long enough for a lane to be opened for it.
     pub(super) fn press(&mut self, id: u64) {
         let waiter = self.waiting.iter_mut().find(|waiter| waiter.id == id);
         if let Some(waiter) = waiter {
@@ -56,12 +56,12 @@ impl Queue {
         }
     }
 
-    /// How many are worth a log-in.
+    /// Number of transfers that are worth a log-in.
     pub(super) fn pressing(&self) -> usize {
         self.waiting.iter().filter(|waiter| waiter.pressing).count()
     }
 
-    /// The lane goes to the first who still waits; back where nobody does.
+    /// Gives the lane to the first transfer that still waits; returns it where none does.
     pub(super) fn serve(&mut self, mut lane: LaneGuard) -> Result<(), LaneGuard> {
         while let Some(waiter) = self.waiting.pop_front() {
             match waiter.lane.send(lane) {

@@ -21,17 +21,17 @@ pub(super) struct State {
     pub(super) control: Weak<Connection>,
     /// The place of the control connection.
     pub(super) place: Place,
-    /// Counts the control connections that ended up elsewhere than the one before: lanes are of use to
-    /// the one that they were opened for only.
+    /// Number of control connections so far that ended up elsewhere than the one before. A lane is of use
+    /// only to the control connection that it was opened for.
     pub(super) epoch: u64,
     /// Transfers that wait for a lane.
     pub(super) queue: Queue,
     turns: Turns,
     /// Since when no lane has been idle.
     pub(super) busy_since: Option<Instant>,
-    /// Somebody sees to an idle lane.
+    /// Whether a task sees to an idle lane.
     pub(super) warming: bool,
-    /// Whether the server lets us in a second time.
+    /// Whether the server accepts a further log-in.
     pub(super) admission: Admission,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Lane {
     pub(super) connection: Arc<Connection>,
     pub(super) leases: usize,
     pub(super) idle_since: Instant,
-    /// The control connection went elsewhere: it takes no more transfers.
+    /// The control connection went elsewhere: this lane takes no more transfers.
     retired: bool,
     /// The prefetched forward on it. Only an idle lane has one.
     pub(super) prefetch: Option<PrefetchMark>,
@@ -68,7 +68,7 @@ impl Lane {
         self.retired || self.connection.shared().should_replace().is_cancelled()
     }
 
-    /// A prefetched forward stands on it from now on; returns its number.
+    /// Notes a prefetched forward that stands on it from now on; returns the forward's number.
     pub(super) fn mark(&mut self, id: u64, spoilt: &CancellationToken) -> u64 {
         self.prefetch = Some(PrefetchMark {
             id,
@@ -100,7 +100,7 @@ impl State {
         self.last_id
     }
 
-    /// There is one more, and nobody uses it yet; returns its number.
+    /// Adds a lane that is not in use yet; returns its number.
     pub(super) fn add(&mut self, connection: Arc<Connection>) -> u64 {
         let id = self.next_id();
         self.lanes.push(Lane {
@@ -114,7 +114,7 @@ impl State {
         id
     }
 
-    /// Lanes that nobody uses.
+    /// Number of lanes that are not in use.
     pub(super) fn idle(&self) -> usize {
         self.lanes.iter().filter(|lane| lane.is_idle()).count()
     }
@@ -128,13 +128,13 @@ impl State {
         self.busy_since.is_some()
     }
 
-    /// Whether those who wait are about to get lanes that come free.
+    /// Whether the transfers that wait are about to get lanes that come free.
     pub(super) fn one_is_free_soon(&mut self, now: Instant) -> bool {
         self.turns.soon(now) * 2 > self.queue.len()
     }
 
-    /// An idle lane is in use from now on. The one that was used last is the one whose TCP is warm; one with
-    /// a prefetched forward on it only where there is no other.
+    /// Takes an idle lane into use: the one that was used last, because its TCP is warm. A lane with a
+    /// prefetched forward is taken only where there is no other.
     pub(super) fn take_idle(&mut self) -> Option<&Lane> {
         let idle = self.lanes.iter_mut().filter(|lane| lane.is_idle());
         let lane = idle.max_by_key(|lane| (lane.prefetch.is_none(), lane.idle_since))?;
@@ -151,9 +151,9 @@ impl State {
         fit.max_by_key(|lane| lane.idle_since)
     }
 
-    /// One more transfer on a lane that has some: of those whose clients keep up the one with the fewest,
-    /// and none that waits to be replaced while there are others. With `slow`, also one whose clients do not,
-    /// and of those the fastest.
+    /// Puts one more transfer on a lane that has some. Of the lanes whose clients keep up it takes the one
+    /// with the fewest transfers, and none that waits to be replaced while there are others. With `slow` it
+    /// also takes a lane whose clients do not keep up, and of those the fastest.
     pub(super) fn share(&mut self, slow: bool) -> Sharing<'_> {
         let mut any = false;
         let mut best: Option<(Rank, &mut Lane)> = None;
@@ -177,7 +177,7 @@ impl State {
         }
     }
 
-    /// A transfer has ended; returns its lane where that is of no more use.
+    /// A transfer has ended. Returns its lane if that is of no more use.
     pub(super) fn given_back(&mut self, id: u64, now: Instant) -> Option<Lane> {
         let at = self.lanes.iter().position(|lane| lane.id == id)?;
         let lane = self.lanes.get_mut(at)?;
@@ -190,8 +190,8 @@ impl State {
         should_replace.then(|| self.lanes.remove(at))
     }
 
-    /// Takes the lanes out of use that lead elsewhere than the control connection; returns those that
-    /// nothing runs on.
+    /// Takes lanes that lead elsewhere than the control connection out of use; returns those that nothing
+    /// runs on.
     pub(super) fn retire_all(&mut self) -> Vec<Lane> {
         self.epoch += 1;
         for lane in &mut self.lanes {
@@ -203,13 +203,14 @@ impl State {
         idle
     }
 
-    /// Takes out what nobody has used for a while, but for a few.
+    /// Takes out the lanes that have not been used for a while, except for a few.
     pub(super) fn take_unused(&mut self, now: Instant) -> Vec<Lane> {
         let mut idle = self.idle();
         let mut gone = Vec::new();
         let mut kept = Vec::new();
         for lane in self.lanes.drain(..) {
-            // A channel whose client has not hung up keeps its connection: it is still one of those there may be.
+            // A channel whose client has not hung up keeps its connection: the lane still counts towards the
+            // limit.
             let unused = lane.leases == 0 && Arc::strong_count(&lane.connection) == 1;
             let old = unused && now.duration_since(lane.idle_since) >= IDLE_LIMIT;
             if old && idle > KEEP_IDLE {
@@ -223,7 +224,7 @@ impl State {
         gone
     }
 
-    /// Whether the server is known to let nobody in a second time.
+    /// Whether the server is known to refuse a further log-in.
     pub(super) fn is_single(&mut self) -> bool {
         self.admission.is_refused(Instant::now())
     }
@@ -266,15 +267,15 @@ impl Rank {
     }
 }
 
-/// Bytes a second: what may be queued for one reader (8 MiB at most) is gone in two seconds then.
+/// Bytes a second. At this rate, what may be queued for one reader (8 MiB at most) is gone in two seconds.
 const FAST: f64 = 4.0 * 1024.0 * 1024.0;
-/// And in eight.
+/// Bytes a second. At this rate it is gone in eight.
 const LEAST: f64 = 1024.0 * 1024.0;
 
 /// Where one more transfer may run beside others.
 pub(super) enum Sharing<'a> {
     Lane(&'a Lane),
-    /// On each there is one whose client reads too slowly, or not at all.
+    /// Each of them has a client that reads too slowly, or not at all.
     AllHeldUp,
     NoLane,
 }

@@ -15,7 +15,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// There may be no further lanes, and those there are have clients that read slowly.
+    /// No further lanes may be opened, and those there are have clients that read slowly.
     pub(in crate::ssh) async fn acquire(self: &Arc<Self>) -> Result<Option<LaneGuard>, Error> {
         self.acquire_within(None).await
     }
@@ -60,14 +60,14 @@ impl Pool {
         }
     }
 
-    /// Lanes that have come free go to those who wait, in their order.
+    /// Gives lanes that have come free to the transfers that wait, in their order.
     pub(super) fn serve(self: &Arc<Self>, state: &mut State) {
         while !state.queue.is_empty() {
             let Some(lane) = self.take_idle(state) else {
                 return;
             };
             if let Err(lane) = state.queue.serve(lane) {
-                // Nobody was there any more. It is given back under the lock that is held here.
+                // No transfer waited any more. The lane is given back under the lock that is held here.
                 if let Some(id) = lane.disarm() {
                     state.given_back(id, Instant::now());
                 }
@@ -140,9 +140,9 @@ impl Pool {
 
 /// What becomes of a transfer that has no lane yet.
 enum Decision {
-    /// It waits, and looks again then at the latest.
+    /// It waits, and looks again at this time at the latest.
     Wait(Instant),
-    /// It shares this one.
+    /// It shares this lane.
     Lane(LaneGuard),
     /// It shares the control connection.
     Control,
@@ -161,10 +161,10 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// With all lanes busy, and no more allowed, a transfer waits so long for one before it shares.
+/// How long a transfer waits for a lane before it shares one, while all are busy and no more are allowed.
 const SHARE_AFTER: Duration = Duration::from_millis(250);
-/// With lanes being opened one after the other, it waits so long.
+/// How long it waits while lanes are being opened one after the other.
 const OPEN_PATIENCE: Duration = Duration::from_secs(10);
-/// Where all that could be shared are held up, it waits so long for one that is not.
+/// How long it waits for a lane that is not held up, where all that could be shared are.
 const HELD_UP_PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(250);

@@ -1,11 +1,11 @@
 //! How often lanes come free.
 //!
-//! Where transfers are short, those that wait take turns on a few lanes and each waits for a moment only. A
+//! Where transfers are short, those that wait take turns on a few lanes, and each waits only for a moment. A
 //! log-in takes longer than that, and costs the processors of both hosts more than many such transfers.
 
 use std::time::{Duration, Instant};
 
-/// The times that a lane came free, by [`WINDOW`].
+/// Number of times that a lane came free, by [`WINDOW`].
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     began: Option<Instant>,
@@ -20,7 +20,7 @@ impl Turns {
         self.now += 1;
     }
 
-    /// How many lanes come free within [`WINDOW`], by what was seen of late.
+    /// Number of lanes that come free within [`WINDOW`], judged by what was seen of late.
     pub(super) fn soon(&mut self, now: Instant) -> usize {
         self.move_on(now);
         self.now.max(self.before)
@@ -39,7 +39,7 @@ impl Turns {
     }
 }
 
-/// A wait that nobody minds where many take turns.
+/// A wait that does no harm where many take turns.
 pub(super) const WINDOW: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
