@@ -1,4 +1,5 @@
-//! What the handles of a session share: the control connection and its state, the lanes, who waits.
+//! What the handles of a session share: the control connection and its state, the lanes, the clients that
+//! wait.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub(super) struct Core {
     pub(super) pool: Arc<Pool>,
     /// The number of clients that wait for the control connection.
     waiting: watch::Sender<usize>,
-    /// One more has come.
+    /// Notified when one more client has come.
     came: Notify,
     pub(super) stop: CancellationToken,
     pub(super) control_channels: Arc<AtomicUsize>,
@@ -32,11 +33,11 @@ pub(super) struct Core {
 /// The control connection.
 #[derive(Default)]
 pub(super) struct ControlState {
-    /// `None`: lost, and not there again.
+    /// `None`: lost, and not made again yet.
     connection: Option<Arc<Connection>>,
     /// Why the last attempt to make one failed.
     failed: Option<Error>,
-    /// Since then every attempt has been answered by the server, or its host, with a no.
+    /// Since when every attempt has been answered with a refusal, by the server or its host.
     answered_since: Option<Instant>,
 }
 
@@ -54,7 +55,7 @@ impl ControlState {
             .filter(|connection| !connection.is_lost())
     }
 
-    /// A refusal is not over in a few seconds: why there will be no connection for this client.
+    /// Why there will be no connection for this client: a refusal is not over in a few seconds.
     pub(super) fn refusal(&self) -> Option<&Error> {
         let failed = self.failed.as_ref()?;
         (self.live().is_none() && !failed.is_transient()).then_some(failed)
@@ -62,7 +63,7 @@ impl ControlState {
 }
 
 impl Core {
-    /// Of a session whose first control connection stands.
+    /// The core of a session whose first control connection stands.
     pub(super) fn new(
         dialer: Arc<Dialer>,
         first: Arc<Connection>,
@@ -86,7 +87,7 @@ impl Core {
         self.control.subscribe()
     }
 
-    /// The control connection; waits for it where it is being made again.
+    /// Returns the control connection; waits for it while it is being made again.
     pub(super) async fn control(&self) -> Result<Arc<Connection>, Error> {
         let mut control = self.control.subscribe();
         let _waiting = Waiting::new(self);
@@ -114,8 +115,8 @@ impl Core {
         waited.unwrap_or_else(|_| Err(self.lost()))
     }
 
-    /// When a client that came at `began` is turned away. Where the server says no, that is soon; where
-    /// the path is silent, it may come back; and where it is just coming back, it is waited for.
+    /// When a client that came at `began` is turned away. Where the server refuses, that is soon. Where the
+    /// path is silent, it may come back. Where it is just coming back, the client waits for it.
     pub(super) fn deadline(&self, began: Instant, control: &ControlState) -> Instant {
         let silent = began + self.dialer.settings().client_patience;
         let deadline = match control.answered_since {
@@ -143,12 +144,13 @@ impl Core {
         self.control.borrow().connection.clone()
     }
 
-    /// There is a new control connection.
+    /// Puts a new control connection in place.
     pub(super) fn put(&self, connection: Arc<Connection>) {
         self.control.send_replace(ControlState::up(connection));
     }
 
-    /// The session ends: there is no control connection any more, and there will be none. Returns the last.
+    /// Ends the session: there is no control connection any more, and there will be none. Returns the last
+    /// one.
     pub(super) fn shut(&self) -> Option<Arc<Connection>> {
         let shut = ControlState {
             failed: Some(self.closed()),
@@ -157,7 +159,7 @@ impl Core {
         self.control.send_replace(shut).connection
     }
 
-    /// The control connection is no more.
+    /// Takes the control connection out, because it is lost.
     pub(super) fn take_down(&self) {
         // Not dropped under the watch's lock.
         let mut taken = None;
@@ -204,7 +206,7 @@ impl Core {
         }
     }
 
-    /// Why a client is turned away that has waited for as long as it may.
+    /// The error for a client that is turned away after it has waited as long as it may.
     pub(super) fn turned_away(&self) -> OpenError {
         let control = self.control.borrow();
         let Some(connection) = control.live() else {
@@ -251,7 +253,7 @@ impl Drop for Waiting<'_> {
 
 /// How long data waits for a lost control connection to come back.
 const DATA_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a client waits where the server, or its host, says no each time.
+/// How long a client waits where the server, or its host, refuses each time.
 const NO_PATIENCE: Duration = Duration::from_secs(10);
 /// An attempt that has reached the server is waited for this long.
 const COMING_BACK: Duration = Duration::from_secs(5);

@@ -44,7 +44,7 @@ pub struct Session {
 pub struct Stats {
     /// Data lanes that are connected.
     pub lanes_open: usize,
-    /// Those of them in use.
+    /// Data lanes that are in use.
     pub lanes_busy: usize,
     /// Channels on the control connection opened by [`Session::open_control`].
     pub control_channels: usize,
@@ -53,7 +53,7 @@ pub struct Stats {
 }
 
 impl Session {
-    /// Connects, verifies the host key and logs in, asking where it must; then begins to open one
+    /// Connects, verifies the host key and logs in, asking a person where it must. Then begins to open one
     /// data lane in the background.
     ///
     /// # Errors
@@ -63,8 +63,8 @@ impl Session {
         Self::connect_and_tell(settings, prompt, Findings::default()).await
     }
 
-    /// As [`Session::connect`], and what is found out on the way is put into `findings`, also where
-    /// it ends with an error.
+    /// As [`Session::connect`], and puts what is found out on the way into `findings`, also where it ends
+    /// with an error.
     ///
     /// # Errors
     ///
@@ -87,9 +87,9 @@ impl Session {
         })
     }
 
-    /// Opens a channel for an FTP control connection to `host` and `port` as seen from the SSH
-    /// server (RFC 4254 section 7.2), over the shared control connection. Where that is lost or silent,
-    /// another one is waited for, for up to `Settings::client_patience`; the first that answers serves.
+    /// Opens a channel for an FTP control connection to `host` and `port` as seen from the SSH server (RFC
+    /// 4254 section 7.2), over the shared control connection. Where that is lost or silent, waits up to
+    /// `Settings::client_patience` for another one. The first of them that answers is used.
     ///
     /// # Errors
     ///
@@ -139,7 +139,7 @@ impl Session {
                 _ = control.changed() => {}
                 () = core.stop.cancelled() => {}
                 () = sleep_until(deadline.into()) => {
-                    // It is later by now where the path is coming back.
+                    // The deadline is later by now if the path is coming back.
                     if core.deadline(began, &control.borrow()) <= Instant::now() {
                         return Err(core.turned_away());
                     }
@@ -148,19 +148,19 @@ impl Session {
         }
     }
 
-    /// A lane for one data connection. Where no lane can be had this is the control connection;
-    /// waits up to 10 s where that was lost.
+    /// A lane for one data connection. Where no lane can be had this is the control connection. Waits up to
+    /// 10 s for a control connection that was lost.
     ///
     /// # Errors
     ///
-    /// The connection to the server is lost, the session was closed, or no more lanes may be opened and on all
-    /// of them a client reads slowly.
+    /// The connection to the server is lost, the session was closed, or no more lanes may be opened and each
+    /// has a client that reads slowly.
     pub async fn lane(&self) -> Result<LaneGuard, Error> {
         if self.core.stop.is_cancelled() {
             return Err(self.core.closed());
         }
-        // While the control connection is away the server is, too: lanes of old are of no use, and
-        // new ones would only wait.
+        // While the control connection is away the server is, too: old lanes are of no use, and new ones
+        // would only wait.
         let control = self.core.control().await?;
         Ok(match self.core.pool.acquire().await? {
             Some(lane) => lane,
@@ -168,8 +168,8 @@ impl Session {
         })
     }
 
-    /// As [`lane`](Self::lane), for whoever would rather wait for a lane of its own than share: for as long
-    /// as its log-in takes, up to `patience`.
+    /// As [`lane`](Self::lane), for a caller that would rather wait for a lane of its own than share one: as
+    /// long as its log-in takes, up to `patience`.
     ///
     /// # Errors
     ///
@@ -183,8 +183,8 @@ impl Session {
         })
     }
 
-    /// Asks ahead for a remote forward as [`LaneGuard::remote_forward_from`] does, on a lane that is
-    /// idle. `None` where there is none, as where all data shares the control connection.
+    /// Asks for a remote forward ahead of its transfer, as [`LaneGuard::remote_forward_from`] does, on an
+    /// idle lane. `None` where there is none, as where all data shares the control connection.
     pub fn prefetch_forward(&self, bind: IpAddr, origin: Origin) -> Option<PrefetchedForward> {
         if self.core.stop.is_cancelled() {
             return None;
@@ -240,8 +240,8 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Opens a control channel. Where there is no answer, and no sign of life either, the connection is
-/// doubted. Time counts only while the server is heard: the path may be silent for a while and come back.
+/// Opens a control channel. Without an answer or any sign of life, the connection is doubted. Time counts
+/// only while the server is heard, because the path may be silent for a while and come back.
 async fn open_on(
     connection: Arc<Connection>,
     target: (String, u16),

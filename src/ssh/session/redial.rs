@@ -1,9 +1,9 @@
 //! Keeping the control connection up: a new one where it is lost, and one beside it where it is silent.
 //!
-//! A path that falls silent is not a lost connection until the signs of life are given up, after a minute
-//! by default. Until then it may come back, so the connection stays. A client that waits meanwhile makes
-//! another connection start beside it, for where the path is back the old one may still be in the pauses
-//! of TCP's retransmission, and where an address has changed it never comes back.
+//! A path that falls silent is not a lost connection until the signs of life are given up, after a minute by
+//! default. Until then it may come back, so the connection stays. A client that waits meanwhile makes another
+//! connection start beside it: where the path is back, the old one may still be in the pauses of TCP's
+//! retransmission, and where an address has changed, the old one never comes back.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub(crate) async fn keep_up(core: Arc<Core>) {
             () = core.stop.cancelled() => break,
             () = shared.lost_token().cancelled() => {}
             connection = renew(&core, &shared) => {
-                // What stands on the old one keeps it until it ends.
+                // The channels on the old one keep it until they end.
                 tracing::debug!(destination = %core.destination, "further sessions get a new SSH connection");
                 core.pool.follow_on_same_host(&connection);
                 core.put(connection);
@@ -57,7 +57,7 @@ pub(crate) async fn keep_up(core: Arc<Core>) {
         tracing::warn!(destination = %core.destination, "{reason}; connecting again");
         core.take_down();
         let again = async {
-            // A server that lets us in and hangs up is not to be knocked at as fast as it can do so.
+            // A server that accepts a log-in and then hangs up is not dialled as fast as it can do so.
             if shared.was_used() || connected.elapsed() >= LAST_PAUSE {
                 pauses = Backoff::new(FIRST_PAUSE, SHORT_LIVED_PAUSE);
             } else {
@@ -74,13 +74,13 @@ pub(crate) async fn keep_up(core: Arc<Core>) {
         core.pool.follow(&connection);
         core.put(connection);
     }
-    // Nobody holds the session any more, or it was closed: let go of what it held.
+    // The session has no holder any more, or it was closed: let go of what it held.
     core.take_down();
     drop(core.pool.drain());
 }
 
-/// A connection in the place of one that should be replaced (see `Shared::count_closed_first`), which is
-/// good enough until there is one, and for good where nobody is let in a second time.
+/// A connection in the place of one that should be replaced (see `Shared::count_closed_first`). The old one
+/// is good enough until there is a new one, and for good where the server refuses a further log-in.
 async fn renew(core: &Core, old: &Shared) -> Arc<Connection> {
     old.should_replace().cancelled().await;
     while !core.pool.is_single() {
@@ -98,7 +98,7 @@ async fn renew(core: &Core, old: &Shared) -> Arc<Connection> {
     std::future::pending().await
 }
 
-/// A further control connection, to the host that the one of now ends on: the lanes lead there.
+/// A further control connection, to the host that the present one ends on, because the lanes lead there.
 async fn on_same_host(core: &Core) -> Result<Arc<Connection>, Error> {
     let Some(old) = core.control_connection() else {
         return Err(core.lost_because("it is being made again"));
@@ -110,8 +110,8 @@ async fn on_same_host(core: &Core) -> Result<Arc<Connection>, Error> {
     Err(core.lost_because("a further connection is not known to end on the same host"))
 }
 
-/// A connection beside one that a client found silent; none where it is heard again before, or where
-/// nobody is let in a second time.
+/// A connection beside one that a client found silent. None is made where the silent one is heard again
+/// before, or where the server refuses a further log-in.
 async fn beside(core: &Core, silent: &Shared) -> Arc<Connection> {
     loop {
         silent.doubted().await;
@@ -131,9 +131,9 @@ async fn beside(core: &Core, silent: &Shared) -> Arc<Connection> {
     }
 }
 
-/// Tries until it works. While a client waits, attempts follow each other every few seconds, also
-/// beside one that is not done yet; else the pauses grow. A refusal is tried again only where a client
-/// came, and not often, for servers lock out those who knock too much.
+/// Tries until it works. While a client waits, attempts follow each other every few seconds, also beside one
+/// that is not done yet. Otherwise the pauses grow. A refusal is tried again only where a client came, and
+/// not often, because servers lock out hosts that try too often.
 async fn dial_again(core: &Core) -> Arc<Connection> {
     let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
     let mut attempts = JoinSet::<Result<_, Error>>::new();
@@ -165,7 +165,7 @@ async fn dial_again(core: &Core) -> Arc<Connection> {
                 };
                 if error.is_transient() {
                     pause = Pause::Transient(backoff.next_pause());
-                    // Once, for the reason; what comes after is the same as a rule.
+                    // Logged once, for the reason; later errors are the same as a rule.
                     if backoff.taken() == 1 {
                         tracing::warn!(%error, "not connected again yet");
                     } else {
@@ -185,10 +185,10 @@ async fn dial_again(core: &Core) -> Arc<Connection> {
     }
 }
 
-/// What comes before the next attempt where none is under way.
+/// The pause before the next attempt, while none is under way.
 enum Pause {
     None,
-    /// So long; where a client waits, less.
+    /// This long, or less where a client waits.
     Transient(Duration),
     Refused,
 }
@@ -216,7 +216,7 @@ impl Pause {
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
-/// The longest pause after connections that were of no use: short enough for whoever waits meanwhile.
+/// The longest pause after connections that were of no use: short enough for a client that waits meanwhile.
 const SHORT_LIVED_PAUSE: Duration = Duration::from_secs(8);
 /// The longest pause while a client waits.
 const WAITED_FOR_PAUSE: Duration = Duration::from_secs(2);
@@ -235,8 +235,8 @@ mod tests {
         pause.over(waits, pending()).await;
     }
 
-    /// The pauses are raced against each other, so the figures are written out: a limit for clients that
-    /// was as long as the pauses themselves fails here.
+    /// The pauses are raced against each other, so the figures are written out. A limit for clients that was
+    /// as long as the pauses themselves fails here.
     #[tokio::test]
     async fn q126_a_long_pause_ends_for_a_client_sooner_than_a_shorter_one_for_nobody() {
         let comes = sleep(Duration::from_secs(3));
