@@ -1,4 +1,4 @@
-//! A further log-in: the same again, and nobody is asked a second time.
+//! A further log-in: the same steps again, and no person is asked a second time.
 
 use russh::MethodSet;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
@@ -11,7 +11,7 @@ use crate::ssh::error::Error;
 use crate::ssh::prompt::Secret;
 use crate::ssh::settings::Settings;
 
-/// A further log-in, with what let the first one in and nothing else.
+/// Logs in again, with what let the first connection in and nothing else.
 pub(crate) async fn again(
     handle: &mut Handle<Events>,
     settings: &Settings,
@@ -35,7 +35,7 @@ pub(crate) async fn again(
                 };
                 let result = credential.offer(handle, settings, &mut None).await;
                 match result {
-                    // It is not the server that refused.
+                    // The refusal is not the server's.
                     Err(_) if !handle.is_closed() => {
                         return Err(refused("the agent, which signs no more", String::new()));
                     }
@@ -77,8 +77,7 @@ pub(crate) async fn again(
     Err(refused(last.0, names(&last.1)))
 }
 
-/// A keyboard-interactive exchange in which the one hidden question gets the answer that was right
-/// before.
+/// A keyboard-interactive exchange in which the only hidden question gets the answer that was right before.
 async fn interactive_once(
     handle: &mut Handle<Events>,
     user: &str,

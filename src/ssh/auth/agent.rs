@@ -35,7 +35,7 @@ impl Agent {
         Ok(Self { client })
     }
 
-    /// The keys it holds; none where it does not answer.
+    /// The keys that it holds; none where it does not answer.
     pub(super) async fn identities(&mut self) -> Vec<AgentIdentity> {
         match timeout(ANSWER_TIMEOUT, self.client.request_identities()).await {
             Ok(Ok(identities)) => identities,
@@ -81,8 +81,8 @@ impl Agent {
     }
 }
 
-/// Has the agent sign as the identity that it holds: asked for by a certificate that it does not
-/// hold, it would not find the key.
+/// Has the agent sign as the identity that it holds. Asked by a certificate that it does not hold, the agent
+/// would not find the key.
 struct AsIdentity<'a> {
     client: &'a mut AgentClient<Box<dyn AgentStream + Send + Unpin>>,
     identity: &'a AgentIdentity,

@@ -1,4 +1,4 @@
-//! The first log-in: what there is is tried, in ssh's order, asking a person where it must.
+//! The first log-in: tries what is available, in ssh's order, and asks a person where it must.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::ssh::error::Error;
 use crate::ssh::prompt::{Patience, Prompt, Secret};
 use crate::ssh::settings::Settings;
 
-/// The first log-in: tries what there is, asking where it must.
+/// Runs the first log-in: tries what is available, and asks a person where it must.
 pub(crate) async fn first(
     handle: &mut Handle<Events>,
     settings: &Settings,
@@ -45,20 +45,20 @@ pub(crate) struct Attempt<'a> {
     methods: MethodSet,
     steps: Vec<Step>,
     tried: Vec<String>,
-    /// The keys and certificates that are left to try; `None`: not looked for yet.
+    /// Keys and certificates that are left to try; `None`: not looked for yet.
     candidates: Option<VecDeque<Candidate>>,
-    /// What the server was shown.
+    /// Keys and certificates that the server was shown.
     offered: Vec<(PublicKey, Option<Certificate>)>,
     agent: Option<Agent>,
     hints: Hints,
 }
 
-/// What the advice in a refusal is made from.
+/// The basis of the advice in a refusal.
 #[derive(Default)]
 struct Hints {
-    /// Keys that the agent put forward.
+    /// Number of keys that the agent offered.
     agent_keys: usize,
-    /// Somebody was to be asked, and there was nobody.
+    /// A person was to be asked, and none was there.
     unanswered: bool,
     /// A password or an answer was wrong.
     wrong_password: bool,
@@ -66,7 +66,7 @@ struct Hints {
     hung_up: Option<String>,
 }
 
-/// What became of one try.
+/// The outcome of one try.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Progress {
     /// Logged in.
@@ -101,7 +101,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Tries until the server lets us in or there is nothing left to try.
+    /// Tries until the server accepts the log-in or nothing is left to try.
     pub(crate) async fn run(mut self) -> Result<Vec<Step>, Error> {
         let user = self.settings.user.clone();
         let asked = self.handle.authenticate_none(user).await;
@@ -124,7 +124,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Goes through the methods until one of them brings us further.
+    /// Goes through the methods until one of them makes progress.
     async fn next_step(&mut self) -> Result<Progress, Error> {
         for method in self.order() {
             if !self.methods.contains(&method) {
@@ -236,7 +236,7 @@ impl<'a> Attempt<'a> {
             .offer(self.handle, self.settings, &mut self.agent)
             .await;
         match result {
-            // The agent would not sign; its file may still do.
+            // The agent would not sign; the key's file may still do.
             Err(_) if !self.handle.is_closed() => {
                 if let Some(last) = self.tried.last_mut() {
                     last.push_str(" (it did not sign)");
@@ -374,7 +374,7 @@ impl<'a> Attempt<'a> {
                 self.hints.wrong_password = false;
                 return Ok(progress);
             }
-            // Refused without a question: so it will be the next time.
+            // Refused without a question, so it would be refused without one the next time.
             if !asked {
                 break;
             }
@@ -439,7 +439,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// What to do about a refusal.
+    /// Advice about a refusal.
     fn advice(&self) -> String {
         let settings = self.settings;
         let is_password =
@@ -476,12 +476,12 @@ impl<'a> Attempt<'a> {
         advice.to_owned()
     }
 
-    /// The server hung up in the middle of it.
+    /// The error for a server that hung up in the middle of the log-in.
     async fn thrown_out(&mut self) -> Error {
         if self.tried.is_empty() {
             return ended(self.settings);
         }
-        // The end of the connection is told apart from the answer that is missing.
+        // The reason for the end arrives separately from the missing answer, and perhaps later.
         let _ = hung_up(self.shared).await;
         self.hints.hung_up = Some(self.shared.end().to_owned());
         self.refused()
@@ -495,14 +495,14 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Whether the connection is gone, or goes at once.
+/// Whether the connection is lost, or is lost within a moment.
 async fn hung_up(shared: &Shared) -> bool {
     timeout(HANG_UP, shared.lost_token().cancelled())
         .await
         .is_ok()
 }
 
-/// Asks a person; time limits stand still meanwhile.
+/// Asks a person; time limits do not run meanwhile.
 async fn put(prompt: &Arc<dyn Prompt>, patience: &Patience, question: Question) -> Option<Secret> {
     let _asking = patience.asking();
     let prompt = Arc::clone(prompt);
@@ -513,13 +513,13 @@ async fn put(prompt: &Arc<dyn Prompt>, patience: &Patience, question: Question) 
     asked.await.ok().flatten()
 }
 
-/// ssh's order.
+/// The methods, in ssh's order.
 const ORDER: [MethodKind; 3] = [
     MethodKind::PublicKey,
     MethodKind::KeyboardInteractive,
     MethodKind::Password,
 ];
-/// A passphrase may be mistyped twice.
+/// Number of times that a passphrase is asked for: it may be mistyped twice.
 const MAX_PROMPTS: usize = 3;
-/// How long the reason for a hang-up may take behind the hang-up.
+/// How long after a hang-up the reason for it may arrive.
 const HANG_UP: Duration = Duration::from_secs(1);

@@ -1,8 +1,8 @@
 //! Which keys and certificates are offered to a server, and in which order.
 //!
-//! The order is ssh's: certificates, keys of the agent that are named (`-i`, `IdentityFile`), other
-//! keys of the agent, key files. With one difference: the key files that somebody named come before
-//! the agent's other keys, for a server that allows few tries cuts off whoever holds many keys.
+//! The order is ssh's: certificates, keys of the agent that are named (`-i`, `IdentityFile`), other keys of
+//! the agent, key files. There is one difference: key files that the user named come before the agent's other
+//! keys, because a server that allows few tries cuts off a client that has many keys.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,7 +23,7 @@ use crate::ssh::settings::{Identity, Settings};
 /// One thing to offer.
 pub(super) struct Candidate {
     pub(super) what: What,
-    /// For the list of what was tried.
+    /// The text for the list of what was tried.
     pub(super) shown: String,
 }
 
@@ -37,7 +37,8 @@ pub(super) enum What {
 }
 
 impl Candidate {
-    /// The same; not usable where the settings (`PubkeyAcceptedAlgorithms`) do not let it sign.
+    /// The same candidate. It is not usable where the settings (`PubkeyAcceptedAlgorithms`) do not let it
+    /// sign.
     pub(super) fn within(self, settings: &Settings) -> Self {
         let algorithm = match &self.what {
             What::Ready(credential) => Some(match &credential.holder {
@@ -74,7 +75,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Reads all of them.
+    /// Reads all of the files.
     pub(super) fn read(settings: &Settings) -> Self {
         let read = |path: &PathBuf| {
             let certificate = load_certificate(path).map_err(|error| error.to_string());
@@ -86,7 +87,7 @@ impl Files {
         }
     }
 
-    /// All there is to offer, in order.
+    /// All candidates, in order.
     pub(super) fn candidates(
         &self,
         held: &[AgentIdentity],
@@ -126,7 +127,7 @@ impl Files {
         all
     }
 
-    /// A certificate from a file, with whoever holds its key.
+    /// A certificate from a file, with the holder of its key.
     fn certified(
         &self,
         path: &Path,
@@ -175,7 +176,7 @@ impl Files {
                 let shown = format!("key {}", named.path.display());
                 match &named.file {
                     Ok(file) => Some(of_file(file, None, shown)),
-                    // Default ones need not be there.
+                    // Default files need not exist.
                     Err(e) if e.kind() == io::ErrorKind::NotFound && !explicit => None,
                     Err(error) => Some(unusable(format!("{shown} (not usable: {error})"))),
                 }
@@ -255,7 +256,7 @@ fn unusable(shown: String) -> Candidate {
     Candidate { what, shown }
 }
 
-/// What the server will object to, so that the refusal says it too.
+/// What the server will object to, so that the refusal says it, too.
 fn lapse(certificate: &Certificate) -> &'static str {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.unwrap_or_default().as_secs();
@@ -270,7 +271,7 @@ fn lapse(certificate: &Certificate) -> &'static str {
     }
 }
 
-/// The comment does not count.
+/// Whether two keys are the same. The comment does not count.
 fn same(a: &PublicKey, b: &PublicKey) -> bool {
     a.key_data() == b.key_data()
 }

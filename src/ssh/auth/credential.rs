@@ -19,13 +19,13 @@ use crate::ssh::settings::Settings;
 /// Something to log in with.
 #[derive(Clone)]
 pub(super) struct Credential {
-    /// Who can sign.
+    /// What can sign.
     pub(super) holder: Holder,
     /// Shown in place of the bare key.
     pub(super) certificate: Option<Box<Certificate>>,
 }
 
-/// Who has the private key.
+/// Where the private key is.
 #[derive(Clone)]
 pub(super) enum Holder {
     Agent(Box<AgentIdentity>),
@@ -33,7 +33,7 @@ pub(super) enum Holder {
 }
 
 impl Credential {
-    /// Logs in with it. A connection to the agent is kept in `open`.
+    /// Logs in with it. Keeps a connection to the agent in `open`.
     pub(super) async fn offer(
         &self,
         handle: &mut Handle<Events>,
@@ -72,7 +72,7 @@ impl Credential {
     }
 }
 
-/// What is to be shown to a server, without a signature.
+/// Shows a key or a certificate to a server, without a signature.
 pub(super) async fn probe(
     handle: &mut Handle<Events>,
     settings: &Settings,
@@ -96,7 +96,7 @@ pub(super) async fn probe(
     }
 }
 
-/// Signs nothing: finds out whether the server would take a key.
+/// A signer that signs nothing: it finds out whether the server would take a key.
 struct Probe;
 
 /// How a probe ended, other than with a refusal.
@@ -150,9 +150,9 @@ impl Signs for KeySigner<'_> {
     }
 }
 
-/// The hash for signatures with an RSA key; `None` is SHA-1. A server that does not say what it takes
-/// is given SHA-512: one that only knows SHA-1 is older than 2016, and is given that only where
-/// somebody allowed it.
+/// The hash for signatures with an RSA key; `None` is SHA-1. A server that does not say what it takes is
+/// given SHA-512. A server that only knows SHA-1 is older than 2016, and is given SHA-1 only where the user
+/// allowed it.
 async fn best_rsa_hash(handle: &Handle<Events>, settings: &Settings) -> Option<HashAlg> {
     let sha1 = allows_signatures(settings, &Algorithm::Rsa { hash: None });
     match handle.best_supported_rsa_hash().await {

@@ -9,21 +9,21 @@ use crate::ssh::prompt::Secret;
 
 /// How one exchange ended.
 pub(super) enum Exchange {
-    /// Nobody answered a question, or there were too many. russh waits for the answers now: this
+    /// A question was not answered, or there were too many. russh now waits for the answers, so this
     /// connection is of no further use.
     Abandoned(&'static str),
-    /// The server has judged.
+    /// The server has decided.
     Judged(Result<AuthResult, ()>, Vec<Answer>),
 }
 
-/// What was answered.
+/// An answer that was given.
 pub(super) struct Answer {
     pub(super) text: Secret,
     /// Whether it was shown while it was typed.
     pub(super) shown: bool,
 }
 
-/// What is asked of a person.
+/// A question for a person.
 pub(super) struct Question {
     pub(super) text: String,
     pub(super) shown: bool,
@@ -68,7 +68,7 @@ pub(super) async fn exchange<F: Future<Output = Option<Secret>>>(
                 text: format!("{said}({destination}) {asked} "),
                 shown: prompt.echo,
             };
-            // Once, above the first question.
+            // Shown once, above the first question.
             said.clear();
             let Some(text) = ask(question).await else {
                 return Exchange::Abandoned("no answer given");

@@ -34,7 +34,7 @@ pub(super) struct LockedKey {
     path: PathBuf,
     text: Zeroizing<String>,
     public: Option<PublicKey>,
-    /// What became of asking for the passphrase; `None`: it was not given.
+    /// The result of asking for the passphrase; an inner `None`: it was not given.
     unlocked: OnceLock<Option<Arc<PrivateKey>>>,
 }
 
@@ -43,8 +43,7 @@ impl KeyFile {
     ///
     /// # Errors
     ///
-    /// It cannot be read, others may read it (as ssh, which refuses such a key), or it is not a
-    /// private key.
+    /// It cannot be read, others may read it (ssh refuses such a key, too), or it is not a private key.
     pub(super) fn read(path: &Path) -> io::Result<Self> {
         check_permissions(path)?;
         let text = Zeroizing::new(read_text(path, KEY_LIMIT)?);
@@ -96,33 +95,33 @@ impl LockedKey {
         &self.path
     }
 
-    /// What became of asking for the passphrase, where that was done.
+    /// The result of asking for the passphrase, once that was done.
     pub(super) fn unlocked(&self) -> Option<&Option<Arc<PrivateKey>>> {
         self.unlocked.get()
     }
 
-    /// Nobody is to be asked again.
+    /// Stores the result, so that no person is asked again.
     pub(super) fn settle(&self, key: Option<Arc<PrivateKey>>) {
         let _ = self.unlocked.set(key);
     }
 
-    /// Decrypts it; `None` where the passphrase is wrong. Slow on purpose (bcrypt): for a blocking
-    /// thread.
+    /// Decrypts it; `None` where the passphrase is wrong. Slow on purpose (bcrypt), so it belongs on a
+    /// blocking thread.
     pub(super) fn unlock(&self, passphrase: &Secret) -> Option<Arc<PrivateKey>> {
         let key = decode_secret_key(&self.text, Some(passphrase.expose()));
         key.ok().map(Arc::new)
     }
 }
 
-/// The public half of a key, from the `.pub` file beside it, or from the file that is named where
-/// that is a public key: the agent has the private half then.
+/// The public half of a key, from the `.pub` file beside it, or from the named file itself where that is a
+/// public key. The agent has the private half then.
 pub(super) fn public_half_of(path: &Path) -> Option<PublicKey> {
     let mut name = path.as_os_str().to_owned();
     name.push(".pub");
     read_public(Path::new(&name)).or_else(|| read_public(path))
 }
 
-/// The first line that is no comment: `ALGORITHM BASE64 [COMMENT]`, or the BASE64 by itself.
+/// Reads the first line that is no comment: `ALGORITHM BASE64 [COMMENT]`, or the BASE64 by itself.
 fn read_public(path: &Path) -> Option<PublicKey> {
     let text = read_text(path, KEY_LIMIT).ok()?;
     let mut lines = text.lines().map(str::trim);
@@ -138,7 +137,7 @@ fn read_public(path: &Path) -> Option<PublicKey> {
     }
 }
 
-/// Encrypted, in the old PEM form, and not the kind of it that can be decrypted.
+/// Whether the key is encrypted in the old PEM form, and not in the kind of it that can be decrypted.
 fn is_foreign(text: &str) -> bool {
     let is_known = text.contains("BEGIN RSA PRIVATE KEY") && text.contains("DEK-Info: AES-128-CBC");
     text.contains("DEK-Info:") && !is_known
@@ -148,8 +147,8 @@ fn invalid(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason.to_owned())
 }
 
-/// A key of this user's that others may read counts as given away. What belongs to somebody else,
-/// as a rule a service's key that belongs to root and is readable by a group, is their affair.
+/// Checks that others may not read a key of this user's: such a key counts as given away. A file of another
+/// user's, as a rule a service's key that belongs to root and is readable by a group, is not judged.
 #[cfg(unix)]
 fn check_permissions(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;

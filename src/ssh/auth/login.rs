@@ -1,4 +1,4 @@
-//! How a connection was let in, step by step.
+//! How a connection logged in, step by step.
 
 use russh::MethodSet;
 use russh::keys::{HashAlg, PublicKey};
@@ -8,15 +8,15 @@ use crate::ssh::error::{Error, escaped};
 use crate::ssh::prompt::Secret;
 use crate::ssh::settings::Settings;
 
-/// How the first connection was let in, step by step (a server may want several): enough to let
-/// further connections in.
+/// How the first connection logged in, step by step (a server may want several steps): enough to log further
+/// connections in.
 #[derive(Clone)]
 pub(crate) struct Login {
     pub(super) steps: Vec<Step>,
 }
 
 impl Login {
-    /// Whether it can be tried as often as one likes: a wrong password counts against its user.
+    /// Whether it can be repeated any number of times. A wrong password counts against its user.
     pub(crate) fn is_by_keys(&self) -> bool {
         let by_key = |step: &Step| matches!(step, Step::Key(_) | Step::None);
         self.steps.iter().all(by_key)
@@ -62,7 +62,7 @@ pub(crate) enum Step {
     Unrepeatable,
 }
 
-/// A key as ssh tells of it: algorithm, fingerprint, comment.
+/// A key as ssh describes it: algorithm, fingerprint, comment.
 fn described(key: &PublicKey) -> String {
     let fingerprint = key.fingerprint(HashAlg::Sha256);
     let comment = escaped(key.comment().as_str_lossy());
@@ -86,7 +86,7 @@ pub(crate) fn names(methods: &MethodSet) -> String {
     }
 }
 
-/// So many times a server may ask for one thing more.
+/// Number of times that a server may ask for one step more.
 pub(crate) const MAX_STEPS: usize = 5;
 
 #[cfg(test)]

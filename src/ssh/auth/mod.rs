@@ -1,4 +1,4 @@
-//! Logging in: the first time with what there is, and again with what let the first connection in.
+//! Logging in: the first time with what is available, and again with what let the first connection in.
 //!
 //! - `attempt`: the first log-in: which methods, in which order, and the advice where none works
 //! - `again`: further log-ins
