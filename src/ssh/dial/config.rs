@@ -1,4 +1,4 @@
-//! How russh is to run a connection: algorithms, windows, signs of life.
+//! How russh runs a connection: algorithms, windows, signs of life.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::ssh::settings::Settings;
 use crate::ssh::settings::algorithm_list::AlgorithmList;
 use crate::ssh::trust::host_keys::HostKeyVerifier;
 
-/// How russh is to run a connection.
+/// The russh configuration of a connection.
 pub(super) async fn config(
     settings: &Settings,
     role: Role,
@@ -26,7 +26,7 @@ pub(super) async fn config(
         Some(AlgorithmList::Exactly(_) | AlgorithmList::Prepend(_))
     );
     let keys = if ordered && verifier.pinned.is_none() {
-        // Somebody has chosen the order; ssh leaves it alone then, too.
+        // The user has chosen the order; ssh leaves it alone then, too.
         None
     } else {
         Some(allowed.clone())
@@ -66,11 +66,11 @@ pub(super) async fn config(
     }
 }
 
-/// A download goes no faster than a window a round trip, and russh grants more only when half of it
-/// is used up. On the other hand sshd takes as much from the FTP server as the window allows, and
-/// keeps what the link does not take, in a buffer that grows by being copied: the beginning of every download
-/// is the slower the larger the window is, by its square. So it is what stock kernels can have on the way,
-/// twice (`benches/README.md` has the figures).
+/// The window of a data channel. A download moves at most one window in each round trip, and russh grants
+/// more only when half of the window is used up. On the other hand sshd takes as much from the FTP server as
+/// the window allows. It keeps what the link does not take in a buffer that grows by being copied, so the
+/// beginning of every download gets slower with the square of the window. The window is therefore twice what
+/// stock kernels can have on the way (`benches/README.md` has the figures).
 fn data_window(round_trip: Option<Duration>) -> u32 {
     let round_trip = round_trip.unwrap_or(UNKNOWN_ROUND_TRIP).as_secs_f64();
     // Saturates.
@@ -80,11 +80,11 @@ fn data_window(round_trip: Option<Duration>) -> u32 {
         .min(LARGEST_DATA_WINDOW)
 }
 
-/// When this side asks for new keys. russh 0.65 loses the connection where more than two windows of data,
-/// all channels together, are on their way to it then: with several downloads on one connection that is
-/// the rule. Where the server asks, nothing of its is on the way. So, as with ssh, bytes count towards it
-/// only beyond what an OpenSSH server lets pass (2³² blocks, 64 GiB with AES), and time does not, unless
-/// somebody wants it (`RekeyLimit`). Nonces are good for longer than that.
+/// When this side asks for new keys. russh 0.65 loses the connection where more than two windows of data, all
+/// channels together, are on their way to it at that moment. With several downloads on one connection that is
+/// the rule. Where the server asks, none of the server's data is on the way. So, as with ssh, bytes count
+/// only beyond what an OpenSSH server lets pass (2³² blocks, 64 GiB with AES), and time does not count unless
+/// the user wants it (`RekeyLimit`). Nonces are good for longer than that.
 fn limits(settings: &Settings) -> Limits {
     let most = usize::try_from(MOST_REKEY).unwrap_or(usize::MAX);
     let bytes = match settings.rekey_limit {
@@ -100,7 +100,8 @@ fn limits(settings: &Settings) -> Limits {
     }
 }
 
-/// Where this side asks for new keys all the same: what two TCP buffers hold may be on its way.
+/// The smallest window where this side asks for new keys all the same: the contents of two TCP buffers may be
+/// on the way.
 fn least_window(settings: &Settings) -> u32 {
     match (settings.rekey_limit, settings.rekey_interval) {
         (None, None) => 0,
@@ -115,9 +116,9 @@ const MOST_REKEY: u64 = 128 << 30;
 const NO_REKEY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 const REKEY_WINDOW: u32 = 16 * 1024 * 1024;
 const CONTROL_WINDOW: u32 = 2 * 1024 * 1024;
-/// Bytes a second; half of it is what the window shall not stand in the way of.
+/// Bytes a second. The window must not keep a download below half of it.
 const DOWNLOAD_RATE: f64 = 128.0 * 1024.0 * 1024.0;
-/// For a server that does not answer what nobody has to answer.
+/// For a server that does not answer the request that measures the round trip, which no server has to know.
 const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(25);
 /// OpenSSH's own: enough where the way is short and only the programs at its ends take time.
 const SMALLEST_DATA_WINDOW: u32 = 2 * 1024 * 1024;
@@ -144,7 +145,7 @@ mod tests {
     fn new_keys_are_the_servers_to_ask_for_unless_somebody_wants_them_sooner() {
         let mut settings = Settings::new("host", 22, "user");
         let by_default = limits(&settings);
-        // What OpenSSH's server asks after, at the latest.
+        // OpenSSH's server asks for new keys after this number of bytes, at the latest.
         assert!(by_default.rekey_read_limit > 64 << 30);
         assert!(by_default.rekey_write_limit > 64 << 30);
         assert!(by_default.rekey_time_limit > Duration::from_secs(10 * 365 * 24 * 60 * 60));

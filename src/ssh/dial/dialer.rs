@@ -31,7 +31,7 @@ use crate::ssh::transport::proxy_command::ProxyCommand;
 use crate::ssh::transport::stream;
 use crate::ssh::trust::host_keys::HostKeyVerifier;
 
-/// Makes connections to one destination: the first one finds out how, further ones do the same.
+/// Makes connections to one destination. The first one finds out how; further ones do the same.
 pub(crate) struct Dialer {
     settings: Arc<Settings>,
     prompt: Arc<dyn Prompt>,
@@ -40,7 +40,7 @@ pub(crate) struct Dialer {
     findings: Findings,
     /// The round trip to the server, as the control connection finds it.
     round_trip: watch::Sender<RoundTrip>,
-    /// When the way to the server was last gone to its end, log-in or not.
+    /// When the server was last reached, whether the log-in succeeded or not.
     reached: Mutex<Option<Instant>>,
     /// When the newest control connection was heard.
     control_heard: Mutex<Arc<Heard>>,
@@ -52,7 +52,7 @@ pub(crate) struct Dialer {
 enum RoundTrip {
     /// The first measurement is under way, or yet to begin.
     Awaited,
-    /// `None`: the server does not answer what would tell it.
+    /// `None`: the server does not answer the request that would tell.
     Measured(Option<Duration>),
 }
 
@@ -77,7 +77,7 @@ impl Dialer {
         }
     }
 
-    /// Whether a log-in that was refused, there or on the way there, may be tried again some time.
+    /// Whether a log-in that was refused, there or on the way there, may be tried again at some time.
     pub(crate) fn may_try_again(&self) -> bool {
         let known = self.known.get();
         known.is_some_and(|known| known.login.is_by_keys()) && self.way.may_try_again()
@@ -87,12 +87,12 @@ impl Dialer {
         &self.settings
     }
 
-    /// How long ago the way to the server was last gone to its end, log-in or not.
+    /// How long ago the server was last reached, whether the log-in succeeded or not.
     pub(crate) fn reached_ago(&self) -> Option<Duration> {
         lock(&self.reached).map(|at| at.elapsed())
     }
 
-    /// A data lane is lost: says what it looks like where it had fallen silent while the control
+    /// A data lane is lost. Logs what that looks like, if the lane had fallen silent while the control
     /// connection was answered all the time.
     pub(crate) fn lane_lost(&self, lane: &Shared) {
         let Some(patience) = self.settings.patience() else {
@@ -114,12 +114,12 @@ impl Dialer {
         &self.findings
     }
 
-    /// Whether a connection to the place of another one surely ends on the same host.
+    /// Whether a connection to the place of another one is sure to end on the same host.
     pub(crate) fn is_sure(&self) -> bool {
         self.way.is_sure(&self.settings)
     }
 
-    /// Connects, verifies the host key and logs in. Only the first time somebody may be asked. With `place`,
+    /// Connects, verifies the host key and logs in. A person may be asked only the first time. With `place`,
     /// it goes where another connection has ended up, whatever the name stands for by now.
     pub(crate) async fn dial(
         &self,
@@ -213,7 +213,7 @@ impl Dialer {
         tokio::spawn(async move {
             let measured = round_trip_of(connection.handle()).await;
             round_trip.send_if_modified(|known| {
-                // What was known before a connection that went at once is better than nothing.
+                // What was known before is better than nothing, where a connection ended at once.
                 let better = measured.is_some() || matches!(known, RoundTrip::Awaited);
                 if better {
                     *known = RoundTrip::Measured(measured);
@@ -223,7 +223,7 @@ impl Dialer {
         });
     }
 
-    /// The round trip, once it is known: a few of it later at most, or [`PING_PATIENCE`].
+    /// The round trip, once it is known: after a few round trips at most, or [`PING_PATIENCE`].
     async fn round_trip(&self) -> Option<Duration> {
         let mut measured = self.round_trip.subscribe();
         loop {
@@ -255,7 +255,8 @@ impl Dialer {
         }
     }
 
-    /// Where a command leads to the server, and has ended, that is why the handshake failed.
+    /// The cause of a failed handshake. If a command leads to the server and has ended, that end is the
+    /// cause.
     async fn blame(&self, error: Error, command: Option<ProxyCommand>) -> Error {
         let (Error::Handshake { .. }, Some(mut command)) = (&error, command) else {
             return error;
@@ -275,7 +276,7 @@ impl Dialer {
         let port = self.settings.port;
         let reason = match error {
             russh::Error::Disconnect | russh::Error::HUP => "it hung up".to_owned(),
-            // That our version reached it after it had closed makes no difference.
+            // It makes no difference that our version reached the server after it had closed.
             russh::Error::IO(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                 "it hung up".to_owned()
             }
@@ -335,13 +336,13 @@ impl JumpHost for Dialer {
     }
 }
 
-/// A way as it is gone again and again: of a jump host, its host keys and log-in are remembered.
+/// A way that can be gone again and again: it remembers the host keys and log-ins of its jump hosts.
 fn prepared(way: &Way, prompt: &Arc<dyn Prompt>) -> PreparedWay {
     match way {
         Way::Command(command) => PreparedWay::Command(command.clone()),
         Way::Direct => PreparedWay::Direct,
         Way::Jump(settings) => {
-            // Of a jump host nothing is told.
+            // Nothing is reported about a jump host.
             let findings = Findings::default();
             let dialer = Dialer::new(Settings::clone(settings), Arc::clone(prompt), findings);
             PreparedWay::Jump(Box::new(dialer))
@@ -349,7 +350,7 @@ fn prepared(way: &Way, prompt: &Arc<dyn Prompt>) -> PreparedWay {
     }
 }
 
-/// The shorter of two round trips: whatever delays one of them is not the way.
+/// The shorter of two round trips: a delay of only one of them is not caused by the way.
 async fn round_trip_of(handle: &Handle<Events>) -> Option<Duration> {
     let mut shortest = None;
     for _ in 0..2 {
@@ -362,7 +363,7 @@ async fn round_trip_of(handle: &Handle<Events>) -> Option<Duration> {
     shortest
 }
 
-/// Who does not answer within this does not answer at all (RFC 4254 section 4 wants an answer).
+/// A server that does not answer within this does not answer at all (RFC 4254 section 4 wants an answer).
 const PING_PATIENCE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]

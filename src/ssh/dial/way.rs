@@ -1,12 +1,12 @@
 //! The way to an SSH server: by TCP, through a command, or through another SSH server.
 //!
-//! Every connection goes its whole way by itself: each data lane has a connection of its own to each
-//! jump host. Sharing one would be one log-in less there, but what lanes are for would be lost: russh
-//! hands received data to a channel's reader inside its session loop, so a lane that stands still
-//! would stop the shared jump connection, and with it all other lanes and the control connection. A
-//! lost jump connection takes down the one connection that runs through it, which is then made anew
-//! with everything else that was lost. Where a jump host lets nobody in a second time (one-time
-//! passwords), there are no lanes, as with such a server without a jump.
+//! Every connection goes its whole way by itself: each data lane has a connection of its own to each jump
+//! host. Sharing one would save a log-in there, but would defeat the purpose of lanes: russh hands received
+//! data to a channel's reader inside its session loop, so a lane that stands still would stop the shared jump
+//! connection, and with it all other lanes and the control connection. A lost jump connection takes down the
+//! one connection that runs through it, which is then made anew with everything else that was lost. Where a
+//! jump host refuses a further log-in (one-time passwords), there are no lanes, as with such a server without
+//! a jump.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -35,16 +35,17 @@ pub(super) enum PreparedWay {
     Jump(Box<dyn JumpHost>),
 }
 
-/// An SSH server on the way to another one, which remembers its host key and log-in: nobody is asked twice.
+/// An SSH server on the way to another one. It remembers its host key and log-in, so no person is asked
+/// twice.
 ///
-/// A trait, because it is dialled as the server is, and there may be a way through others to it.
+/// A trait, because it is dialled as the server is, and the way to it may lead through others.
 pub(super) trait JumpHost: Send + Sync {
     fn settings(&self) -> &Settings;
     /// Makes a connection to it, at `place` where one is given.
     fn dial<'a>(&'a self, role: Role, place: Option<&'a Place>) -> Dialling<'a>;
-    /// Whether a log-in that was refused, there or on the way there, may be tried again some time.
+    /// Whether a log-in that was refused, there or on the way there, may be tried again at some time.
     fn may_try_again(&self) -> bool;
-    /// Whether a connection to the same place surely ends on the same host.
+    /// Whether a connection to the same place is sure to end on the same host.
     fn is_sure(&self) -> bool;
 }
 
@@ -57,7 +58,7 @@ pub(super) struct Reached {
     pub(super) stream: Stream,
     /// The command that leads there; it can tell why it ended.
     pub(super) command: Option<ProxyCommand>,
-    /// Where the jump host is that leads there.
+    /// The place of the jump host that leads there.
     pub(super) hop: Option<Box<Place>>,
 }
 
@@ -70,7 +71,7 @@ impl PreparedWay {
         }
     }
 
-    /// Whether a connection that goes to the same [`Place`] surely ends on the same host.
+    /// Whether a connection that goes to the same [`Place`] is sure to end on the same host.
     pub(super) fn is_sure(&self, settings: &Settings) -> bool {
         match self {
             Self::Command(_) => false,
@@ -79,8 +80,8 @@ impl PreparedWay {
         }
     }
 
-    /// Goes the way to the server of `settings`, to the place where another connection has ended up if one is
-    /// given. Only the `first` time somebody may be asked.
+    /// Goes the way to the server of `settings`, or, where `place` is given, to that place, where another
+    /// connection has ended up. A person may be asked only the `first` time.
     pub(super) async fn reach(
         &self,
         settings: &Settings,
@@ -171,8 +172,8 @@ async fn jump(
     })
 }
 
-/// A channel as a stream for another SSH connection to run over. That one tells ends apart by its
-/// own protocol, so here an end of file will do for all of them.
+/// A channel as a stream that another SSH connection runs over. That connection tells ends apart by its own
+/// protocol, so an end of file stands for all of them here.
 fn carried(channel: Channel) -> DuplexStream {
     let (near, far) = duplex(SPOOL);
     let (from, to) = tokio::io::split(far);
@@ -215,7 +216,7 @@ async fn up(mut from: ReadHalf<DuplexStream>, mut writer: ChannelWriter) {
     writer.close().await;
 }
 
-/// Where the connection comes from, as the jump host is told; ssh says the same.
+/// The originator of the connection, as the jump host is told; ssh says the same.
 const ORIGINATOR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), u16::MAX);
 const SPOOL: usize = 256 * 1024;
 const READ: usize = 64 * 1024;

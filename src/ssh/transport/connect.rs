@@ -1,7 +1,7 @@
 //! The TCP connection to an SSH server: the addresses of both families raced against each other
 //! ("happy eyeballs", RFC 8305), so that a family that leads nowhere costs a moment and no more.
 //!
-//! The kernel repeats a SYN that is not answered after ever longer pauses. Where somebody waits, a fresh
+//! The kernel repeats a SYN that is not answered after ever longer pauses. Where a client waits, a fresh
 //! attempt is made every few seconds instead, at the addresses that the name has by then.
 
 use std::collections::VecDeque;
@@ -16,9 +16,9 @@ use tokio::time::{sleep, timeout};
 use crate::ssh::error::Error;
 use crate::ssh::settings::{AddressFamily, Settings};
 
-/// Connects to the destination: to `address`, or where there is none to whatever its name stands for.
-/// The limit is for the name and all its addresses together. With `impatient`, attempts that are not
-/// answered are made anew.
+/// Connects to the destination: to `address`, or where there is none to the addresses of its name. The limit
+/// is for the name and all its addresses together. With `impatient`, attempts that are not answered are made
+/// anew.
 pub(crate) async fn connect(
     settings: &Settings,
     address: Option<SocketAddr>,
@@ -50,7 +50,7 @@ pub(crate) async fn connect(
     }
 }
 
-/// How far it has come.
+/// How far the attempts have come.
 #[derive(Default)]
 struct Failures {
     resolved: bool,
@@ -124,9 +124,9 @@ async fn resolve(settings: &Settings) -> Result<VecDeque<SocketAddr>, Error> {
     Ok(addresses)
 }
 
-/// Starts an attempt after the other, each a moment after the one before or as soon as that has
-/// failed; the first that succeeds is taken and the others are given up. Where there is `again` to
-/// resolve, the addresses that it has are tried anew every few seconds.
+/// Starts one attempt after the other, each a moment after the one before or as soon as that has failed. The
+/// first that succeeds is taken, and the others are given up. Where `again` gives something to resolve, its
+/// addresses are tried anew every few seconds.
 async fn race(
     addresses: VecDeque<SocketAddr>,
     again: Option<&Settings>,
@@ -171,7 +171,7 @@ async fn race(
                     left = addresses;
                     rounds.push_back(Vec::new());
                 }
-                // The round before goes on: a path may be slow and not silent.
+                // The round before goes on, because a path may be slow and not silent.
                 if rounds.len() > ROUNDS_AT_ONCE {
                     for old in rounds.pop_front().into_iter().flatten() {
                         old.abort();
@@ -182,8 +182,8 @@ async fn race(
     }
 }
 
-/// After the pause between two rounds, what is to be tried then; nothing where the name has no address
-/// at the moment.
+/// Returns what is to be tried after the pause between two rounds; nothing where the name has no address at
+/// the moment.
 async fn resolve_later(settings: Option<&Settings>) -> VecDeque<SocketAddr> {
     match settings {
         Some(settings) => {
@@ -232,7 +232,7 @@ fn wanted(found: &[SocketAddr], family: AddressFamily) -> Vec<SocketAddr> {
     found.iter().filter(fits).copied().collect()
 }
 
-/// The families in turn, beginning with the one that the resolver put first (RFC 8305 section 4).
+/// Takes the families in turn, beginning with the one that the resolver put first (RFC 8305 section 4).
 fn interleaved(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     let Some(first) = addresses.first().copied() else {
         return VecDeque::new();
@@ -294,7 +294,7 @@ mod tests {
         assert!(nowhere.is_none());
     }
 
-    /// Its queue is full, so that its kernel answers nothing: the way a dead address looks.
+    /// A listener whose queue is full, so that its kernel answers nothing: a dead address looks the same.
     #[cfg(target_os = "linux")]
     async fn silent() -> (TcpListener, Vec<TcpStream>) {
         let silent = TcpSocket::new_v4().unwrap();

@@ -1,5 +1,5 @@
-//! What answers first where an SSH server should: other protocols are told apart at once, and not
-//! only when the time is up.
+//! The first bytes from the place of an SSH server: other protocols are recognized at once, and not only when
+//! the time is up.
 
 use std::{
     fmt, io,
@@ -18,7 +18,7 @@ pub(crate) struct Greeting {
     version: Arc<OnceLock<String>>,
 }
 
-/// What was said does not begin an SSH connection (RFC 4253 §4.2).
+/// The error for first bytes that do not begin an SSH connection (RFC 4253 §4.2).
 #[derive(Debug)]
 pub(crate) struct OtherProtocol(String);
 
@@ -62,7 +62,7 @@ impl Greeting {
                 self.known = true;
                 continue;
             }
-            // Protocol 1, or what only begins alike.
+            // Protocol 1, or a line that only begins alike.
             let old = self.line.starts_with(b"SSH-") && self.line.len() > VERSION_PREFIX;
             let reply = self.line.len() == 4
                 && self.line.iter().take(3).all(u8::is_ascii_digit)
@@ -71,7 +71,7 @@ impl Greeting {
             if reply || old || binary || self.line.starts_with(b"HTTP/") {
                 return Err(self.other(read));
             }
-            // A server may say other lines before its version.
+            // A server may send other lines before its version.
             if byte == b'\n' {
                 self.line.clear();
                 self.lines += 1;
@@ -96,12 +96,12 @@ impl Greeting {
     }
 }
 
-/// The refusal in an error of the socket's, if it is one.
+/// The refusal in a socket's error, if it is one.
 pub(crate) fn other_protocol(error: &io::Error) -> Option<&OtherProtocol> {
     error.get_ref()?.downcast_ref()
 }
 
-/// OpenSSH reads as many.
+/// Number of lines before the version; OpenSSH reads as many.
 const MOST_LINES: usize = 1024;
 /// `SSH-1.99-`
 const VERSION_PREFIX: usize = 9;

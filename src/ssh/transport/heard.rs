@@ -1,4 +1,4 @@
-//! When the SSH server was heard last.
+//! When the SSH server was last heard.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ impl Default for Heard {
 }
 
 impl Heard {
-    /// Bytes have arrived just now.
+    /// Bytes have just arrived.
     pub(crate) fn now(&self) {
         self.at(self.age());
     }

@@ -17,11 +17,11 @@ use super::stream::Duplex;
 use crate::lock::lock;
 use crate::ssh::error::escaped;
 
-/// Starts a command line the way ssh does: by the user's shell, in whose place it then runs. What it
-/// says on standard error goes to the log. It ends with the stream, at the latest a second later.
+/// Starts a command line the way ssh does: with the user's shell, which the command then replaces. What the
+/// command writes to standard error goes to the log. It ends with the stream, at the latest a second later.
 ///
-/// In the `foreground` it can ask for a password on the terminal; so Ctrl-C ends it together with
-/// ferryline. Elsewhere it cannot (the kernel stops it, and it ends with its stream), nor change how the
+/// In the `foreground` the command can ask for a password on the terminal, so Ctrl-C ends it together with
+/// ferryline. Elsewhere it cannot ask (the kernel stops it, and it ends with its stream), nor change how the
 /// terminal works.
 ///
 /// # Errors
@@ -62,7 +62,7 @@ pub(crate) fn start(line: &str, foreground: bool) -> io::Result<(Box<dyn Duplex>
     Ok((Box::new(stream), command))
 }
 
-/// The first word of a command line: enough to know it by, without what secrets may follow.
+/// The first word of a command line: enough to recognize it, without the secrets that may follow.
 pub(crate) fn program(line: &str) -> String {
     escaped(line.split_whitespace().next().unwrap_or_default())
 }
@@ -79,7 +79,7 @@ impl ProxyCommand {
         &self.program
     }
 
-    /// How it ended, where it has; waits a moment for that.
+    /// How it ended, if it has; waits a moment for that.
     pub(crate) async fn why_ended(&mut self) -> Option<String> {
         let ended = timeout(MOMENT, self.status.wait_for(Option::is_some)).await;
         let status = (*ended.ok()?.ok()?)?;
@@ -116,7 +116,7 @@ fn shell(line: &str) -> Command {
     command
 }
 
-/// Waits for the end of the command, or, once its stream is dropped, sees to it.
+/// Waits for the end of the command, and brings it about once its stream is dropped.
 async fn supervise(
     mut child: Child,
     done: CancellationToken,
@@ -133,7 +133,7 @@ async fn supervise(
             }
         }
     };
-    // What it said last may still be in the pipe; a child of its own may hold that open for long.
+    // Its last output may still be in the pipe. A child of its own may hold the pipe open for long.
     if let Some(listening) = listening {
         let _ = timeout(MOMENT / 2, listening).await;
     }
@@ -194,7 +194,7 @@ impl AsyncWrite for Joined {
 }
 
 const MOMENT: Duration = Duration::from_millis(500);
-/// Its pipes are closed by then, so it ends by itself as a rule.
+/// Time for the command to end by itself, as it does as a rule: its pipes are closed by then.
 const GRACE: Duration = Duration::from_secs(1);
 const LONGEST_LINE: u64 = 4096;
 

@@ -18,11 +18,11 @@ sockopt_impl!(
     u32
 );
 
-/// Data that is not acknowledged is sent again at least this often. Older kernels do not know the option
+/// Makes the kernel send unacknowledged data again at least this often. Older kernels do not know the option
 /// and keep their own pauses.
 ///
-/// The kernel gives a connection up after a number of retransmissions, which is a shorter time with the
-/// bound than without. So this is for sockets with a `TCP_USER_TIMEOUT` only, which takes its place.
+/// The kernel gives a connection up after a number of retransmissions. With the bound that takes less time
+/// than without. So this is only for sockets with a `TCP_USER_TIMEOUT`, which takes the place of that number.
 pub(super) fn bound(tcp: &TcpStream) {
     if let Err(error) = LongestPause.set(tcp, &LONGEST_PAUSE) {
         tracing::debug!(%error, "cannot set TCP_RTO_MAX_MS on the SSH socket (Linux before 6.15?)");
@@ -31,7 +31,7 @@ pub(super) fn bound(tcp: &TcpStream) {
 
 /// From Linux's `include/uapi/linux/tcp.h`; the `libc` crate does not have it yet.
 const TCP_RTO_MAX_MS: libc::c_int = 44;
-/// In milliseconds: a fresh attempt within this of the path's return.
+/// In milliseconds. A fresh attempt is made within this time after the path's return.
 const LONGEST_PAUSE: u32 = 3000;
 
 #[cfg(test)]

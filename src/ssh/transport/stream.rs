@@ -22,15 +22,16 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::greeting::Greeting;
 use super::heard::Heard;
 
-/// Makes a transport of a stream. Cancelling `cut` makes every later read and write of it fail. So does,
-/// in the end, a peer that takes nothing for `patience`: russh looks for no signs of life while it writes.
+/// Makes a transport of a stream. Cancelling `cut` makes every later read and write of it fail. A peer that
+/// takes nothing for `patience` has the same effect in the end: russh looks for no signs of life while it
+/// writes.
 pub(crate) fn over(
     stream: Stream,
     cut: &CancellationToken,
     patience: Option<Duration>,
 ) -> BufReader<Transport> {
     let patience = match &stream {
-        // The kernel knows what arrives; that a socket takes no more for a while says little.
+        // The kernel knows what arrives. That a socket takes no more for a while says little.
         Stream::Tcp(tcp) => {
             tune(tcp, patience);
             None
@@ -67,7 +68,7 @@ pub(crate) struct Transport {
     stream: Stream,
     /// How long a write may wait.
     patience: Option<Duration>,
-    /// Since a write waits: how much longer it may.
+    /// How much longer the write that waits may do so.
     stuck: Option<Pin<Box<Sleep>>>,
     greeting: Greeting,
     heard: Arc<Heard>,
@@ -203,15 +204,15 @@ fn tune(tcp: &TcpStream, patience: Option<Duration>) {
     give_up_after(tcp, patience);
 }
 
-/// The kernel falls back to delayed acknowledgements by itself, so this is done after each short
-/// read; not after long ones, where the next read is on its way already. It can fail only on a
-/// socket that is gone, which the next read reports.
+/// Re-arms quick acknowledgements after each short read, because the kernel falls back to delayed ones by
+/// itself. After a long read the next read is on its way already. This can fail only on a socket that is
+/// gone, which the next read reports.
 #[cfg(target_os = "linux")]
 fn acknowledge_at_once(tcp: &TcpStream) {
     let _ = SockRef::from(tcp).set_tcp_quickack(true);
 }
 
-/// Data that nobody acknowledges ends the connection after so long (`TCP_USER_TIMEOUT`).
+/// Bounds the time for which data may stay unacknowledged; then the connection ends (`TCP_USER_TIMEOUT`).
 #[cfg(target_os = "linux")]
 fn give_up_after(tcp: &TcpStream, patience: Option<Duration>) {
     if let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(patience) {
@@ -223,11 +224,11 @@ fn give_up_after(tcp: &TcpStream, patience: Option<Duration>) {
     }
 }
 
-/// Elsewhere the system's own limit has to do.
+/// On other systems the system's own limit has to do.
 #[cfg(not(target_os = "linux"))]
 fn give_up_after(_: &TcpStream, _: Option<Duration>) {}
 
-/// Elsewhere there is no such option.
+/// Other systems have no such option.
 #[cfg(not(target_os = "linux"))]
 fn acknowledge_at_once(_: &TcpStream) {}
 
@@ -238,7 +239,7 @@ fn cut_off() -> io::Error {
     )
 }
 
-/// What carries a pipe's bytes on has buffers of its own, and may be slow.
+/// Programs that carry a pipe's bytes on have buffers of their own, and may be slow.
 const PIPE_PATIENCE: u32 = 3;
 const READ_BUFFER: usize = 256 * 1024;
 const SHORT_READ: usize = 16 * 1024;
