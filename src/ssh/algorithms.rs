@@ -14,7 +14,7 @@ use super::settings::algorithm_list::AlgorithmList;
 /// The lists for one connection, with the host key algorithms in this order.
 pub(super) fn preferred(settings: &Settings, keys: Vec<Algorithm>) -> Preferred {
     let mut kex = picked(&settings.kex_algorithms, KEX, &known_kex());
-    // Not algorithms but capabilities that travel in the same list; a list of the user's is not
+    // These are not algorithms but capabilities that travel in the same list, so a list of the user's is not
     // about them. Strict key exchange is one.
     kex.extend([
         kex::EXTENSION_SUPPORT_AS_CLIENT,
@@ -47,7 +47,7 @@ pub(super) fn allows_signatures(settings: &Settings, algorithm: &Algorithm) -> b
     picked_keys(&settings.pubkey_algorithms).contains(algorithm)
 }
 
-/// Whether a key of this kind may log in at all; an RSA key where one of its signatures may.
+/// Whether a key of this kind may log in at all. An RSA key may where one of its signatures may.
 pub(super) fn may_sign(settings: &Settings, kind: &Algorithm) -> bool {
     let rsa = kind.clone().is_rsa();
     match &settings.pubkey_algorithms {
@@ -80,7 +80,7 @@ fn picked<T: AsRef<str> + Clone>(
     }
 }
 
-/// What to do where a server offers nothing of a kind that is offered to it: the option that would
+/// Advice where a server offers no algorithm of a kind that ferryline offers to it: the option that would
 /// allow the best of what it has, or that nothing can be done.
 pub(super) fn remedy(kind: AlgorithmKind, offered: &[String]) -> String {
     let known = kind.known();
@@ -93,7 +93,7 @@ pub(super) fn remedy(kind: AlgorithmKind, offered: &[String]) -> String {
     }
 }
 
-/// russh's key algorithms have names, but none to borrow.
+/// russh's key algorithms have names, but none that can be borrowed.
 #[derive(Clone)]
 struct NamedKey {
     name: String,

@@ -1,5 +1,5 @@
-//! Pauses between attempts: each twice as long as the one before, with some chance in it, so that
-//! many clients of a server that restarts do not come back all at once.
+//! Pauses between attempts. Each is twice as long as the one before, with a random part, so that many clients
+//! of a server that restarts do not come back all at once.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Pauses from about `first` to about `last`.
+    /// Makes pauses from about `first` to about `last`.
     pub(super) fn new(first: Duration, last: Duration) -> Self {
         Self {
             first,
@@ -22,12 +22,12 @@ impl Backoff {
         }
     }
 
-    /// How many pauses there have been.
+    /// Number of pauses so far.
     pub(super) fn taken(&self) -> usize {
         self.taken
     }
 
-    /// The next pause: between half of it and all of it.
+    /// The next pause: between half of its full length and all of it.
     pub(super) fn next_pause(&mut self) -> Duration {
         let doubled = 1_u32 << self.taken.min(20);
         self.taken += 1;

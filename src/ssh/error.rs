@@ -36,7 +36,7 @@ pub enum Error {
     /// The session was closed by this side.
     #[error("the session with {destination} was closed")]
     Closed {
-        /// Whom it was with.
+        /// The destination of the session.
         destination: String,
     },
     /// No TCP connection to any address of the host.
@@ -50,7 +50,7 @@ pub enum Error {
         port: u16,
         /// What the system said, for each address tried.
         reason: String,
-        /// Whether the host itself said no.
+        /// Whether the host itself refused.
         refused: bool,
     },
     /// A further connection is not known to end on the host that the first one ended on.
@@ -60,9 +60,9 @@ pub enum Error {
         elsewhere(untold.as_deref())
     )]
     Elsewhere {
-        /// Whom it was with.
+        /// The destination of the session.
         destination: String,
-        /// Why it could not be found out; `None`: it did end on another host.
+        /// Why this could not be found out; `None`: it did end on another host.
         untold: Option<String>,
     },
     /// The key exchange failed.
@@ -83,7 +83,7 @@ pub enum Error {
          allows no more), and each of the {lanes} there are has a client that reads slowly; try again later"
     )]
     HeldUp {
-        /// Whom they are with.
+        /// The destination of the lanes.
         destination: String,
         /// How many there are.
         lanes: usize,
@@ -184,21 +184,21 @@ pub enum Error {
     /// The server took none of the credentials.
     #[error("{destination}: log-in refused: tried {tried}; the SSH server accepts {accepts}{hint}")]
     LoginRefused {
-        /// Whom it was with.
+        /// The destination of the session.
         destination: String,
         /// What was tried, with the reason where something could not be.
         tried: String,
-        /// The methods that the server would go on with.
+        /// The methods that the server would continue with.
         accepts: String,
-        /// What could be done, with the mark that parts it from the rest, or nothing.
+        /// Advice with the punctuation that separates it from the rest, or nothing.
         hint: String,
     },
     /// The connection was lost, and did not come back in time.
     #[error("the connection to the SSH server {destination} is lost: {reason}")]
     Lost {
-        /// Whom it was with.
+        /// The destination of the session.
         destination: String,
-        /// Why, or why it cannot be had back.
+        /// Why, or why it cannot be made again.
         reason: String,
     },
     /// What answers there does not speak SSH.
@@ -220,7 +220,7 @@ pub enum Error {
         host: String,
         /// The first word of the command.
         program: String,
-        /// How it ended.
+        /// How the command ended.
         reason: String,
     },
     /// The host name has no address.
@@ -249,7 +249,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the server, or its host, was heard: it is not the path that is away.
+    /// Whether the server, or its host, was heard, so that the path is not at fault.
     pub(super) fn is_an_answer(&self) -> bool {
         match self {
             Self::Connect { refused, .. } => *refused,
@@ -259,8 +259,8 @@ impl Error {
         }
     }
 
-    /// Whether the same attempt may well succeed a moment later: an overloaded or restarting
-    /// server, a network that is away. Refused log-ins and host keys are not.
+    /// Whether the same attempt may well succeed a moment later, because a server is overloaded or restarts,
+    /// or a network is away. Refused log-ins and host keys do not count.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Connect { .. }
@@ -302,7 +302,7 @@ pub enum ForwardError {
     /// The connection to the SSH server is lost.
     #[error("the connection to the SSH server is lost")]
     Lost,
-    /// It said no: `AllowTcpForwarding`, `PermitListen`, or no free port.
+    /// It refused: `AllowTcpForwarding`, `PermitListen`, or no free port.
     #[error(
         "the SSH server refused the remote forward: AllowTcpForwarding has to be 'yes' there, and \
          PermitListen (permitlisten= of the key) allow localhost:*"
@@ -331,7 +331,7 @@ pub enum LostReason {
 }
 
 impl LostReason {
-    /// Whether the SSH connection was given up because nothing was heard of the server any more.
+    /// Whether the SSH connection was given up because the server was not heard any more.
     pub fn is_silence(&self) -> bool {
         matches!(self, Self::Connection(reason) if reason == SILENCE)
     }
@@ -365,8 +365,8 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// The same for a data connection to `host`. The control connection has been forwarded already,
-    /// so where the server forbids this one it is the port that it objects to.
+    /// The same for a data connection to `host`. The control connection has been forwarded already, so a
+    /// server that forbids this one objects to the port.
     pub fn of_data_connection(&self, host: &str) -> String {
         match self {
             Self::Prohibited(said) => format!(
@@ -378,8 +378,8 @@ impl OpenError {
     }
 }
 
-/// What another party said, made safe to print in one line: printable ASCII stays, the rest is
-/// escaped, and it is never longer than about `MAX_FOREIGN` characters.
+/// What another party said, made safe to print in one line: printable ASCII stays, the rest is escaped. It is
+/// never longer than about `MAX_FOREIGN` characters.
 pub(super) fn escaped(foreign: &str) -> String {
     let mut out = String::new();
     for c in foreign.trim_end().chars() {
@@ -397,7 +397,7 @@ pub(super) fn escaped(foreign: &str) -> String {
     out
 }
 
-/// Why a connection ended on which the server was not heard any more.
+/// Why a connection ended whose server was not heard any more.
 pub(super) const SILENCE: &str = "the SSH server does not answer";
 const MAX_FOREIGN: usize = 200;
 

@@ -1,5 +1,5 @@
-//! What the first connection to a destination found out, step by step: for `ferryline check`, which
-//! shows it, also where the way ended half way.
+//! What the first connection to a destination found out, step by step. `ferryline check` shows it, also where
+//! the connection failed half way.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,8 +9,8 @@ use russh::keys::{HashAlg, PublicKey};
 
 use crate::lock::lock;
 
-/// Filled in while [`Session::connect_and_tell`](super::Session::connect_and_tell) runs; what it has
-/// not come to, or does not know, is `None`. A handle that is cheap to clone.
+/// Filled in while [`Session::connect_and_tell`](super::Session::connect_and_tell) runs. What has not been
+/// reached, or is not known, is `None`. A handle that is cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     inner: Arc<Inner>,
@@ -64,7 +64,7 @@ impl Findings {
         lock(&self.inner.no_lane).clone()
     }
 
-    /// A socket was connected; its server's identification will be put where `version` says.
+    /// A socket was connected; `version` will hold its server's identification.
     pub(super) fn connected(&self, peer: Option<SocketAddr>, version: Arc<OnceLock<String>>) {
         if let Some(peer) = peer {
             let _ = self.inner.peer.set(peer);

@@ -1,6 +1,7 @@
 //! Patterns with `*` and `?`, as `known_hosts` and `ssh_config` have them.
 
-/// `*` stands for any characters, `?` for one. Linear in memory, and no worse than quadratic in time.
+/// Matches a pattern: `*` stands for any characters, `?` for one. Linear in memory, and at worst quadratic in
+/// time.
 pub(crate) fn glob(pattern: &str, name: &str) -> bool {
     let (mut pattern, mut name) = (pattern.as_bytes(), name.as_bytes());
     let mut retry: Option<(&[u8], &[u8])> = None;
@@ -19,7 +20,7 @@ pub(crate) fn glob(pattern: &str, name: &str) -> bool {
             }
             _ => {}
         }
-        // A mismatch: let the last star take one character more.
+        // A mismatch: let the last star take one more character.
         let Some((after_star, from)) = retry else {
             return false;
         };

@@ -8,20 +8,20 @@ use zeroize::Zeroizing;
 
 use super::secret::Secret;
 
-/// Who is to be asked.
+/// The person or program that is asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Whom {
     /// Nobody: there is no terminal, and no program that may be used.
     Nobody,
     /// This program.
     Program(OsString),
-    /// Whoever sits at the terminal.
+    /// The person at the terminal.
     Terminal,
 }
 
-/// Decides it as ssh does: the terminal where there is one; the program where there is none but a
-/// display, or where `SSH_ASKPASS_REQUIRE` says `prefer` (with a display) or `force` (in any case);
-/// never with `never`. Without `SSH_ASKPASS` there is no program: ferryline knows of no default one.
+/// Decides it as ssh does: the terminal where there is one. The program is asked where there is a display but
+/// no terminal, or where `SSH_ASKPASS_REQUIRE` says `prefer` (with a display) or `force` (in any case); never
+/// with `never`. Without `SSH_ASKPASS` there is no program: ferryline knows of no default one.
 pub(super) fn whom(variable: impl Fn(&str) -> Option<OsString>, has_terminal: bool) -> Whom {
     let variable = |name| variable(name).filter(|value| !value.is_empty());
     let has_display = variable("DISPLAY").is_some() || variable("WAYLAND_DISPLAY").is_some();
@@ -57,7 +57,7 @@ pub(super) fn ask(program: &OsString, text: &str) -> Option<Secret> {
     };
     let mut answer = Zeroizing::new(Vec::with_capacity(2 * MAX_ANSWER));
     let read = match child.stdout.take() {
-        // Never more than fits, for a vector that grows leaves copies behind.
+        // Never more than fits, because a vector that grows leaves copies behind.
         Some(out) => out.take(MAX_ANSWER as u64).read_to_end(&mut answer),
         None => Ok(0),
     };
@@ -69,7 +69,7 @@ pub(super) fn ask(program: &OsString, text: &str) -> Option<Secret> {
     std::str::from_utf8(line).ok().map(Secret::new)
 }
 
-/// As long as ssh takes them.
+/// The longest answer that is taken, as in ssh.
 const MAX_ANSWER: usize = 1024;
 
 #[cfg(test)]

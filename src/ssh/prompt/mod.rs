@@ -19,8 +19,8 @@ pub use secret::Secret;
 /// How passwords and passphrases are asked for. Called from a blocking thread, never concurrently
 /// for one session.
 pub trait Prompt: Send + Sync {
-    /// Asks for something that must not be shown while it is typed. `None`: nobody there to ask,
-    /// or the person gave up.
+    /// Asks for something that must not be shown while it is typed. `None`: there is no person to ask, or the
+    /// person gave up.
     fn secret(&self, text: &str) -> Option<Secret>;
     /// Asks for something that may be shown while it is typed: whether to trust a host key (the
     /// caller judges the answer), or a name or number that a server asks for. `None` as above.
@@ -66,7 +66,7 @@ fn terminal() -> io::Result<std::fs::File> {
     options.read(true).write(true).open("/dev/tty")
 }
 
-/// Where there is no such thing as a controlling terminal, both ends have to be at a console.
+/// On systems without controlling terminals, both ends have to be at a console.
 #[cfg(not(unix))]
 fn has_terminal() -> bool {
     use std::io::IsTerminal;
@@ -90,7 +90,7 @@ fn ask_in_clear(text: &str) -> io::Result<Secret> {
     one_line(io::stdin().lock())
 }
 
-/// What is typed in clear may be a secret all the same: a one-time password, for instance.
+/// What is typed in clear may still be a secret: a one-time password, for instance.
 fn one_line(mut from: impl BufRead) -> io::Result<Secret> {
     let mut answer = Zeroizing::new(String::new());
     if from.read_line(&mut answer)? == 0 {

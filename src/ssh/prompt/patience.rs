@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// Tells apart the time the server takes from the time a person takes: time limits run only while
-/// nobody is being asked.
+/// Tells the server's time apart from the time that a person takes: time limits run only while no person is
+/// being asked.
 #[derive(Debug)]
 pub(crate) struct Patience {
     limit: Duration,
@@ -60,7 +60,7 @@ impl Patience {
     }
 }
 
-/// Somebody is being asked as long as this lives.
+/// A person is being asked as long as this lives.
 pub(crate) struct Asking<'a>(&'a Patience);
 
 impl Drop for Asking<'_> {

@@ -1,4 +1,4 @@
-//! What somebody typed and nobody else shall see.
+//! Text that a person typed and that must stay secret.
 
 use std::fmt;
 
@@ -6,12 +6,11 @@ use zeroize::Zeroizing;
 
 /// A password or passphrase: wiped from memory when dropped, never shown by `Debug`.
 ///
-/// What cannot be wiped: the copies that russh makes on the way to the server. It takes passwords
-/// and keyboard-interactive answers as plain `String`s and puts them into its packet buffers, which
-/// it encrypts in place and reuses, but does not wipe. The pages are not locked either: what the
-/// system swaps out or writes into a core file is beyond this. An FTP password is not kept at all,
-/// but the line that holds it passes through the same buffers as all other lines, which are not
-/// wiped either.
+/// Some copies cannot be wiped: those that russh makes on the way to the server. It takes passwords and
+/// keyboard-interactive answers as plain `String`s and puts them into its packet buffers, which it encrypts
+/// in place and reuses, but does not wipe. The pages are not locked either: what the system swaps out or
+/// writes into a core file is beyond this. An FTP password is not kept at all, but the line that holds it
+/// passes through the same buffers as all other lines, which are not wiped either.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 

@@ -1,7 +1,7 @@
-//! What kinds of algorithms there are, and which of each ferryline knows.
+//! The kinds of algorithms, and which of each ferryline knows.
 //!
-//! Offered by default is what is good. What is not (SHA-1, CBC, 3DES) is known, and used only where somebody
-//! asked for it by name.
+//! Good algorithms are offered by default. Others (SHA-1, CBC, 3DES) are known, and used only where the user
+//! asked for them by name.
 
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{cipher, kex, mac};
@@ -17,7 +17,7 @@ pub enum AlgorithmKind {
     Kex,
     /// Message authentication codes.
     Mac,
-    /// Signatures of the keys that one logs in with.
+    /// Signatures of the keys that are used to log in.
     Pubkey,
 }
 

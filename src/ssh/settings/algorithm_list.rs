@@ -56,9 +56,9 @@ impl fmt::Display for AlgorithmList {
 }
 
 impl AlgorithmList {
-    /// What must have been written where a program with this default list ended up with that one. A
-    /// change by `-` or `^` cannot be told from a list written out; it is taken for one where more
-    /// than half of the default list is left, in its order.
+    /// Finds the list that must have been written where a program with this default list ended up with the
+    /// resolved one. A change by `-` or `^` cannot be told from a list written out. It is taken for a change
+    /// where more than half of the default list is left, in its order.
     pub fn from_resolved(resolved: &str, default: &str) -> Option<Self> {
         let words = |text: &str| -> Vec<String> {
             let words = text.split(',').map(|name| name.trim().to_owned());
@@ -89,7 +89,7 @@ impl AlgorithmList {
         Some(Self::Exactly(resolved))
     }
 
-    /// Makes sure that something known is named.
+    /// Checks that the list names something known.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl AlgorithmList {
         ))
     }
 
-    /// The default list changed as this says; names that are not known are passed over.
+    /// The default list, changed as this says. Names that are not known are skipped.
     pub(crate) fn apply<T: AsRef<str> + Clone>(&self, default: &[T], known: &[T]) -> Vec<T> {
         let expand = |names: &[String]| -> Vec<T> {
             let mut found: Vec<T> = Vec::new();

@@ -44,7 +44,7 @@ pub struct Settings {
     pub password_authentication: bool,
     /// Whether the method `keyboard-interactive` may be used (`KbdInteractiveAuthentication`).
     pub kbd_interactive_authentication: bool,
-    /// A password is asked for so many times (`NumberOfPasswordPrompts`).
+    /// Number of password attempts (`NumberOfPasswordPrompts`).
     pub password_prompts: usize,
     /// Never ask anything (`BatchMode`).
     pub batch_mode: bool,
@@ -52,7 +52,7 @@ pub struct Settings {
     pub way: Way,
     /// Which addresses of the host are tried (`AddressFamily`).
     pub address_family: AddressFamily,
-    /// The own address, or its name, that connections are made from (`BindAddress`).
+    /// The own address, or its name, from which connections are made (`BindAddress`).
     pub bind_address: Option<String>,
     /// Ciphers (`Ciphers`); `None`, here and below, are the default ones.
     pub ciphers: Option<AlgorithmList>,
@@ -66,33 +66,34 @@ pub struct Settings {
     pub pubkey_algorithms: Option<AlgorithmList>,
     /// Ask for compression (`Compression`).
     pub compression: bool,
-    /// Exchange new keys after so many bytes in one direction (`RekeyLimit`), at most 128 GiB; `None`
-    /// leaves it to the server, up to that.
+    /// Number of bytes in one direction after which new keys are exchanged (`RekeyLimit`), at most 128 GiB;
+    /// `None` leaves it to the server, up to that.
     pub rekey_limit: Option<u64>,
-    /// Exchange new keys after so long (the second word of `RekeyLimit`); `None` leaves it to the server.
+    /// Time after which new keys are exchanged (the second value of `RekeyLimit`); `None` leaves it to the
+    /// server.
     pub rekey_interval: Option<Duration>,
-    /// Limit for the way there, key exchange and log-in each, without the time a person takes to
-    /// answer a prompt (`ConnectTimeout`).
+    /// Limit for each of three steps: the way there, key exchange, and log-in. It does not count the time
+    /// that a person takes to answer a prompt (`ConnectTimeout`).
     pub connect_timeout: Duration,
-    /// After so long without a word from the server, ask it for a sign of life
-    /// (`ServerAliveInterval`); `None` never asks.
+    /// Silence of the server after which it is asked for a sign of life (`ServerAliveInterval`); `None` never
+    /// asks.
     pub alive_interval: Option<Duration>,
-    /// After so many unanswered such questions the connection counts as lost (`ServerAliveCountMax`).
+    /// Number of such questions without an answer after which the connection counts as lost
+    /// (`ServerAliveCountMax`).
     pub alive_count_max: usize,
     /// How long a new client waits for an SSH connection that is lost or silent before it is turned away.
     pub client_patience: Duration,
-    /// After this long without an answer to a request for a control channel, the SSH server is asked for
-    /// a sign of life. After as long again without one, a second control connection is made beside the
-    /// first.
+    /// Time without an answer to a request for a control channel after which the SSH server is asked for a
+    /// sign of life. After as long again without one, a second control connection is made beside the first.
     pub unanswered: Duration,
     /// How long the log-in for a data lane may take before the data shares what there is.
     pub lane_patience: Duration,
-    /// At most so many data lanes at once; 0 lets the data share the control connection.
+    /// Greatest number of data lanes at once; 0 lets the data share the control connection.
     pub lanes: usize,
 }
 
 impl Settings {
-    /// How long a server may give no sign of life, where it has to.
+    /// How long a server may give no sign of life; `None` where it is never asked for one.
     pub(crate) fn patience(&self) -> Option<Duration> {
         let times = u32::try_from(self.alive_count_max).unwrap_or(u32::MAX);
         let interval = self.alive_interval?;
@@ -151,10 +152,10 @@ impl Settings {
     }
 }
 
-/// The greatest number of data lanes where nothing else is asked for.
+/// The greatest number of data lanes where no other is asked for.
 pub const DEFAULT_LANES: u16 = 256;
 
-/// A longer time is for ever, and clocks end: added to one, it must not overflow.
+/// A longer time counts as for ever. Clocks end: added to one, this must not overflow.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(i32::MAX as u64);
 
 /// How an SSH server is reached.
@@ -187,8 +188,7 @@ pub enum AddressFamily {
 pub struct Identity {
     /// Where it is.
     pub path: PathBuf,
-    /// Whether somebody named it: a missing one is then warned about. Default ones are skipped
-    /// silently.
+    /// Whether the user named it: a missing one is then warned about. Default ones are skipped silently.
     pub explicit: bool,
 }
 

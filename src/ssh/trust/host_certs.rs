@@ -1,7 +1,7 @@
 //! Host certificates (OpenSSH's PROTOCOL.certkeys): whether one is good for the host asked for.
 //!
-//! That its key signed the key exchange is verified by russh; that its authority is trusted, by
-//! whoever looks it up in the known hosts files.
+//! russh verifies that the certificate's key signed the key exchange. The code that looks up the authority in
+//! the known hosts files decides whether it is trusted.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -11,7 +11,7 @@ use crate::ssh::error::Error;
 use crate::ssh::prompt::{Patience, Prompt};
 use crate::ssh::settings::{Settings, StrictHostKeyChecking};
 
-/// Decides about the host key of one connection. Blocking: it reads files and may ask somebody.
+/// Decides about the host key of one connection. Blocking: it reads files and may ask a person.
 pub(crate) struct HostKeyVerifier {
     pub(crate) settings: Arc<Settings>,
     pub(crate) prompt: Arc<dyn Prompt>,
@@ -21,9 +21,9 @@ pub(crate) struct HostKeyVerifier {
 }
 
 impl HostKeyVerifier {
-    /// Accepts or refuses the key, storing it where the policy says so. A certificate whose
-    /// authority is known stands for the key in it; any other is disregarded, as ssh does it, and
-    /// the key in it counts.
+    /// Accepts or refuses the key, and stores it where the policy says so. A certificate whose authority is
+    /// known stands for the key in it. Any other certificate is disregarded, as in ssh, and the key in it
+    /// counts.
     pub(crate) fn verify(
         &self,
         key: &PublicKey,
@@ -47,9 +47,9 @@ impl HostKeyVerifier {
                 file: at.file,
                 line: at.line,
             }),
-            // Certified when it was first seen, and since then the same.
+            // The key was certified when it was first seen, and has been the same since.
             Verdict::Changed(_) if self.pinned.is_some() => Ok(()),
-            // Whatever the policy: ssh forwards nothing then either, and all that passes here is for
+            // Refused whatever the policy: ssh forwards nothing then either, and all that passes here is for
             // forwards, FTP passwords first.
             Verdict::Changed(at) => Err(Error::HostKeyChanged {
                 name,
@@ -80,8 +80,8 @@ impl HostKeyVerifier {
         }
     }
 
-    /// The host key algorithms to ask for, those of keys that are known first: a server with several
-    /// keys would otherwise show one that is not known, and look changed.
+    /// The host key algorithms to ask for, those of known keys first. Otherwise a server with several keys
+    /// could show one that is not known, and look changed.
     pub(crate) fn preferred(&self, default: &[Algorithm]) -> Vec<Algorithm> {
         let known: Vec<Algorithm> = match &self.pinned {
             Some(key) => vec![key.algorithm()],
@@ -173,8 +173,8 @@ impl HostKeyVerifier {
         if marked(Mark::Host).any(|f| same(&f.key, key)) {
             return Verdict::Known;
         }
-        // A key of another kind counts as changed too. Known kinds were asked for first, so an
-        // honest server would have shown one of those; somebody in between would rather not.
+        // A key of another kind counts as changed, too. Known kinds were asked for first, so an honest server
+        // would have shown one of those; a man in the middle would rather not.
         let other = marked(Mark::Host)
             .find(|f| same_kind(&f.key.algorithm(), &key.algorithm()))
             .or_else(|| marked(Mark::Host).next());
@@ -185,7 +185,7 @@ impl HostKeyVerifier {
         }
     }
 
-    /// As ssh does: a key that is known for the host on port 22 is good on another port, too.
+    /// Whether the key is known for the host on port 22. As in ssh, it is then good on another port, too.
     fn known_without_port(&self, key: &PublicKey) -> bool {
         let entries = self.entries_without_port();
         let mut of_host = entries.iter().filter(|f| f.mark == Mark::Host);
@@ -275,7 +275,7 @@ enum Verdict {
     Unknown,
 }
 
-/// The comment does not count.
+/// Whether two keys are the same. The comment does not count.
 fn same(a: &PublicKey, b: &PublicKey) -> bool {
     a.key_data() == b.key_data()
 }
@@ -291,12 +291,12 @@ fn short_kind(algorithm: &Algorithm) -> String {
     }
 }
 
-/// One RSA key serves several signature algorithms.
+/// Whether two keys are of one kind: one RSA key serves several signature algorithms.
 fn same_kind(a: &Algorithm, b: &Algorithm) -> bool {
     matches!((a, b), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. })) || a == b
 }
 
-/// How often a person is asked who says something else than yes or no.
+/// How often a person is asked whose answer is neither yes nor no.
 const MAX_QUESTIONS: usize = 3;
 
 #[cfg(test)]
@@ -437,7 +437,7 @@ mod tests {
         c.verifier.prompt = silent.clone();
         assert!(c.verifier.verify(&key(A), None).is_err());
         assert_eq!(silent.1.lock().unwrap().len(), 1);
-        // What is neither is asked about again, not for ever.
+        // An answer that is neither is asked for again, but not for ever.
         let unsure = Arc::new(Says("SHA256:another", Mutex::default()));
         c.verifier.prompt = unsure.clone();
         assert!(c.verifier.verify(&key(A), None).is_err());
@@ -460,7 +460,7 @@ mod tests {
         ));
     }
 
-    /// It was accepted or certified once, and is asked about and stored no second time.
+    /// A key that was accepted or certified once is asked about and stored no second time.
     #[test]
     fn the_key_of_the_first_connection_is_good_for_further_ones() {
         for (text, policy) in [

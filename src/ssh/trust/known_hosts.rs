@@ -19,7 +19,7 @@ use crate::ssh::glob::glob;
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) file: PathBuf,
-    /// From 1.
+    /// Line number, from 1.
     pub(crate) line: usize,
     pub(crate) mark: Mark,
     pub(crate) key: PublicKey,
@@ -58,8 +58,8 @@ pub(crate) fn lookup_name(host: &str, port: u16) -> String {
     }
 }
 
-/// Adds a line for `name` at the end of `file`, which is made (mode 0600, its directory 0700) where
-/// there is none.
+/// Adds a line for `name` at the end of `file`. Makes the file (mode 0600, its directory 0700) where there is
+/// none.
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ pub(crate) fn store(file: &Path, name: &str, key: &PublicKey) -> io::Result<()> 
     file.write_all(line.as_bytes())
 }
 
-/// A file that does not exist is empty.
+/// The content of a file; a file that does not exist is empty.
 fn read(file: &Path) -> io::Result<Vec<u8>> {
     match bounded_file::read(file, KNOWN_HOSTS_LIMIT) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -243,7 +243,7 @@ mod tests {
         );
         lookup_in(Path::new("/k"), b"\xff\xfe\nh", "h", &mut found);
         assert_eq!(found.len(), 3);
-        // Nothing is said of a comment.
+        // A comment is skipped silently.
         assert!(matches!(parse(b" # h"), Ok(None)));
     }
 
