@@ -14,14 +14,14 @@ use crate::{
     },
 };
 
-/// How long after a connection could not be accepted the next attempt is made.
+/// Pause after a connection that could not be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// The client's connection. A stranger, by address or by user, is refused, and does not use the
-/// listener up.
+/// The client's connection. A stranger's, by address or by user, is refused, and does not use the listener
+/// up.
 ///
-/// Of two that might both be the client's, neither is taken: with the wrong one, what the client has
-/// uploaded would be lost, and it would not know.
+/// Where two connections might both be the client's, neither is taken: with the wrong one, what the client
+/// has uploaded would be lost, and the client would not know.
 pub(super) async fn claim(
     data: &DataContext,
     reporter: &Reporter,
@@ -50,7 +50,7 @@ pub(super) async fn claim(
     }
 }
 
-/// The next connection, and at once those that wait already where a look at them is asked for.
+/// The next connection. Where a look is asked for, the connections that wait already come at once.
 async fn next(
     data: &DataContext,
     listener: &TcpListener,
@@ -76,8 +76,8 @@ async fn accept(data: &DataContext, listener: &TcpListener) -> (TcpStream, Socke
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                // Out of file descriptors, most likely: others must end first. The session closes
-                // this forward when its time is up.
+                // Probably out of file descriptors: other connections must end first. The session closes this
+                // forward when its time is up.
                 data.warnings
                     .unaccepted_data
                     .warn(format_args!("cannot accept a data connection: {error}"));
@@ -117,8 +117,8 @@ async fn admit(
     Some(stream)
 }
 
-/// A connection that stands in the listener's queue already. The kernel itself is asked: the runtime may not
-/// have learnt of it yet.
+/// A connection that is in the listener's queue already. The kernel itself is asked, because the runtime may
+/// not have learnt of it yet.
 fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     let (socket, peer) = SockRef::from(listener).accept().ok()?;
     socket.set_nonblocking(true).ok()?;

@@ -12,9 +12,9 @@ use crate::{
     ssh::{LostReason, Received},
 };
 
-/// Runs one joined forward. The client is connected to when its transfer has begun (`join`), or
-/// when the first data comes, whichever is first: a transfer that fails shows it no connection, as
-/// with a server that speaks active mode itself.
+/// Runs one joined forward. Connects to the client when its transfer has begun (`join`) or when the first
+/// data comes, whichever is first. A transfer that fails shows the client no connection, as with a server
+/// that speaks active mode itself.
 pub(crate) async fn run(
     data: Arc<DataContext>,
     reporter: Reporter,
@@ -36,7 +36,7 @@ pub(crate) async fn run(
         () = join.cancelled() => None,
     };
     match first {
-        // It comes to nothing: a refusal of the server's passes, a success would be none.
+        // The transfer comes to nothing. A refusal by the server passes; a success would not be one.
         Some(Received::Closed | Received::Lost(LostReason::Closed | LostReason::Local)) => {
             reporter.tell(ForwardEvent::Cut);
             return;

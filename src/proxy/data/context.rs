@@ -1,4 +1,4 @@
-//! What the data connections of a session need to know of it.
+//! What the data connections of a session need to know about it.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     ssh,
 };
 
-/// What the data connections of a session need to know of it.
+/// What the data connections of a session need to know about it.
 pub(crate) struct DataContext {
     /// The number of the session, for the log.
     pub(crate) session: u64,
@@ -25,7 +25,7 @@ pub(crate) struct DataContext {
     pub(crate) client_local: SocketAddr,
     pub(crate) server: Target,
     pub(crate) gateway: Gateway,
-    /// Where the client named its FTP server: the only hosts that its data may come from, too.
+    /// The only hosts that the data may come from; set where the client named its FTP server.
     pub(crate) only_hosts: Option<Vec<HostPattern>>,
     /// The client's user, where the kernel tells.
     pub(crate) owner: Owner,
@@ -34,15 +34,15 @@ pub(crate) struct DataContext {
     pub(crate) prefetch: ForwardPrefetch,
     /// How long the client's first bytes wait for its transfer to begin.
     pub(crate) early_data: Duration,
-    /// How long a data connection may stand still that has outlived its session.
+    /// How long a data connection that has outlived its session may stand still.
     pub(crate) still_data: Duration,
     /// See [`Options::last_word`](crate::proxy::Options::last_word).
     pub(crate) last_word: Duration,
 }
 
 impl DataContext {
-    /// Whether a data connection may go to this host: the FTP server's own, or where an FTP server's
-    /// reply may name another, one that the client itself might have named.
+    /// Whether a data connection may go to this host: the FTP server's own, or, where an FTP server's reply
+    /// may name another host, one that the client itself might have named.
     pub(crate) fn may_reach(&self, host: &str) -> bool {
         let Some(allowed) = &self.only_hosts else {
             return true;

@@ -1,4 +1,4 @@
-//! How a session tells a data connection things.
+//! The session's handle of a data connection, and what it tells it.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::look::Look;
 
-/// What a forward's task waits for.
+/// What the task of a forward is told.
 #[derive(Clone, Default)]
 pub(crate) struct Handle {
     /// The session wants to know whether the data is whole.
     pub(crate) asked: Arc<Notify>,
-    /// Its data port can be looked at, where the client is to connect to it.
+    /// A look at its data port, where the client is to connect to it.
     pub(crate) look: Option<Look>,
     /// The server takes what the client sends.
     pub(crate) begun: CancellationToken,
-    /// The client's end of file is kept from the server.
+    /// Whether the client's end of file is kept from the server.
     pub(crate) keeps_end: watch::Sender<bool>,
     pub(crate) close: CancellationToken,
     pub(crate) join: CancellationToken,

@@ -54,9 +54,10 @@ pub(crate) async fn run(
             reporter.finish(outcome).await;
         }
         Err(reason) => {
-            // At once, so that the client can fall back (Q24).
+            // Reset at once, so that the client can fall back (Q24).
             socket::reset(stream);
-            // The session knows whether the FTP server itself has an answer, and warns where not (Q100).
+            // The session knows whether the FTP server itself has an answer, and warns where it has none
+            // (Q100).
             reporter.tell(ForwardEvent::Unreachable(reason));
         }
     }
@@ -74,8 +75,8 @@ pub(crate) async fn connect(
             reasons.push(format!("{target}: not a host that is allowed here"));
             continue;
         }
-        // Not asked for again where its lane is lost: the SSH server may have made the connection, and the
-        // FTP server takes one only.
+        // The target is not asked for again if its lane is lost: the SSH server may have made the connection,
+        // and the FTP server takes only one.
         match lane.open(&target.host, target.port, data.client_peer).await {
             Ok(channel) => return Ok((index, channel)),
             Err(error) => {

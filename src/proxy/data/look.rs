@@ -1,18 +1,18 @@
-//! Looking at who has connected to a data port, ahead of the FTP server's word (Q114).
+//! A look at what has connected to a data port, ahead of the FTP server's reply (Q114).
 //!
-//! The runtime learns of a connection when it next asks the kernel what is ready. On a busy machine that
-//! may be after the FTP server's 150 has passed, and a client that obeys it may have closed by then.
-//! So the session has each data port looked at before it hears a line of the FTP server's.
+//! The runtime learns of a connection when it next asks the kernel what is ready. On a busy machine that may
+//! be after the FTP server's 150 has passed, and a client that acts on the 150 may have closed by then. So
+//! the session has each data port looked at before it takes in a line of the FTP server.
 
 use std::convert::Infallible;
 
 use tokio::sync::{mpsc, oneshot};
 
-/// The most connections that one look accepts: strangers that connect without end must not keep the
-/// session waiting.
+/// The most connections that one look accepts: strangers that connect without end must not keep the session
+/// waiting.
 const MOST_LOOKED_AT: usize = 64;
 
-/// A data port that can be looked at, and the requests to do so.
+/// Makes the two sides: the data port that can be looked at, and the requests to do so.
 pub(crate) fn look() -> (Look, Looks) {
     let (sender, requests) = mpsc::unbounded_channel();
     let looks = Looks {
@@ -28,18 +28,18 @@ pub(crate) fn look() -> (Look, Looks) {
 pub(crate) struct Look(mpsc::UnboundedSender<oneshot::Sender<Infallible>>);
 
 impl Look {
-    /// Comes back when all that had connected to the data port by now has been looked at, or when the data
-    /// port is gone.
+    /// Returns when all that had connected to the data port by now has been looked at, or when the data port
+    /// is gone.
     pub(crate) async fn at(&self) {
         let (looking, looked) = oneshot::channel();
         if self.0.send(looking).is_ok() {
-            // It is dropped when that is done.
+            // The sender is dropped when that is done.
             let _ = looked.await;
         }
     }
 }
 
-/// The data port's side. Dropped, it answers all requests.
+/// The data port's side. Dropping it answers all requests.
 pub(crate) struct Looks {
     requests: mpsc::UnboundedReceiver<oneshot::Sender<Infallible>>,
     running: Vec<oneshot::Sender<Infallible>>,
@@ -47,7 +47,7 @@ pub(crate) struct Looks {
 }
 
 impl Looks {
-    /// Comes back when a look is asked for.
+    /// Returns when a look is asked for.
     pub(crate) async fn asked(&mut self) {
         match self.requests.recv().await {
             Some(request) => {
@@ -66,7 +66,7 @@ impl Looks {
         goes_on
     }
 
-    /// All that waited has been looked at.
+    /// All connections that waited have been looked at.
     pub(crate) fn done(&mut self) {
         self.left = 0;
         self.running.clear();

@@ -3,11 +3,11 @@
 //! - `local`, `remote`, `carried`: one data connection each: passive, active, and active carried as passive
 //! - `accept`: which of the connections to a data port is the client's; `reach`: a connection to its own
 //!   listener
-//! - `look`: who has connected to a data port is looked at ahead of the FTP server's word
+//! - `look`: a look at what has connected to a data port, ahead of the FTP server's reply
 //! - `prefetch`: a remote forward kept ready for the next active transfer
-//! - `splice`: moves the bytes; `rest`: what comes of them after the control connection
-//! - `outcome`: how a data connection ended; `report`: as the state machine and the log are told
-//! - `context`: what they need to know of their session; `handle`: how the session tells them things
+//! - `splice`: moves the bytes; `rest`: what becomes of them after the control connection
+//! - `outcome`: how a data connection ended; `report`: how the state machine and the log are told
+//! - `context`: what they need to know about their session; `handle`: how the session tells them things
 
 mod accept;
 pub(super) mod carried;

@@ -7,21 +7,20 @@ use crate::ssh::{ChannelReader, LostReason};
 /// How a data connection ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// In order, on both sides.
+    /// Both sides ended in order.
     Complete(Moved),
-    /// The client's socket broke, or nothing came from it any more. The channel stands, without an end
-    /// of file, as long as this half of it lives.
+    /// The client's socket broke, or nothing came from it any more. The channel stays open, without an end of
+    /// file, as long as this half of it lives.
     ClientLost(Moved, io::Error, ChannelReader),
-    /// The session had it cut: the client's socket was reset, unless it had all of its file. The
-    /// channel stands, as above.
+    /// The session had it cut: the client's socket was reset, unless the client had all of its file. The
+    /// channel stays open, as above.
     Cut(Moved, ChannelReader),
-    /// It had outlived its session and stood still; the client's socket was reset, unless it had all
+    /// It had outlived its session and stood still. The client's socket was reset, unless the client had all
     /// of its file.
     Forsaken(Moved),
-    /// The channel or its SSH connection broke; the client's socket was reset.
+    /// The channel or its SSH connection broke. The client's socket was reset.
     ServerLost(Moved, LostReason),
-    /// The server takes no more, although the client has more to send; the client's socket was
-    /// reset.
+    /// The server takes no more, although the client has more to send. The client's socket was reset.
     ServerClosed(Moved),
 }
 
@@ -34,7 +33,7 @@ pub(crate) struct Moved {
     pub(crate) to_server: u64,
 }
 
-/// As the log has it.
+/// The text for the log.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -74,12 +73,13 @@ impl fmt::Display for Outcome {
 }
 
 impl Moved {
-    /// The client has had some and sent nothing. (Where neither sent anything nobody can tell.)
+    /// Whether the client has received some bytes and sent none. (Where neither side sent anything, the
+    /// direction is unknown.)
     pub(super) fn is_download(self) -> bool {
         self.to_client > 0 && self.to_server == 0
     }
 
-    /// The client has sent some and had nothing.
+    /// Whether the client has sent some bytes and received none.
     pub(super) fn is_upload(self) -> bool {
         self.to_server > 0 && self.to_client == 0
     }

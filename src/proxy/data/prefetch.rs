@@ -1,12 +1,12 @@
 //! The remote forward that a session keeps ready for its next active transfer, so that the client's
 //! PORT does not wait for the SSH server.
 //!
-//! It is asked for when the data connection of an active transfer has come: the answer is here by the
-//! time that the next transfer can begin. It is the session's own, stands on an idle lane that
-//! anybody's transfer may take away, and goes after [`Options::ready_time`](crate::proxy::Options::ready_time)
-//! unused. Each transfer still has a port of its own, never one that was used before. On a shared
-//! control connection there is none: where there are no lanes the SSH server may well count what it
-//! gives, and the control connections of all others are there.
+//! It is asked for when the data connection of an active transfer has come: the answer is here by the time
+//! that the next transfer can begin. It belongs to the session. It stands on an idle lane that any transfer
+//! may take away, and is dropped after [`Options::ready_time`](crate::proxy::Options::ready_time) without
+//! use. Each transfer still has a port of its own, never one that was used before. There is none on a shared
+//! control connection: where there are no lanes the SSH server may well limit what it grants, and the control
+//! connections of all other sessions are there.
 
 use std::{
     net::IpAddr,
@@ -27,12 +27,12 @@ use crate::{
 /// A session's prefetched forward, if it has one.
 pub(crate) struct ForwardPrefetch {
     kept: Mutex<Option<Kept>>,
-    /// None is asked for any more: the SSH server has refused one, or the session is over.
+    /// Set when none is asked for any more: the SSH server has refused one, or the session is over.
     done: Arc<AtomicBool>,
     time: Duration,
 }
 
-/// Dropping it makes its keeper cancel the forward.
+/// A prefetched forward that is kept. Dropping this makes its keeper cancel the forward.
 struct Kept {
     bind: IpAddr,
     origin: Origin,
@@ -40,7 +40,7 @@ struct Kept {
 }
 
 impl ForwardPrefetch {
-    /// One that is kept for so long unused; for no time, there is none.
+    /// A prefetch that keeps a forward for `time` without use; if that is zero, there is none.
     pub(crate) fn new(time: Duration) -> Self {
         Self {
             kept: Mutex::default(),
@@ -52,7 +52,7 @@ impl ForwardPrefetch {
     /// Asks ahead for the next transfer's forward, where there is a lane for it.
     pub(crate) fn ask(&self, ssh: &ssh::Session, bind: IpAddr, origin: Origin) {
         let mut kept = self.kept();
-        // Looked at under the lock, as `end` sets it.
+        // Checked under the lock, because `end` sets it there.
         if self.done.load(Ordering::Acquire)
             || kept.as_ref().is_some_and(|kept| !kept.taker.is_closed())
         {
@@ -70,7 +70,7 @@ impl ForwardPrefetch {
         });
     }
 
-    /// The forward that stands ready, if there is one like this. Any other is thrown away.
+    /// The forward that stands ready, if it fits. Any other is thrown away.
     pub(crate) async fn take(&self, bind: IpAddr, origin: Origin) -> Option<RemoteForward> {
         let kept = self.kept().take()?;
         if (kept.bind, kept.origin) != (bind, origin) {
@@ -99,7 +99,7 @@ impl ForwardPrefetch {
     }
 }
 
-/// Keeps a prefetched forward until it is taken, spoilt, too old, or nobody is there to take it.
+/// Keeps a prefetched forward until it is taken, spoilt or too old, or nothing is left that could take it.
 async fn keep(
     mut prefetch: PrefetchedForward,
     taken: oneshot::Receiver<oneshot::Sender<PrefetchedForward>>,
@@ -108,7 +108,7 @@ async fn keep(
 ) {
     tokio::select! {
         to = taken => if let Ok(to) = to {
-            // Not received: who wanted it has gone.
+            // If it is not received, the task that wanted it has gone.
             let _ = to.send(prefetch);
         },
         why = prefetch.spoilt() => note(why, &done),
@@ -116,7 +116,7 @@ async fn keep(
     }
 }
 
-/// What was refused once is not asked for again by this session.
+/// Notes a refusal: this session does not ask again.
 fn note(why: Spoilt, done: &AtomicBool) {
     if why == Spoilt::Refused {
         tracing::debug!("the SSH server refused a remote forward that was asked for ahead");

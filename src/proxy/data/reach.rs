@@ -1,4 +1,4 @@
-//! A connection to the client's own listener, where that is the client's.
+//! A connection to the client's own listener, once that is known to be the client's.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -13,8 +13,8 @@ use crate::proxy::{
 /// How long the client's listener may take to answer: it is on this host or near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection to the client's listener, from the address that the client has its control
-/// connection with (Q74).
+/// A connection to the client's listener, from the address that the client has its control connection with
+/// (Q74).
 pub(super) async fn reach_client(
     data: &DataContext,
     deliver_to: SocketAddr,
@@ -25,7 +25,7 @@ pub(super) async fn reach_client(
     reach_listener(data.owner, from, deliver_to, &Kernel).await
 }
 
-/// A connection from `from` to the listener at `deliver_to`, where that is the session owner's.
+/// A connection from `from` to the listener at `deliver_to`, if the session's owner owns that listener.
 async fn reach_listener(
     owner: Owner,
     from: SocketAddr,
@@ -58,11 +58,11 @@ async fn reach_listener(
     Ok(stream)
 }
 
-/// What tells the owners of sockets.
+/// A source of the owners of sockets.
 trait Owners: Sync {
     /// The owner of the socket at the other end of a connection.
     fn of_peer(&self, stream: &TcpStream) -> impl Future<Output = Owner> + Send;
-    /// The owner of what listens at this address.
+    /// The owner of the socket that listens at this address.
     fn of_listener(&self, at: SocketAddr) -> impl Future<Output = Owner> + Send;
 }
 
@@ -78,8 +78,8 @@ impl Owners for Kernel {
     }
 }
 
-/// Whose the other end of a connection to a listener is; and where that is not known, who listens there
-/// now.
+/// The owner of the other end of a connection to a listener; and, where that is unknown, the owner of the
+/// socket that listens there now.
 async fn accepted_by(
     stream: &TcpStream,
     listener: SocketAddr,
@@ -90,18 +90,19 @@ async fn accepted_by(
         return (peer, Owner::Unknown);
     }
     match owners.of_listener(listener).await {
-        // It waits in nobody's queue, so if nobody is there even now, it was taken and closed again.
+        // It is not in the queue of any listener. So if the peer is unknown even now, it was accepted and
+        // closed again.
         Owner::Unknown => (owners.of_peer(stream).await, Owner::Unknown),
         listening => (peer, listening),
     }
 }
 
-/// Who would have the session's data, where that is not its owner. `peer` is who has accepted the
-/// connection; of one that nobody has yet, whoever listened `before` it was made and whoever does
-/// `behind` it have to be the owner: in between, the port may have gone from the client to another user.
+/// The owner that would get the session's data without being its owner. `peer` is the one that has accepted
+/// the connection. If none has yet, the owners of the listener `before` the connection was made and `behind`
+/// it both have to be the session's: in between, the port may have gone from the client to another user.
 ///
-/// Where there is neither peer nor listener the data connection is over already. An upload of a few bytes
-/// can be that fast, and nothing can be given to a thief who is.
+/// Where there is neither peer nor listener, the data connection is over already. An upload of a few bytes
+/// can be that fast, and a thief that is as fast gets nothing.
 fn stranger(session: Owner, peer: Owner, before: Owner, behind: Owner) -> Option<Owner> {
     let users = match (peer, behind) {
         (Owner::Unknown, Owner::Unknown) => [before; 2],
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
     use crate::lock::lock;
 
-    /// What the kernel says, one answer after the other, of peers and of listeners.
+    /// The kernel's answers, one after the other, for peers and for listeners.
     struct Told {
         peers: Mutex<VecDeque<Owner>>,
         listeners: Mutex<VecDeque<Owner>>,
@@ -150,8 +151,8 @@ mod tests {
         }
     }
 
-    /// The listener is looked at before the connection is made and again behind it. A port that changed
-    /// hands in between gets nothing, and the connection is reset.
+    /// The listener is looked at before the connection is made and again after it. A port that changed hands
+    /// in between gets nothing, and the connection is reset.
     #[tokio::test]
     async fn q83_a_port_that_changes_hands_while_it_is_connected_to_gets_nothing() {
         use Owner::{Unknown, User};
@@ -203,20 +204,20 @@ mod tests {
         use Owner::{Unknown, Untold, User};
         let (own, other, root) = (User(1000), User(1001), User(0));
         for (session, peer, before, behind, expected) in [
-            // Who has accepted it counts.
+            // The owner that has accepted it decides.
             (own, own, own, Unknown, None),
             (own, own, Unknown, Unknown, None),
             (own, root, own, Unknown, None),
             (own, other, own, Unknown, Some(other)),
             (own, other, own, own, Some(other)),
             (own, Untold, own, Unknown, Some(Untold)),
-            // Nobody has, yet.
+            // Not accepted yet.
             (own, Unknown, own, own, None),
             (own, Unknown, root, own, None),
             (own, Unknown, own, other, Some(other)),
             (own, Unknown, other, own, Some(other)),
             (own, Unknown, Unknown, own, Some(Unknown)),
-            // It is over.
+            // The connection is over.
             (own, Unknown, own, Unknown, None),
             (own, Unknown, other, Unknown, Some(other)),
             (own, Unknown, Unknown, Unknown, Some(Unknown)),

@@ -33,12 +33,12 @@ pub(crate) async fn run(
         }
     };
     reporter.tell(ForwardEvent::Ready(forward.address()));
-    // It takes one connection, and cancels itself with it.
+    // It takes one connection, and cancels itself with that.
     let Some(incoming) = forward.next().await else {
         let text = "the SSH connection was lost before the FTP server connected";
         reporter.warn(Trouble::LostBefore, text);
-        // Whoever has connected there has been taken by the SSH server, and may have handed it a
-        // whole file.
+        // The SSH server has taken the connection of the program that connected there, which may have handed
+        // it a whole file.
         reporter.tell(ForwardEvent::Cut);
         return;
     };
@@ -64,8 +64,8 @@ async fn open(data: &DataContext, bind: IpAddr, origin: Origin) -> Result<Remote
     forward.map_err(|error| error.to_string())
 }
 
-/// Who may come to a remote forward on this address: the FTP server. Where it is known by a name only,
-/// and that is the SSH server's to resolve, nobody can be told from it.
+/// The originator that may come to a remote forward on this address: the FTP server. Where the server is
+/// known by a name only, which the SSH server resolves, it cannot be told from any other originator.
 fn origin(server: &str, bind: IpAddr) -> Origin {
     if bind.is_loopback() {
         return Origin::Loopback;

@@ -23,7 +23,7 @@ use crate::{
     ssh::{Channel, ChannelReader, Incoming, Received},
 };
 
-/// Tells the session what becomes of a forward, and the log.
+/// Tells the session and the log what becomes of a forward.
 pub(crate) struct Reporter {
     session: u64,
     id: ForwardId,
@@ -41,7 +41,8 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// For a forward of this session, which its handle tells things; `cut` is for all forwards.
+    /// The reporter of a forward of this session. `handle` tells the forward things; `cut` is for all
+    /// forwards.
     pub(crate) fn new(
         data: &DataContext,
         id: ForwardId,
@@ -66,7 +67,7 @@ impl Reporter {
         }
     }
 
-    /// A session that has ended does not want to know any more.
+    /// Tells the session. A session that has ended takes no events any more.
     pub(crate) fn tell(&self, event: ForwardEvent) {
         let _ = self.events.send((self.id, event));
     }
@@ -75,11 +76,11 @@ impl Reporter {
         self.warnings.data(self.session, self.id, trouble, text);
     }
 
-    /// The data connection has ended so: tells the session, and the log.
+    /// Tells the session and the log how the data connection has ended.
     ///
-    /// Only the session knows which way the file went. A download that was handed over is whole
-    /// however the data connection ended then, and an upload is not, although the server may have
-    /// ended its own direction long before.
+    /// Only the session knows which way the file went. A download that was handed over is whole, however the
+    /// data connection ended then. An upload is not, although the server may have ended its own direction
+    /// long before.
     pub(crate) async fn finish(self, outcome: Outcome) {
         let text = outcome.to_string();
         match outcome {
@@ -118,8 +119,8 @@ impl Reporter {
         self.hold(held).await;
     }
 
-    /// To close the channel would tell the server that the file is complete: it is held
-    /// until the session has this forward closed, or is over itself.
+    /// Holds the channel until the session has this forward closed, or is over itself. Closing it would tell
+    /// the server that the file is complete.
     async fn hold(&self, mut held: impl HeldChannel) {
         tokio::select! {
             () = self.events.closed() => {}
@@ -128,7 +129,7 @@ impl Reporter {
         drop(held);
     }
 
-    /// Most likely the client had all of it before, and was sending nothing.
+    /// Warns; but only notes where the client most likely had all of it before, and was sending nothing.
     fn complain(&self, trouble: Trouble, text: &str, moved: Moved) {
         if self.drained.load(Ordering::Relaxed) && moved.to_server == 0 {
             self.note(text);
@@ -163,7 +164,7 @@ impl Watch for Reporter {
     async fn may_end(&self) {
         let mut keeps_end = self.keeps_end.clone();
         if keeps_end.wait_for(|keeps_end| !keeps_end).await.is_err() {
-            // The session is over, and will not say so any more.
+            // The session is over, and will not let it end any more.
             std::future::pending().await
         }
     }
@@ -201,10 +202,10 @@ impl Watch for Reporter {
     }
 }
 
-/// What keeps the server's data connection from ending, as long as it lives.
+/// A channel that keeps the server's data connection from ending, as long as it lives.
 pub(crate) trait HeldChannel: Send {
-    /// Throws away whatever comes, and never comes back: an SSH channel that is not read stops all
-    /// others of its connection, and among them the control connection that is to end first.
+    /// Throws away all that comes, and never returns. An SSH channel that is not read stops all others of its
+    /// connection, and among them the control connection that is to end first.
     fn discard(&mut self) -> impl Future<Output = ()> + Send;
 }
 
@@ -221,7 +222,7 @@ impl HeldChannel for Channel {
     }
 }
 
-/// Before it is accepted nothing comes.
+/// Nothing comes before it is accepted.
 impl HeldChannel for Incoming {
     async fn discard(&mut self) {
         std::future::pending().await

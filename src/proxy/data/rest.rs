@@ -1,19 +1,19 @@
-//! The rest of a client's data, once its control connection broke (Q113).
+//! The rest of a client's data, after its control connection broke (Q113).
 
 use std::{future::Future, io, pin::Pin, time::Duration};
 
-/// What comes of a client's data once its control connection broke. A client that had ended its data in
-/// order has sent all of it: what is not here yet comes by itself, with its end.
+/// Bounds what is still read of a client's data after its control connection broke. A client that had ended
+/// its data in order has sent all of it: what is not here yet arrives by itself, with its end.
 pub(super) struct Rest<F> {
     settle: Pin<Box<F>>,
-    /// How many bytes more may come; `None`: the control connection stands.
+    /// Number of bytes that may still come; `None`: the control connection stands.
     left: Option<usize>,
 }
 
-/// How long the rest of a client's data may keep one waiting: it is in the client's system already.
+/// How long to wait for the rest of a client's data: it is in the client's system already.
 const REST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How much the rest may be: more than two systems' socket buffers hold. Who sends more has not ended.
+/// Limit of the rest: more than two systems' socket buffers hold. A client that sends more has not ended.
 const MOST_REST: usize = 64 * 1024 * 1024;
 
 impl<F: Future<Output = ()>> Rest<F> {
@@ -59,7 +59,7 @@ mod tests {
 
     use super::*;
 
-    /// So much comes, but is not there yet.
+    /// `count` bytes come, but are not there yet.
     async fn comes(count: usize) -> io::Result<usize> {
         tokio::task::yield_now().await;
         Ok(count)

@@ -1,33 +1,33 @@
 //! Moves the bytes of a data connection between the client's socket and an SSH channel.
 //!
-//! An end of file says that a file is complete, so it is passed on only where one was received:
-//! every other end of either side resets the client's socket, or closes the channel. The two
-//! directions do not wait for each other, and each keeps its half-close.
+//! An end of file says that a file is complete, so it is passed on only where one was received. Every other
+//! end of either side resets the client's socket, or closes the channel. The two directions do not wait for
+//! each other, and each keeps its half-close.
 //!
-//! The far side's end of file says nothing of what it has received: it may come before the client has
-//! sent anything, from an FTP server that ends its own direction first or from an SSH server that times
-//! the channel out. So what the client has sent counts as arrived only when the channel is closed behind
-//! its own end of file.
+//! The far side's end of file says nothing about what it has received. It may come before the client has sent
+//! anything: from an FTP server that ends its own direction first, or from an SSH server that times the
+//! channel out. So what the client has sent counts as arrived only when the channel is closed after its own
+//! end of file.
 //!
 //! # Time
 //!
-//! Nothing here limits how long a data connection stands still while its session lives: a paused
-//! download is the client's business, and whether to wait for either is the FTP server's. One that
-//! has outlived its session ([`Watch::orphaned`]) has nobody left to end it where the FTP server
-//! neither sends nor reads nor closes, so it is cut once it has stood still for long. By then the FTP
-//! server has lost its control connection, which is all that can tell it that an upload is not whole.
+//! Nothing here limits how long a data connection stands still while its session lives: a client may pause a
+//! download, and the FTP server decides how long to wait. A data connection that has outlived its session
+//! ([`Watch::orphaned`]) has no peer that will end it, if the FTP server neither sends nor reads nor closes.
+//! So it is cut once it has stood still for long. By then the FTP server has lost its control connection,
+//! which is all that can tell it that an upload is not whole.
 //!
 //! # Memory
 //!
-//! A client or FTP server that does not read costs at most 8 MiB for each transfer, beyond what the
-//! kernel's socket buffers hold. Towards the client: russh queues 100 messages for a channel (3.2 MiB
-//! of OpenSSH's packets of 32 KiB, 6.4 MiB of the largest there may be) and then stops reading its
-//! connection, whose read buffer is 256 KiB; that, and not the channel's window, is the
-//! bound, since russh grants more window as it receives and not as it is read. Towards the FTP server:
-//! ten messages of [`CHUNK`] in the queue to the session loop, and their packets. A lane on which all
-//! that has piled up carries nothing else until its client reads on, so that other transfers are given
-//! other lanes. Without lanes (`--lanes 0`, or a server that lets nobody in twice) the connection that
-//! stops is the only one: everybody's control connections stand still with it.
+//! A client or FTP server that does not read costs at most 8 MiB for each transfer, beyond what the kernel's
+//! socket buffers hold. Towards the client: russh queues 100 messages for a channel (3.2 MiB of OpenSSH's
+//! packets of 32 KiB, 6.4 MiB of the largest possible ones) and then stops reading its connection, whose read
+//! buffer is 256 KiB. That is the bound, and not the channel's window, since russh grants more window as it
+//! receives and not as it is read. Towards the FTP server: ten messages of [`CHUNK`] in the queue to the
+//! session loop, and their packets. A lane on which all that has piled up carries nothing else until its
+//! client reads on, so other transfers are given other lanes. Without lanes (`--lanes 0`, or a server that
+//! refuses a second log-in) the connection that stops is the only one: the control connections of all
+//! sessions stand still with it.
 
 use std::{
     convert::Infallible,
@@ -61,51 +61,51 @@ use crate::{
 /// What is read from the client at once.
 const CHUNK: usize = 256 * 1024;
 
-/// After an upload's end of file and then the far side's own, how long it may take to close the
-/// channel. It has nothing to wait for; but some may wait for our closing it.
+/// How long the far side may take to close the channel, after an upload's end of file and then its own. It
+/// has nothing to wait for, but some servers may wait until this side closes it.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// How long a client takes nothing of what waits for it until that is told.
+/// Time in which a client takes nothing of what waits for it, after which that is told.
 const BLOCKED: Duration = Duration::from_secs(1);
 
-/// How long after an SSH server had something more it is asked again.
+/// Pause before an SSH server that had something more is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
-/// What is said while a data connection runs.
+/// Receives what happens while a data connection runs.
 pub(crate) trait Watch {
     /// Everything that the server sent, up to its end of file, was handed to the client.
     fn drained(&self);
     /// Bytes were handed on. At most once a second for each direction.
     fn progress(&self);
     /// Bytes wait to be handed to the client, which has taken none for [`BLOCKED`]. When it takes some again,
-    /// `progress` says so at once.
+    /// `progress` is called at once.
     fn blocked(&self);
-    /// Comes back when the SSH server is to be asked whether all has arrived.
+    /// Returns when the SSH server is to be asked whether all has arrived.
     fn asked(&self) -> impl Future<Output = ()> + Send;
-    /// It was asked: nothing came between its signs of life, and all that came before was handed to the
-    /// client.
+    /// The SSH server was asked: nothing came between its signs of life, and all that came before was handed
+    /// to the client.
     fn all_received(&self);
-    /// It was asked: it has all that the client sent and the end of it, and the far side had not ended its own
-    /// direction.
+    /// The SSH server was asked: it has all that the client sent and the end of it, and the far side had not
+    /// ended its own direction.
     fn all_sent(&self);
-    /// Comes back when the FTP server may be handed what the client sends.
+    /// Returns when the FTP server may be handed what the client sends.
     fn begun(&self) -> impl Future<Output = ()> + Send;
-    /// Comes back when the far side may be handed the client's end of file before it has ended itself.
+    /// Returns when the far side may be handed the client's end of file before it has ended itself.
     fn may_end(&self) -> impl Future<Output = ()> + Send;
-    /// How long the client's own end of file is waited for while nothing comes from it, after the
-    /// server's; `None`: as long as the channel stands.
+    /// How long to wait for the client's own end of file after the server's, while nothing comes from the
+    /// client; `None`: as long as the channel stands.
     fn last_word(&self) -> Option<Duration>;
-    /// Comes back when the client's side is to be cut.
+    /// Returns when the client's side is to be cut.
     fn cut(&self) -> impl Future<Output = ()> + Send + 'static;
-    /// Comes back when the client's control connection is known to have broken: what its side of the data
-    /// connection has not ended in order by then, or is about to, it has broken off.
+    /// Returns when the client's control connection is known to have broken. If the client has not ended its
+    /// side of the data connection in order by then, and is not about to, it has broken it off.
     fn settle(&self) -> impl Future<Output = ()> + Send + 'static;
-    /// Comes back when the session is over, with how long the data connection may then stand still.
+    /// Returns when the session is over, with how long the data connection may then stand still.
     fn orphaned(&self) -> impl Future<Output = Duration> + Send + 'static;
 }
 
-/// Runs a data connection to its end. `stream` must have been prepared by [`socket::data`]: dropped
-/// at any point, it is reset. `first` is what has been read from the channel already.
+/// Runs a data connection to its end. `stream` must have been prepared by [`socket::data`]: dropping it at
+/// any point resets it. `first` is what has been read from the channel already.
 pub(crate) async fn run(
     mut stream: TcpStream,
     channel: Channel,
@@ -113,7 +113,7 @@ pub(crate) async fn run(
     watch: &impl Watch,
 ) -> Outcome {
     let Channel { mut reader, writer } = channel;
-    // Borrowed halves: dropped, an owned one would end the file in order.
+    // Borrowed halves, because dropping an owned one would end the file in order.
     let (mut read, mut write) = stream.split();
     let counts = Counts::default();
 
@@ -132,12 +132,12 @@ pub(crate) async fn run(
             () = cut => Err(Failure::Cut),
             () = stands_still(orphaned, &counts) => Err(Failure::Forsaken),
             ends = whole => ends,
-            // Behind `whole`: what is in the channel's queue has been handed on before this looks.
+            // After `whole`: what is in the channel's queue has been handed on before this looks.
             never = answer_questions(&probe, &counts, watch) => match never {},
         }
     };
     let ends = match ends {
-        // It may have had no way to learn that the channel is gone.
+        // The client may have had no way to learn that the channel is gone.
         Err(Failure::Silent) => Err(match reader.read_now().await {
             Some(Received::Closed) => Failure::Refused,
             Some(Received::Lost(reason)) => refused(reason),
@@ -164,8 +164,8 @@ pub(crate) async fn run(
             Outcome::Cut(moved, reader)
         }
         Err(failure) => {
-            // Where the client has had its file and the end of it, that must not be cut; where it
-            // has sent some and had nothing, it was in the middle of sending.
+            // Where the client has had its file and the end of it, that must not be cut. Where it has sent
+            // some bytes and received none, it was in the middle of sending.
             if moved.is_upload() {
                 socket::abortive(&stream);
             }
@@ -180,7 +180,7 @@ pub(crate) async fn run(
     }
 }
 
-/// Both directions, each to its end. What comes back of the channel is to be closed in order.
+/// Runs both directions, each to its end. A channel that is returned is to be closed in order.
 async fn both(
     down: impl Future<Output = Result<(), Failure>>,
     up: impl Future<Output = Result<ChannelWriter, Failure>>,
@@ -203,7 +203,7 @@ async fn both(
         up = &mut up => match up {
             Ok(writer) => match down.await {
                 Ok(()) => (writer, false),
-                // Some close it without an end of file of their own once they have had ours.
+                // Some servers close it without an end of file of their own once they have had ours.
                 Err(Failure::Server(LostReason::Closed)) if counts.moved().is_upload() => {
                     (writer, false)
                 }
@@ -226,8 +226,8 @@ async fn both(
     Ok(Some(writer))
 }
 
-/// The far side has ended its direction, and that was handed to the client: waits for the client's own
-/// end of file, as long as it sends or `limit` has not passed.
+/// Waits for the client's own end of file, as long as it sends or `limit` has not passed. The far side has
+/// ended its direction, and that was handed to the client.
 async fn last_word(
     mut up: Pin<&mut impl Future<Output = Result<ChannelWriter, Failure>>>,
     counts: &Counts,
@@ -239,7 +239,7 @@ async fn last_word(
         let now = counts.moved();
         match word {
             Some(Ok(writer)) => return Ok(Some(writer)),
-            // It has its file, however it closes, and whether it does.
+            // The client has its file, however it closes, and whether it does.
             Some(Err(Failure::Client(_))) if now.is_download() => return Ok(None),
             None if now.is_download() => return Ok(None),
             Some(Err(failure)) => return Err(failure),
@@ -267,10 +267,10 @@ async fn word_until(
     }
 }
 
-/// An upload has been sent, and both ends of file: waits until the far side has all of it. Only that it
-/// closes the channel says so: much may still be queued here, and the connection be lost before it goes.
-/// One that waits for us to close the channel is believed when it has been handed everything, but for
-/// where its own end of file came `early` and so proves nothing.
+/// Waits until the far side has all of an upload that has been sent, with both ends of file. Only the close
+/// of the channel says so: much may still be queued here, and the connection may be lost before it goes. A
+/// far side that waits until this side closes the channel is believed when it has been handed everything. It
+/// is not believed where its own end of file came `early`, which proves nothing.
 async fn arrived(writer: &ChannelWriter, early: bool) -> Result<(), Failure> {
     let handed_over = async {
         if early {
@@ -289,7 +289,7 @@ async fn arrived(writer: &ChannelWriter, early: bool) -> Result<(), Failure> {
     }
 }
 
-/// Asks the SSH server whether all has arrived, whenever that is wanted.
+/// Asks the SSH server whether all has arrived, whenever the session wants to know.
 async fn answer_questions(probe: &Probe, counts: &Counts, watch: &impl Watch) -> Infallible {
     loop {
         watch.asked().await;
@@ -310,20 +310,21 @@ async fn nothing_comes(probe: &Probe, counts: &Counts) -> bool {
     if counts.handing_over.load(Ordering::Relaxed) || !signs_of_life(probe).await {
         return false;
     }
-    // What came ahead of the last answer is in the channel's queue, and taken from there before this goes on.
+    // What came before the last answer is in the channel's queue, and is taken from there before this goes
+    // on.
     tokio::task::yield_now().await;
     !counts.handing_over.load(Ordering::Relaxed) && counts.moved().to_client == before
 }
 
 /// Whether the SSH server answers twice while the channel stands. An SSH server answers with what it has read
-/// from its own sockets before: OpenSSH's sshd, which does one thing after another, may have read something
+/// from its own sockets before. OpenSSH's sshd, which does one thing after another, may have read something
 /// and answer before it sends that on. Between two answers it has looked at all of its sockets and sent on
 /// what there was.
 async fn signs_of_life(probe: &Probe) -> bool {
     probe.answered().await && probe.answered().await
 }
 
-/// Comes back when the session is over and nothing has moved for as long as `orphaned` says.
+/// Returns when the session is over and nothing has moved for as long as `orphaned` says.
 async fn stands_still(orphaned: impl Future<Output = Duration>, counts: &Counts) {
     let patience = orphaned.await;
     let (mut before, mut since) = (counts.moved(), Instant::now());
@@ -336,9 +337,9 @@ async fn stands_still(orphaned: impl Future<Output = Duration>, counts: &Counts)
     }
 }
 
-/// How long the client's end of file is waited for after the server's.
+/// How long to wait for the client's end of file after the server's.
 enum LastWord<F> {
-    /// While nothing comes from it.
+    /// For this time without anything from the client.
     Within(Duration),
     /// Until the channel is closed.
     UntilClosed(F),
@@ -348,13 +349,13 @@ enum LastWord<F> {
 struct Counts {
     to_client: AtomicU64,
     to_server: AtomicU64,
-    /// What the client has sent last has not been handed on yet: it is not its turn.
+    /// Whether the client's last bytes have not been handed on yet: the wait is not for the client.
     handing_on: AtomicBool,
-    /// Something that came for the client has not been handed to it yet.
+    /// Whether something that came for the client has not been handed to it yet.
     handing_over: AtomicBool,
     /// The far side has ended its direction.
     far_finished: CancellationToken,
-    /// The client has ended its side, and that was passed on.
+    /// The client has ended its side, and its end of file was passed on.
     finished: CancellationToken,
 }
 
@@ -374,7 +375,7 @@ impl Counts {
 /// Why a direction broke.
 enum Failure {
     Client(io::Error),
-    /// By the session.
+    /// The session cut it.
     Cut,
     /// Its session is over, and it stood still.
     Forsaken,
@@ -402,7 +403,7 @@ async fn to_client(
             Received::Data(data) => {
                 let mut rest = data;
                 counts.handing_over.store(true, Ordering::Relaxed);
-                // Piece by piece: a slow client moves too.
+                // Handed over piece by piece: a slow client moves, too.
                 while !rest.is_empty() {
                     let (count, blocked) = hand_over(write, &rest, watch).await?;
                     rest.advance(count);
@@ -417,13 +418,13 @@ async fn to_client(
                 counts.handing_over.store(false, Ordering::Relaxed);
             }
             Received::Eof => {
-                // With what a client has sent its server may have broken off, and closed for that.
+                // If the client has sent something, the server may have broken off because of it, and closed.
                 if counts.moved().to_server == 0 && reader.was_given_up().await {
                     return Err(Failure::Server(LostReason::GivenUp));
                 }
                 write.shutdown().await.map_err(Failure::Client)?;
-                // The client has the whole of it: nothing that ends this connection from here on
-                // may cut what is still on its way.
+                // The client has the whole of it. Whatever ends this connection from here on must not cut
+                // what is still on its way.
                 socket::orderly(write.as_ref());
                 watch.drained();
                 counts.far_finished.cancel();
@@ -435,7 +436,8 @@ async fn to_client(
     }
 }
 
-/// Hands some of it to the client; how much, and whether the client was told to take nothing before.
+/// Hands some of it to the client. Returns how much, and whether the session was told before that the client
+/// takes nothing.
 async fn hand_over(
     write: &mut WriteHalf<'_>,
     bytes: &[u8],
@@ -475,7 +477,7 @@ async fn to_server(
         let count = rest.of(read.read_buf(&mut buffer)).await;
         let count = count.map_err(Failure::Client)?;
         counts.handing_on.store(true, Ordering::Relaxed);
-        // Before it is handed on: what is lost with the channel was sent all the same.
+        // Counted before it is handed on: what is lost with the channel was sent all the same.
         counts.to_server.fetch_add(count as u64, Ordering::Relaxed);
         if !std::mem::replace(&mut begun, true) {
             watch.begun().await;
@@ -490,8 +492,8 @@ async fn to_server(
                     counts.finished.cancel();
                     Ok(writer)
                 }
-                // The far side has closed already: it wants no end of file any more. Of an upload, what
-                // it was sent may not have arrived.
+                // The far side has closed already and wants no end of file any more. Of an upload, what it
+                // was sent may not have arrived.
                 Err(LostReason::Closed | LostReason::Local) if !counts.moved().is_upload() => {
                     Ok(writer)
                 }
@@ -506,7 +508,7 @@ async fn to_server(
     }
 }
 
-/// Tells of progress, unless that was told less than a second ago.
+/// Tells the session of progress, unless it was told less than a second ago.
 fn tell(watch: &impl Watch, told: &mut Instant) {
     if told.elapsed() >= Duration::from_secs(1) {
         *told = Instant::now();
