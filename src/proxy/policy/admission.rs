@@ -1,4 +1,4 @@
-//! Who is served at all: how many clients at once, and which local users.
+//! Which clients are served: how many at once, and which local users.
 
 use std::{
     collections::HashMap,
@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{lock::lock, log_limit::LogLimit};
 
-/// Decides for all forwards of a proxy. FTP clients and connections of `tcp/` forwards have seats of their
-/// own, as many of each: neither can take those of the other.
+/// Decides for all forwards of a proxy. FTP clients and connections of `tcp/` forwards have the same number
+/// of seats each: neither can take those of the other.
 pub(crate) struct Admission {
     sessions: usize,
     per_client: usize,
@@ -32,7 +32,7 @@ pub(crate) struct Admission {
     own_taken: LogLimit,
 }
 
-/// How many are served, and who: see the fields of [`Options`](crate::proxy::Options).
+/// How many clients are served, and which: see the fields of [`Options`](crate::proxy::Options).
 #[derive(Debug, Default)]
 pub(crate) struct Seats {
     pub(crate) sessions: usize,
@@ -46,9 +46,9 @@ pub(crate) struct Seats {
 pub(crate) enum NotServed {
     /// Its user is none of `--only-user`.
     User(Owner),
-    /// So many are served already, `--max-sessions`.
+    /// This number of clients is served already, `--max-sessions`.
     All(usize),
-    /// So many from its address are served already, `--max-per-client`.
+    /// This number of clients from its address is served already, `--max-per-client`.
     Own(IpAddr, usize),
 }
 
@@ -58,9 +58,9 @@ struct Taken {
     by_client: HashMap<IpAddr, usize>,
 }
 
-/// A client that is served, as long as this lives.
+/// A served client. It keeps its seat as long as this lives.
 pub(crate) struct Admitted {
-    /// The local user that it is, where the kernel tells.
+    /// The client's local user, where the kernel tells.
     pub(crate) owner: Owner,
     _seat: Seat,
 }
@@ -86,7 +86,7 @@ impl Admission {
         })
     }
 
-    /// Takes a client in, or says why not.
+    /// Admits a client, or returns why not.
     pub(crate) async fn admit(
         self: &Arc<Self>,
         stream: &TcpStream,
@@ -103,8 +103,7 @@ impl Admission {
         Ok(Admitted { owner, _seat: seat })
     }
 
-    /// The right to be waited for, until a client has read why it is not served; `None` where too many
-    /// are waited for.
+    /// A permit to wait until a client has read why it is not served; `None` where too many are waited for.
     pub(crate) fn refusal(&self) -> Option<SemaphorePermit<'_>> {
         self.refusals.try_acquire().ok()
     }

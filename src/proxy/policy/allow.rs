@@ -1,4 +1,4 @@
-//! Who may come (`--allow-from`), and which FTP servers may be asked for (`--allow-host`).
+//! Which clients may come (`--allow-from`), and which FTP servers may be asked for (`--allow-host`).
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -32,7 +32,7 @@ pub struct AllowError {
 }
 
 impl Cidr {
-    /// Whether it holds this address. An IPv4 address in IPv6 clothes is the IPv4 address.
+    /// Whether it contains this address. An IPv4-mapped IPv6 address counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.network, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
@@ -47,7 +47,7 @@ impl Cidr {
         }
     }
 
-    /// Whether all of it lies within the other.
+    /// Whether all of it lies within `other`.
     fn is_within(&self, other: &Self) -> bool {
         self.prefix >= other.prefix && other.contains(self.network)
     }
@@ -110,7 +110,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether it means the SSH server's own host or link, and does not only happen to include it.
+    /// Whether it names the SSH server's own host or link, and does not only happen to include it.
     fn is_explicit(&self) -> bool {
         match &self.0 {
             Pattern::Addresses(range) => OWN
@@ -155,9 +155,8 @@ impl FromStr for HostPattern {
     }
 }
 
-/// Whether one of the patterns allows this host: a name in lower case without the root's dot, or an
-/// address. What means the SSH server's own host or link must be named as such: a wildcard, or a wide
-/// range, does not.
+/// Whether one of the patterns allows this host: a name in lower case without the root's dot, or an address.
+/// The SSH server's own host or link must be named as such: a wildcard, or a wide range, does not allow it.
 pub(crate) fn is_allowed(patterns: &[HostPattern], host: &str) -> bool {
     let address = host.parse::<IpAddr>().ok();
     let own = is_own(host, address);

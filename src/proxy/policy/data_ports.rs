@@ -1,5 +1,5 @@
-//! `--data-ports LOW-HIGH`: the ports that passive data connections of clients come to, where a firewall
-//! lets a range through and no more.
+//! `--data-ports LOW-HIGH`: the ports for the clients' passive data connections, where a firewall lets only a
+//! range through.
 
 use std::{
     collections::HashSet,
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::{control::LOWEST_DATA_PORT, lock::lock, proxy::io::socket};
 
-/// A range of ports, shared by all forwards of a proxy: a port is one listener's at a time.
+/// A range of ports, shared by all forwards of a proxy. Only one listener has a port at a time.
 #[derive(Clone, Debug)]
 pub struct DataPorts {
     low: u16,
@@ -23,7 +23,7 @@ pub struct DataPorts {
     taken: Arc<Mutex<HashSet<u16>>>,
 }
 
-/// A text that is no range of data ports.
+/// The error for a text that is not a range of data ports.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}': expected LOW-HIGH, two ports from 1024 to 65535")]
 pub struct DataPortsError(String);
@@ -36,7 +36,7 @@ impl DataPorts {
     /// The reason, for the client's 425.
     pub(crate) fn listen(&self, mut address: SocketAddr) -> Result<(TcpListener, Lease), String> {
         let span = u32::from(self.high - self.low) + 1;
-        // The first one is not to be guessed (Q83), and a port just used is not used again at once.
+        // The first port must not be guessable (Q83), and a port just used is not used again at once.
         let start = u32::try_from(RandomState::new().hash_one(0) % u64::from(span)).unwrap_or(0);
         for step in 0..span {
             let offset = u16::try_from((start + step) % span).unwrap_or(0);
@@ -46,7 +46,7 @@ impl DataPorts {
             address.set_port(lease.port);
             match socket::listen(address) {
                 Ok(listener) => return Ok((listener, lease)),
-                // Another program's.
+                // Another program has this port.
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => {
                     return Err(format!("no data port on {}: {error}", address.ip()));
@@ -77,7 +77,7 @@ impl FromStr for DataPorts {
         let (low, high) = text.split_once('-').ok_or_else(error)?;
         let port = |text: &str| {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            // Clients that guard against bounces take no port below.
+            // Clients that guard against bounces take no port below it.
             let port = text
                 .parse()
                 .ok()

@@ -1,4 +1,5 @@
-//! Clients on other hosts: who may come, where their data connections come to, and what they are told.
+//! Clients on other hosts: which may come, where their data connections come to, and which addresses they are
+//! told.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,18 +15,18 @@ use crate::proxy::io::socket;
 /// What applies to the clients' side of all forwards.
 #[derive(Clone, Debug, Default)]
 pub struct Gateway {
-    /// The hosts that may use a forward beyond this host's loopback; all others are turned away.
+    /// The hosts that may use a forward beyond this host's loopback. All others are refused.
     pub allow_from: Vec<Cidr>,
-    /// The address told in 227 to clients on other hosts in place of the one they reached: this host
+    /// The address that a 227 tells clients on other hosts, in place of the one that they reached: this host
     /// is behind NAT for them.
     pub advertise: Option<IpAddr>,
-    /// The ports for passive data connections; any free one where there is no range.
+    /// The ports for passive data connections; without a range, any free one.
     pub data_ports: Option<DataPorts>,
 }
 
 impl Gateway {
-    /// Whether a client may come: by this host's loopback, or from an address that is allowed. Another
-    /// address of this host is like any other.
+    /// Whether a client may come: over this host's loopback, or from an address that is allowed. Another
+    /// address of this host counts like any other.
     pub(crate) fn admits(&self, local: SocketAddr, peer: SocketAddr) -> bool {
         is_on_loopback(local)
             || is_on_loopback(peer)
@@ -64,7 +65,7 @@ impl Gateway {
         }
     }
 
-    /// The address by which this client reaches a listener of ours.
+    /// The address at which this client reaches a listener of ours.
     pub(crate) fn told(&self, peer: SocketAddr, bound: SocketAddr) -> SocketAddr {
         match self.advertise {
             Some(address)
@@ -77,7 +78,7 @@ impl Gateway {
         }
     }
 
-    /// Says once, and loudly, what a forward beyond loopback means.
+    /// Warns once, and loudly, of what a forward beyond loopback means.
     pub(crate) fn warn(&self, spec: &ForwardSpec, addresses: &[SocketAddr]) {
         let ranges: Vec<String> = self.allow_from.iter().map(ToString::to_string).collect();
         for address in addresses
@@ -98,8 +99,8 @@ impl Gateway {
     }
 }
 
-/// Says what remote forwards beyond the SSH server's loopback mean where the FTP server is known by a
-/// name only: whoever comes first is taken for it.
+/// Warns of what remote forwards beyond the SSH server's loopback mean where the FTP server is known by a
+/// name only: the first originator is taken for it.
 pub(crate) fn warn_remote_bind(spec: &ForwardSpec, bind: IpAddr) {
     if takes_whoever_is_first(spec, bind) {
         tracing::warn!(
@@ -121,7 +122,7 @@ fn takes_whoever_is_first(spec: &ForwardSpec, bind: IpAddr) -> bool {
 /// A listener for one data connection, and its port's lease.
 #[derive(Debug)]
 pub(crate) struct DataListener {
-    // In this order: the port is given back when the listener is gone.
+    // In this order: the port is given back after the listener is gone.
     pub(crate) listener: TcpListener,
     _lease: Option<Lease>,
 }
@@ -153,7 +154,7 @@ mod tests {
         ] {
             assert!(gateway.admits(reached, at(peer)), "{peer}");
         }
-        // The last is this host, by the address that it has for others.
+        // The last one is this host, by the address that it has for others.
         for peer in [
             "10.2.0.1:5",
             "[2001:db8::1]:5",

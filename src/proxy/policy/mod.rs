@@ -1,8 +1,8 @@
-//! What users asked for, and who may come, and go where.
+//! What users asked for, which clients may come, and where they may go.
 //!
 //! - `spec`: what `-L` says, [`ForwardSpec`](spec::ForwardSpec)
 //! - `admission`: how many clients are served, and which local users
-//! - `owner`: whose the other end of a connection is
+//! - `owner`: which user owns the other end of a connection
 //! - `gateway`: clients on other hosts
 //! - `data_ports`: the ports for their data connections
 //! - `allow`: which hosts clients may come from, and which FTP servers they may name

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-/// One `-L`.
+/// One `-L` option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardSpec {
     /// What is carried.
@@ -41,8 +41,7 @@ impl ForwardSpec {
         }
     }
 
-    /// Whether it listens where other hosts can reach it; `None` for a name, which the resolver has to
-    /// say.
+    /// Whether it listens where other hosts can reach it; `None` for a name, which the resolver has to tell.
     pub fn is_beyond_loopback(&self) -> Option<bool> {
         match self.bind.as_deref() {
             None | Some("localhost") => Some(false),

@@ -1,8 +1,8 @@
-//! What others get to see of a session.
+//! What can be seen of a session.
 //!
-//! - `observe`: who may watch the control connections, [`Observer`](observe::Observer)
+//! - `observe`: observers of the control connections, [`Observer`](observe::Observer)
 //! - `record`: a session's transcript, where one was asked for
-//! - `warnings`: what clients and strangers can have said in the log
+//! - `warnings`: what clients and strangers can cause in the log
 
 pub(super) mod observe;
 pub(super) mod record;

@@ -2,13 +2,13 @@
 
 use ferryline_grammar::{masked, masked_reply};
 
-/// Is shown every line of every control connection as it passes, passwords masked.
+/// An observer that is shown every line of every control connection as it passes, passwords masked.
 pub trait Observer: Send + Sync {
-    /// One line without its end, on session `session` (numbered from 1).
+    /// Takes one line without its end, on session `session` (numbered from 1).
     fn line(&self, session: u64, direction: Direction, line: &[u8]);
 }
 
-/// Where a line is on its way. A line that is not rewritten is seen twice.
+/// Where on its way a line is seen. A line that is not rewritten is seen twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// As the client sent it.
@@ -21,7 +21,7 @@ pub enum Direction {
     ToServer,
 }
 
-/// Shows a line to the log and to whoever watches. `bytes` may end in the line's end.
+/// Shows a line to the log and to the observer. `bytes` may include the line's end.
 pub(crate) fn show(
     observer: Option<&dyn Observer>,
     session: u64,

@@ -12,7 +12,7 @@ use crate::{
     transcript::{Fate, Header, Input, Recorder, Scribe},
 };
 
-/// The folder that gets a transcript of every session, and what writes them.
+/// The folder that gets a transcript of every session, and their writer.
 #[derive(Clone)]
 pub(crate) struct Recording {
     folder: PathBuf,
@@ -20,7 +20,7 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Transcripts of `limit` bytes at most; `None` where they cannot be written, which is told.
+    /// Starts transcripts of `limit` bytes at most; `None` where they cannot be written, which is logged.
     pub(crate) fn start(folder: &Path, limit: u64, warnings: &Arc<Warnings>) -> Option<Self> {
         let warnings = Arc::clone(warnings);
         let told = move |session, path: &Path, fate| tell(&warnings, session, path, fate);
@@ -36,7 +36,7 @@ impl Recording {
         }
     }
 
-    /// Has what is left written, but does not wait for a file system that stands still.
+    /// Has what is left written, but does not wait for a file system that does not respond.
     pub(crate) async fn finish(&self) {
         if !self.scribe.finish(LAST_LINES).await {
             tracing::warn!(
@@ -70,8 +70,8 @@ fn tell(warnings: &Warnings, session: u64, path: &Path, fate: Fate) {
     }
 }
 
-/// Writes the session down, or does nothing. It waits for no file system: a transcript that cannot be
-/// written any more ends, and the session goes on.
+/// A session's transcript, or nothing. It waits for no file system: a transcript that cannot be written any
+/// more ends, and the session goes on.
 pub(crate) struct Record(Option<Recorder>);
 
 impl Record {
@@ -94,7 +94,7 @@ impl Record {
     }
 }
 
-/// `TIME-PROCESS-SESSION.session`: in order of time, and never the name of another.
+/// The path `TIME-PROCESS-SESSION.session`: in order of time, and never the name of another.
 fn path(folder: &Path, session: u64) -> PathBuf {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,14 +1,15 @@
-//! What clients, servers and strangers can have said in the log, as often as they like.
+//! What clients, servers and strangers can cause in the log, as often as they like.
 
 use crate::{
     control::{ForwardId, Notice},
     log_limit::LogLimit,
 };
 
-/// Each kind has a limit of its own, so that none hides another. They are for all forwards together.
+/// The limits of those log lines. Each kind has its own limit, so that none hides another. All forwards share
+/// them.
 #[derive(Default)]
 pub(crate) struct Warnings {
-    /// A client in no `--allow-from`.
+    /// A client from an address that no `--allow-from` has.
     pub(crate) turned_away: LogLimit,
     /// A client that could not be accepted.
     pub(crate) unaccepted: LogLimit,
@@ -45,9 +46,9 @@ pub(crate) enum Trouble {
     ServerLost,
     /// The server ended it before the client had sent all.
     ServerClosed,
-    /// The client's side broke.
+    /// The client's side ended without an end of file.
     ClientLost,
-    /// Its session was over and it stood still.
+    /// It stood still after its session was over.
     Forsaken,
 }
 

@@ -1,4 +1,4 @@
-//! Systems that tell no owners of sockets, or not in a way that is used here.
+//! Systems that do not tell the owners of sockets, or not in a way that is used here.
 
 use std::net::SocketAddr;
 

@@ -1,5 +1,5 @@
 //! Linux: the kernel is asked about one connection by `sock_diag` (sock_diag(7)), which takes a few
-//! microseconds however many sockets there are. Where it does not answer that, its table is read.
+//! microseconds whatever the number of sockets. Where it does not answer, its table is read.
 
 use std::{
     fs, io,
@@ -20,8 +20,8 @@ use crate::log_limit::LogLimit;
 
 pub(super) async fn of_peer(stream: &TcpStream, peer: SocketAddr, local: SocketAddr) -> Owner {
     let found = match lookup(peer, Some(local)).await {
-        // Redirected on its way here (netfilter's REDIRECT and DNAT), the peer's own socket goes to
-        // where it wanted to go.
+        // The connection was redirected on its way here (netfilter's REDIRECT and DNAT). The peer's own
+        // socket names the address that it wanted to reach.
         Ok(None) => match original_destination(stream, local) {
             Some(wanted) if wanted != local => lookup(peer, Some(wanted)).await,
             _ => Ok(None),
@@ -44,8 +44,8 @@ fn owner(found: Result<Option<Socket>, Owner>) -> Owner {
     }
 }
 
-/// The socket at `at`, connected to `to` or listening. What is said where it cannot be looked up:
-/// that the kernel tells no owners at all, or (out of descriptors or memory) not this one.
+/// The socket at `at`, connected to `to` or listening. The error where it cannot be looked up says that the
+/// kernel tells no owners at all, or (out of descriptors or memory) not this one.
 async fn lookup(at: SocketAddr, to: Option<SocketAddr>) -> Result<Option<Socket>, Owner> {
     match ask(at, to) {
         Ok(Some(socket)) => return Ok(Some(socket)),
@@ -53,7 +53,7 @@ async fn lookup(at: SocketAddr, to: Option<SocketAddr>) -> Result<Option<Socket>
             WANT.warn(format_args!("cannot find out whose {at} is: {error}"));
             return Err(Owner::Unknown);
         }
-        // Not there, or a kernel without this interface: they cannot be told apart.
+        // The socket is not there, or the kernel lacks this interface: these cannot be told apart.
         Ok(None) | Err(_) => {}
     }
     let read = tokio::task::spawn_blocking(move || read_table(at, to)).await;
@@ -70,8 +70,8 @@ async fn lookup(at: SocketAddr, to: Option<SocketAddr>) -> Result<Option<Socket>
 
 static WANT: LogLimit = LogLimit::new();
 
-/// Where the peer of an accepted connection has connected to, as the kernel's tracking of connections
-/// has it; `None` where they are not tracked.
+/// The address to which the peer of an accepted connection has connected, as the kernel's connection tracking
+/// has it; `None` where connections are not tracked.
 fn original_destination(stream: &TcpStream, local: SocketAddr) -> Option<SocketAddr> {
     let socket = socket2::SockRef::from(stream);
     let wanted = match local {
@@ -81,7 +81,7 @@ fn original_destination(stream: &TcpStream, local: SocketAddr) -> Option<SocketA
     wanted.ok()?.as_socket()
 }
 
-/// Out of something that another user may have used up.
+/// Whether something ran out that another user may have used up.
 fn is_want(error: &io::Error) -> bool {
     use nix::errno::Errno::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
     let code = error.raw_os_error();
@@ -94,7 +94,7 @@ const TABLE_V4: &str = "/proc/net/tcp";
 const TABLE_V6: &str = "/proc/net/tcp6";
 
 fn read_table(at: SocketAddr, to: Option<SocketAddr>) -> io::Result<Option<Socket>> {
-    // An IPv4 connection may be an IPv6 socket's.
+    // An IPv4 connection may belong to an IPv6 socket.
     let files: &[&str] = match at {
         SocketAddr::V4(_) => &[TABLE_V4, TABLE_V6],
         SocketAddr::V6(_) => &[TABLE_V6],
@@ -116,8 +116,8 @@ fn read_table(at: SocketAddr, to: Option<SocketAddr>) -> io::Result<Option<Socke
     Ok(None)
 }
 
-/// One request, one answer. The kernel has the answer ready when the request has been taken, so
-/// nothing is waited for.
+/// Sends one request and reads one answer. The kernel has the answer ready when it has taken the request, so
+/// this does not wait.
 fn ask(at: SocketAddr, to: Option<SocketAddr>) -> io::Result<Option<Socket>> {
     let kernel = socket(
         AddressFamily::Netlink,
@@ -129,7 +129,7 @@ fn ask(at: SocketAddr, to: Option<SocketAddr>) -> io::Result<Option<Socket>> {
     let mut reply = [0; 512];
     let length = recv(kernel.as_raw_fd(), &mut reply, MsgFlags::MSG_DONTWAIT)?;
     let found = answer(reply.get(..length).unwrap_or_default())?;
-    // For want of a connection the kernel names a listener that it could belong to.
+    // Where there is no such connection, the kernel names a listener that it could belong to.
     Ok(found.filter(|socket| to.is_none() == (socket.state == LISTEN)))
 }
 
@@ -142,8 +142,8 @@ const HEADER: usize = 16;
 /// `struct nlmsghdr` and `struct inet_diag_req_v2`.
 const REQUEST: usize = HEADER + 56;
 
-/// `struct nlmsghdr`, then `struct inet_diag_req_v2` with its `struct inet_diag_sockid`: all in the
-/// host's order of bytes, addresses and ports in the network's.
+/// Builds `struct nlmsghdr`, then `struct inet_diag_req_v2` with its `struct inet_diag_sockid`. All is in the
+/// host's byte order, addresses and ports in the network's.
 fn request(at: SocketAddr, to: Option<SocketAddr>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(REQUEST);
     bytes.extend((REQUEST as u32).to_ne_bytes());
@@ -182,7 +182,7 @@ fn octets(address: Option<SocketAddr>) -> [u8; 16] {
     all
 }
 
-/// `struct inet_diag_msg` or an error behind the header.
+/// Parses `struct inet_diag_msg` or an error behind the header.
 fn answer(reply: &[u8]) -> io::Result<Option<Socket>> {
     let word = |at: usize| -> io::Result<[u8; 4]> {
         let bytes = reply
@@ -220,8 +220,8 @@ mod tests {
         fs::metadata("/proc/self").unwrap().uid()
     }
 
-    /// The kernel's answer and its table agree, for each kind of socket, in both families and with
-    /// an IPv4 client on an IPv6 socket.
+    /// The kernel's answer and its table agree, for each kind of socket, in both families and with an IPv4
+    /// client on an IPv6 socket.
     #[tokio::test]
     async fn both_ways_find_the_same_socket() {
         for (bind, ip) in [
@@ -258,7 +258,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let nobody = "127.0.0.1:1".parse().unwrap();
-        // A listener is none of its connections, nor is there one for an address of nobody's.
+        // A listener is none of its connections, and an address that is not in use has no connection.
         assert_eq!(ask(at, Some(nobody)).unwrap(), None);
         assert_eq!(read_table(at, Some(nobody)).unwrap(), None);
         assert_eq!(owner(lookup(nobody, Some(at)).await), Owner::Unknown);
@@ -275,8 +275,8 @@ mod tests {
         assert_eq!(of_listener(at).await, Owner::Unknown);
     }
 
-    /// It stands in the way of each data connection: one question about one socket is enough, however
-    /// many there are. (Reading the table takes a thousand times as long.)
+    /// Every data connection waits for it: one question about one socket is enough, whatever the number of
+    /// sockets. (Reading the table takes a thousand times as long.)
     #[tokio::test]
     async fn one_question_finds_a_socket_among_many() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(super::super::of_peer(&accepted).await, Owner::User(own()));
         drop(client);
         let owner = super::super::of_peer(&accepted).await;
-        // Kernels from 6.16 on still know it, unless it is root.
+        // Kernels from 6.16 on still know the owner, unless it is root.
         assert!(
             owner == Owner::Unknown || (own() != 0 && owner == Owner::User(own())),
             "{owner}"

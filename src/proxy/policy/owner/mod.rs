@@ -1,9 +1,9 @@
-//! Whose the other end of a connection within this host is.
+//! Which user owns the other end of a connection within this host.
 //!
-//! A data port on loopback can be reached by every local user, and whoever connects first has the
-//! file (Q83). The kernel knows which user made a socket, so a data connection is taken from (and
-//! made to) the user of the control connection only. Where the kernel does not tell, on other hosts
-//! and other systems than Linux, the address alone has to do.
+//! Every local user can reach a data port on loopback, and the first to connect gets the file (Q83). The
+//! kernel knows which user made a socket, so a data connection is taken from (and made to) the user of the
+//! control connection only. Where the kernel does not tell, on other hosts and other systems than Linux, only
+//! the address is checked.
 //!
 //! # Layout
 //!
@@ -27,21 +27,20 @@ use std::{
 
 use tokio::net::TcpStream;
 
-/// Who is at the other end of a connection.
+/// The owner of the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// The kernel tells no owners here, or the other end is on another host.
     Untold,
-    /// It should be known, and is not: the socket is closed already, or the kernel could not be
-    /// asked. Nobody's data connection is this one's.
+    /// It should be known, and is not: the socket is closed already, or the kernel could not be asked. It is
+    /// taken for no session's owner.
     Unknown,
     /// The local user with this number.
     User(u32),
 }
 
 impl Owner {
-    /// Whether data of this owner's session may go over a connection of `other`'s. Root can have
-    /// them anyway.
+    /// Whether data of this owner's session may go over a connection of `other`. Root can read it anyway.
     pub(crate) fn shares_with(self, other: Self) -> bool {
         match self {
             Self::Untold => true,
@@ -69,12 +68,12 @@ pub(crate) async fn of_peer(stream: &TcpStream) -> Owner {
     }
 }
 
-/// The owner of what listens at this address of this host.
+/// The owner of the socket that listens at this address of this host.
 pub(crate) async fn of_listener(at: SocketAddr) -> Owner {
     system::of_listener(SocketAddr::new(at.ip().to_canonical(), at.port())).await
 }
 
-/// Both ends of a connection, if both are this host's.
+/// Both ends of a connection, if both are on this host.
 fn ends(stream: &TcpStream) -> Option<(SocketAddr, SocketAddr)> {
     let (peer, local) = (
         canonical(stream.peer_addr()),
@@ -82,7 +81,7 @@ fn ends(stream: &TcpStream) -> Option<(SocketAddr, SocketAddr)> {
     );
     let (peer, local) = match (peer, local) {
         (Some(peer), Some(local)) => (peer, local),
-        // Reset by now: an address of which nothing is known is looked up in vain.
+        // The connection was reset by now. An address of which nothing is known is looked up in vain.
         (_, Some(local)) => (SocketAddr::new(local.ip(), 0), local),
         (_, None) => return None,
     };
@@ -93,7 +92,7 @@ fn is_within_host(peer: IpAddr, local: IpAddr) -> bool {
     peer.is_loopback() || peer == local
 }
 
-/// An IPv4 address in IPv6 clothes is an IPv4 address.
+/// The address, with an IPv4-mapped IPv6 address as the IPv4 address that it is.
 fn canonical(address: std::io::Result<SocketAddr>) -> Option<SocketAddr> {
     let address = address.ok()?;
     Some(SocketAddr::new(address.ip().to_canonical(), address.port()))

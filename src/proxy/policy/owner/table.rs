@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A socket, as far as it matters whose it is.
+/// A socket, with what is needed to find its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Socket {
     pub(super) state: u8,
@@ -18,14 +18,14 @@ pub(super) const LISTEN: u8 = 10;
 const OVERFLOW_UID: u32 = 65534;
 
 impl Socket {
-    /// Its owner. A socket that its program has closed has no inode, and kernels before 6.16 call it
-    /// root's; so they do with one that no program has accepted yet.
+    /// Its owner. A socket that its program has closed has no inode, and kernels before 6.16 say that root
+    /// owns it. They say the same of one that no program has accepted yet.
     pub(super) fn owner(self) -> Option<u32> {
         (self.inode != 0 || (self.uid != 0 && self.uid != OVERFLOW_UID)).then_some(self.uid)
     }
 }
 
-/// The socket with these two ends; of a listener, `remote` is `None`.
+/// The socket with these two ends; `remote` is `None` for a listener.
 pub(super) fn find(text: &str, local: SocketAddr, remote: Option<SocketAddr>) -> Option<Socket> {
     let mut best: Option<(bool, Socket)> = None;
     for (at, to, socket) in text.lines().filter_map(line) {
@@ -37,7 +37,7 @@ pub(super) fn find(text: &str, local: SocketAddr, remote: Option<SocketAddr>) ->
             Some(remote) => exact && to == remote,
             None => exact || at.ip().is_unspecified(),
         };
-        // A listener on the very address goes before one on all addresses.
+        // A listener on this very address is preferred to one on all addresses.
         if found && best.is_none_or(|(before, _)| exact && !before) {
             best = Some((exact, socket));
         }
@@ -45,7 +45,7 @@ pub(super) fn find(text: &str, local: SocketAddr, remote: Option<SocketAddr>) ->
     best.map(|(_, socket)| socket)
 }
 
-/// `sl local_address rem_address st tx:rx tr:tm retrnsmt uid timeout inode …`
+/// Parses `sl local_address rem_address st tx:rx tr:tm retrnsmt uid timeout inode …`
 fn line(text: &str) -> Option<(SocketAddr, SocketAddr, Socket)> {
     let mut fields = text.split_ascii_whitespace();
     let local = address(fields.nth(1)?)?;
@@ -56,7 +56,7 @@ fn line(text: &str) -> Option<(SocketAddr, SocketAddr, Socket)> {
     Some((local, remote, Socket { state, uid, inode }))
 }
 
-/// Hexadecimal words in the host's order of bytes, a colon, the port.
+/// Parses hexadecimal words in the host's byte order, a colon, and the port.
 fn address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(listener("127.0.0.1:23"), None);
     }
 
-    /// The table says "root" of it, but it may be anybody's who has connected and closed at once.
+    /// The table says that root owns it, but it may belong to any user that has connected and closed at once.
     #[test]
     fn q83_a_closed_socket_is_not_roots() {
         for (local, remote) in [
@@ -118,8 +118,8 @@ mod tests {
             assert_eq!((socket.uid, socket.owner()), (0, None));
         }
     }
-    /// Kernels from 6.16 on still know whose a closed socket was; of a user that the namespace does not
-    /// know that says nothing.
+    /// Kernels from 6.16 on still know who owned a closed socket. Of a user that the namespace does not know
+    /// that says nothing.
     #[test]
     fn q83_a_socket_without_an_inode_is_its_users_but_not_roots() {
         for (inode, uid, expected) in [
