@@ -28,7 +28,7 @@ pub(super) struct Context {
     pub(super) sessions: Arc<AtomicU64>,
     /// What is known of the FTP servers.
     pub(super) servers: Servers,
-    /// Where those of them are that are called by a loopback name.
+    /// The address of each FTP server that is called by a loopback name.
     pub(super) homes: Homes,
     pub(super) admission: Arc<Admission>,
     pub(super) warnings: Arc<Warnings>,
@@ -37,12 +37,12 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// A number for the next client, for the log.
+    /// The number of the next client, for the log.
     pub(super) fn next_session(&self) -> u64 {
         self.sessions.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Who watches the control connections.
+    /// The observer of the control connections, if there is one.
     pub(super) fn observer(&self) -> Option<&dyn Observer> {
         self.options.observer.as_deref()
     }

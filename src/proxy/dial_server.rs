@@ -1,4 +1,5 @@
-//! From a client's connection to a control connection with the forward's FTP server; or to a word why not.
+//! From a client's connection to a control connection with the forward's FTP server, or to the reason why
+//! there is none.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -27,7 +28,7 @@ use crate::{
     ssh::{Channel, OpenError},
 };
 
-/// Both control connections, that with the client and that with its FTP server.
+/// Both control connections: with the client, and with its FTP server.
 pub(super) struct ControlConnections {
     pub(super) client: LineReader<OwnedReadHalf>,
     pub(super) to_client: OwnedWriteHalf,
@@ -36,13 +37,13 @@ pub(super) struct ControlConnections {
     pub(super) server: Target,
     /// What the server's name stands for, where that is several addresses.
     pub(super) server_addresses: Vec<IpAddr>,
-    /// Since when the client has been spoken to: its time for logging in runs.
+    /// When the client was first answered: its time for logging in runs from then on.
     pub(super) began: Instant,
-    /// What the client named the server by, where it did.
+    /// The name by which the client named the server, where it did.
     pub(super) routed: Option<String>,
 }
 
-/// Connects the client with the forward's FTP server. `None`: it has been turned away, or has gone.
+/// Connects the client with the forward's FTP server. `None`: it has been refused, or has gone.
 pub(super) async fn dial_server(
     stream: TcpStream,
     peer: SocketAddr,
@@ -98,7 +99,7 @@ pub(super) async fn dial_server(
     }
 }
 
-/// Comes back when a client that has waited for a while is seen to have left.
+/// Returns when a client that has waited for a while is seen to have left.
 async fn gone(stream: &TcpStream) {
     tokio::time::sleep(UNHURRIED).await;
     if matches!(stream.peek(&mut [0]).await, Ok(1..)) {

@@ -1,8 +1,8 @@
 //! A forward to the FTP server that each client names: `USER name@host[:port]`.
 //!
-//! Ferryline greets such a client itself ([`Greeter`] says with which words), and speaks with it until it
-//! has named a server that is allowed and can be reached. From there on it is a session like any other,
-//! which begins with that USER; the state machine withholds the server's own greeting.
+//! ferryline greets such a client itself ([`Greeter`] says with which words), and speaks with it until it has
+//! named a server that is allowed and can be reached. From there on the session is like any other, and begins
+//! with that USER. The state machine withholds the server's own greeting.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -36,7 +36,7 @@ use crate::{
     ssh::OpenError,
 };
 
-/// Speaks with the client until it has its FTP server. `None`: it never will.
+/// Speaks with the client until it has its FTP server. `None`: it will never have one.
 pub(super) async fn greet(
     stream: TcpStream,
     peer: SocketAddr,
@@ -99,14 +99,14 @@ struct Met {
     named: String,
 }
 
-/// The last word to a client that gets no server; `None`: it is told nothing.
+/// The last reply to a client that gets no server; `None`: it gets no reply.
 type LastWord = Option<Bytes>;
 
 /// Why a client cannot have the server that it has named.
 enum Refused {
-    /// It is no name of a server.
+    /// It is not the name of a server.
     Name(String),
-    /// This server it cannot have.
+    /// The client cannot have this server.
     Server(String),
     /// No server at all can be reached.
     Every(Bytes),
@@ -127,7 +127,7 @@ impl Reception<'_> {
             let step = match (step, frame) {
                 (Step::Named(host), Some(frame)) => match self.find(&host).await {
                     Ok(met) => {
-                        // The session shows it, and records it.
+                        // The session shows the line, and records it.
                         self.client.put_back(frame);
                         return Ok(met);
                     }
@@ -149,7 +149,7 @@ impl Reception<'_> {
                 (step, None) => step,
             };
             match step {
-                // A name is dealt with above.
+                // `find` deals with a name above.
                 Step::Nothing | Step::Named(_) => {}
                 Step::Refuse(refusal) => self.write(&refusal).await?,
                 Step::Say(reply) => self.say(reply).await?,
@@ -168,11 +168,11 @@ impl Reception<'_> {
         }
     }
 
-    /// The control connection to the FTP server that the client asks for by this name.
+    /// Makes the control connection to the FTP server that the client asks for by this name.
     async fn find(&self, name: &[u8]) -> Result<Met, Refused> {
         let spec = &self.context.spec;
         let server = parse_host(name, spec.host_port).map_err(Refused::Name)?;
-        // Before anything is sent anywhere.
+        // Checked before anything is sent anywhere.
         if !allow::is_allowed(&self.context.options.allow_hosts, &server.host) {
             self.context.warnings.not_allowed.warn(format_args!(
                 "#{} {} asked for {server}, which no --allow-host allows",
@@ -240,7 +240,7 @@ impl Reception<'_> {
     }
 }
 
-/// Comes back when the time for logging in is over, with how long that was.
+/// Returns when the time for logging in is over, with how long that was.
 async fn too_late(limit: Option<Duration>) -> u64 {
     match limit {
         Some(limit) => {
@@ -252,7 +252,7 @@ async fn too_late(limit: Option<Duration>) -> u64 {
 }
 
 /// Whether a client may name this port. Below 1024 other protocols have their servers, and some of them
-/// (SMTP, POP3) would take what the client says for theirs.
+/// (SMTP, POP3) would take the client's commands for their own.
 fn is_ftp_port(port: u16, usual: u16) -> bool {
     port >= LOWEST_DATA_PORT || port == FTP || port == usual
 }
@@ -268,11 +268,11 @@ fn ports_refused(port: u16, usual: u16) -> String {
 
 const FTP: u16 = 21;
 
-/// `host`, `host:port`, `[IPv6]` or `[IPv6]:port`. The host comes out as it is matched and asked for:
+/// Parses `host`, `host:port`, `[IPv6]` or `[IPv6]:port`. Returns the host as it is matched and asked for:
 /// names in lower case without the root's dot, addresses in their one canonical form.
 ///
-/// What a resolver would read as an IPv4 address in another notation (`127.1`, `0x7f000001`) is no name:
-/// it would get past the patterns.
+/// An IPv4 address in another notation that a resolver would read (`127.1`, `0x7f000001`) is not accepted as
+/// a name: it would get past the patterns.
 fn parse_host(text: &[u8], default_port: u16) -> Result<Target, String> {
     let text = std::str::from_utf8(text)
         .ok()
@@ -321,7 +321,8 @@ fn parse_host(text: &[u8], default_port: u16) -> Result<Target, String> {
     Ok(Target { host, port })
 }
 
-/// Whether a resolver may take this for an IPv4 address in numbers; names end in a label that is none.
+/// Whether a resolver may take this for an IPv4 address in numbers. Names end in a label that is not a
+/// number.
 fn ends_in_a_number(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     let hex = last

@@ -82,7 +82,7 @@ pub(super) async fn bind(spec: &ForwardSpec) -> Result<Bound, BindError> {
     let listeners = loop {
         attempts += 1;
         match listen_all(&wanted, spec.port) {
-            // Of two families the second found the port taken that the first was given.
+            // The port that the first of two families was given is taken in the second.
             Err(BindError::Listen { error, .. })
                 if spec.port == 0
                     && error.kind() == io::ErrorKind::AddrInUse
@@ -96,7 +96,7 @@ pub(super) async fn bind(spec: &ForwardSpec) -> Result<Bound, BindError> {
     })
 }
 
-/// How often a free port is looked for that is free in both families.
+/// Number of attempts to find a port that is free in both families.
 const ATTEMPTS: usize = 20;
 
 /// Listens on all these addresses, on one port.
@@ -110,7 +110,7 @@ fn listen_all(wanted: &[IpAddr], mut port: u16) -> Result<Vec<TcpListener>, Bind
                 port = listener.local_addr().map_or(port, |bound| bound.port());
                 listeners.push(listener);
             }
-            // Of two families one may be missing on this host; the one address given may not.
+            // One of two families may be missing on this host. The only address given may not.
             Err(error)
                 if wanted.len() > 1
                     && matches!(
@@ -154,7 +154,7 @@ async fn accept_from(listener: &TcpListener, context: &Arc<Context>) {
                 }
             }
             Err(error) => {
-                // Out of file descriptors, most likely: others must end first.
+                // Probably out of file descriptors: other connections must end first.
                 let warnings = &context.warnings;
                 warnings
                     .unaccepted
@@ -166,8 +166,7 @@ async fn accept_from(listener: &TcpListener, context: &Arc<Context>) {
     }
 }
 
-/// Whether this client may come. Nothing is said to one that may not: a banner is what scanners look
-/// for.
+/// Whether this client may come. One that may not is sent nothing: scanners look for banners.
 fn admits(stream: &TcpStream, peer: SocketAddr, context: &Context) -> bool {
     let admitted = stream
         .local_addr()
@@ -217,12 +216,12 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // Not on Windows: there it lets two programs share a port.
+    // Not on Windows, where it lets two programs share a port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    // Clients that come all at once wait here, and none is turned away unheard. The system has its own limit.
+    // Clients that connect all at once wait here, and none is refused unheard. The system has its own limit.
     socket.listen(4096)?;
     TcpListener::from_std(socket.into())
 }

@@ -1,4 +1,4 @@
-//! The driver: listeners, one task a client, data connections.
+//! The driver: listeners, a task for each client, data connections.
 //!
 //! # Layout
 //!
@@ -10,8 +10,8 @@
 //! - `plain`: a `tcp/` forward
 //! - `data/`: the data connections
 //! - `servers/`: what is known of each FTP server
-//! - `policy/`: what users asked for, and who may come, and go where
-//! - `trace/`: what others get to see of a session: the log, observers, transcripts
+//! - `policy/`: what users asked for, which clients may come, and where they may go
+//! - `trace/`: what can be seen of a session: the log, observers, transcripts
 //! - `io/`: reading, writing and sockets
 
 mod context;
@@ -55,7 +55,7 @@ pub use self::{
 };
 use crate::ssh;
 
-/// Bound listeners, not yet accepting: whoever binds first learns of a port in use before it asks
+/// Bound listeners that do not accept yet. A program that binds first learns of a port in use before it asks
 /// for a password.
 #[derive(Debug)]
 pub struct Proxy {
@@ -81,8 +81,8 @@ impl Proxy {
         self.forwards.iter().map(listen::Bound::addresses).collect()
     }
 
-    /// Serves clients until `stop` is cancelled; then running transfers get [`Options::grace`],
-    /// and every client its 421.
+    /// Serves clients until `stop` is cancelled. Then running transfers get [`Options::grace`], and every
+    /// client its 421.
     pub async fn run(self, ssh: ssh::Session, options: Options, stop: CancellationToken) {
         let tasks = TaskTracker::new();
         let abort = CancellationToken::new();
@@ -125,7 +125,7 @@ impl Proxy {
                 options.grace.as_secs()
             );
             abort.cancel();
-            // What is left is bounded by the time a last word to a client may take.
+            // What is left is bounded by the time that a last reply to a client may take.
             if tokio::time::timeout(Duration::from_secs(8), tasks.wait())
                 .await
                 .is_err()

@@ -29,30 +29,30 @@ pub struct Options {
     pub allow_hosts: Vec<HostPattern>,
     /// The bounds of each session.
     pub limits: Limits,
-    /// How many bytes a client's line may have.
+    /// Greatest length of a client's line, in bytes.
     pub command_limit: usize,
     /// How long running transfers may go on after a stop was asked for.
     pub grace: Duration,
-    /// Is shown every line of every control connection.
+    /// Observer that is shown every line of every control connection.
     pub observer: Option<Arc<dyn Observer>>,
-    /// The folder that gets a transcript of every session.
+    /// The folder for a transcript of every session.
     pub record: Option<PathBuf>,
-    /// How many bytes a transcript may have.
+    /// Greatest size of a transcript, in bytes.
     pub record_limit: u64,
-    /// How many FTP clients are served at once, over all forwards; and as many connections of `tcp/`
-    /// forwards, which have seats of their own.
+    /// Greatest number of FTP clients that are served at once, over all forwards. Connections of `tcp/`
+    /// forwards have the same number of seats of their own.
     pub max_sessions: usize,
-    /// How many of them from one address; 0: as many as there may be.
+    /// Greatest number of them from one address; 0: no limit of its own.
     pub max_per_client: usize,
-    /// How many clients that are refused may be waited for at once, until they have read why.
+    /// Greatest number of refused clients that are waited for at once, until they have read why.
     pub refusals: usize,
-    /// The local users, by their numbers, that are served; `None`: everybody. Nobody whose user the
-    /// kernel does not tell.
+    /// The local users, by their numbers, that are served; `None`: all. A client whose user the kernel does
+    /// not tell is not served.
     pub only_users: Option<Vec<u32>>,
-    /// How long a remote forward is kept ready for a session's next active transfer; zero: none is.
+    /// How long a remote forward is kept ready for a session's next active transfer; zero: none is kept.
     pub ready_time: Duration,
-    /// How long a client may keep a data connection open, and send nothing on it, once the FTP server
-    /// has ended its own side.
+    /// How long a client may keep a data connection open, and send nothing on it, after the FTP server has
+    /// ended its own side.
     pub last_word: Duration,
 }
 

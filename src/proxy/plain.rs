@@ -12,7 +12,7 @@ impl splice::Watch for Unwatched {
     fn drained(&self) {}
     fn progress(&self) {}
     fn blocked(&self) {}
-    /// There is no FTP server whose word could be ahead of its data.
+    /// There is no FTP server whose reply could be ahead of its data.
     async fn asked(&self) {
         std::future::pending().await
     }
@@ -21,8 +21,8 @@ impl splice::Watch for Unwatched {
     async fn may_end(&self) {}
     fn all_received(&self) {}
     fn all_sent(&self) {}
-    /// As with `ssh -L`, a connection of which one half has ended stands until the other has, too, or the
-    /// far side is gone for good.
+    /// As with `ssh -L`, a connection of which one half has ended stays open until the other has ended, too,
+    /// or the far side is gone for good.
     fn last_word(&self) -> Option<Duration> {
         None
     }

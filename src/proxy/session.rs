@@ -100,14 +100,14 @@ struct Session {
     to_server: WriteQueue<ChannelWriter>,
     events: mpsc::UnboundedReceiver<(ForwardId, ForwardEvent)>,
     event_sender: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
-    /// How each forward that is not known to be gone is told things.
+    /// The handle of each forward that is not known to be gone.
     forwards: HashMap<ForwardId, Handle>,
-    /// Those that are to close; where the session ends with them, the server's control connection
+    /// The forwards that are to close. Where the session ends with them, the server's control connection
     /// closes first.
     closing: Vec<Handle>,
     /// Cuts the clients' sides of all data connections.
     cut: CancellationToken,
-    /// The client's side is known to have ended, or to be about to.
+    /// Whether the client's side is known to have ended, or to be about to.
     client_left: bool,
     stopping: bool,
 }
@@ -130,7 +130,7 @@ enum Input {
 }
 
 impl Input {
-    /// The length of the line that it is, if it is one.
+    /// The length of the line, if the input is one.
     fn bytes(&self) -> usize {
         match self {
             Self::Client(Ok(Frame::Line(line))) | Self::Server(Ok(Frame::Line(line))) => {
@@ -243,7 +243,7 @@ impl Session {
                 }
                 Input::Written => {}
                 Input::WriteToClientFailed => self.client_ended(now, Ending::Lost),
-                // What the server said last is still to be read: its end comes from there.
+                // The server's last lines are still to be read. How the server ended comes from there.
                 Input::WriteToServerFailed => {}
             }
         };
@@ -272,7 +272,7 @@ impl Session {
         self.control.forward(now, id, event);
     }
 
-    /// Before a line of the FTP server's passes: finds out who owns the connections that wait at data ports.
+    /// Finds out who owns the connections that wait at data ports, before a line of the FTP server passes.
     /// The line may be the 150 on which a client sends its few bytes and closes, and the owner of a closed
     /// socket cannot be found out (Q114).
     async fn look_at_data(&mut self) -> Option<DataAtEnd> {
@@ -294,8 +294,8 @@ impl Session {
     }
 
     async fn next_input(&mut self) -> Input {
-        // A forward's events are older than the replies that speak of it. (What is awaited may yield
-        // to other tasks although there is something to receive.)
+        // A forward's events are older than the replies that speak of it. (A wait may yield to other tasks
+        // although there is something to receive.)
         if let Ok((id, event)) = self.events.try_recv() {
             return Input::Forward(id, event);
         }
@@ -306,7 +306,7 @@ impl Session {
                 None => std::future::pending().await,
             }
         };
-        // A client that takes no replies is not heard either: it could ask for more of them.
+        // A client that does not read its replies is not read either: it could ask for more of them.
         let read_client =
             self.control.wants_client() && !self.to_server.is_full() && !self.to_client.is_full();
         let read_server = self.control.wants_server() && !self.to_client.is_full();
@@ -329,7 +329,7 @@ impl Session {
             }
         };
         let lines = async {
-            // Neither side may keep the other from being heard.
+            // Neither side may keep the other from being read.
             tokio::select! {
                 input = heard => input,
                 line = said => Input::Server(line),
@@ -353,7 +353,7 @@ impl Session {
         }
     }
 
-    /// Does what the machine asks; the way the session ends, when it does.
+    /// Carries out what the machine asks. Returns how the session ends, when it does.
     fn carry_out(&mut self) -> Option<DataAtEnd> {
         while let Some(output) = self.control.poll_output() {
             self.record.output(&output);
@@ -430,7 +430,7 @@ impl Session {
             forward.close.cancel();
         }
         for (id, forward) in &self.forwards {
-            // Ahead of what lets the data go.
+            // Set before the output that lets the data go.
             let keeps_end = self.control.keeps_end(*id);
             forward
                 .keeps_end
@@ -446,8 +446,8 @@ impl Session {
     async fn end(mut self, data: DataAtEnd) {
         self.data.prefetch.end();
         if data == DataAtEnd::Abort {
-            // First of all: a server that sees its control connection end will end a download by
-            // itself, in order, and the client would take what it has for the whole file.
+            // This comes first: a server that sees its control connection end may end a download by itself,
+            // in order. The client would take what it has for the whole file.
             self.cut.cancel();
             let left = self.forwards.drain().map(|(_, forward)| forward);
             self.closing.extend(left);
@@ -467,7 +467,7 @@ impl Session {
         if !matches!(to_server, Ok(Ok(()))) {
             tracing::debug!("#{} not all was written to the server", self.number);
         }
-        // Whatever is being written yet ends here: it would keep the end of file back.
+        // A write that is still under way ends here: it would keep the end of file back.
         drop(self.to_server);
         let channel = self.server.into_source();
         let leaving = async {
@@ -485,8 +485,8 @@ impl Session {
             () = leaving => {}
             () = given_up => {}
         }
-        // An end of file on a data connection says that the file is complete, and through sshd no
-        // other end can be told: by now the server has lost its control connection.
+        // An end of file on a data connection says that the file is complete, and sshd can pass on no other
+        // end. By now the server has lost its control connection.
         for forward in &self.closing {
             forward.close.cancel();
         }
@@ -500,8 +500,8 @@ impl Session {
         Reporter::new(&self.data, id, events, handle, self.cut.clone())
     }
 
-    /// Starts a forward's task; closing it, or the end of everything, drops it where it stands,
-    /// and with it its sockets, which are reset.
+    /// Starts a forward's task. Closing the forward, or the end of everything, drops the task where it
+    /// stands. Its sockets are dropped with it, which resets them.
     fn spawn(
         &mut self,
         id: ForwardId,
@@ -537,6 +537,7 @@ impl Session {
     }
 }
 
-/// How long the SSH server may take to notice that a control connection has ended. The path to it may
-/// stand still for as long as its signs of life are waited for, while that of the data does not.
+/// How long the SSH server may take to notice that a control connection has ended. The path of the control
+/// connection may stand still for as long as its signs of life are waited for, while that of the data does
+/// not.
 const NOTICE: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! The last words to a client, so that it gets to read them.
+//! The last reply to a client, sent so that the client gets to read it.
 
 use std::{io, net::Shutdown, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::{
     },
 };
 
-/// The last word to a client that is not served.
+/// Sends the last reply to a client that is not served.
 pub(crate) async fn say_last(read: &mut OwnedReadHalf, write: &mut OwnedWriteHalf, word: &[u8]) {
     let said = async {
         write.write_all(word).await?;
@@ -22,14 +22,14 @@ pub(crate) async fn say_last(read: &mut OwnedReadHalf, write: &mut OwnedWriteHal
     }
 }
 
-/// The last word to a client that is not waited for. The word and the end of file fit into an empty socket;
-/// what the client has sent by now is read, so that closing does not reset what it has still to read. (It
-/// does where the client sends more before it has read.)
+/// Sends the last reply to a client that is not waited for. The reply and the end of file fit into an empty
+/// socket. What the client has sent by now is read, so that closing does not reset what it has still to read.
+/// (It does where the client sends more before it has read.)
 pub(crate) fn say_and_go(stream: &TcpStream, word: &[u8]) {
     let mut sink = [0; 1024];
     let said = stream.try_write(word).and_then(|_| {
         SockRef::from(stream).shutdown(Shutdown::Write)?;
-        // One read: a client must not be able to keep this up.
+        // One read only: a client must not be able to keep this up.
         stream.try_read(&mut sink)
     });
     if let Err(error) = said
@@ -39,8 +39,8 @@ pub(crate) fn say_and_go(stream: &TcpStream, word: &[u8]) {
     }
 }
 
-/// Reads what a client still sends, for a while: closing a socket with unread data resets it, and
-/// the client might never see our last words.
+/// Reads what a client still sends, for a while. Closing a socket with unread data resets it, and the client
+/// might never see its last reply.
 pub(crate) async fn linger(read: &mut OwnedReadHalf) {
     let mut sink = [0; 1024];
     let rest = async {
@@ -53,11 +53,11 @@ pub(crate) async fn linger(read: &mut OwnedReadHalf) {
     let _ = tokio::time::timeout(FAREWELL, rest).await;
 }
 
-/// More than any client has sent by the time that it reads its last words.
+/// More reads than any client needs for what it has sent by the time that it reads its last reply.
 const MOST_READS: usize = 1024;
 
-/// How long the last words to a client may take.
+/// How long the last reply to a client may take.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(3);
 
-/// What a client is told that comes when there are no new sessions any more.
+/// The text for a client that comes when there are no new sessions any more.
 pub(crate) const SHUTTING_DOWN: &str = "the tunnel is being shut down";

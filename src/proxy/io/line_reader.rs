@@ -12,7 +12,7 @@ use crate::{
     ssh::{ChannelReader, LostReason, Received},
 };
 
-/// Where bytes come from, with their end told apart from their loss.
+/// A source of bytes whose end is told apart from its loss.
 pub(crate) trait Source: Send {
     /// Puts what comes next into `buffer`. Cancel-safe.
     fn fill(&mut self, buffer: &mut BytesMut) -> impl Future<Output = Result<(), Ending>> + Send;
@@ -22,9 +22,9 @@ impl Source for OwnedReadHalf {
     async fn fill(&mut self, buffer: &mut BytesMut) -> Result<(), Ending> {
         loop {
             buffer.reserve(4096);
-            // Not `read_buf`: it takes a short read for the last of what has come, but a read that
-            // stops at urgent data is short with more behind it, and the rest of an ABOR would wait
-            // for whatever the client sends next (Q58).
+            // Not `read_buf`, which takes a short read for the last of what has come. A read that stops at
+            // urgent data is short with more behind it, and the rest of an ABOR would wait for whatever the
+            // client sends next (Q58).
             let read = match self.readable().await {
                 Ok(()) => self.try_read_buf(buffer),
                 Err(error) => Err(error),
@@ -62,7 +62,7 @@ fn loss(reason: &LostReason) -> Ending {
     }
 }
 
-/// One side's control connection, in lines.
+/// The control connection of one side, in lines.
 pub(crate) struct LineReader<S> {
     source: S,
     codec: LineCodec,
@@ -82,7 +82,7 @@ impl<S: Source> LineReader<S> {
         }
     }
 
-    /// The next line, or how the side ended; not to be called after that. Cancel-safe.
+    /// The next line, or how the side ended. Not to be called after the end. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<Frame, Ending> {
         if let Some(frame) = self.ahead.take() {
             return Ok(frame);
@@ -105,14 +105,14 @@ impl<S: Source> LineReader<S> {
         }
     }
 
-    /// The next line is this one again, for another reader.
+    /// Puts a line back, so that another reader gets it next.
     pub(crate) fn put_back(&mut self, frame: Frame) {
         self.ahead = Some(frame);
     }
 
-    /// Takes what comes without looking at it, while nobody wants lines: an SSH channel that is not
-    /// read stops all others of its connection. Comes back when there is more than may wait, and
-    /// never otherwise. Cancel-safe.
+    /// Takes what comes without looking at it, while no line is wanted: an SSH channel that is not read stops
+    /// all others of its connection. Returns when there is more than may wait, and never otherwise.
+    /// Cancel-safe.
     pub(crate) async fn buffer_unread(&mut self) -> Ending {
         while self.ending.is_none() {
             if self.buffer.len() > MOST_WAITING {
@@ -125,7 +125,7 @@ impl<S: Source> LineReader<S> {
         std::future::pending().await
     }
 
-    /// Throws away whatever comes. Never comes back.
+    /// Throws away all that comes. Never returns.
     pub(crate) async fn discard(&mut self) {
         while self.ending.is_none() {
             self.buffer.clear();
@@ -142,10 +142,10 @@ impl<S: Source> LineReader<S> {
 }
 
 impl LineReader<OwnedReadHalf> {
-    /// Comes back some time after the client has ended its side, whether or not what it sent before
-    /// has been read. Cancel-safe.
+    /// Returns some time after the client has ended its side, whether or not what it sent before has been
+    /// read. Cancel-safe.
     pub(crate) async fn wait_for_client_eof(&self) {
-        // That there is something to read, which may be for long, must not keep this busy.
+        // Something to read may stand there for long, and must not keep this loop busy.
         while let Ok(ready) = self.source.ready(Interest::READABLE).await
             && !ready.is_read_closed()
         {
@@ -154,22 +154,23 @@ impl LineReader<OwnedReadHalf> {
     }
 }
 
-/// Lets other sessions have their turn when enough has been done for this one, by the length of a line that
-/// it was done for. Lines that are in the buffer already would be taken one after another otherwise: they
-/// wait for nothing.
+/// Yields to other sessions when enough has been done for this one, measured by the length of the line that
+/// was handled. Otherwise lines that are in the buffer already would be taken one after another: they wait
+/// for nothing.
 pub(crate) async fn give_way(bytes: usize) {
     for _ in 0..=bytes / STEP {
         consume_budget().await;
     }
 }
 
-/// So many bytes of a line are as much work as a short line. The runtime grants 128 such steps at once.
+/// Number of bytes of a line that are as much work as a short line. The runtime grants 128 such steps at
+/// once.
 const STEP: usize = 512;
 
-/// How often it is looked whether a client that is not read has ended its side.
+/// Interval of the checks whether a client that is not read has ended its side.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// So much of what one side sends may wait for the other to take it: more than all replies of any
+/// Number of bytes from one side that may wait for the other to take them: more than all replies of any
 /// session that makes sense, and little enough for many sessions.
 const MOST_WAITING: usize = 4 * 1024 * 1024;
 
@@ -222,11 +223,11 @@ mod tests {
         let source = Endless { sent: 0 };
         let mut lines = LineReader::new(source, LineCodec::replies());
         assert_eq!(lines.buffer_unread().await, Ending::Flood);
-        // 4 MiB, and the piece that was too much.
+        // 4 MiB, and the piece that exceeded them.
         assert_eq!(lines.buffer.len(), (4 * 1024 + 64) * 1024);
     }
 
-    /// How many turns another task has while so many lines are taken.
+    /// Number of times that another task runs while this number of lines is taken.
     async fn turns(lines: usize, bytes: usize) -> usize {
         let turns = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&turns);
@@ -250,7 +251,7 @@ mod tests {
         assert!(long >= 100, "{long} turns");
     }
 
-    /// One that has is cut off in the end: one that has not must not look like it.
+    /// A client that has left is cut off in the end. One that has not must not look like it.
     #[tokio::test]
     async fn a_client_that_is_not_read_has_left_when_it_has_ended_its_side() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -2,7 +2,7 @@
 //!
 //! - `line_reader`: the lines of a control connection, from a socket or an SSH channel
 //! - `write_queue`: what is to be written, while the session goes on
-//! - `farewell`: the last words to a client
+//! - `farewell`: the last reply to a client
 //! - `socket`: the options of the clients' sockets, and listeners for data connections
 //! - `ports`: free ports, at random
 

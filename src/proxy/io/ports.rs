@@ -1,4 +1,4 @@
-//! Ports to listen on for a moment, none of which can be guessed (Q83).
+//! Ports to listen on for a moment, which cannot be guessed (Q83).
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::control::LOWEST_DATA_PORT;
 
-/// Ports that the system would take by itself, too, at random.
+/// Random ports, of those that the system would take by itself, too.
 pub(super) fn at_random(tries: u64) -> impl Iterator<Item = u16> {
     static CHOICE: OnceLock<Choice> = OnceLock::new();
     let choice = CHOICE.get_or_init(Choice::of_the_system);
@@ -22,16 +22,16 @@ pub(super) fn at_random(tries: u64) -> impl Iterator<Item = u16> {
     ports.filter(|port| !choice.reserved.iter().any(|range| range.contains(port)))
 }
 
-/// What the system takes ports from by itself, but for some.
+/// The ports that the system takes by itself, except for the reserved ones.
 struct Choice {
     range: RangeInclusive<u16>,
     reserved: Vec<RangeInclusive<u16>>,
 }
 
 impl Choice {
-    /// As it was when it was first asked for.
+    /// The system's choice, as it was when this was first called.
     fn of_the_system() -> Self {
-        // There where this is Linux.
+        // These files exist on Linux.
         let read = |name| std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok();
         let range = read("ip_local_port_range").and_then(|text| range(&text));
         let reserved = read("ip_local_reserved_ports").map(|text| reserved(&text));
@@ -42,14 +42,14 @@ impl Choice {
     }
 }
 
-/// Two numbers, as the kernel writes them.
+/// Parses two numbers, as the kernel writes them.
 fn range(text: &str) -> Option<RangeInclusive<u16>> {
     let mut words = text.split_whitespace().map(|word| word.parse().ok());
     let (low, high) = (words.next()??, words.next()??);
     (LOWEST_DATA_PORT <= low && low <= high).then_some(low..=high)
 }
 
-/// Numbers and ranges with commas between.
+/// Parses numbers and ranges with commas between.
 fn reserved(text: &str) -> Vec<RangeInclusive<u16>> {
     let parts = text.trim().split(',').map(|part| {
         let (low, high) = part.split_once('-').unwrap_or((part, part));

@@ -8,8 +8,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 #[cfg(unix)]
 use super::ports;
 
-/// For a client's control connection: lines go out as they come; urgent data is read in line (a
-/// client's ABOR may have its last byte sent so, Q58); a client that has vanished is found out.
+/// Prepares a client's control connection: lines go out as they come; urgent data is read in line (a client
+/// may send the last byte of its ABOR so, Q58); a client that has vanished is found out.
 pub(crate) fn control(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
@@ -17,8 +17,8 @@ pub(crate) fn control(stream: &TcpStream) -> io::Result<()> {
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(60)))
 }
 
-/// For a data connection: whatever closes it but an orderly end resets it, so that nobody takes
-/// half a file for a whole one, even if this process is killed.
+/// Prepares a data connection: any close but an orderly end resets it, so that half a file is never taken for
+/// a whole one, even if this process is killed.
 pub(crate) fn data(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
@@ -26,7 +26,7 @@ pub(crate) fn data(stream: &TcpStream) -> io::Result<()> {
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(60)))
 }
 
-/// The data connection has ended in order: closing it must not cut what is still on its way.
+/// Marks a data connection as ended in order: closing it must not cut what is still on its way.
 pub(crate) fn orderly(stream: &TcpStream) {
     if let Err(error) = SockRef::from(stream).set_linger(None) {
         tracing::debug!("cannot end a data connection in order: {error}");
@@ -38,21 +38,21 @@ pub(crate) fn reset(stream: TcpStream) {
     abortive(&stream);
 }
 
-/// Whatever closes the connection from here on resets it.
+/// Makes any close of the connection from here on reset it.
 pub(crate) fn abortive(stream: &TcpStream) {
     if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
         tracing::debug!("cannot reset a connection: {error}");
     }
 }
 
-/// A listener for one data connection: any free port (Q83), or the one that is asked for. Either may have had
-/// connections that are not quite over.
+/// A listener for one data connection, at any free port (Q83) or the one that is asked for. Either port may
+/// have had connections that are not quite over.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     if address.port() != 0 {
         return listen_again(address);
     }
-    // Where the kernel chooses, it takes no port with a connection that ended within the last minute: with some
-    // hundred files a second, none is left, and the search for one takes milliseconds before that.
+    // A kernel that chooses takes no port with a connection that ended within the last minute. With some
+    // hundred files a second none is left, and the search for one takes milliseconds before that.
     #[cfg(unix)]
     for port in ports::at_random(TRIES) {
         match listen_again(SocketAddr::new(address.ip(), port)) {
@@ -65,10 +65,10 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// A listener at just this port.
+/// A listener at exactly this port.
 fn listen_again(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = tcp_socket(address)?;
-    // Not on Windows: there it lets two programs share a port.
+    // Not on Windows, where it lets two programs share a port.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -76,12 +76,12 @@ fn listen_again(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 const BACKLOG: u32 = 8;
-/// Ports that are tried before the kernel is left to search.
+/// Number of ports that are tried before the search is left to the kernel.
 #[cfg(unix)]
 const TRIES: u64 = 16;
 
-/// Connects from a given address of ours: clients check that data comes from the host that they
-/// have their control connection with (Q74).
+/// Connects from a given address of ours: clients check that data comes from the host that they have their
+/// control connection with (Q74).
 pub(crate) async fn connect(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = tcp_socket(to)?;
     if from.is_ipv4() == to.is_ipv4() {
@@ -90,7 +90,8 @@ pub(crate) async fn connect(from: SocketAddr, to: SocketAddr) -> io::Result<TcpS
     socket.connect(to).await
 }
 
-/// The address, on the link of another where it is a link-local one: those mean nothing without.
+/// The address; where it is a link-local one, with the link of `other`, because it means nothing without a
+/// link.
 pub(crate) fn on_link_of(address: SocketAddr, other: SocketAddr) -> SocketAddr {
     match (address, other) {
         (SocketAddr::V6(mut address), SocketAddr::V6(other))
@@ -115,7 +116,8 @@ fn tcp_socket(address: SocketAddr) -> io::Result<TcpSocket> {
 mod tests {
     use super::*;
 
-    /// On Linux a port with a connection that has ended within the last minute is free for such a listener only.
+    /// On Linux a port with a connection that has ended within the last minute is free only for such a
+    /// listener.
     #[tokio::test]
     async fn q131_a_data_port_may_have_had_a_connection_just_now() {
         for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! Writing without waiting: what is to be written stands in a queue, and the session's loop goes on.
+//! Writing without waiting: what is to be written is put in a queue, and the session's loop goes on.
 
 use std::{future::Future, pin::Pin};
 
@@ -11,10 +11,10 @@ use crate::ssh::ChannelWriter;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WriteFailed;
 
-/// Where bytes go.
+/// A sink for bytes.
 pub(crate) trait Sink: Send + Sized + 'static {
     fn write(self, bytes: Bytes) -> impl Future<Output = (Self, Result<(), WriteFailed>)> + Send;
-    /// The end of file; nothing is written after it.
+    /// Sends the end of file; nothing is written after it.
     fn finish(self) -> impl Future<Output = (Self, Result<(), WriteFailed>)> + Send;
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct WriteQueue<S> {
     state: State<S>,
 }
 
-/// Above this the other side is not read, so that the queue stays bounded.
+/// Limit of the queue: above this the other side is not read, so that the queue stays bounded.
 const FULL: usize = 256 * 1024;
 
 impl<S: Sink> WriteQueue<S> {
@@ -75,7 +75,7 @@ impl<S: Sink> WriteQueue<S> {
         self.waiting.extend_from_slice(bytes);
     }
 
-    /// An end of file behind all that was pushed.
+    /// Puts an end of file behind all that was pushed.
     pub(crate) fn finish(&mut self) {
         self.finish = true;
     }
@@ -84,8 +84,8 @@ impl<S: Sink> WriteQueue<S> {
         self.waiting.len() >= FULL
     }
 
-    /// Writes on; comes back after each piece, and never while there is nothing to write.
-    /// Cancel-safe: a write that was begun goes on with the next call.
+    /// Goes on writing. Returns after each piece, and never while there is nothing to write. Cancel-safe: a
+    /// write that was begun goes on with the next call.
     pub(crate) async fn progress(&mut self) -> Result<(), WriteFailed> {
         if !self.begin() {
             return std::future::pending().await;
@@ -130,7 +130,7 @@ impl<S: Sink> WriteQueue<S> {
         result
     }
 
-    /// All that waits, in one piece: several lines go out in one segment.
+    /// All that waits, in one piece, so that several lines go out in one segment.
     fn gather(&mut self) -> Option<Bytes> {
         let all = std::mem::take(&mut self.waiting);
         (!all.is_empty()).then(|| all.freeze())

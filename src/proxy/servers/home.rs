@@ -1,13 +1,13 @@
 //! The address that an FTP server is asked for by.
 //!
-//! `localhost` is two addresses on most hosts. An SSH server that is asked for the name tries both, and
-//! does so anew for each connection: a data connection could end at another address than the control
-//! connection did, with whatever program listens on that port there (Q120). So the address is decided
-//! with the first control connection, and all further ones and all data connections are asked for by it.
+//! `localhost` is two addresses on most hosts. An SSH server that is asked for the name tries both, and does
+//! so anew for each connection. A data connection could end at another address than the control connection
+//! did, at whatever program listens on that port there (Q120). So the first control connection decides the
+//! address. All further control connections and all data connections are asked for by it.
 //!
-//! Any other name is for the SSH server to look up, and it does not say what it found. Where this host
-//! knows the name to be several addresses, that is told once; and where the FTP server's passive reply names
-//! one of them, data goes to that one (Q123).
+//! Any other name is for the SSH server to look up, and it does not say what it found. Where this host knows
+//! the name to be several addresses, that is logged once. Where the FTP server's passive reply names one of
+//! them, data goes to that one (Q123).
 
 use std::{
     collections::HashMap,
@@ -33,7 +33,7 @@ pub(crate) struct Homes {
     decided: Mutex<HashMap<(String, u16), String>>,
     by_name: LogLimit,
     moved: LogLimit,
-    /// What the other names stand for that have been looked up here.
+    /// The addresses of the other names that have been looked up here.
     looked_up: Mutex<HashMap<String, Arc<SetOnce<Vec<IpAddr>>>>>,
     several: Arc<LogLimit>,
 }
@@ -41,10 +41,10 @@ pub(crate) struct Homes {
 /// A control connection with an FTP server.
 pub(crate) struct Reached {
     pub(crate) channel: Channel,
-    /// What the SSH server was asked for: every data connection of the session has to be asked for by
-    /// this host, too.
+    /// The host that the SSH server was asked for. Every data connection of the session has to be asked for
+    /// by it, too.
     pub(crate) server: Target,
-    /// What the host's name stands for, where that is several addresses.
+    /// The addresses of the host's name, where there are several.
     pub(crate) addresses: Vec<IpAddr>,
 }
 
@@ -81,7 +81,7 @@ impl Homes {
                 Err(error @ (OpenError::Away(_) | OpenError::Lost | OpenError::Timeout)) => {
                     return Err(error);
                 }
-                // That nothing listens there says more than that the SSH server forbids the other.
+                // A refused connection there says more than that the SSH server forbids the other one.
                 Err(_) if matches!(refused, Some(OpenError::ConnectFailed(_))) => {}
                 Err(error) => refused = Some(error),
             }
@@ -89,8 +89,7 @@ impl Homes {
         Err(refused.unwrap_or(OpenError::Lost))
     }
 
-    /// Has a look at what a name stands for, in the background, and only the first time. `None` for what
-    /// needs none.
+    /// Looks up a name in the background, and only the first time. `None` for a host that needs no look-up.
     fn look_up(&self, host: &str) -> Option<Arc<SetOnce<Vec<IpAddr>>>> {
         if host.parse::<IpAddr>().is_ok() || !loopback_addresses(host).is_empty() {
             return None;
@@ -120,8 +119,8 @@ impl Homes {
         decided.get(&(server.host.clone(), server.port)).cloned()
     }
 
-    /// What worked first stays the first choice: a program that listens on the other address while the
-    /// FTP server restarts gets no later session.
+    /// Notes what worked. The first address that worked stays the first choice: a program that listens on the
+    /// other address while the FTP server restarts gets no later session.
     fn note(
         &self,
         server: &Target,
@@ -159,9 +158,9 @@ impl Homes {
     }
 }
 
-/// What the SSH server is asked for, in turn. A loopback name comes last: an SSH server may permit
-/// nothing but the name (OpenSSH compares `permitopen=` with what it was asked for), and a name within
-/// `.localhost` may be another loopback address there.
+/// The hosts that the SSH server is asked for, in turn. A loopback name comes last: an SSH server may permit
+/// only the name (OpenSSH compares `permitopen=` with what it was asked for), and a name within `.localhost`
+/// may be another loopback address there.
 fn candidates(host: &str, decided: Option<&str>) -> Vec<String> {
     let mut all: Vec<String> = decided.map(str::to_owned).into_iter().collect();
     let addresses = loopback_addresses(host).iter().map(ToString::to_string);
@@ -173,10 +172,10 @@ fn candidates(host: &str, decided: Option<&str>) -> Vec<String> {
     all
 }
 
-/// The addresses of a name, where there are several; that is told.
+/// The addresses of a name, where there are several. That is logged.
 async fn several_addresses(host: &str, warnings: &LogLimit) -> Vec<IpAddr> {
     let found = timeout(RESOLVER_PATIENCE, lookup_host((host, 0))).await;
-    // A name that only the SSH server can look up is not known to be several addresses.
+    // If only the SSH server can look up a name, it is not known to be several addresses.
     let Ok(Ok(found)) = found else {
         return Vec::new();
     };
@@ -193,7 +192,7 @@ async fn several_addresses(host: &str, warnings: &LogLimit) -> Vec<IpAddr> {
     addresses
 }
 
-/// These addresses, each once; none where there is only one.
+/// These addresses, without duplicates; none where there is only one.
 fn several(found: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
     for address in found.map(|address| address.to_canonical()) {
@@ -207,7 +206,7 @@ fn several(found: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
     addresses
 }
 
-/// What is known of a name, also where that takes a moment yet.
+/// What is known of a name, after a short wait where the look-up is still under way.
 async fn known_soon(looking_up: Arc<SetOnce<Vec<IpAddr>>>) -> Vec<IpAddr> {
     timeout(A_MOMENT, looking_up.wait())
         .await
@@ -248,7 +247,7 @@ mod tests {
         };
         assert!(all(&[]).is_empty());
         assert!(all(&["192.0.2.1"]).is_empty());
-        // The resolver has one for each kind of socket.
+        // The resolver returns one for each kind of socket.
         assert!(all(&["192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1"]).is_empty());
         for found in [["192.0.2.1", "192.0.2.2"], ["192.0.2.1", "2001:db8::1"]] {
             assert_eq!(all(&found), found);

@@ -1,4 +1,4 @@
-//! What is known of each FTP server that the clients of a forward have been at.
+//! What is known of each FTP server that the clients of a forward have used.
 
 use std::{collections::HashMap, sync::Mutex};
 
@@ -7,7 +7,7 @@ use crate::{
     lock::lock,
 };
 
-/// One server's for most forwards; many where the clients name theirs.
+/// The knowledge of one server for most forwards, and of many where the clients name theirs.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
     known: Mutex<HashMap<(String, u16), Knowledge>>,
@@ -23,7 +23,7 @@ impl Servers {
     pub(crate) fn learn(&self, server: &Target, learned: Knowledge) {
         let mut known = lock(&self.known);
         let key = (server.host.clone(), server.port);
-        // It only saves round trips, so nothing is lost but those.
+        // It only saves round trips, so nothing else is lost.
         if known.len() >= MOST_NAMES && !known.contains_key(&key) {
             known.clear();
         }
@@ -31,7 +31,7 @@ impl Servers {
     }
 }
 
-/// How many servers are remembered of which clients may choose the names.
+/// Number of servers that are remembered where clients choose the names.
 pub(super) const MOST_NAMES: usize = 1024;
 
 #[cfg(test)]
