@@ -20,7 +20,7 @@ impl Turns {
         self.now += 1;
     }
 
-    /// Number of lanes that come free within [`WINDOW`], judged by what was seen of late.
+    /// Number of lanes that come free within [`WINDOW`], judged by the present window and the one before.
     pub(super) fn soon(&mut self, now: Instant) -> usize {
         self.move_on(now);
         self.now.max(self.before)
