@@ -1,5 +1,5 @@
-//! The demo's FTP client and FTP server against each other, with nothing between: what the other
-//! hermetic tests stand on. The server has no EPRT, so that mode is tried on a scripted one.
+//! The demo's FTP client and FTP server against each other, with nothing between. The other hermetic tests
+//! rely on them. The server has no EPRT, so that mode is tried on a scripted one.
 
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -14,7 +14,7 @@ use crate::common::{
     upload,
 };
 
-/// The modes that the demo's server has.
+/// The modes that the demo's server supports.
 const SERVED: [Mode; 3] = [Mode::Passive, Mode::ExtendedPassive, Mode::Active];
 
 struct Site {
@@ -220,7 +220,7 @@ async fn a_reset_data_connection_is_never_the_end_of_a_file() {
         let error = client.finish("RETR f").await.unwrap_err();
         assert!(error.to_string().contains("426 lost it"), "{error}");
 
-        // The same by the plain call.
+        // The same with the plain call.
         let error = client.retrieve(mode, "f").await.unwrap_err();
         assert!(matches!(error.problem, Problem::Data { .. }), "{error}");
         assert_eq!(client.reply().await.unwrap().code.value(), 426);
@@ -331,7 +331,7 @@ async fn the_scripted_server_keeps_lines_exactly_and_answers_as_told() {
     client.ask("PASV", "502 ").await;
     client.ask("PASV", "502 ").await;
 
-    // Held back by the gate, while the server still hears what comes.
+    // Held back by the gate, while the server still reads what comes.
     client.send_raw("STAT\r\nNO").await;
     client.send_raw("OP\r\n").await;
     assert_eq!(server.received("NOOP").await, "NOOP");

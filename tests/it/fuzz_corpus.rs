@@ -1,6 +1,6 @@
 //! The fuzz targets as ordinary tests: their very bodies (`fuzz/bodies`) over the stored corpus
-//! (`fixtures/corpus`), and over a bounded number of inputs that are made up from it. The numbers come
-//! from a fixed seed, so each run is the same; `fuzz/README.md` says how to fuzz in earnest.
+//! (`fixtures/corpus`), and over a bounded number of inputs that are made up from it. The numbers come from a
+//! fixed seed, so each run is the same. `fuzz/README.md` says how to fuzz for longer.
 
 #[path = "../../fuzz/bodies/mod.rs"]
 mod bodies;
@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 
 use bodies::Dice;
 
-/// No input that is made up is longer.
+/// The greatest length of an input that is made up.
 const LONGEST: usize = 600;
 
 #[test]
@@ -37,7 +37,7 @@ fn transcript() {
     run("transcript", bodies::transcript::run, 2000);
 }
 
-/// Checks the stored inputs of a target, and as many made-up ones as `more` says.
+/// Checks the stored inputs of a target, and `more` made-up ones.
 fn run(target: &str, body: fn(&[u8]), more: usize) {
     let corpus = corpus(target);
     for (name, input) in &corpus {
@@ -74,7 +74,7 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     inputs
 }
 
-/// The beginning of one input and the end of another, a few bytes of it changed.
+/// The beginning of one input and the end of another, with a few bytes changed.
 fn made_up(corpus: &[(String, Vec<u8>)], dice: &mut Dice) -> Vec<u8> {
     let (_, one) = &corpus[dice.below(corpus.len())];
     let (_, other) = &corpus[dice.below(corpus.len())];
@@ -96,7 +96,7 @@ fn made_up(corpus: &[(String, Vec<u8>)], dice: &mut Dice) -> Vec<u8> {
     input
 }
 
-/// Says which input it was, if its check fails.
+/// Names the input when its check fails.
 struct Named<'a> {
     name: &'a str,
     input: &'a [u8],

@@ -1,4 +1,4 @@
-//! Tests of the whole from outside, one binary: what needs sockets, the real program or an SSH server.
+//! Black-box tests of the whole, in one binary: they need sockets, the real program or an SSH server.
 //!
 //! `cargo test --test it proxy::rewrite` runs one module. A test that needs a process of its own is in another binary,
 //! whose first lines say why: `faults`, `hostile`, `refusals`, and `house`, which needs no ferryline at all.

@@ -11,10 +11,10 @@ use std::{
 use ferryline::transcript::{Difference, Event, parse, render, replay, rewrite, show};
 use ferryline_grammar::{Frame, masked};
 
-/// What the recordings were made with (`tests/interop`); no file may hold one of them.
+/// The passwords used in the recordings (`tests/interop`). No file may contain one of them.
 const PASSWORDS: [&str; 3] = ["over-the-water", "under-the-water", "nobody-asked"];
 
-/// Lines that say something a session can say, of each kind: the first words of each.
+/// The kinds of lines that a session can have: the first words of each.
 const ACTIONS: [&str; 31] = [
     "broken",
     "claimed",
@@ -217,7 +217,7 @@ fn files_of_the_peers_lines_show_what_would_be_done() {
     }
 }
 
-/// As many sessions as a day of a busy tunnel has: in a debug build, this takes a few seconds.
+/// As many sessions as a busy tunnel has in a day. In a debug build, this takes a few seconds.
 #[test]
 fn thousands_of_sessions_replay() {
     let parsed: Vec<_> = sessions().iter().map(|s| parse(&s.text).unwrap()).collect();
@@ -298,7 +298,7 @@ fn a_recording_that_was_cut_off_is_told_and_is_no_failure() {
     let folder = tempfile::tempdir().unwrap();
     let source = &sessions()[0];
     let file = folder.path().join("torn.session");
-    // In the midst of its last line.
+    // In the middle of its last line.
     fs::write(&file, source.text.split_at(source.text.len() - 3).0).unwrap();
     let lines = source.text.lines().count();
     let told = ferryline(&["replay", &path(&file)]);

@@ -1,4 +1,4 @@
-//! `ferryline check`: what it says of FTP servers, with the real program.
+//! `ferryline check`: its output about FTP servers, with the real program.
 
 use std::fs;
 
@@ -160,7 +160,7 @@ async fn a_server_that_insists_on_tls_is_told_by_its_words() {
         assert!(remedy(&ended, "tls").contains("force_local_logins_ssl=NO"));
         assert_eq!(step(&ended, '–', "EPRT"), "not reached");
     }
-    // Already without a user, of which no password is needed to know.
+    // The check finds this out even without a user: no password is needed for it.
     let server = lists().on("USER", insists).start().await;
     let ended = Check::of(server.address()).await.run(&[]).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -204,7 +204,7 @@ async fn greetings_that_are_none() {
 
 #[tokio::test]
 async fn a_server_that_falls_silent_is_not_waited_for_for_ever() {
-    // It never says that the listing is over.
+    // The server never says that the listing is over.
     let silent = || begins_file("a f");
     let server = ScriptedServer::new().on("LIST", silent()).start().await;
     let check = Check::of(server.address()).await;

@@ -20,7 +20,7 @@ impl Check {
         Self { shore, target }
     }
 
-    /// Runs `check` with these arguments before those that lead there.
+    /// Runs `check` with these arguments, followed by those that lead to the server.
     pub async fn run(&self, more: &[&str]) -> Ended {
         let forward = format!("2121:{}", self.target);
         let mut before = vec!["-L", &forward];
@@ -35,7 +35,7 @@ impl Check {
         ended
     }
 
-    /// With a log-in.
+    /// Runs `check` with a log-in as well.
     pub async fn with_user(&self, more: &[&str]) -> Ended {
         let mut all = vec!["--ftp-user", "demo", "--ftp-password-file", "password"];
         all.extend(more);
@@ -43,7 +43,7 @@ impl Check {
     }
 }
 
-/// The line of a step, without its mark; it must have this one.
+/// The line of a step, without its mark; it must have this mark.
 pub fn step<'a>(ended: &'a Ended, mark: char, name: &str) -> &'a str {
     let start = format!("{mark} {name} ");
     let line = ended.stdout.lines().find(|line| line.starts_with(&start));

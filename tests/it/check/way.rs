@@ -1,5 +1,5 @@
-//! `ferryline check`: what it says of the way to the SSH server; its JSON, its usage, its exit codes;
-//! with the real program.
+//! `ferryline check`: its output about the way to the SSH server; its JSON, its usage, its exit codes; with
+//! the real program.
 
 use std::fs;
 
@@ -64,7 +64,7 @@ async fn each_way_to_be_refused_by_ssh_is_its_own_step() {
     refused_at(&check.run(&[]).await, "authentication");
 }
 
-/// This step failed, those before it did not, and those behind it were not made.
+/// Checks that this step failed, that those before it did not, and that those after it were not made.
 fn refused_at(ended: &Ended, name: &str) {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert_eq!(ended.stderr, "");

@@ -1,4 +1,4 @@
-//! What the program says when it cannot do as it is told: one line, who and what and what to do, and
+//! The program's output when it cannot do what it is told to: one line, with who, what and what to do, and
 //! the exit code: 1 failed, 2 wrong usage.
 
 use std::fs;
@@ -110,7 +110,7 @@ async fn wrong_usage_is_said_in_one_line() {
     }
 }
 
-/// Some of these are the argument parser's own, which has its own way to say it.
+/// Some of these errors are the argument parser's own, in its own form.
 #[tokio::test]
 async fn missing_and_unknown_arguments_are_wrong_usage() {
     let home = tempfile::tempdir().unwrap();
@@ -150,7 +150,7 @@ async fn a_port_that_is_in_use_is_named_before_anybody_logs_in() {
 #[tokio::test]
 async fn an_address_of_another_host_cannot_be_listened_on() {
     let shore = Shore::new().await;
-    // The address of TEST-NET-1 that is nobody's here (RFC 5737).
+    // An address of TEST-NET-1, which no host here has (RFC 5737).
     let ended = shore
         .run(&[
             "-L",
@@ -264,7 +264,7 @@ async fn an_ssh_server_that_is_not_there_is_named() {
     }
 }
 
-/// What answers at a wrong port, and what it does then.
+/// What a server at a wrong port sends, and whether it then stays.
 const NO_SSH_SERVER: [(&[u8], bool); 4] = [
     (b"220 an FTP server\r\n", true),
     (b"220 an FTP server\r\n", false),
@@ -288,7 +288,7 @@ async fn what_is_no_ssh_server_is_told_from_one() {
     }
 }
 
-/// The one line that `forward` ends with where something else than an SSH server answers.
+/// The one line with which `forward` ends where something else than an SSH server answers.
 async fn at_a_wrong_port(greeting: &'static [u8], stays: bool) -> String {
     let home = tempfile::tempdir().unwrap();
     let other = TcpListener::bind("127.0.0.1:0").await.unwrap();

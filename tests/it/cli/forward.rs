@@ -13,7 +13,8 @@ use crate::common::{
     run,
 };
 
-/// The line is `KIND://ADDRESS → user@host:port → host:port` and nothing else; the address.
+/// Checks that the line is `KIND://ADDRESS → user@host:port → host:port` and nothing else; returns the
+/// address.
 fn address(line: &str, kind: &str, shore: &Shore, target: &str) -> SocketAddr {
     let rest = line.strip_prefix(kind).unwrap_or_else(|| panic!("{line}"));
     let (address, rest) = rest.split_once(" → ").unwrap();
@@ -72,7 +73,7 @@ async fn several_forwards_have_a_line_each_in_their_order() {
     let plain = address(&ferry.line().await, "tcp://", &shore, &echo_target);
     let ftp = address(&ferry.line().await, "ftp://", &shore, &ftp_target);
 
-    // A plain forward looks at nothing: what would end an FTP session passes.
+    // A plain forward looks at nothing: bytes that would end an FTP session pass.
     let sent = [
         &b"GET / HTTP/1.1\r\n\0\xff\xf4 PORT 1,2,3,4,5,6\r\n"[..],
         &noise(1_000_000),
@@ -114,7 +115,7 @@ async fn sigterm_sigint_and_sighup_stop_it_with_exit_code_0() {
     }
 }
 
-/// As nohup starts it. A handler would undo that.
+/// Started as nohup starts it. A handler for the signal would undo that.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn where_sighup_is_ignored_it_stays_so() {
@@ -151,7 +152,7 @@ async fn a_transfer_that_runs_may_finish_before_it_stops() {
     let data = client.passive().await;
     client.ask("RETR f", "150 ").await;
     ferry.signal("TERM").await;
-    // Once the idle client has been told, the signal has been heard.
+    // When the idle client has its 421, the signal has arrived.
     idle.expect("421 ferryline: ").await;
     go_on.open();
     let file = read_to_end(data).await.unwrap();
@@ -162,7 +163,8 @@ async fn a_transfer_that_runs_may_finish_before_it_stops() {
     assert_eq!(ferry.ended().await.code, Some(0));
 }
 
-/// A closed terminal, or a `tee` that the same Ctrl-C has ended: nothing may end because it cannot be said.
+/// A terminal that was closed, or a `tee` that the same Ctrl-C has ended: the program must not end because it
+/// cannot write.
 #[cfg(unix)]
 #[tokio::test]
 async fn it_goes_on_and_stops_in_order_where_nobody_reads_its_log() {
@@ -198,7 +200,7 @@ async fn it_can_be_stopped_while_it_still_connects() {
     let destination = format!("ssh://tester@{}", silent.local_addr().unwrap());
     let arguments = ["forward", "-L", "0:localhost:21", &destination];
     let ferry = Running::start(shore.home(), &arguments);
-    // It has come to the SSH server, which never says a word.
+    // The connection has come to the SSH server, which never sends anything.
     let _connected = silent.accept().await.unwrap();
     ferry.signal("TERM").await;
     let ended = ferry.ended().await;
@@ -240,7 +242,7 @@ async fn the_demo_shows_all_four_modes_rewritten() {
         "PORT 127,0,0,1,",
         "EPRT |1|127.0.0.1|",
     ] {
-        // As one side sent it, and behind that as the other side got it.
+        // As one side sent it, and after that as the other side got it.
         let lines: Vec<&str> = ended
             .stdout
             .lines()

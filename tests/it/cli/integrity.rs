@@ -16,7 +16,7 @@ use crate::common::{
 
 const LISTENING: &str = "227 Entering Passive Mode ({hostport}).\r\n";
 
-/// The socket is so made that the system resets it, whatever ends the program.
+/// The socket is set up so that the system resets it, whatever ends the program.
 #[tokio::test]
 async fn a_download_of_a_program_that_is_killed_is_reset() {
     let shore = Shore::new().await;
@@ -44,7 +44,7 @@ async fn a_download_of_a_program_that_is_killed_is_reset() {
     }
 }
 
-/// What happens to the file is the SSH server's doing; but the client knows.
+/// What happens to the file is up to the SSH server; but the client knows.
 #[tokio::test]
 async fn an_upload_of_a_program_that_is_killed_is_no_success() {
     let shore = Shore::new().await;
@@ -67,7 +67,7 @@ async fn an_upload_of_a_program_that_is_killed_is_no_success() {
     ferry.signal("KILL").await;
     let ended = timeout(PATIENCE, data.read(&mut [0; 1])).await.unwrap();
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
-    // No last word, above all no 226.
+    // No last reply, above all no 226.
     assert!(client.rest().await.map_or(true, |said| said.is_empty()));
     ferry.ended().await;
 }
@@ -103,7 +103,7 @@ async fn clients_that_stop_reading_cost_bounded_memory_and_stall_nobody_else() {
         data.read_exact(&mut [0; 100_000]).await.unwrap();
         stalled.push((client, data));
     }
-    // That nothing moves any more has no event.
+    // There is no event for the moment when nothing moves any more.
     let mut last = 0;
     timeout(PATIENCE, async {
         loop {
@@ -123,20 +123,20 @@ async fn clients_that_stop_reading_cost_bounded_memory_and_stall_nobody_else() {
         grown < STALLED * BOUND,
         "{STALLED} stalled transfers cost {grown} B; the server sent {last} B"
     );
-    // Nobody else waits for them, neither for lines nor for files.
+    // No other client waits for them, neither for lines nor for files.
     for _ in 0..20 {
         other.ask("NOOP", "200 ").await;
     }
     let mut data = other.extended_passive().await;
     other.ask("RETR f", "150 ").await;
     data.read_exact(&mut vec![0; 1_000_000]).await.unwrap();
-    // They go on when their clients do.
+    // They continue when their clients do.
     for (_, data) in &mut stalled {
         data.read_exact(&mut vec![0; 20_000_000]).await.unwrap();
     }
 }
 
-/// Sends to whoever connects, for ever.
+/// A server that sends for ever to each client that connects.
 async fn endless_server(sent: Arc<AtomicU64>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! The real program: what it says, what it reads, how it ends.
+//! The real program: its output, its input, and how it ends.
 
 mod errors;
 mod forward;

@@ -1,5 +1,5 @@
-//! No password, passphrase or answer stands in the log, however much of it is asked for, nor in the
-//! arguments, nor in what `--record` writes.
+//! No password, passphrase or answer is in the log, however much of it is asked for, nor in the arguments,
+//! nor in what `--record` writes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -70,7 +70,7 @@ async fn nothing_that_was_typed_stands_in_the_log() {
     }
 }
 
-/// A question that nobody answers does not keep a service from ending when it is told to.
+/// A question that no person answers does not keep a service from ending when it is told to.
 #[tokio::test]
 async fn an_open_question_does_not_hold_up_the_end() {
     let folder = tempfile::tempdir().unwrap();
@@ -110,7 +110,7 @@ async fn an_open_question_does_not_hold_up_the_end() {
     assert!(ended.expect("it ends").unwrap().success());
 }
 
-/// Logs in, to the FTP server as well, and returns the whole log.
+/// Logs in, to the FTP server as well. Returns the whole log.
 async fn session(folder: &Path, server: &SshServer) -> String {
     fs::write(folder.join("known_hosts"), server.known_hosts()).unwrap();
     let askpass = folder.join("askpass");
@@ -123,7 +123,7 @@ async fn session(folder: &Path, server: &SshServer) -> String {
     let ftp = ScriptedServer::new().start().await;
     let forward = format!("0:127.0.0.1:{}", ftp.address().port());
     let mut child = ferryline(folder, server, &forward).spawn().unwrap();
-    // Read all along, for it says more than a pipe holds.
+    // Read all the time, because the program writes more than a pipe holds.
     let mut stderr = child.stderr.take().unwrap();
     let log = tokio::spawn(async move {
         let mut said = String::new();

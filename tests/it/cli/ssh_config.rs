@@ -6,12 +6,12 @@ use std::path::Path;
 
 use crate::common::{Ended, Running, Shore};
 
-/// Where the program looks for an ssh: where it usually is, and nowhere.
+/// The search paths where the program finds an ssh, or none.
 const PATHS: [Option<&str>; 2] = [None, Some("/nonexistent")];
 
 fn arguments<'a>(config: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut all = vec!["forward", "-F", config, "-L", "0:localhost:21"];
-    // One log-in each time, so that they can be counted.
+    // One log-in in each run, so that they can be counted.
     all.extend(["--lanes", "0"]);
     all.extend(more);
     all
@@ -98,7 +98,7 @@ async fn a_jump_host_has_a_configuration_of_its_own() {
         );
         ferry.line().await;
         assert!(hop.ssh_server.logins() > before);
-        // Options are not for the hop, which so is not found.
+        // Options do not apply to the hop, which therefore is not found.
         let with_port = ["-J", "hop:1", "alias"];
         let ended = run(shore.home(), path, &arguments(&config, &with_port)).await;
         let line = ended.one_line(1);
@@ -149,7 +149,7 @@ async fn a_proxy_command_with_tokens() {
         let ended = run(shore.home(), path, &arguments(&config, &["alias"])).await;
         assert_eq!(ended.code, Some(1));
         assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
-        // The same words went to the log when they were said.
+        // The same text went to the log when it was written.
         assert_eq!(ended.stderr.lines().count(), 2, "{}", ended.stderr);
     }
 }

@@ -54,7 +54,7 @@ async fn a_reader_that_comes_back_is_told_how_much_it_missed() {
     let lost = told.strip_prefix("ferryline: ").unwrap();
     let lost: usize = lost.split(' ').next().unwrap().parse().unwrap();
     assert!((1..10 * COMMANDS).contains(&lost), "{told}");
-    // And from here on nothing is missing.
+    // From here on nothing is missing.
     client.ask("NOOP", "200 ").await;
     ferry.error_line("C> NOOP").await;
 }
@@ -69,10 +69,10 @@ async fn a_standard_output_that_is_not_read_holds_up_neither_sessions_nor_sigter
     let server = script().start().await;
     let forward = format!("0:localhost:{}", server.address().port());
     let (_unread, mut full) = std::io::pipe().unwrap();
-    // What a pipe holds (pipe(7)).
+    // The capacity of a pipe (pipe(7)).
     full.write_all(&[b'x'; 65_536]).unwrap();
     let mut ferry = shore.start_with_stdout(&["-v", "-L", &forward], full.into());
-    // It says so as soon as it listens.
+    // The program writes it as soon as it listens.
     let line = ferry.error_line(" is the same forward").await;
     let (_, port) = line.split_once("ftp://[::1]:").unwrap();
     let port: u16 = port.split(' ').next().unwrap().parse().unwrap();
@@ -84,7 +84,7 @@ async fn a_standard_output_that_is_not_read_holds_up_neither_sessions_nor_sigter
     assert_eq!(ferry.ended_unread().await, Some(0));
 }
 
-/// A client can ask for as many as it likes, and the warnings of one kind are one a minute.
+/// A client can cause as many as it likes; the log has one warning of each kind a minute.
 #[tokio::test]
 async fn data_ports_that_do_not_answer_are_one_line_of_the_log() {
     let shore = Shore::new().await;
@@ -107,11 +107,11 @@ async fn data_ports_that_do_not_answer_are_one_line_of_the_log() {
     drop(client);
     let log = ferry.ended().await.stderr;
     let lines = log.lines().filter(|line| line.contains("data connection"));
-    // One; one more for each minute that this takes on a busy machine.
+    // One, and one more for each minute that this takes on a busy machine.
     assert!((1..=3).contains(&lines.count()), "{log}");
 }
 
-/// A small file system of its own, which can be made to stand still; thawed and gone in the end.
+/// A small file system of its own, which can be frozen. In the end it is thawed and removed.
 #[cfg(target_os = "linux")]
 struct Ice(tempfile::TempDir);
 
@@ -183,7 +183,7 @@ async fn a_file_system_that_stands_still_under_the_transcripts_holds_up_nobody()
     ferry.error_line("#1 is recorded in ").await;
     ice.freeze();
     flood(&mut client).await;
-    // Its transcript has ended by then, for more waits to be written than may.
+    // Its transcript has ended by then, because more waits to be written than is allowed.
     ferry.error_line("#1 is recorded no further").await;
     let mut other = ScriptedClient::logged_in(address).await;
     other.ask("NOOP", "200 ").await;
@@ -192,7 +192,7 @@ async fn a_file_system_that_stands_still_under_the_transcripts_holds_up_nobody()
     other.expect("421 ferryline: ").await;
     drop((client, other));
     ferry.error_line("transcripts are not complete").await;
-    // The kernel keeps what is left of a process that writes there until the file system goes on.
+    // The kernel keeps the rest of a process that writes there until the file system is thawed.
     ice.thaw();
     assert_eq!(ferry.ended_unread().await, Some(0));
 }

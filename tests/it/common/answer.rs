@@ -24,58 +24,58 @@ pub(super) enum Step {
     Wait(Gate),
 }
 
-/// No steps yet; a command with no steps is never answered.
+/// An answer with no steps yet. A command with no steps is never answered.
 pub fn answer() -> Answer {
     Answer::default()
 }
 
-/// What an ordinary server does at a RETR or a LIST: the file, and what it says before and after.
+/// An ordinary server's steps at a RETR or a LIST: the file, and the replies before and after.
 pub fn sends_file(bytes: impl AsRef<[u8]>) -> Answer {
     begins_file(bytes).finish_data().send("226 done\r\n")
 }
 
-/// The beginning of a RETR: the data connection stays open.
+/// The first steps of a RETR: the data connection stays open.
 pub fn begins_file(bytes: impl AsRef<[u8]>) -> Answer {
     answer().send("150 here\r\n").partial_data(bytes)
 }
 
-/// What an ordinary server does at a STOR; the file is for `ScriptedServer::upload`.
+/// An ordinary server's steps at a STOR; the file is for `ScriptedServer::upload`.
 pub fn stores_file() -> Answer {
     let begun = answer().send("150 here\r\n");
     begun.receive_data().send("226 done\r\n")
 }
 
 impl Answer {
-    /// Sends bytes in one write, exactly as given: the end of line is the script's business. In them
-    /// `{hostport}` stands for the six numbers of the data listener, `{twoports}` for the last two of
-    /// them, `{port}` for its port.
+    /// Sends bytes in one write, exactly as given: the script writes the end of line. In the bytes
+    /// `{hostport}` stands for the six numbers of the data listener, `{twoports}` for the last two of them,
+    /// and `{port}` for its port.
     pub fn send(self, bytes: impl AsRef<[u8]>) -> Self {
         self.then(Step::Send(bytes.as_ref().to_vec()))
     }
 
-    /// As [`Answer::send`], one byte to a write.
+    /// As [`Answer::send`], with one byte in each write.
     pub fn send_bytewise(self, bytes: impl AsRef<[u8]>) -> Self {
         self.then(Step::SendBytewise(bytes.as_ref().to_vec()))
     }
 
-    /// Goes on when the test has opened the gate.
+    /// Continues when the test has opened the gate.
     pub fn wait(self, gate: &Gate) -> Self {
         self.then(Step::Wait(gate.clone()))
     }
 
-    /// Opens a data listener, on the address that the control connection came to; an earlier one is
-    /// closed. (A PORT or EPRT command is kept by itself: the last of the two kinds counts.)
+    /// Opens a data listener, on the address that the control connection came to. Closes an earlier one. (A
+    /// PORT or EPRT command is kept by itself: the last of the two kinds counts.)
     pub fn listen(self) -> Self {
         self.then(Step::Listen)
     }
 
-    /// Connects to the address of the last PORT or EPRT now, as some servers do at the command.
+    /// Connects to the address of the last PORT or EPRT now, as some servers do at that command.
     pub fn connect(self) -> Self {
         self.then(Step::Connect)
     }
 
-    /// Has the data connection: accepts at the listener or connects to the client's address,
-    /// unless it is there already. The steps for data do this by themselves.
+    /// Makes the data connection, unless there is one already: accepts at the listener or connects to the
+    /// client's address. The steps for data do this by themselves.
     pub fn open_data(self) -> Self {
         self.then(Step::OpenData)
     }
@@ -90,17 +90,17 @@ impl Answer {
         self.then(Step::SendData(bytes.as_ref().to_vec()))
     }
 
-    /// Ends the data connection as a file that is complete (FIN).
+    /// Ends the data connection with a FIN, as after a complete file.
     pub fn finish_data(self) -> Self {
         self.then(Step::FinishData)
     }
 
-    /// Ends this direction of the data connection; the other can still be received.
+    /// Ends this direction of the data connection; the other direction can still be received.
     pub fn half_finish_data(self) -> Self {
         self.then(Step::HalfFinishData)
     }
 
-    /// Ends the data connection as one that failed (RST).
+    /// Ends the data connection with a RST, as after a failure.
     pub fn reset_data(self) -> Self {
         self.then(Step::ResetData)
     }
@@ -110,7 +110,7 @@ impl Answer {
         self.then(Step::ReceiveData)
     }
 
-    /// Receives so many bytes of a file, which are not kept.
+    /// Receives `len` bytes of a file, which are not kept.
     pub fn receive_part(self, len: usize) -> Self {
         self.then(Step::ReceivePart(len))
     }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{PATIENCE, Transcript, data};
 
-/// A control connection. What does not come as expected fails the test with the conversation so far.
+/// A control connection. If something else comes than expected, the test fails with the conversation so far.
 pub struct ScriptedClient {
     control: BufReader<TcpStream>,
     transcript: Transcript,
@@ -55,7 +55,7 @@ impl ScriptedClient {
         }
     }
 
-    /// Sends bytes of which the last is TCP urgent data, as clients abort a transfer.
+    /// Sends bytes of which the last one is TCP urgent data, as clients do that abort a transfer.
     pub fn send_urgent(&self, bytes: &[u8]) {
         self.transcript.sent(bytes);
         let socket = socket2::SockRef::from(self.control.get_ref());
@@ -63,7 +63,7 @@ impl ScriptedClient {
         assert_eq!(sent, bytes.len());
     }
 
-    /// The next line, exactly as it came, its end included.
+    /// Reads the next line, exactly as it came, its end included.
     pub async fn raw_line(&mut self) -> Vec<u8> {
         let mut line = Vec::new();
         let read = timeout(PATIENCE, self.control.read_until(b'\n', &mut line)).await;
@@ -78,7 +78,7 @@ impl ScriptedClient {
         }
     }
 
-    /// The next line as text without its CRLF, which must be there.
+    /// Reads the next line as text without its CRLF, which must be there.
     pub async fn line(&mut self) -> String {
         let line = self.raw_line().await;
         match line.strip_suffix(b"\r\n") {
@@ -87,7 +87,7 @@ impl ScriptedClient {
         }
     }
 
-    /// The next line; it must begin like this.
+    /// Reads the next line; it must begin like this.
     pub async fn expect(&mut self, start: &str) -> String {
         let line = self.line().await;
         if !line.starts_with(start) {
@@ -96,7 +96,7 @@ impl ScriptedClient {
         line
     }
 
-    /// The next line; it must be exactly this, CRLF after it.
+    /// Reads the next line; it must be exactly this, with CRLF after it.
     pub async fn expect_exactly(&mut self, wanted: &str) {
         let line = self.line().await;
         if line != wanted {
@@ -104,13 +104,13 @@ impl ScriptedClient {
         }
     }
 
-    /// Sends a command and takes the line that answers it; it must begin like this.
+    /// Sends a command and reads the line that answers it; it must begin like this.
     pub async fn ask(&mut self, command: &str, start: &str) -> String {
         self.send(command).await;
         self.expect(start).await
     }
 
-    /// The server side ends the control connection (FIN), and nothing else comes before.
+    /// Waits until the server side ends the control connection (FIN). Nothing else may come before.
     pub async fn expect_end(&mut self) {
         let mut rest = Vec::new();
         match timeout(PATIENCE, self.control.read_to_end(&mut rest)).await {
@@ -121,7 +121,7 @@ impl ScriptedClient {
         }
     }
 
-    /// The server side resets the control connection (RST); what comes before is not looked at.
+    /// Waits until the server side resets the control connection (RST). What comes before is not looked at.
     pub async fn expect_reset(&mut self) {
         let mut rest = Vec::new();
         match timeout(PATIENCE, self.control.read_to_end(&mut rest)).await {
@@ -131,7 +131,7 @@ impl ScriptedClient {
         }
     }
 
-    /// Everything up to the end of the control connection; a reset is an error.
+    /// Reads everything up to the end of the control connection; a reset is an error.
     pub async fn rest(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = Vec::new();
         match timeout(PATIENCE, self.control.read_to_end(&mut rest)).await {
@@ -140,8 +140,8 @@ impl ScriptedClient {
         }
     }
 
-    /// Fails if a line has come that was not yet taken. It looks at what is here now and does not
-    /// wait: make sure of the order by an event first, such as an answer on the same connection.
+    /// Fails if a line has come that was not yet read. It looks at what is here now and does not wait: make
+    /// sure of the order by an event first, such as an answer on the same connection.
     pub fn nothing_came(&self) {
         let buffered = self.control.buffer().to_vec();
         let mut more = [0; 256];
@@ -152,12 +152,12 @@ impl ScriptedClient {
         }
     }
 
-    /// Ends this side's half of the control connection; replies can still be read.
+    /// Ends this side of the control connection; replies can still be read.
     pub async fn finish(&mut self) {
         self.control.get_mut().shutdown().await.unwrap();
     }
 
-    /// Sends PASV and connects to where the reply says.
+    /// Sends PASV and connects to the address of the reply.
     pub async fn passive(&mut self) -> TcpStream {
         let line = self.ask("PASV", "227 ").await;
         match data::host_port(&line) {
@@ -196,7 +196,7 @@ impl ScriptedClient {
         listener
     }
 
-    /// The connection that comes to a data listener.
+    /// Accepts the connection that comes to a data listener.
     pub async fn accept(&self, listener: TcpListener) -> TcpStream {
         match timeout(PATIENCE, listener.accept()).await {
             Ok(accepted) => accepted.unwrap().0,
@@ -213,7 +213,7 @@ impl ScriptedClient {
         }
     }
 
-    /// The bare socket; what was read ahead is lost.
+    /// Returns the bare socket; what was read ahead is lost.
     pub fn into_socket(self) -> TcpStream {
         self.control.into_inner()
     }

@@ -1,4 +1,4 @@
-//! Data connections, and addresses as they stand in FTP lines, read without ferryline's parsers.
+//! Data connections, and the addresses in FTP lines, read without ferryline's parsers.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::PATIENCE;
 
-/// Everything up to the end of file; a reset is an error.
+/// Reads everything up to the end of file; a reset is an error.
 pub async fn read_to_end(mut data: TcpStream) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     timeout(PATIENCE, data.read_to_end(&mut bytes))
@@ -33,8 +33,8 @@ pub fn reset(stream: TcpStream) {
     stream.set_zero_linger().unwrap();
 }
 
-/// An IPv4 address of this host that is no loopback address: a client that comes from it is one on
-/// another host, to ferryline. `None` on a host without a network.
+/// An IPv4 address of this host that is not a loopback address. To ferryline, a client that comes from it is
+/// on another host. `None` on a host without a network.
 pub fn own_address() -> Option<IpAddr> {
     let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     // Nothing is sent: connecting a UDP socket looks up the route.
@@ -43,7 +43,7 @@ pub fn own_address() -> Option<IpAddr> {
     (!own.is_loopback() && !own.is_unspecified()).then_some(own)
 }
 
-/// An address of 127.0.0.1 where nobody listens, and nobody else can as long as the socket is kept.
+/// An address of 127.0.0.1 where nothing listens, and no program can listen as long as the socket is kept.
 pub fn nobody() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -51,7 +51,7 @@ pub fn nobody() -> (TcpSocket, SocketAddr) {
     (socket, address)
 }
 
-/// The six numbers of a 227 reply or a PORT command.
+/// Parses the six numbers of a 227 reply or a PORT command.
 pub fn host_port(line: &str) -> Option<SocketAddr> {
     let text = line.get(4..)?;
     let text = text.trim_start_matches(|c: char| !c.is_ascii_digit());
@@ -69,14 +69,14 @@ pub fn host_port(line: &str) -> Option<SocketAddr> {
     )))
 }
 
-/// The address of an EPRT command.
+/// Parses the address of an EPRT command.
 pub fn extended_address(line: &str) -> Option<SocketAddr> {
     let mut fields = line.get(5..)?.split('|').skip(2);
     let address: IpAddr = fields.next()?.parse().ok()?;
     Some(SocketAddr::new(address, fields.next()?.parse().ok()?))
 }
 
-/// The port of a 229 reply.
+/// Parses the port of a 229 reply.
 pub fn extended_port(line: &str) -> Option<u16> {
     line.split('|').nth(3)?.parse().ok()
 }

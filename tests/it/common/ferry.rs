@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::record::Record;
 use super::{PATIENCE, ScriptedClient, ScriptedServer};
 
-/// A ferry that is not under way yet.
+/// A ferry that is not started yet.
 pub struct Plan {
     kind: ForwardKind,
     bind: Option<String>,
@@ -30,11 +30,11 @@ pub struct Plan {
 
 /// A running ferry. Dropping it ends it without waiting; [`Ferry::stop`] waits.
 pub struct Ferry {
-    /// Where clients connect on 127.0.0.1.
+    /// The address on 127.0.0.1 to which clients connect.
     pub v4: SocketAddr,
-    /// Where clients connect on ::1.
+    /// The address on ::1 to which clients connect.
     pub v6: SocketAddr,
-    /// Where clients of the second forward connect on 127.0.0.1 ([`Plan::also`]).
+    /// The address on 127.0.0.1 to which clients of the second forward connect ([`Plan::also`]).
     #[allow(dead_code, reason = "for tests/hostile")]
     pub also: Option<SocketAddr>,
     /// The session with the SSH server.
@@ -49,19 +49,19 @@ pub struct Ferry {
 }
 
 impl Ferry {
-    /// To the FTP server at this address, with nothing special.
+    /// A ferry to the FTP server at this address, with default settings.
     pub async fn to(target: SocketAddr) -> Self {
         Self::plan(target).start().await
     }
 
-    /// To this FTP server, with nothing special, and a client that has logged in to it.
+    /// A ferry to this FTP server, with default settings, and a client that has logged in to it.
     pub async fn with_client(server: &ScriptedServer) -> (Self, ScriptedClient) {
         let ferry = Self::to(server.address()).await;
         let client = ScriptedClient::logged_in(ferry.v4).await;
         (ferry, client)
     }
 
-    /// To the FTP server at this address; what is special is said next.
+    /// A plan for a ferry to the FTP server at this address, to be changed before it starts.
     pub fn plan(target: SocketAddr) -> Plan {
         Plan {
             kind: ForwardKind::Ftp,
@@ -81,7 +81,7 @@ impl Ferry {
         self.stop.cancel();
     }
 
-    /// Returns when the proxy, asked to stop, has stopped.
+    /// Returns when the proxy, after it was asked to stop, has stopped.
     pub async fn stopped(&mut self) {
         timeout(PATIENCE, &mut self.running)
             .await
@@ -89,7 +89,7 @@ impl Ferry {
             .expect("the proxy panicked");
     }
 
-    /// Stops it in order and waits until all is gone.
+    /// Stops the ferry in order and waits until all is gone.
     pub async fn stop(mut self) {
         self.begin_stop();
         self.stopped().await;
@@ -97,23 +97,23 @@ impl Ferry {
         self.ssh_server.shutdown().await;
     }
 
-    /// Waits until nothing is left of any client: no channel, no busy lane, no remote forward, as
-    /// ferryline counts them and as the SSH server does.
+    /// Waits until nothing is left of any client: no channel, no busy lane, no remote forward. Both ferryline
+    /// and the SSH server count them.
     pub async fn at_rest(&self) {
         self.at_rest_but_for_control(0).await;
     }
 
-    /// As [`Ferry::at_rest`], with so many control connections still standing.
+    /// As [`Ferry::at_rest`], with `control` control connections still open.
     pub async fn at_rest_but_for_control(&self, control: usize) {
         self.at_rest_but_for(control, 0).await;
     }
 
-    /// As [`Ferry::at_rest`], with one control connection and one remote forward still standing.
+    /// As [`Ferry::at_rest`], with one control connection and one remote forward still open.
     pub async fn at_rest_but_one_forward(&self) {
         self.at_rest_but_for(1, 1).await;
     }
 
-    /// As [`Ferry::at_rest`], with so many control connections and remote forwards still standing.
+    /// As [`Ferry::at_rest`], with these numbers of control connections and remote forwards still open.
     pub async fn at_rest_but_for(&self, control: usize, forwards: usize) {
         self.at_rest_within(PATIENCE, control, forwards).await;
     }
@@ -126,7 +126,7 @@ impl Ferry {
                 && (forwards > 0 || here.lanes_busy == 0)
                 && (there.channels(), there.remote_forwards()) == (control, forwards)
         };
-        // Counters tell nobody that they have changed.
+        // Counters send no event when they change.
         let rest = timeout(limit, async {
             while !look() {
                 sleep(Duration::from_millis(5)).await;
@@ -144,19 +144,19 @@ impl Ferry {
 }
 
 impl Plan {
-    /// A plain forward rather than FTP.
+    /// Carries a plain forward rather than FTP.
     pub fn plain(mut self) -> Self {
         self.kind = ForwardKind::Tcp;
         self
     }
 
-    /// The FTP server's host, as the SSH server is asked for it.
+    /// Sets the FTP server's host, as the SSH server is asked for it.
     pub fn host(mut self, host: &str) -> Self {
         host.clone_into(&mut self.host);
         self
     }
 
-    /// Where to listen, if not on loopback.
+    /// Sets where to listen, if not on loopback.
     pub fn bind(mut self, bind: &str) -> Self {
         self.bind = Some(bind.to_owned());
         self
@@ -168,32 +168,32 @@ impl Plan {
         self
     }
 
-    /// At most so many SSH connections for data.
+    /// Sets the greatest number of SSH connections for data.
     pub fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = lanes;
         self
     }
 
-    /// The SSH server forwards to any address, not only to loopback.
+    /// Makes the SSH server forward to any address, not only to loopback.
     pub fn any_target(mut self) -> Self {
         self.any_target = true;
         self
     }
 
-    /// The SSH server says that it is OpenSSH's.
+    /// Makes the SSH server say that it is OpenSSH.
     pub fn openssh(mut self) -> Self {
         self.openssh = true;
         self
     }
 
-    /// A second forward, to the FTP server at this address, by the same proxy.
+    /// Adds a second forward, to the FTP server at this address, by the same proxy.
     #[allow(dead_code, reason = "for tests/hostile")]
     pub fn also(mut self, target: SocketAddr) -> Self {
         self.also = Some(target);
         self
     }
 
-    /// Sets out.
+    /// Starts the ferry.
     pub async fn start(self) -> Ferry {
         let folder = tempfile::tempdir().unwrap();
         let key = KeyPair::generate(None).unwrap();
@@ -220,7 +220,7 @@ impl Plan {
         settings.strict_host_key_checking = StrictHostKeyChecking::Yes;
         settings.batch_mode = true;
         settings.lanes = self.lanes;
-        // On a busy machine a log-in may take longer than a second, which is not what is tested.
+        // On a busy machine a log-in may take longer than a second, and that is not tested here.
         settings.lane_patience = PATIENCE;
         let session = Session::connect(settings, Arc::new(TerminalPrompt))
             .await
@@ -251,7 +251,7 @@ impl Plan {
         let running = tokio::spawn(proxy.run(session.clone(), options, stop.clone()));
         Ferry {
             v4,
-            // Where the host has no IPv6, what wants it says so by failing to connect.
+            // On a host without IPv6, a test that needs it fails to connect.
             v6: v6.unwrap_or_else(|| SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, v4.port()))),
             also,
             session,
@@ -268,7 +268,7 @@ impl Plan {
 #[derive(Default)]
 pub struct Lines(Record<(Direction, String)>, Mutex<Vec<Act>>);
 
-/// Something to do when a line of this direction that begins so passes.
+/// An act to be done when a line of this direction passes that begins with this text.
 type Act = (Direction, &'static str, Box<dyn FnOnce() + Send>);
 
 impl Observer for Lines {
@@ -289,8 +289,8 @@ impl Observer for Lines {
 }
 
 impl Lines {
-    /// Has this done, once, at the moment when ferryline passes a line that begins so: nothing else of
-    /// ferryline's runs meanwhile where the test's runtime has one thread.
+    /// Has this done once, at the moment when ferryline passes a line that begins with this text. If the
+    /// test's runtime has one thread, nothing else of ferryline runs meanwhile.
     pub fn at(
         &self,
         direction: Direction,
@@ -317,7 +317,7 @@ impl Lines {
     }
 }
 
-/// A file that nobody else may read, as private keys must be.
+/// Writes a file that only its owner may read, as private keys must be.
 pub fn write_private(path: &std::path::Path, content: &str) {
     use std::io::Write;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// Closed until the test opens it; once open it stays so. Clones are the same gate.
+/// A gate that is closed until the test opens it, and stays open then. Clones are the same gate.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Semaphore>);
 
@@ -13,7 +13,7 @@ impl Gate {
         Self(Arc::new(Semaphore::new(0)))
     }
 
-    /// Lets everybody through who waits or will wait.
+    /// Opens the gate: every present and future wait for it ends.
     pub fn open(&self) {
         self.0.close();
     }

@@ -8,16 +8,16 @@ use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 use super::record::Record;
 
-/// Catches the log of this thread, as long as it lives: everything that a test on a runtime of one
+/// Catches the log of this thread, as long as it lives. That is everything that a test on a runtime of one
 /// thread starts, and nothing of the tests beside it.
 pub struct Log {
     lines: Arc<Record<String>>,
     _guard: DefaultGuard,
 }
 
-/// Subscribers that want nothing, as long as the process lives. Where there is one subscriber or none, `tracing` asks
-/// only the thread that comes to a line first whether it is wanted, and switches the line off for all threads where
-/// that one, a test beside, has no subscriber.
+/// Subscribers that want nothing, for as long as the process lives. Where there is at most one subscriber,
+/// `tracing` asks only the first thread that reaches a line whether it is wanted. If that is the thread of
+/// another test, which has no subscriber, it switches the line off for all threads.
 static BESIDE: OnceLock<[Dispatch; 2]> = OnceLock::new();
 
 impl Log {
@@ -39,12 +39,12 @@ impl Log {
         }
     }
 
-    /// Waits for a line in which this stands.
+    /// Waits for a line that contains this text.
     pub async fn says(&self, part: &str) -> String {
         self.lines.wait(part, |line| line.contains(part)).await
     }
 
-    /// The lines so far in which this stands.
+    /// The lines so far that contain this text.
     pub fn all(&self, part: &str) -> Vec<String> {
         let mut lines = self.lines.all();
         lines.retain(|line| line.contains(part));

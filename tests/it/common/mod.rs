@@ -1,8 +1,8 @@
-//! Scripted peers for black-box tests: an FTP server that does what a script says, however odd, and
-//! a client that speaks raw lines. Neither uses ferryline's own parsers, so that both can judge them.
+//! Scripted peers for black-box tests: an FTP server that follows a script, however odd, and a client that
+//! sends and reads raw lines. Neither uses ferryline's own parsers, so both can judge them.
 //!
-//! Every wait is for an event, bounded by [`PATIENCE`]; one that runs out fails the test and shows
-//! the conversation so far.
+//! Every wait is for an event, bounded by [`PATIENCE`]. A wait that runs out fails the test and shows the
+//! conversation so far.
 
 mod answer;
 mod client;
@@ -41,11 +41,10 @@ pub use transcript::Transcript;
 #[cfg(target_os = "linux")]
 pub use users::as_nobody;
 
-/// How long anything may take before the test fails. Generous: it is never waited for in full by a
-/// test that passes.
+/// How long anything may take before the test fails. Generous: a test that passes never waits for all of it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// `len` bytes that hold every value, with no pattern that a wrong offset could hide behind.
+/// `len` bytes that contain every value, without a pattern that could hide a wrong offset.
 pub fn noise(len: usize) -> Vec<u8> {
     let mut state: u32 = 0x9e37_79b9;
     (0..len)

@@ -1,4 +1,4 @@
-//! The real program, as a child process, and an SSH server for it to talk to.
+//! The real program, as a child process, and an SSH server for it to connect to.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{PATIENCE, write_private};
 
-/// What a program that has ended leaves.
+/// The results of a program that has ended.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -21,8 +21,8 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// It failed with this exit code, nothing on standard output and one line on standard error:
-    /// what stands behind `ferryline: ` in it.
+    /// Checks that the program failed with this exit code, nothing on standard output and one line on
+    /// standard error. Returns what follows `ferryline: ` in that line.
     pub fn one_line(&self, code: i32) -> &str {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert_eq!(self.stdout, "", "{self:?}");
@@ -34,11 +34,11 @@ impl Ended {
     }
 }
 
-/// `ferryline` with these arguments, in an environment in which nothing of the user's is found.
+/// `ferryline` with these arguments, in an environment that has nothing of the user's.
 pub fn program(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ferryline"));
     command.args(arguments);
-    // ssh, which is asked for its configuration, finds the user's home without HOME.
+    // ssh, which is asked for its configuration, would find the user's home even without HOME.
     if arguments.first() == Some(&"forward") && !arguments.contains(&"-F") {
         command.args(["-F", "none"]);
     }
@@ -51,7 +51,7 @@ pub fn program(home: &Path, arguments: &[&str]) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    // What Windows needs to open a socket.
+    // Windows needs this to open a socket.
     if let Some(root) = std::env::var_os("SystemRoot") {
         command.env("SystemRoot", root);
     }
@@ -69,13 +69,13 @@ pub async fn run(home: &Path, arguments: &[&str]) -> Ended {
     }
 }
 
-/// A program that goes on until it is stopped.
+/// A program that runs until it is stopped.
 pub struct Running {
     child: Child,
-    /// Where it is a pipe of the test's.
+    /// Set where it is a pipe of the test's.
     stdout: Option<BufReader<ChildStdout>>,
     said: String,
-    /// Once it is read from.
+    /// Set once it is read from.
     stderr: Option<BufReader<ChildStderr>>,
 }
 
@@ -84,7 +84,7 @@ impl Running {
         Self::start_with_path(home, None, arguments)
     }
 
-    /// With this search path for programs, and without one in the environment.
+    /// Starts the program with this search path for programs; `None`: without one in the environment.
     pub fn start_with_path(home: &Path, path: Option<&str>, arguments: &[&str]) -> Self {
         let mut program = program(home, arguments);
         program.envs(path.map(|path| ("PATH", path)));
@@ -102,19 +102,20 @@ impl Running {
         }
     }
 
-    /// Started with so many file descriptors at most.
+    /// Starts the program with this number of file descriptors at most.
     #[cfg(unix)]
     pub fn limited(home: &Path, descriptors: u32, arguments: &[String]) -> Self {
         Self::under(home, &format!("-n {descriptors}"), arguments)
     }
 
-    /// Started with so many file descriptors, of which it may raise the number.
+    /// Starts the program with this number of file descriptors, which it may raise.
     #[cfg(unix)]
     pub fn limited_softly(home: &Path, descriptors: u32, arguments: &[String]) -> Self {
         Self::under(home, &format!("-S -n {descriptors}"), arguments)
     }
 
-    /// Started so that it ignores SIGHUP, or does not, whatever the tests themselves were started so.
+    /// Starts the program so that it ignores SIGHUP, or does not, whatever the tests themselves were started
+    /// with.
     #[cfg(unix)]
     pub fn with_hang_up(home: &Path, ignored: bool, arguments: &[String]) -> Self {
         let what = if ignored { "ignore" } else { "default" };
@@ -131,7 +132,7 @@ impl Running {
         Self::by(home, &script, arguments)
     }
 
-    /// Started by a shell's script that has its path and its arguments.
+    /// Starts the program by a shell script that gets its path and its arguments.
     #[cfg(unix)]
     fn by(home: &Path, script: &str, arguments: &[String]) -> Self {
         let plain = program(home, &[]);
@@ -151,7 +152,7 @@ impl Running {
         Self::spawned(command)
     }
 
-    /// The next line of its standard output, without its end.
+    /// Reads the next line of its standard output, without its end.
     pub async fn line(&mut self) -> String {
         let mut line = String::new();
         let stdout = self.stdout.as_mut().expect("a pipe of the test's");
@@ -168,7 +169,7 @@ impl Running {
         line.trim_end_matches(['\r', '\n']).to_owned()
     }
 
-    /// Where it takes FTP clients: its next line says so.
+    /// Reads the next line, which names the address at which it takes FTP clients.
     pub async fn ftp_address(&mut self) -> SocketAddr {
         let line = self.line().await;
         let rest = line.strip_prefix("ftp://");
@@ -176,7 +177,7 @@ impl Running {
         rest.split(' ').next().unwrap().parse().unwrap()
     }
 
-    /// The next line of its standard error that holds this.
+    /// Reads its standard error up to a line that contains this text.
     pub async fn error_line(&mut self, part: &str) -> String {
         let pipe = &mut self.child.stderr;
         let stderr = self
@@ -195,13 +196,13 @@ impl Running {
         timeout(PATIENCE, find).await.expect("no such line")
     }
 
-    /// Waits for its end, and reads nothing of what it says; its exit code.
+    /// Waits for its end without reading its output; returns its exit code.
     pub async fn ended_unread(mut self) -> Option<i32> {
         let ended = timeout(PATIENCE, self.child.wait()).await;
         ended.expect("it did not end").unwrap().code()
     }
 
-    /// Nobody reads its standard error any more.
+    /// Closes the reading end of its standard error.
     pub fn lose_stderr(&mut self) {
         drop(self.child.stderr.take());
     }

@@ -28,16 +28,16 @@ impl<T: Clone + Debug> Record<T> {
         self.changed.notify_waiters();
     }
 
-    /// What there is so far, in order.
+    /// The entries so far, in order.
     pub fn all(&self) -> Vec<T> {
         self.entries.lock().unwrap().clone()
     }
 
-    /// Waits until an entry is the wanted one.
+    /// Waits for an entry that is wanted.
     pub async fn wait(&self, what: &str, wanted: impl Fn(&T) -> bool) -> T {
         let found = timeout(PATIENCE, async {
             loop {
-                // Registered before looking, so that nothing is missed in between.
+                // Registered before the check, so that nothing is missed in between.
                 let changed = self.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();

@@ -1,4 +1,4 @@
-//! What a scripted server is to do at which line.
+//! The answers of a scripted server to each line.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,9 +16,9 @@ pub struct Script {
 
 #[derive(Clone)]
 pub(super) struct Rule {
-    /// A line is meant that begins so, in upper or lower case.
+    /// The start of the lines that the rule is for, in upper or lower case.
     start: String,
-    /// The first is for the first such line; the last one stays.
+    /// The first answer is for the first such line; the last one stays.
     answers: VecDeque<Answer>,
 }
 
@@ -33,14 +33,14 @@ impl Default for Script {
 }
 
 impl Script {
-    /// What comes first of all, in place of a plain 220.
+    /// Sets the greeting, in place of a plain 220.
     pub fn greeting(mut self, greeting: impl Into<Answer>) -> Self {
         self.greeting = greeting.into();
         self
     }
 
-    /// What to do at a line that begins with `start`. Said again for the same start, it is for the
-    /// next such line; the last one stays in force.
+    /// Sets the answer to a line that begins with `start`. Another call for the same start is for the next
+    /// such line; the last one stays in force.
     pub fn on(mut self, start: &str, answer: impl Into<Answer>) -> Self {
         let answer = answer.into();
         match self.rules.iter_mut().find(|rule| rule.start == start) {
@@ -53,7 +53,7 @@ impl Script {
         self
     }
 
-    /// Where to listen, if not on a free port of 127.0.0.1.
+    /// Sets where to listen, if not on a free port of 127.0.0.1.
     pub fn at(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self

@@ -12,10 +12,10 @@ use super::Transcript;
 use super::script::{Script, begins, text};
 use super::session::{self, CONTROL_ENDED, Event, Uploads};
 
-/// An FTP server on loopback that does what its script says. It answers the commands of an ordinary
-/// log-in by itself (USER, PASS, TYPE, PWD, NOOP, QUIT …) and everything that the script leaves out
-/// with 500. Lines are taken in and recorded at once, also while an answer waits; they are answered
-/// in order. Several clients may come; they share the script's position and the record.
+/// An FTP server on loopback that follows its script. It answers the commands of an ordinary log-in by itself
+/// (USER, PASS, TYPE, PWD, NOOP, QUIT …) and everything else that is not in the script with 500. It reads and
+/// records lines at once, also while an answer waits, and answers them in order. Several clients may come;
+/// they share the script's position and the record.
 ///
 /// ```ignore
 /// let server = ScriptedServer::new()
@@ -28,19 +28,19 @@ pub struct ScriptedServer {
     address: SocketAddr,
     transcript: Transcript,
     uploads: Uploads,
-    /// To the session that came last: bytes to send without being asked.
+    /// Bytes for the session that came last, to be sent without a command.
     unasked: Arc<Mutex<Option<mpsc::UnboundedSender<Event>>>>,
     task: JoinHandle<()>,
 }
 
 impl ScriptedServer {
-    /// A script with nothing special in it, on 127.0.0.1.
+    /// An empty script, on 127.0.0.1.
     #[expect(clippy::new_ret_no_self, reason = "it reads best in the tests")]
     pub fn new() -> Script {
         Script::default()
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -57,7 +57,7 @@ impl ScriptedServer {
         wanted.map(|line| text(line)).collect()
     }
 
-    /// The first line received that begins like this, as text without its end; waits for it.
+    /// Waits for the first line received that begins like this; returns it as text without its end.
     pub async fn received(&self, start: &str) -> String {
         self.transcript
             .wait_lines(start, |lines| {
@@ -76,21 +76,21 @@ impl ScriptedServer {
         self.transcript.wait_event(CONTROL_ENDED).await;
     }
 
-    /// The next file received on a data connection, with how it ended; waits for it.
+    /// Waits for the next file received on a data connection; returns it, or how it broke.
     pub async fn upload(&self) -> io::Result<Vec<u8>> {
         let next = || self.uploads.lock().unwrap().pop_front();
         self.transcript.wait("the end of an upload", next).await
     }
 
-    /// Sends bytes to the client that came last, asked for by nobody; after what is being sent.
-    /// Waits for the first client.
+    /// Sends bytes to the client that came last, without a command, after what is being sent. Waits for the
+    /// first client.
     pub async fn say(&self, bytes: impl AsRef<[u8]>) {
         let session = || self.unasked.lock().unwrap().clone();
         let session = self.transcript.wait("a client", session).await;
         let _ = session.send(Event::Unasked(bytes.as_ref().to_vec()));
     }
 
-    /// What was said, for a message.
+    /// The conversation, for a message.
     pub fn transcript(&self) -> &Transcript {
         &self.transcript
     }
@@ -115,7 +115,7 @@ impl Script {
         let greeting = self.greeting;
         let task = tokio::spawn(async move {
             let (transcript, uploads, unasked) = shared;
-            // Dropped with this task: no session outlives the server.
+            // Dropped with this task, so that no session outlives the server.
             let mut sessions = JoinSet::new();
             while let Ok((control, _)) = listener.accept().await {
                 let record = (transcript.clone(), uploads.clone());

@@ -27,7 +27,7 @@ pub(super) enum Event {
     Unasked(Vec<u8>),
 }
 
-/// Begins to serve a client; gives where to send events of the test's own.
+/// Begins to serve a client; returns a sender for events of the test's own.
 pub(super) fn start(
     sessions: &mut JoinSet<()>,
     control: TcpStream,
@@ -103,7 +103,7 @@ impl Session {
                 Step::SendData(bytes) => format!("sending {} B of data", bytes.len()),
                 other => format!("{other:.40?}"),
             };
-            // An open gate is the test's business, and data may wait for it too.
+            // An open gate is up to the test, and data may wait for it, too.
             let failed = match timeout(PATIENCE, self.step(step)).await {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => error.to_string(),
@@ -172,7 +172,7 @@ impl Session {
         Ok(())
     }
 
-    /// The data connection; made now if need be.
+    /// The data connection, which is made now if there is none yet.
     async fn data(&mut self) -> io::Result<&mut TcpStream> {
         let made = match &self.data {
             Data::None => return Err(io::Error::other("no PORT came and no listener is open")),
@@ -199,7 +199,7 @@ impl Session {
         }
     }
 
-    /// Puts the listener's address in the place of `{hostport}`, `{twoports}` and `{port}`.
+    /// Replaces `{hostport}`, `{twoports}` and `{port}` by the listener's address.
     fn filled_in(&self, bytes: Vec<u8>) -> Vec<u8> {
         let Data::Listening(listener) = &self.data else {
             return bytes;
@@ -215,7 +215,7 @@ impl Session {
     }
 }
 
-/// Takes lines in as they come, up to LF, and records them exactly.
+/// Reads lines as they come, up to LF, and records them exactly.
 async fn read_lines(
     reader: OwnedReadHalf,
     events: mpsc::UnboundedSender<Event>,

@@ -5,8 +5,8 @@ use std::io::Write;
 /// Says that the running test, or a part of it, cannot run here: it needs root, an address beyond
 /// loopback, or a program that is not installed.
 ///
-/// Where `FERRYLINE_NO_SKIPS` is set the test fails instead, so that a machine that has everything
-/// (`.ci/run` sets it) cannot pass with a promise untested.
+/// Where `FERRYLINE_NO_SKIPS` is set the test fails instead. So a machine that has everything (`.ci/run` sets
+/// it) cannot pass with a promise untested.
 pub fn skipped(why: &str) {
     assert!(
         std::env::var_os("FERRYLINE_NO_SKIPS").is_none(),
@@ -14,6 +14,6 @@ pub fn skipped(why: &str) {
     );
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
-    // Not `eprintln!`: the test harness shows what that prints for tests that fail only.
+    // Not `eprintln!`, whose output the test harness shows only for tests that fail.
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
 }

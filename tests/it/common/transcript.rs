@@ -1,4 +1,4 @@
-//! What was said, for the message of a test that fails and for assertions.
+//! The conversation of a test, for the message of a failure and for assertions.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -71,11 +71,11 @@ impl Transcript {
         events.any(|e| e.bytes == what.as_bytes())
     }
 
-    /// Looks now and whenever something was said or noted, until something is found.
+    /// Checks now and after each new line or note, until something is found.
     pub(super) async fn wait<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         let found = timeout(PATIENCE, async {
             loop {
-                // Registered before looking, so that nothing is missed in between.
+                // Registered before the check, so that nothing is missed in between.
                 let changed = self.0.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();

@@ -1,5 +1,4 @@
-//! Active mode carried as passive: where there is no remote forward, the client sees active mode
-//! all the same.
+//! Active mode carried as passive: where there is no remote forward, the client still sees active mode.
 
 use ferryline::{
     control::ActiveMode,
@@ -59,7 +58,7 @@ async fn a_transfer_that_fails_shows_the_client_no_connection() {
     let listener = client.active().await;
     client.ask("RETR nofile", "550 ").await;
     client.ask("NOOP", "200 ").await;
-    // All that was sent to us has been read by now: a connection would have been there before.
+    // All that was sent to the client has been read by now: a connection would have been there before.
     let listener = listener.into_std().unwrap();
     assert!(listener.accept().is_err(), "the client was connected to");
     assert!(server.commands("PORT").is_empty());

@@ -1,6 +1,6 @@
 //! The far side ends a data connection before the client has: an SSH server that times the channel out
-//! (sshd's `ChannelTimeout`), an FTP server that ends its own direction first. What the client has sent,
-//! or is about to, is then no upload that succeeded.
+//! (sshd's `ChannelTimeout`), or an FTP server that ends its own direction first. What the client has sent,
+//! or is about to send, is then not an upload that succeeded.
 
 use std::io;
 use std::time::Duration;
@@ -45,7 +45,7 @@ async fn an_upload_whose_channel_is_timed_out_in_the_middle_is_no_success() {
     }
 }
 
-/// The last of what it sent may not have come through.
+/// The last bytes that the client sent may not have arrived.
 #[tokio::test]
 async fn an_upload_that_ends_when_its_channel_is_gone_is_no_success() {
     for active in [false, true] {
@@ -59,7 +59,7 @@ async fn an_upload_that_ends_when_its_channel_is_gone_is_no_success() {
     }
 }
 
-/// The client need not send anything more for it.
+/// The client is told even if it sends nothing more.
 #[tokio::test]
 async fn an_upload_that_pauses_when_its_channel_is_gone_is_no_success() {
     for sent in [0, 100_000] {
@@ -72,7 +72,7 @@ async fn an_upload_that_pauses_when_its_channel_is_gone_is_no_success() {
     }
 }
 
-/// What is empty is stored whole.
+/// An empty file is stored whole.
 #[tokio::test]
 async fn an_empty_upload_whose_channel_is_timed_out_is_a_success() {
     let server = stores(0).await;
@@ -83,7 +83,8 @@ async fn an_empty_upload_whose_channel_is_timed_out_is_a_success() {
     ferry.at_rest_but_for_control(1).await;
 }
 
-/// While it pauses, and when it is given up: nothing looks like the end of its file to the FTP server.
+/// Neither while the client pauses nor when it is given up does anything look like the end of its file to the
+/// FTP server.
 #[tokio::test]
 async fn an_upload_that_pauses_where_the_server_has_ended_its_side_ends_with_its_session() {
     for sent in [0, 100_000] {
@@ -106,7 +107,7 @@ async fn an_upload_that_pauses_where_the_server_has_ended_its_side_ends_with_its
 }
 
 /// sshd closes a channel by itself once it has both ends of file, and an early end then looks like the end of
-/// the file. So a client that ends its side of a download first is no different from one that does not (Q130).
+/// the file. So a client that ends its side of a download first is treated like one that does not (Q130).
 #[tokio::test]
 async fn q130_a_download_whose_channel_is_timed_out_is_no_success() {
     for half_closed in [false, true] {
@@ -132,7 +133,7 @@ async fn q130_a_download_whose_channel_is_timed_out_is_no_success() {
             data.read_exact(&mut [0; 13]).await.unwrap();
             if half_closed {
                 data.shutdown().await.unwrap();
-                // What ferryline does about it is done before it has answered anybody so often.
+                // ferryline's reaction is over before it has answered this number of commands.
                 for _ in 0..5 {
                     other.ask("NOOP", "200 ").await;
                 }
@@ -147,7 +148,7 @@ async fn q130_a_download_whose_channel_is_timed_out_is_no_success() {
     }
 }
 
-/// It is the server that pauses, and there it is the server's time limits that count.
+/// The server pauses, and the server's time limits apply.
 #[tokio::test]
 async fn an_upload_is_whole_where_the_server_has_ended_its_side_and_is_slow_to_take_it() {
     let goes_on = Gate::new();
@@ -161,14 +162,14 @@ async fn an_upload_is_whole_where_the_server_has_ended_its_side_and_is_slow_to_t
     let ferry = impatient_to(&server).await;
     let (mut client, mut data) = uploading(&ferry).await;
     assert_eq!(data.read(&mut [0]).await.unwrap(), 0);
-    // More than all buffers on the way.
+    // More than all buffers on the way hold.
     let file = noise(64 * 1024 * 1024);
     let sending = async {
         data.write_all(&file).await.unwrap();
         data.shutdown().await.unwrap();
     };
     let pause = async {
-        // Long enough for the buffers to be full, and for the limit to pass then.
+        // Long enough for the buffers to fill, and for the limit to pass after that.
         sleep(SHORT * 20).await;
         client.nothing_came();
         goes_on.open();
@@ -179,7 +180,7 @@ async fn an_upload_is_whole_where_the_server_has_ended_its_side_and_is_slow_to_t
     ferry.at_rest_but_for_control(1).await;
 }
 
-/// Nothing was sent yet, and nothing is whole.
+/// Nothing was sent yet, so nothing is whole.
 #[tokio::test]
 async fn an_upload_that_is_reset_where_the_server_has_ended_its_side_ends_with_its_session() {
     let server = half_closing().await;
@@ -204,7 +205,7 @@ async fn an_upload_is_whole_where_the_server_has_ended_its_side() {
     ferry.at_rest_but_for_control(1).await;
 }
 
-/// Whole is whole: neither its channel nor its client need end in order.
+/// A whole file is whole: neither its channel nor its client need end in order.
 #[tokio::test]
 async fn a_download_stays_a_success_however_it_is_closed() {
     for content in ["a file", ""] {
@@ -220,7 +221,7 @@ async fn a_download_stays_a_success_however_it_is_closed() {
             data.read_to_end(&mut came).await.unwrap();
             assert_eq!(came, content.as_bytes());
             client.expect_exactly("226 done").await;
-            // The next control connection is none of those that are timed out.
+            // The next control connection is not one of those that are timed out.
             time_out_of_next(&ferry);
             let kept = match way {
                 "times out" => {
@@ -244,7 +245,7 @@ async fn a_download_stays_a_success_however_it_is_closed() {
     }
 }
 
-/// A plain forward is no business of FTP's time limits: `ssh -L` lets a half stand, too.
+/// FTP's time limits do not apply to a plain forward: `ssh -L` lets a half-closed connection stay open, too.
 #[tokio::test]
 async fn a_plain_forward_whose_far_side_has_ended_stands_as_long_as_its_client_likes() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -258,7 +259,7 @@ async fn a_plain_forward_whose_far_side_has_ended_stands_as_long_as_its_client_l
     far.shutdown().await.unwrap();
     assert_eq!(near.read(&mut [0]).await.unwrap(), 0);
     near.write_all(b"one, ").await.unwrap();
-    // That nothing happens has no event.
+    // There is no event for nothing happening.
     sleep(SHORT * 5).await;
     near.write_all(b"two").await.unwrap();
     near.shutdown().await.unwrap();
@@ -284,7 +285,7 @@ async fn a_plain_forward_whose_far_side_is_gone_ends_although_its_client_stays()
             far.write_all(b"answered").await.unwrap();
             near.read_exact(&mut [0; 8]).await.unwrap();
         }
-        // An end of file and a close, at once.
+        // An end of file and a close, together.
         time_out.cancel();
         ferry.at_rest().await;
         drop(near);
@@ -294,8 +295,8 @@ async fn a_plain_forward_whose_far_side_is_gone_ends_although_its_client_stays()
 /// In place of a minute.
 const SHORT: Duration = Duration::from_millis(200);
 
-/// A server that takes whatever comes up to an end of file for a whole file. It says that it begins
-/// when it has so much.
+/// A server that takes all that comes up to an end of file for a whole file. It says that it begins when it
+/// has `beginning` bytes.
 async fn stores(beginning: usize) -> ScriptedServer {
     storing(
         answer()
@@ -307,7 +308,7 @@ async fn stores(beginning: usize) -> ScriptedServer {
     .await
 }
 
-/// As above; it ends its own direction first.
+/// As above; the server ends its own direction first.
 async fn half_closing() -> ScriptedServer {
     storing(
         answer()
@@ -336,8 +337,8 @@ async fn uploading(ferry: &Ferry) -> (ScriptedClient, TcpStream) {
     (client, data)
 }
 
-/// A client in an upload of which `sent` bytes have arrived when the SSH server times its channel out,
-/// and the FTP server has said that all is well.
+/// A client in an upload of which `sent` bytes have arrived when the SSH server times its channel out, and
+/// the FTP server has reported success.
 async fn timed_out_in_mid_upload(
     ferry: &Ferry,
     active: bool,
@@ -360,7 +361,7 @@ fn time_out_of_next(ferry: &Ferry) -> CancellationToken {
     time_out
 }
 
-/// Asks for a transfer; its data connection.
+/// Asks for a transfer; returns its data connection.
 async fn open(client: &mut ScriptedClient, active: bool, command: &str) -> TcpStream {
     if active {
         let listener = client.active().await;
@@ -373,7 +374,7 @@ async fn open(client: &mut ScriptedClient, active: bool, command: &str) -> TcpSt
     }
 }
 
-/// Begins an upload with so many bytes.
+/// Begins an upload with `sent` bytes.
 async fn begin(client: &mut ScriptedClient, active: bool, sent: usize) -> TcpStream {
     let mut data = open(client, active, "STOR f").await;
     data.write_all(&noise(sent)).await.unwrap();
@@ -381,7 +382,7 @@ async fn begin(client: &mut ScriptedClient, active: bool, sent: usize) -> TcpStr
     data
 }
 
-/// What is written fails in the end.
+/// Whether writing fails in the end.
 async fn is_broken(data: &mut TcpStream) -> bool {
     let failed: Result<io::Error, _> = timeout(PATIENCE, async {
         loop {

@@ -1,5 +1,5 @@
-//! How control connections begin and end: greetings of every kind, goodbyes in order and without a
-//! word, from either side. Whatever happens, nothing of a session stays behind.
+//! How control connections begin and end: greetings of every kind, and ends from either side, in order and
+//! without a reply. Whatever happens, nothing of a session stays behind.
 
 use crate::common::{
     Ferry, Gate, Log, ScriptedClient, ScriptedServer, answer, begins_file, nobody, read_to_end,
@@ -22,7 +22,7 @@ async fn a_client_that_closes_without_quit_leaves_nothing_behind() {
     let ferry = Ferry::to(server.address()).await;
     for _ in 0..3 {
         let mut client = ScriptedClient::logged_in(ferry.v4).await;
-        // A listener here, a remote forward there, and neither of them used.
+        // A listener here and a remote forward there, neither of them used.
         client.ask("PASV", "227 ").await;
         let _listener = client.active().await;
         drop(client);
@@ -42,7 +42,8 @@ async fn a_client_that_resets_its_control_connection_leaves_nothing_behind() {
     client.ask("RETR f", "150 ").await;
     reset(client.into_socket());
     server.control_ended().await;
-    // What ran on the data connection cannot be told a whole file from a cut one any more.
+    // The client can no longer be told whether its file is whole or cut, so the data connection must not end
+    // in order.
     assert!(read_to_end(data).await.is_err());
     ferry.at_rest().await;
 }
@@ -57,7 +58,7 @@ async fn a_client_that_has_said_all_still_gets_its_answers() {
     let (_ferry, mut client) = Ferry::with_client(&server).await;
     client.send_raw("STAT\r\nPWD\r\n").await;
     client.finish().await;
-    // The end of file reaches the server behind the commands, and the answers come all the same.
+    // The end of file reaches the server after the commands, and the answers still come.
     server.control_ended().await;
     assert_eq!(server.commands("")[2..], ["STAT", "PWD"]);
     held.open();
@@ -203,7 +204,7 @@ async fn a_forward_that_the_ssh_server_forbids_is_a_421_that_says_so() {
     let line = client.expect("421 ferryline: ").await;
     assert!(line.contains("administratively prohibited"), "{line}");
     client.expect_end().await;
-    // It is asked anew each time.
+    // It is asked for anew each time.
     ferry
         .ssh_server
         .update(|faults| faults.refuse_direct = false);
@@ -226,7 +227,7 @@ async fn one_clients_end_is_no_business_of_the_others() {
     stays.ask("NOOP", "200 ").await;
 }
 
-/// A client can name as many as it likes.
+/// A client can name any number of them.
 #[tokio::test]
 async fn clients_data_ports_that_do_not_answer_are_one_line_of_the_log() {
     let log = Log::warnings();

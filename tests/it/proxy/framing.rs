@@ -1,5 +1,5 @@
-//! How bytes become lines: pipelined commands, lines in pieces, odd line ends, Telnet and urgent
-//! data, and input that no FTP client sends. The server must see plain commands, in order, or none.
+//! How bytes become lines: pipelined commands, lines in pieces, odd line ends, Telnet and urgent data, and
+//! input that no FTP client sends. The server must see plain commands, in order, or none.
 
 use ferryline::proxy::Direction;
 use tokio::io::AsyncReadExt;
@@ -138,7 +138,7 @@ async fn lines_that_end_in_lf_alone_work_and_keep_their_end() {
     assert_eq!(client.raw_line().await, b"215-UNIX\n");
     assert_eq!(client.raw_line().await, b" mixed\r\n");
     assert_eq!(client.raw_line().await, b"215 end\n");
-    // A line of ferryline's own ends as the RFC has it: some clients wait for ever otherwise.
+    // A line of ferryline's own ends as the RFC says: otherwise some clients wait for ever.
     let line = client.expect("227 ").await;
     let data = client.connect_data(host_port(&line).unwrap()).await;
     client.send_raw("RETR f\n").await;
@@ -169,7 +169,7 @@ async fn what_is_no_address_line_passes_byte_for_byte() {
     assert_eq!(server.lines()[2], command);
 }
 
-/// How clients abort a transfer (Q58): the Telnet signals, and which byte of it all is urgent.
+/// How clients abort a transfer (Q58): the Telnet signals, and the choice of the urgent byte.
 #[tokio::test]
 async fn an_urgent_abor_reaches_the_server_plain_and_at_once() {
     let ways = [
@@ -211,7 +211,7 @@ async fn an_urgent_abor_reaches_the_server_plain_and_at_once() {
                 Piece::Urgent(bytes) => client.send_urgent(bytes),
             }
         }
-        // While the transfer still runs: the script does not go on before the gate is open.
+        // The transfer still runs: the script does not continue before the gate is open.
         server.received("ABOR").await;
         assert_eq!(server.lines().last().unwrap(), b"ABOR\r\n", "{who}");
         aborted.open();
@@ -221,7 +221,7 @@ async fn an_urgent_abor_reaches_the_server_plain_and_at_once() {
     }
 }
 
-/// What goes out in one call.
+/// Bytes that are sent in one call.
 enum Piece {
     Plain(&'static [u8]),
     /// The last byte is TCP urgent data.
@@ -271,7 +271,7 @@ async fn telnet_options_are_refused_by_ferryline_on_both_sides() {
     let ferry = Ferry::to(server.address()).await;
     let mut client = ScriptedClient::connect(ferry.v4).await;
     client.expect_exactly("220 hello").await;
-    // DO 1 is answered by WONT 1, WILL 3 by DONT 3; the command behind them comes out whole.
+    // DO 1 is answered by WONT 1, WILL 3 by DONT 3. The command after them comes out whole.
     client
         .send_raw(b"\xff\xfd\x01\xff\xfb\x03USER demo\r\n")
         .await;
@@ -285,7 +285,7 @@ async fn telnet_options_are_refused_by_ferryline_on_both_sides() {
 async fn a_command_that_is_too_long_ends_the_session_and_none_of_it_passes() {
     let server = ScriptedServer::new().start().await;
     let ferry = Ferry::to(server.address()).await;
-    // The longest that is allowed still passes.
+    // The longest line that is allowed still passes.
     let mut client = ScriptedClient::logged_in(ferry.v4).await;
     let long = format!("CWD {}", "x".repeat(8 * 1024 - 4));
     client.ask(&long, "500 not in the script").await;
@@ -400,7 +400,7 @@ async fn another_protocol_ends_the_session_at_once() {
     }
 }
 
-/// At most a reply of ferryline's own, then the end.
+/// Reads at most one reply of ferryline's own, then the end.
 async fn ended(client: &mut ScriptedClient) {
     let rest = client.rest().await.unwrap();
     assert!(
@@ -437,7 +437,7 @@ async fn what_comes_before_the_greeting_waits_for_it() {
     }
 }
 
-/// Odd lines of servers that several clients work with directly (Q91 to Q94).
+/// Odd server lines that work with several clients when they connect directly (Q91 to Q94).
 #[tokio::test]
 async fn q91_to_q94_odd_replies_are_replies() {
     let odd_ends = [
@@ -497,14 +497,14 @@ async fn q91_to_q94_odd_replies_are_replies() {
     }
 }
 
-/// The next line; this code is in it, as a client reads it that skips blanks.
+/// Reads the next line, which must have this code in it for a client that skips blanks.
 async fn came(client: &mut ScriptedClient, code: &str) -> String {
     let line = String::from_utf8(client.raw_line().await).unwrap();
     assert!(line.trim_start().starts_with(code), "{code}: {line:?}");
     line
 }
 
-/// Names in CP1251, and what clients put round their commands (Q93, Q94, Q97, Q99).
+/// Names in CP1251, and the bytes that clients put around their commands (Q93, Q94, Q97, Q99).
 #[tokio::test]
 async fn q93_to_q99_odd_commands_reach_the_server() {
     let server = ScriptedServer::new()

@@ -1,5 +1,5 @@
-//! Clients on other hosts, and FTP servers that are not on the SSH server's. What comes from this
-//! host's own address beyond loopback stands for another host.
+//! Clients on other hosts, and FTP servers that are not on the SSH server's host. This host's own address
+//! beyond loopback stands for another host.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,7 +15,7 @@ use crate::common::{
     host_port, noise, own_address, read_to_end, run, sends_file, skipped,
 };
 
-/// This host's address beyond loopback; a host without one has no clients on other hosts.
+/// This host's address beyond loopback. A host without one has no clients on other hosts.
 macro_rules! own_address_or_return {
     () => {
         match own_address() {
@@ -28,7 +28,7 @@ macro_rules! own_address_or_return {
     };
 }
 
-/// Sends the file on whatever data connection was asked for.
+/// Sends the file on whatever data connection the client asked for.
 async fn file_server(file: &[u8]) -> ScriptedServer {
     let retr = sends_file(file);
     ScriptedServer::new()
@@ -85,7 +85,7 @@ async fn a_client_on_another_host_works_in_every_mode() {
     assert!(read_to_end(data).await.unwrap() == file);
     client.expect("226 ").await;
 
-    // Another's address is another's still.
+    // The address of another host is still refused.
     client.ask("PORT 198,51,100,1,200,13", "501 ").await;
     client.ask("PORT 127,0,0,1,200,13", "501 ").await;
     drop(client);
@@ -105,7 +105,7 @@ async fn who_is_not_allowed_gets_not_even_a_banner() {
         let mut client = ScriptedClient::connect(reached(&ferry, own)).await;
         client.expect_end().await;
         assert!(server.lines().is_empty());
-        // This host itself is served as ever.
+        // This host itself is still served.
         let mut client =
             ScriptedClient::connect(SocketAddr::from(([127, 0, 0, 1], ferry.v4.port()))).await;
         client.expect("220 ").await;
@@ -174,7 +174,7 @@ async fn behind_nat_other_hosts_are_told_the_outer_address() {
         "{line}"
     );
 
-    // This host is not behind NAT for itself.
+    // For itself, this host is not behind NAT.
     let local = SocketAddr::from(([127, 0, 0, 1], ferry.v4.port()));
     let mut client = ScriptedClient::logged_in(local).await;
     let line = client.ask("PASV", "227 ").await;
@@ -217,7 +217,7 @@ async fn data_ports_come_from_the_range_and_when_it_is_used_up_the_client_is_tol
         assert!(refusal.contains(&format!("{low} to {high}")), "{refusal}");
         assert!(refusal.contains("--data-ports"), "{refusal}");
     }
-    // A port is free again when its listener is gone, while its data connection still runs.
+    // A port is free again when its listener is closed, while its data connection still runs.
     let data = one.connect_data(first).await;
     one.send("RETR f").await;
     one.expect("150 ").await;
@@ -275,7 +275,7 @@ async fn a_server_on_another_host_comes_to_the_remote_bind_address() {
     let told = host_port(&server.received("PORT").await).unwrap();
     assert_eq!(told.ip(), own);
 
-    // Who is not the FTP server does not use it up.
+    // An originator that is not the FTP server does not use it up.
     let stranger = TcpSocket::new_v4().unwrap();
     stranger.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let mut stranger = stranger.connect(told).await.unwrap();
@@ -316,7 +316,7 @@ async fn where_the_ssh_server_refuses_the_remote_bind_address_active_is_carried_
         .await;
     let ferry = Ferry::plan(server.address())
         .any_target()
-        // No address of this host: the embedded SSH server cannot listen there.
+        // Not an address of this host: the embedded SSH server cannot listen there.
         .options(|options| options.remote_bind = Some("192.0.2.77".parse().unwrap()))
         .start()
         .await;
@@ -392,7 +392,7 @@ async fn what_is_not_encrypted_is_said_at_the_start() {
     ]);
     let address = ferry.ftp_address().await;
     assert!(address.ip().is_unspecified(), "{address}");
-    // An address that was asked for stays, as with ssh.
+    // An address that the user asked for stays, as with ssh.
     let line = ferry.line().await;
     assert!(line.starts_with("ftp://127.0.0.1:"), "{line}");
     let local = SocketAddr::from(([127, 0, 0, 1], address.port()));

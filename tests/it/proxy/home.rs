@@ -1,4 +1,4 @@
-//! The FTP server is called by a loopback name: data connections go to the address that the control
+//! The FTP server is called by a loopback name. Data connections go to the address that the control
 //! connection went to, whatever else the name stands for on the SSH server's host.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -71,7 +71,7 @@ async fn fetch(client: &mut ScriptedClient, request: &str) -> Vec<u8> {
     got
 }
 
-/// The hosts that the SSH server was asked for, each once, in order.
+/// The hosts that the SSH server was asked for, without duplicates, in order.
 fn hosts(ferry: &Ferry) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     for (host, _) in ferry.ssh_server.targets() {
@@ -146,8 +146,8 @@ async fn q120_where_ipv4_is_refused_control_and_data_go_to_ipv6() {
     ferry.stop().await;
 }
 
-/// `permitopen="localhost:*"` is compared with what the SSH server is asked for, and not with what that
-/// stands for.
+/// `permitopen="localhost:*"` is compared with the name that the SSH server is asked for, and not with its
+/// address.
 #[tokio::test]
 async fn q120_an_ssh_server_that_takes_the_name_only_is_asked_by_it_and_that_is_said() {
     let log = Log::warnings();
@@ -174,7 +174,7 @@ async fn q120_an_ssh_server_that_takes_the_name_only_is_asked_by_it_and_that_is_
     ferry.stop().await;
 }
 
-/// An FTP server that is not there is reported by what the SSH server says of its address.
+/// An FTP server that is not there is reported with the SSH server's text about its address.
 #[tokio::test]
 async fn q120_a_server_that_is_not_there_is_told_as_before() {
     let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -1,5 +1,5 @@
-//! Whatever breaks, half a file is never taken for a whole one, and nothing stays behind: cut SSH
-//! sessions, resets, refusals, final replies that overtake their data, listeners that nobody uses.
+//! Whatever breaks, half a file is never taken for a whole one, and nothing stays behind. Cut SSH sessions,
+//! resets, refusals, final replies that overtake their data, listeners that are not used.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ async fn a_download_cut_with_the_ssh_session_is_reset_and_never_ends_in_order() 
     }
 }
 
-/// As above, with so much under way that buffers everywhere are full.
+/// As above, with enough under way to fill all buffers.
 #[tokio::test]
 async fn a_large_download_cut_with_the_ssh_session_is_reset() {
     let never = Gate::new();
@@ -111,8 +111,8 @@ async fn after_a_lost_ssh_session_new_clients_are_served_again() {
     ferry.at_rest().await;
 }
 
-/// SSH has no word for a reset, so the server's final reply is what tells the client; it must be the
-/// server's own.
+/// SSH cannot express a reset, so only the server's final reply tells the client. It must be the server's
+/// own.
 #[tokio::test]
 async fn a_download_that_the_ftp_server_resets_is_told_by_the_final_reply() {
     for mode in Mode::ALL {
@@ -140,7 +140,7 @@ async fn a_download_that_the_ftp_server_resets_is_told_by_the_final_reply() {
     }
 }
 
-/// The server must not take what a client reset for a file that is complete.
+/// The server must not take an upload that the client reset for a complete file.
 #[tokio::test]
 async fn an_upload_that_the_client_resets_takes_its_session_with_it() {
     for mode in Mode::ALL {
@@ -153,8 +153,8 @@ async fn an_upload_that_the_client_resets_takes_its_session_with_it() {
         let mut data = client.begin(mode, "STOR f").await.unwrap();
         data.write_all(b"half").await.unwrap();
         reset(data);
-        // Through an SSH server no reset can be told: the data may end in order. But the control
-        // connection falls, and the client never reads that all went well.
+        // An SSH server cannot pass a reset on: the data may end in order. But the control connection is
+        // lost, and the client never reads that all went well.
         let _stored = server.upload().await;
         server.control_ended().await;
         match client.reply().await {
@@ -169,8 +169,8 @@ async fn an_upload_that_the_client_resets_takes_its_session_with_it() {
     }
 }
 
-/// Control and data take different ways, so a 226 often overtakes its data; many clients take no more
-/// data once they have it.
+/// Control and data take different ways, so a 226 often overtakes its data. Many clients read no more data
+/// once they have it.
 #[tokio::test]
 async fn a_226_that_overtakes_its_data_waits_for_it() {
     for mode in Mode::ALL {
@@ -191,9 +191,9 @@ async fn a_226_that_overtakes_its_data_waits_for_it() {
         ferry.lines.seen(Direction::FromServer, "226").await;
         assert!(ferry.lines.all(Direction::ToClient, "226").is_empty());
         go_on.open();
-        // A client that reads nothing but the control connection until the file is said to be there.
+        // The client reads nothing but the control connection until the server has sent its final reply.
         client.finish("RETR f").await.unwrap();
-        // What it finds then without waiting, asked of the system itself, is the whole file.
+        // What the client then finds without waiting, asked of the system itself, is the whole file.
         let mut file = Vec::new();
         let mut data = data.into_std().unwrap();
         data.read_to_end(&mut file).unwrap_or_else(|error| {
@@ -240,7 +240,7 @@ async fn a_data_channel_that_the_ssh_server_refuses_is_a_reset_at_once() {
     ferry.at_rest_but_for_control(1).await;
 }
 
-/// As above, where it is the FTP server that does not listen where it says.
+/// As above, where the FTP server does not listen at the address that it names.
 #[tokio::test]
 async fn a_passive_port_that_nobody_listens_on_is_a_reset_at_once() {
     let (_nobody, address) = nobody();
@@ -274,7 +274,7 @@ async fn a_remote_forward_that_the_ssh_server_refuses_is_one_425() {
         client.ask("NOOP", "200 ").await;
     }
     assert!(server.commands("PORT").is_empty() && server.commands("EPRT").is_empty());
-    // Passive mode is what such a client falls back to.
+    // Such a client falls back to passive mode.
     client.ask("PASV", "227 ").await;
 }
 
@@ -359,7 +359,7 @@ async fn a_data_connection_goes_with_its_control_connection() {
     ferry.at_rest().await;
 }
 
-/// The control connection says 421, or just ends. The transfer may have been refused before.
+/// Expects 421 on the control connection, or just its end. The transfer may have been refused before.
 async fn ends_with_421(mut client: FtpClient) {
     let mut codes = Vec::new();
     while let Ok(reply) = client.reply().await {
@@ -383,10 +383,10 @@ async fn write_until_it_fails(data: &mut TcpStream) -> io::Error {
     failed.await.expect("a dead session goes on taking data")
 }
 
-/// Waits until nobody listens there any more.
+/// Waits until nothing listens there any more.
 async fn gone(address: SocketAddr) {
     let refused = timeout(PATIENCE, async {
-        // Nothing tells when a listener was closed.
+        // There is no event for a listener that was closed.
         while TcpStream::connect(address).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -1,4 +1,4 @@
-//! FTP servers that say 226 and do not end the data connection: the reply waits for the data, not for that
+//! FTP servers that send 226 and do not end the data connection: the reply waits for the data, not for that
 //! end.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::common::{
     upload,
 };
 
-/// In place of a second.
+/// Used in place of a second.
 const SHORT: Duration = Duration::from_millis(20);
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn q115_a_download_whose_server_ends_its_data_with_the_next_command() {
         let (mut client, mut data) = begin(&ferry, active, "RETR f").await;
         client.expect("150 ").await;
         client.expect_exactly("226 done").await;
-        // What a client that looks no further finds.
+        // What a client finds that reads no further.
         let mut came = vec![0; file.len()];
         data.read_exact(&mut came).await.unwrap();
         assert!(came == file);
@@ -34,7 +34,7 @@ async fn q115_a_download_whose_server_ends_its_data_with_the_next_command() {
     }
 }
 
-/// The server goes on with its data, and with it the waiting.
+/// The server continues to send data, so the reply continues to wait.
 #[tokio::test]
 async fn q115_a_226_ahead_of_data_that_a_client_takes_slowly_waits_for_it() {
     let file = noise(3_000_000);
@@ -49,7 +49,7 @@ async fn q115_a_226_ahead_of_data_that_a_client_takes_slowly_waits_for_it() {
     let mut came = vec![0; file.len()];
     for piece in came.chunks_mut(400_000) {
         data.read_exact(piece).await.unwrap();
-        // That nothing happens has no event.
+        // There is no event for nothing happening.
         tokio::time::sleep(SHORT * 3).await;
     }
     assert!(came == file);
@@ -58,7 +58,7 @@ async fn q115_a_226_ahead_of_data_that_a_client_takes_slowly_waits_for_it() {
     ferry.at_rest_but_for_control(1).await;
 }
 
-/// Its reply is not lost with it.
+/// A client that does not read its data still gets its reply.
 #[tokio::test]
 async fn a_client_that_takes_nothing_has_its_226_ahead_of_its_data() {
     let file = noise(24 * 1024 * 1024);
@@ -95,7 +95,7 @@ async fn q116_an_upload_whose_server_leaves_the_data_connection_open_is_stored()
     }
 }
 
-/// What the client has not ended nobody can know to be whole.
+/// An upload that the client has not ended cannot be known to be whole.
 #[tokio::test]
 async fn q116_an_upload_that_its_client_has_not_ended_is_no_success() {
     let ended = Gate::new();
@@ -115,7 +115,7 @@ async fn q116_an_upload_that_its_client_has_not_ended_is_no_success() {
     ended.open();
 }
 
-/// It ends its data connections with the next command.
+/// A server that ends its data connections with the next command.
 async fn leaving_open(verb: &str, script: Answer) -> ScriptedServer {
     let next = answer().finish_data().send("200 as you wish\r\n");
     let server = ScriptedServer::new().on(verb, script).on("NOOP", next);

@@ -1,5 +1,5 @@
-//! Many clients at once, among them one that has stopped reading: every byte arrives, and nobody
-//! waits for anybody else.
+//! Many clients at once, among them one that has stopped reading: every byte arrives, and no client waits for
+//! another.
 
 use std::fs;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::common::{
 
 const CLIENTS: usize = 50;
 const SIZE: usize = 5 * 1024 * 1024;
-/// More than all buffers between the FTP server and a client that does not read.
+/// More than all buffers hold between the FTP server and a client that does not read.
 const STALLED_SIZE: usize = 64 * 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -28,14 +28,14 @@ async fn fifty_clients_and_one_that_has_stopped_reading() {
     load(CLIENTS + 2).await;
 }
 
-/// With fewer SSH connections than transfers some must share, and nobody with the one that stalls.
+/// With fewer SSH connections than transfers some must share, but none shares with the one that stalls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_clients_share_a_few_lanes_but_not_that_of_one_that_has_stopped_reading() {
     load(8).await;
 }
 
-/// Where all is one SSH connection everybody waits for a client that does not read on. Once it has gone,
-/// nobody does: its control connection, which ends first, could not end otherwise.
+/// Where all is one SSH connection every client waits for one that does not read on. Once that one has gone,
+/// none waits: its control connection, which ends first, could not end otherwise.
 #[tokio::test]
 async fn a_client_that_has_gone_from_a_stalled_download_stalls_nobody() {
     let script = begins_file(noise(STALLED_SIZE));
@@ -45,7 +45,7 @@ async fn a_client_that_has_gone_from_a_stalled_download_stalls_nobody() {
     let mut goes = ScriptedClient::logged_in(ferry.v4).await;
     let _unread = goes.passive().await;
     goes.ask("RETR f", "150 ").await;
-    // Until the connection stands still.
+    // Until the connection stalls.
     loop {
         other.send("NOOP").await;
         if timeout(Duration::from_secs(1), other.expect("200 "))
@@ -56,7 +56,7 @@ async fn a_client_that_has_gone_from_a_stalled_download_stalls_nobody() {
         }
     }
     reset(goes.into_socket());
-    // In a fraction of the time for which the end of a control connection is waited for.
+    // In a fraction of the time that is allowed for the end of a control connection.
     other.expect("200 ").await;
     ferry.at_rest_but_for_control(1).await;
 }
@@ -70,7 +70,7 @@ async fn load(lanes: usize) {
     let server = FtpServer::start(folder.path()).unwrap();
     let ferry = Ferry::plan(server.address()).lanes(lanes).start().await;
 
-    // The one that stops reading comes first, and reads on only after the others have gone.
+    // The client that stops reading comes first, and reads on only after the others have gone.
     let mut stalled = logged_in(ferry.v4).await;
     let mut stalled_data = stalled.begin(Mode::Passive, "RETR large").await.unwrap();
     let mut beginning = vec![0; 1000];
@@ -101,7 +101,7 @@ async fn load(lanes: usize) {
         done += 1;
     }
     assert_eq!(done, CLIENTS);
-    // All this time the other download really stood still: its server has more to send.
+    // All this time the other download was really stalled: its server has more to send.
     let finished = ferry.lines.all(Direction::FromServer, "226").len();
     assert_eq!(finished, 2 * CLIENTS);
 
@@ -114,7 +114,7 @@ async fn load(lanes: usize) {
     server.shutdown().await;
 }
 
-/// All come before any of them reads, and some have said something already.
+/// All come before any of them reads, and some have sent something already.
 #[tokio::test]
 async fn q129_of_many_clients_at_once_each_reads_why_it_is_refused() {
     const MANY: usize = 150;
@@ -144,7 +144,7 @@ async fn q129_of_many_clients_at_once_each_reads_why_it_is_refused() {
     }
 }
 
-/// Those that are not waited for are told as well.
+/// Clients that are not waited for are told as well.
 #[tokio::test]
 async fn q129_who_is_refused_and_not_waited_for_reads_why_too() {
     const MANY: usize = 60;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::common::{Ferry, logged_in, noise};
 
-/// The sizes at which something begins: nothing, something, more than a packet, more than a window.
+/// Sizes at limits: nothing, something, more than a packet, more than a window.
 const SIZES: [usize; 4] = [0, 1, 300 * 1024, 5 * 1024 * 1024];
 
 struct Site {

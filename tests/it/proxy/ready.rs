@@ -1,5 +1,5 @@
-//! The remote forward that a session keeps ready for its next active transfer: who gets it, and when
-//! it goes.
+//! The remote forward that a session keeps ready for its next active transfer: which transfer gets it, and
+//! when it is dropped.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::common::{
     Ferry, PATIENCE, ScriptedClient, ScriptedServer, host_port, read_to_end, sends_file,
 };
 
-/// Longer than any test: what goes does not go by time.
+/// Longer than any test, so nothing is dropped because of its age.
 const FOREVER: Duration = Duration::from_secs(3600);
 
-/// The one thing that the test is about: the SSH server answers no further request, and yet the
-/// PORT line goes to the FTP server, and its transfer is whole.
+/// The SSH server answers no further request, and yet the PORT line goes to the FTP server, and its transfer
+/// is whole. This is what the forward is kept ready for.
 #[tokio::test]
 async fn the_second_port_waits_for_no_answer_of_the_ssh_server() {
     let (server, ferry) = world(FOREVER).await;
@@ -65,13 +65,13 @@ async fn another_session_gets_a_forward_of_its_own() {
     let mut client = ScriptedClient::logged_in(ferry.v4).await;
     transfer(&ferry, &mut client).await;
     ferry.at_rest_but_for(1, 1).await;
-    // With a lane besides the one that the spare is on.
+    // With a lane besides the one that has the prefetched forward.
     lanes(&ferry, 2).await;
 
     let mut other = ScriptedClient::logged_in(ferry.v4).await;
     let _listener = other.active().await;
     assert_eq!(ferry.ssh_server.forwards_asked(), 3);
-    // And the first one still has its own.
+    // The first one still has its own.
     let listener = client.active().await;
     assert_eq!(ferry.ssh_server.forwards_asked(), 3);
     let ports = ports(&server);
@@ -81,7 +81,7 @@ async fn another_session_gets_a_forward_of_its_own() {
     ferry.at_rest().await;
 }
 
-/// All lanes there may be are taken by others: the spare's is as idle as any.
+/// All lanes are taken by others. The lane with the prefetched forward counts as idle, like any other.
 #[tokio::test]
 async fn a_transfer_that_needs_the_lane_has_it_at_once() {
     let (_server, ferry) = world_with(FOREVER, 2).await;
@@ -91,7 +91,7 @@ async fn a_transfer_that_needs_the_lane_has_it_at_once() {
     let first = ferry.session.lane().await.unwrap();
     assert_eq!(ferry.session.stats().remote_forwards, 1);
     let second = ferry.session.lane().await.unwrap();
-    // Each has one of its own, without having waited for a share.
+    // Each has a lane of its own, without having waited for a share.
     assert_eq!(ferry.session.stats().lanes_busy, 2);
     assert_eq!(ferry.ssh_server.logins(), 3);
     until("the spare is gone", || {
@@ -99,7 +99,7 @@ async fn a_transfer_that_needs_the_lane_has_it_at_once() {
     })
     .await;
     drop((first, second));
-    // The next transfer is as ever.
+    // The next transfer works as ever.
     transfer(&ferry, &mut client).await;
     drop(client);
     ferry.at_rest().await;
@@ -115,13 +115,13 @@ async fn unused_it_goes_after_its_time() {
     })
     .await;
     ferry.at_rest_but_for_control(1).await;
-    // A new one is asked for, after that.
+    // A new one is asked for after that.
     transfer(&ferry, &mut client).await;
     until("again", || ferry.ssh_server.forwards_asked() == 4).await;
     ferry.at_rest_but_for_control(1).await;
 }
 
-/// Nobody has been told of the port: whoever finds it is refused, and the port is used no more.
+/// No peer has been told the port. A program that finds it is refused, and the port is used no more.
 #[tokio::test]
 async fn a_stranger_is_refused_and_the_next_transfer_is_whole() {
     let (server, ferry) = world(FOREVER).await;
@@ -150,7 +150,7 @@ async fn it_goes_with_its_session() {
     transfer(&ferry, &mut client).await;
     ferry.at_rest_but_for(1, 1).await;
     client.ask("QUIT", "221 ").await;
-    // The client does not hang up: the session is over all the same.
+    // The client does not hang up, and the session is over all the same.
     ferry.at_rest().await;
 }
 
@@ -176,7 +176,7 @@ async fn one_that_is_refused_is_not_asked_for_again() {
     }
 }
 
-/// The lane is lost with the spare: the PORT gets a new one.
+/// The lane is lost together with the prefetched forward. The PORT gets a new one.
 #[tokio::test]
 async fn a_dead_one_is_never_handed_out() {
     let (_server, ferry) = world(FOREVER).await;
@@ -240,13 +240,13 @@ async fn lanes(ferry: &Ferry, count: usize) {
     .await;
 }
 
-/// The ports that the FTP server was told.
+/// The ports that were sent to the FTP server.
 fn ports(server: &ScriptedServer) -> Vec<SocketAddr> {
     let lines = server.commands("PORT");
     lines.iter().map(|line| host_port(line).unwrap()).collect()
 }
 
-/// Counters tell nobody that they have changed.
+/// Waits in a loop, because counters send no event when they change.
 async fn until(what: &str, is_so: impl Fn() -> bool) {
     let waited = timeout(PATIENCE, async {
         while !is_so() {

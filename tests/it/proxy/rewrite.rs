@@ -1,5 +1,5 @@
-//! The lines that name a data connection: what the other side gets in their place, where the data
-//! then goes, and what happens to lines that are not what they seem.
+//! The lines that name a data connection: what the other side gets in their place, where the data then goes,
+//! and what happens to lines that only look like them.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ fn script() -> Script {
         .on("STOR", stores_file())
 }
 
-/// Takes the file over whatever the last passive reply led to.
+/// Fetches the file over the address of the last passive reply.
 async fn fetch(client: &mut ScriptedClient, address: SocketAddr) {
     let data = client.connect_data(address).await;
     client.ask("RETR f", "150 ").await;
@@ -39,8 +39,8 @@ fn rewritten_227(line: &str) -> SocketAddr {
     address
 }
 
-/// SSH server and FTP server are different hosts: the reply names one that only the SSH server can
-/// reach, and it is the SSH server that is asked to.
+/// SSH server and FTP server are different hosts. The reply names a host that only the SSH server can reach,
+/// and the SSH server is asked to connect there.
 #[tokio::test]
 async fn the_address_of_a_third_host_becomes_a_forward_to_it() {
     let log = Log::warnings();
@@ -56,7 +56,7 @@ async fn the_address_of_a_third_host_becomes_a_forward_to_it() {
     let address = rewritten_227(&line);
     assert_ne!(address.port(), 1548);
 
-    // The embedded SSH server forwards to loopback only; its refusal tells what it was asked for.
+    // The embedded SSH server forwards only to loopback; its refusal shows what it was asked for.
     let data = client.connect_data(address).await;
     let refused = log.says("10.1.60.99:1548: ").await;
     assert!(refused.contains("administratively prohibited"), "{refused}");
@@ -280,7 +280,7 @@ async fn a_passive_reply_that_nobody_asked_for_is_withheld() {
         assert!(!came.contains("200,13") && !came.contains("51213"));
         client.ask("NOOP", "200 ").await;
     }
-    // In the midst of another reply it is text; not for clients that have counted those before.
+    // In the middle of another reply it is text, except for clients that have counted the replies before.
     server
         .say("213-listing\r\n227 Entering Passive Mode (1,2,3,4,5,6)\r\n213 end\r\n")
         .await;
@@ -408,7 +408,7 @@ async fn what_would_hide_the_control_connection_is_refused_and_never_sent() {
         }
         features.push(line);
     }
-    // EPRT is ferryline's own: it makes do with PORT where the server has nothing else.
+    // EPRT is ferryline's own: it uses PORT where the server has nothing else.
     assert_eq!(features, [" EPSV", " MDTM", " REST STREAM", " EPRT"]);
     client.ask("USER demo", "331 ").await;
     assert_eq!(server.commands(""), ["FEAT", "USER demo"]);
@@ -438,7 +438,7 @@ async fn the_clients_addresses_never_reach_the_server_nor_the_servers_the_client
     }
 }
 
-/// Nothing can be made of it, so it is refused, and the log says what helps.
+/// The line cannot be used, so it is refused, and the log says what helps.
 #[tokio::test]
 async fn q102_a_connection_from_no_address_is_refused_and_said() {
     let log = Log::warnings();

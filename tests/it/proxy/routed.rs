@@ -1,4 +1,4 @@
-//! One forward to many FTP servers: the client names its own, `USER name@host[:port]`.
+//! One forward to many FTP servers: each client names its own, `USER name@host[:port]`.
 
 use std::{
     fs,
@@ -101,7 +101,7 @@ async fn a_whole_log_in_may_come_in_one_piece() {
     let ferry = to_any_of(&["127.0.0.1"]).start().await;
     let port = server.address().port();
     let mut client = ScriptedClient::connect(ferry.v4).await;
-    // Ahead of the greeting, even.
+    // The client sends even before the greeting.
     client
         .send_raw(format!("USER me@127.0.0.1:{port}\r\nPASS x\r\nSYST\r\n"))
         .await;
@@ -197,7 +197,7 @@ async fn a_host_that_is_not_allowed_is_refused_before_anything_is_sent_there() {
             .ask(&format!("USER me@{host}:{port}"), "530 ferryline: ")
             .await;
     }
-    // All was answered, so a connection would be here.
+    // All was answered, so a connection would be here by now.
     let listener = listener.into_std().unwrap();
     assert!(listener.accept().is_err(), "the host was connected to");
     drop(client);
@@ -222,7 +222,7 @@ async fn a_host_that_is_not_allowed_is_refused_before_anything_is_sent_there() {
     narrow.stop().await;
 }
 
-/// A client that names a mail server's port would have ferryline speak to it in the client's words.
+/// Where a client names a mail server's port, ferryline would speak to it in the client's words.
 #[tokio::test]
 async fn a_port_below_1024_is_refused_but_for_21_and_that_of_the_forward() {
     let other = privileged_listener();
@@ -237,7 +237,7 @@ async fn a_port_below_1024_is_refused_but_for_21_and_that_of_the_forward() {
             format!("port {port} is not allowed here: of those below 1024 only 21 and 1 are");
         assert!(refusal.ends_with(&says), "{refusal}");
     }
-    // All was answered, so a connection would be here.
+    // All was answered, so a connection would be here by now.
     if let Some((listener, port)) = other {
         let came = listener.accept();
         assert!(came.is_err(), "port {port} was connected to");
@@ -249,7 +249,7 @@ async fn a_port_below_1024_is_refused_but_for_21_and_that_of_the_forward() {
     ferry.stop().await;
 }
 
-/// On a port below 1024; `None` where that takes a privilege that is not there.
+/// A listener on a port below 1024; `None` where the tests lack the privilege for that.
 fn privileged_listener() -> Option<(std::net::TcpListener, u16)> {
     let found = (600..1024).rev().find_map(|port| {
         let listener = std::net::TcpListener::bind(("127.0.0.1", port)).ok()?;
@@ -272,7 +272,7 @@ async fn what_a_client_took_to_name_its_server_is_not_idleness() {
         .start()
         .await;
     let mut client = welcomed(&ferry).await;
-    // Time is what this is about.
+    // The test is about time.
     tokio::time::sleep(idle * 3 / 2).await;
     let named = format!("USER me@{}", server.address());
     client.ask(&named, "331 ").await;
@@ -281,7 +281,7 @@ async fn what_a_client_took_to_name_its_server_is_not_idleness() {
     client.expect_end().await;
 }
 
-/// The time for logging in is one, before the FTP server is known and behind it.
+/// There is one time limit for logging in, before the FTP server is known and after.
 #[tokio::test]
 async fn who_does_not_log_in_is_sent_away_with_or_without_a_server() {
     let server = ScriptedServer::new().start().await;
@@ -293,7 +293,7 @@ async fn who_does_not_log_in_is_sent_away_with_or_without_a_server() {
     let began = Instant::now();
     let mut nameless = welcomed(&ferry).await;
     let mut named = welcomed(&ferry).await;
-    // Time is what this is about.
+    // The test is about time.
     tokio::time::sleep(limit * 2 / 3).await;
     nameless.nothing_came();
     named
@@ -335,7 +335,7 @@ async fn after_a_server_that_cannot_be_reached_another_may_be_named() {
         .ask(&format!("USER me@{nowhere}"), "530 ferryline: ")
         .await;
     assert!(refusal.contains(&nowhere.to_string()), "{refusal}");
-    // Without a port it is the one of -L, and nobody is there either.
+    // Without a port in the name it is the one of -L, and nothing listens there either.
     let refusal = client.ask("USER me@127.0.0.1", "530 ferryline: ").await;
     assert!(refusal.contains("127.0.0.1:1:"), "{refusal}");
     client

@@ -1,5 +1,5 @@
-//! FTP servers that stay silent, on the control connection, on the data connection or on both: what
-//! their clients have left ends all the same, and never as if it were complete.
+//! FTP servers that stay silent, on the control connection, on the data connection or on both. Sessions that
+//! their clients have left end all the same, and never as if they were complete.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -54,7 +54,7 @@ async fn an_upload_that_stands_still_is_cut_when_its_client_has_ended_its_side()
     tokio::join!(case(false), case(true));
 }
 
-/// It never begins, or its data is through and its last word never comes.
+/// The transfer never begins, or its data is through and its final reply never comes.
 #[tokio::test]
 async fn a_transfer_without_data_is_not_waited_for_when_its_client_has_ended_its_side() {
     let case = async |begins: bool| {
@@ -84,7 +84,7 @@ async fn a_transfer_without_data_is_not_waited_for_when_its_client_has_ended_its
     tokio::join!(case(false), case(true));
 }
 
-/// Its end of file lies behind more commands than are taken from it.
+/// The client's end of file comes after more commands than are read from it.
 #[tokio::test]
 async fn a_client_that_has_left_is_missed_also_where_it_is_not_read() {
     let server = serving("STOR", answer().wait(&Gate::new())).await;
@@ -154,14 +154,14 @@ async fn an_upload_that_has_outlived_its_session_ends_as_its_client_ends_it() {
             let error = read_to_end(data).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         }
-        // Through SSH the server can be told of no other end; it has ended the session itself.
+        // An SSH server can pass on no other end. The FTP server has ended the session itself.
         assert_eq!(server.upload().await.unwrap(), sent);
         ferry.at_rest().await;
     };
     tokio::join!(case(true), case(false));
 }
 
-/// However long: a paused download, and a server that takes its time.
+/// For any length of time: a paused download, and a server that takes its time.
 #[tokio::test]
 async fn in_a_session_that_stands_data_may_stand_still() {
     let goes_on = Gate::new();
@@ -202,7 +202,7 @@ async fn serving(command: &str, script: Answer) -> ScriptedServer {
     ScriptedServer::new().on(command, script).start().await
 }
 
-/// The beginning of a file, and then nothing.
+/// Sends the beginning of a file, and then nothing.
 fn begins() -> Answer {
     begins_file(BEGINNING)
 }
@@ -228,7 +228,7 @@ async fn took_the_beginning(data: &mut TcpStream) {
     assert_eq!(beginning, BEGINNING);
 }
 
-/// Sends a byte now and then, for longer than data may stand still; what was sent.
+/// Sends a byte now and then, for longer than data may stand still. Returns what was sent.
 async fn drip(data: &mut TcpStream) -> Vec<u8> {
     let mut ticks = interval(STILL / 20);
     let mut sent = Vec::new();

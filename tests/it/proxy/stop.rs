@@ -1,4 +1,4 @@
-//! Stopping: who is there gets told, who is in the middle may finish, and who takes too long is cut.
+//! Stopping: idle clients are told, clients in a transfer may finish, and those that take too long are cut.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ async fn an_idle_client_is_told_and_the_ports_are_free_again() {
     let mut idle = ScriptedClient::logged_in(ferry.v4).await;
     let mut new = ScriptedClient::connect(ferry.v6).await;
     new.expect("220 ").await;
-    // Data ports that are open, and will not be used.
+    // Data ports that are open and will not be used.
     let passive = idle.passive().await;
     let listener = new.extended_active().await;
 
@@ -167,12 +167,12 @@ async fn a_client_whose_ssh_server_does_not_answer_is_told() {
         .ssh_server
         .update(|faults| faults.delay = Duration::from_secs(3600));
     let mut client = ScriptedClient::connect(ferry.v4).await;
-    // It has been taken in when a later client has, too.
+    // It has been accepted when a later client has been, too.
     let mut later = ScriptedClient::connect(ferry.v4).await;
     ferry.begin_stop();
     for client in [&mut client, &mut later] {
         let rest = client.rest().await;
-        // Who had not been taken in yet is refused like a new client.
+        // A client that had not been accepted yet is refused like a new one.
         let told = rest.is_err()
             || rest.is_ok_and(|rest| rest.is_empty() || rest.starts_with(b"421 ferryline: "));
         assert!(told);
@@ -202,7 +202,7 @@ async fn refused(address: SocketAddr) {
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
 }
 
-/// As [`refused`], where the listener may take a moment to go.
+/// As [`refused`], where the listener may take a moment to close.
 async fn refused_soon(address: SocketAddr) {
     let refused = tokio::time::timeout(PATIENCE, async {
         while TcpStream::connect(address).await.is_ok() {

@@ -1,5 +1,5 @@
-//! How things end through a real proxy: nothing whole is cut, nothing cut looks whole, and a peer
-//! that does not read cannot fill the memory.
+//! How things end through a real proxy: nothing whole is cut, nothing cut looks whole, and a peer that does
+//! not read cannot fill the memory.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn a_file_that_is_complete_is_not_cut_by_a_stop() {
     let data = client.passive().await;
     client.ask("RETR f", "150").await;
     client.expect("226").await;
-    // All of it is in the system's buffers by now; none has been read.
+    // All of it is in the system's buffers by now; nothing has been read.
     ferry.begin_stop();
     client.expect("421").await;
     client.expect_end().await;
@@ -92,7 +92,7 @@ async fn a_client_that_takes_no_replies_is_not_heard_for_ever() {
     let heard = || ferry.lines.all(Direction::FromClient, "LPSV").len();
     let mut before = 0;
     loop {
-        // Being heard no more has no event.
+        // There is no event for not being read any more.
         sleep(Duration::from_secs(1)).await;
         let now = heard();
         assert!(now < FAR_TOO_MANY, "{now} commands were heard");
@@ -106,8 +106,8 @@ async fn a_client_that_takes_no_replies_is_not_heard_for_ever() {
     ferry.stop().await;
 }
 
-/// The FTP server sees its control connection end before its data connection is cut, and ends the
-/// latter by itself, in order; that end must not reach the client.
+/// The FTP server sees its control connection end before its data connection is cut, and ends the latter by
+/// itself, in order. That end must not reach the client.
 #[tokio::test]
 async fn a_download_that_ends_with_its_session_is_reset() {
     let server = ScriptedServer::new()

@@ -1,4 +1,4 @@
-//! Attacks, each by its name. SECURITY.md says which promise stands in which test.
+//! Attacks, each by its name. SECURITY.md says which test holds which promise.
 
 mod network;
 #[cfg(target_os = "linux")]

@@ -1,6 +1,6 @@
-//! Attacks from the network, each by its name: a hostile client, a hostile FTP server, a hostile SSH
-//! server. What another local user can do is in `users.rs`, what all of them do at random in
-//! `tests/hostile`; SECURITY.md says which promise stands in which test.
+//! Attacks from the network, each by its name: a hostile client, a hostile FTP server, a hostile SSH server.
+//! `users.rs` has what another local user can do, `tests/hostile` what all of them do at random. SECURITY.md
+//! says which test holds which promise.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,8 +19,8 @@ fn file_server() -> Script {
     ScriptedServer::new().on("RETR", file)
 }
 
-/// An SSH server that opens channels of every kind: each is refused, and the forward that was asked
-/// for still serves its one transfer. Those for a forward that is kept ready are refused like the rest.
+/// An SSH server opens channels of every kind. Each is refused, and the forward that was asked for still
+/// serves its one transfer. Channels for a forward that is kept ready are refused like the rest.
 #[tokio::test]
 async fn channels_that_nobody_asked_for_are_refused() {
     let log = Log::warnings();
@@ -37,7 +37,7 @@ async fn channels_that_nobody_asked_for_are_refused() {
         client.expect("226 ").await;
     }
     ferry.at_rest_but_for_control(1).await;
-    // One for each transfer, and those that were kept ready for a next one.
+    // One for each transfer, and those that were kept ready for the next one.
     let forwards = ferry.ssh_server.forwards_asked();
     assert!((rounds..=2 * rounds).contains(&forwards), "{forwards}");
     let refused = async {
@@ -47,14 +47,14 @@ async fn channels_that_nobody_asked_for_are_refused() {
     };
     let waited = timeout(PATIENCE, refused).await;
     assert_eq!(ferry.ssh_server.unasked(), (11 * forwards, 0), "{waited:?}");
-    // However many there were, the log has one line of each kind a minute.
+    // Whatever their number, the log has one line of each kind a minute.
     assert_eq!(log.all("a stranger (").len(), 1);
     assert!(log.all("connected to a remote forward").len() <= 2);
 }
 
-/// RFC 2577 section 3 from the other end: the port on the SSH host is gone when its one connection
-/// has come, and with the session at the latest. One that is kept ready for the next transfer, and that
-/// nobody has been told of, is gone a few seconds later.
+/// RFC 2577 section 3 from the other end: the port on the SSH host is closed when its one connection has
+/// come, and with the session at the latest. A port that is kept ready for the next transfer, and that no
+/// peer has been told, is closed a few seconds later.
 #[tokio::test]
 async fn q83_a_remote_forward_lives_no_longer_than_its_transfer() {
     let server = ScriptedServer::new()
@@ -92,7 +92,7 @@ async fn q85_many_ports_and_many_passive_requests_hold_one_forward() {
     for address in passive {
         assert!(TcpStream::connect(address).await.is_err(), "{address}");
     }
-    // As many in one segment: no more are under way at once than are taken.
+    // All in one segment: no more are under way at once than are allowed.
     let many = "PASV\r\nPORT 127,0,0,1,200,13\r\n".repeat(250);
     client.send_raw(many).await;
     for _ in 0..250 {
@@ -160,7 +160,7 @@ async fn one_client_cannot_take_all_the_room() {
     serve_again(ferry.v4).await;
 }
 
-/// The seat of a client that has left is free a moment after its channel is.
+/// The seat of a client that has left becomes free a moment after its channel.
 async fn serve_again(address: SocketAddr) -> ScriptedClient {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
@@ -204,7 +204,7 @@ async fn an_idle_client_is_sent_away_but_not_while_its_file_is_on_the_way() {
     let mut client = ScriptedClient::logged_in(ferry.v4).await;
     let data = client.passive().await;
     client.ask("RETR f", "150 ").await;
-    // Nobody says a word for longer than that: time is what this is about.
+    // Neither side sends anything for longer than that: the test is about time.
     tokio::time::sleep(idle * 3 / 2).await;
     client.nothing_came();
     gate.open();
@@ -215,8 +215,8 @@ async fn an_idle_client_is_sent_away_but_not_while_its_file_is_on_the_way() {
     ferry.at_rest().await;
 }
 
-/// Which of two connections is the client's cannot be told where both are of its user, or of another
-/// host: with the wrong one, its upload would be lost, and it would be told that all went well.
+/// Where two connections both come from the client's user, or from another host, it cannot be known which is
+/// the client's. With the wrong one, its upload would be lost, and it would be told that all went well.
 #[tokio::test]
 async fn q83_of_two_connections_to_one_data_port_neither_is_taken() {
     let server = file_server().start().await;
@@ -226,21 +226,21 @@ async fn q83_of_two_connections_to_one_data_port_neither_is_taken() {
         let reply = client.ask(command, "2").await;
         let data = host_port(&reply)
             .unwrap_or_else(|| SocketAddr::new(ferry.v4.ip(), extended_port(&reply).unwrap()));
-        // This thread is the only one of the runtime: both are there before either is looked at.
+        // This thread is the only one of the runtime: both connections are there before either is looked at.
         let both = [(); 2].map(|()| std::net::TcpStream::connect(data).unwrap());
         client.ask("STOR f", "425 ferryline: ").await;
         for mut stream in both {
             let end = std::io::Read::read(&mut stream, &mut [0]);
             assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
         }
-        // The session is as good as before.
+        // The session still works.
         client.passive().await;
         client.ask("QUIT", "221 ").await;
     }
     ferry.at_rest().await;
 }
 
-/// The hello of a client that begins TLS without waiting for the answer to its AUTH is no command.
+/// The TLS hello of a client that does not wait for the answer to its AUTH is not a command.
 #[tokio::test]
 async fn q84_tls_behind_auth_ends_the_session_and_reaches_nobody() {
     let server = ScriptedServer::new().start().await;
@@ -280,12 +280,12 @@ async fn q80_a_browsers_post_opens_nothing_and_reaches_nobody() {
         ferry.at_rest().await;
     }
     assert_eq!(server.lines().len(), 0, "{}", server.transcript());
-    // A page can do this as often as it likes: the log says it once a minute.
+    // A page can do this as often as it likes: the log has it once a minute.
     assert_eq!(log.all("HTTP").len(), 1, "{:?}", log.all(""));
 }
 
-/// Whatever peers say is written so that it can neither begin a line of the log nor speak to the
-/// terminal that shows it, and no password is in it.
+/// Whatever peers send is written so that it can neither begin a line of the log nor control the terminal
+/// that shows it, and no password is in it.
 #[cfg(unix)]
 #[tokio::test]
 async fn q88_the_log_at_its_most_talkative_cannot_be_forged_and_holds_no_secret() {
@@ -320,7 +320,7 @@ async fn q88_the_log_at_its_most_talkative_cannot_be_forged_and_holds_no_secret(
         client.send(secret).await;
         client.line().await;
     }
-    // Split over segments, and with a carriage return within.
+    // Split over segments, and with a carriage return in it.
     client.send_raw("PA").await;
     client.send_raw("SS hun").await;
     client.send_raw("ter7\rhunter8\r\n").await;
@@ -329,7 +329,7 @@ async fn q88_the_log_at_its_most_talkative_cannot_be_forged_and_holds_no_secret(
     client.ask("EPSV", "425 ").await;
     client.ask("STAT", "227 ferryline: ").await;
     let reply = client.ask("PASV", "227 ").await;
-    // Nobody is there: a reason in the log.
+    // Nothing listens there: the log gets a reason.
     let data = TcpStream::connect(host_port(&reply).unwrap())
         .await
         .unwrap();
@@ -348,12 +348,12 @@ async fn q88_the_log_at_its_most_talkative_cannot_be_forged_and_holds_no_secret(
     for line in log.lines() {
         assert!(!line.chars().any(char::is_control), "{line:?}");
         assert!(!line.contains('\u{202e}'), "{line:?}");
-        // The time comes first: nothing that a peer said begins a line.
+        // The time comes first: nothing that a peer sent begins a line.
         assert!(line.starts_with("20"), "{line:?}");
     }
 }
 
-/// Names and banners come back in replies of ferryline's own at most escaped, never as a line.
+/// Names and banners appear in replies of ferryline's own only escaped, never as a line.
 #[tokio::test]
 async fn q81_ferrylines_own_replies_are_one_line_of_plain_text() {
     let server = ScriptedServer::new()
@@ -390,7 +390,7 @@ async fn q81_ferrylines_own_replies_are_one_line_of_plain_text() {
     }
 }
 
-/// Few file descriptors: clients are served, or told that they are not, and later they are again.
+/// With few file descriptors, clients are served or told that they are not. Later they are served again.
 #[cfg(unix)]
 #[tokio::test]
 async fn running_out_of_file_descriptors_is_a_421_and_passes() {
@@ -435,7 +435,7 @@ async fn running_out_of_file_descriptors_is_a_421_and_passes() {
     assert_eq!(ferry.ended().await.code, Some(0));
 }
 
-/// The limit of descriptors that a login shell has is not the last word: the hard one is.
+/// The limit of descriptors that a login shell has does not decide: the hard one does.
 #[cfg(unix)]
 #[tokio::test]
 async fn the_soft_limit_of_file_descriptors_is_raised_to_the_hard_one() {
@@ -445,7 +445,7 @@ async fn the_soft_limit_of_file_descriptors_is_raised_to_the_hard_one() {
     let arguments = shore.arguments(&["--lanes", "4", "-L", &forward]);
     let mut ferry = Running::limited_softly(shore.home(), 64, &arguments);
     let address = ferry.ftp_address().await;
-    // Each holds at least one; a hard limit that is enough for so many is assumed.
+    // Each holds at least one. The test assumes a hard limit that is enough for this number.
     let mut clients = Vec::new();
     for _ in 0..70 {
         clients.push(ScriptedClient::logged_in(address).await);
@@ -456,8 +456,8 @@ async fn the_soft_limit_of_file_descriptors_is_raised_to_the_hard_one() {
     assert!(!ended.stderr.contains("file descriptors"), "{ended:?}");
 }
 
-/// The same without a limit that is known beforehand: connections that say nothing take descriptors
-/// until there are none, and it goes on when they go.
+/// The same without a limit that is known beforehand: connections that send nothing take descriptors until
+/// there are none, and ferryline continues when they go.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_flood_of_connections_is_survived() {
@@ -471,7 +471,7 @@ async fn a_flood_of_connections_is_survived() {
     for _ in 0..300 {
         flood.push(TcpStream::connect(address).await.unwrap());
     }
-    // Half of them hang up in the middle of it, one after another; the others see an end.
+    // Half of them hang up in the middle of it, one after another. The others see an end.
     let rest = flood.split_off(150);
     drop(flood);
     let mut told = 0;
@@ -498,7 +498,7 @@ async fn a_flood_of_connections_is_survived() {
     assert_eq!(ferry.ended().await.code, Some(0));
 }
 
-/// What strangers do, at a forward or at a data port, is in the log, and not once for each time.
+/// The log has what strangers do, at a forward or at a data port, and not once for each time.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_thousand_strangers_are_a_few_lines_of_the_log() {
@@ -521,7 +521,8 @@ async fn a_thousand_strangers_are_a_few_lines_of_the_log() {
             let socket = tokio::net::TcpSocket::new_v4().unwrap();
             socket.bind(SocketAddr::new(*from, 0)).unwrap();
             if let Ok(mut stream) = socket.connect(*to).await {
-                // Its log is read at its end only: where that grows, it stands still.
+                // The log is read only after the program has ended: if it grew, the program would stand
+                // still.
                 let end = timeout(PATIENCE, stream.read(&mut [0])).await;
                 assert!(matches!(end.unwrap(), Ok(0) | Err(_)));
             }
@@ -534,7 +535,7 @@ async fn a_thousand_strangers_are_a_few_lines_of_the_log() {
     let log = ferry.ended().await.stderr;
     for (what, ..) in targets {
         let lines = log.lines().filter(|line| line.contains(what)).count();
-        // One; one more for each minute that this takes on a busy machine.
+        // One, and one more for each minute that this takes on a busy machine.
         assert!((1..=3).contains(&lines), "{lines} of {what:?}");
     }
     assert!(log.lines().count() < 20, "{log}");
@@ -544,7 +545,8 @@ async fn a_thousand_strangers_are_a_few_lines_of_the_log() {
 /// all control connections share one SSH connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_takes_nothing_holds_up_nobody_else() {
-    // Lines of a kilobyte: of short ones, a debug build on a busy machine spends its time on reading a million.
+    // Lines of a kilobyte: with short ones, a debug build on a busy machine spends its time on reading a
+    // million.
     let flood = format!("200 take this{}\r\n", ".".repeat(1_000)).repeat(15);
     let mut stat = answer();
     for _ in 0..1_500 {

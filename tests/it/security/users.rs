@@ -1,5 +1,5 @@
-//! Other users of the same machine: they can reach every port on loopback, and get nothing from it.
-//! These tests want to run as root; otherwise nobody can be another user.
+//! Other users of the same machine: they can reach every port on loopback, and get nothing from it. These
+//! tests should run as root; otherwise they cannot act as another user.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
@@ -23,17 +23,17 @@ fn file_server() -> Script {
     )
 }
 
-/// Connects, sends something and reads what comes.
+/// Connects, sends something and reads what comes back.
 fn steal(from: SocketAddr) -> std::io::Result<Vec<u8>> {
     let mut stream = StdStream::connect(from)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    // Refused at once, it may be gone before this is sent.
+    // If it is refused at once, the connection may be gone before this is sent.
     let _ = stream.write_all(b"forged");
     let mut got = Vec::new();
     stream.read_to_end(&mut got).map(|_| got)
 }
 
-/// A reset, or what is left to see of it after it was met in writing.
+/// Whether it was a reset, or what is left to see of a reset that a write has met.
 fn nothing(got: &std::io::Result<Vec<u8>>) -> bool {
     got.as_ref().map_or(true, Vec::is_empty)
 }
@@ -49,7 +49,7 @@ async fn q83_another_user_can_neither_take_nor_use_up_a_passive_data_port() {
             let reply = client.ask(command, "2").await;
             let data = host_port(&reply)
                 .unwrap_or_else(|| SocketAddr::new(address.ip(), extended_port(&reply).unwrap()));
-            // First come, but not served; and again with the transfer on its way.
+            // It connects first, but is not served; then again with the transfer on its way.
             let attempt = move || as_nobody(move || steal(data));
             let Some(first) = tokio::task::spawn_blocking(attempt).await.unwrap() else {
                 return;
@@ -73,7 +73,7 @@ async fn q83_another_user_can_neither_take_nor_use_up_a_passive_data_port() {
         .await;
 }
 
-/// The classic theft leaves before anybody looks: what it has sent must not become the upload.
+/// The classic theft leaves before the owner can be looked up: what it has sent must not become the upload.
 #[tokio::test]
 async fn q83_data_that_was_left_by_another_user_is_not_the_upload() {
     let server = file_server().start().await;
@@ -95,8 +95,8 @@ async fn q83_data_that_was_left_by_another_user_is_not_the_upload() {
     client.expect("226 ").await;
 }
 
-/// A client's own, too, may be over before anybody could look: it is told so, and can try again. (Kernels
-/// from 6.16 on know closed sockets that are not root's.)
+/// The client's own connection may also be over before its owner could be looked up. The client is told so,
+/// and can try again. (Kernels from 6.16 on know closed sockets that are not root's.)
 #[tokio::test]
 async fn q114_an_upload_that_is_closed_at_once_is_refused_and_not_left_waiting() {
     if as_nobody(|| ()).is_none() {
@@ -117,8 +117,8 @@ async fn q114_an_upload_that_is_closed_at_once_is_refused_and_not_left_waiting()
     assert_eq!(server.commands("ABOR"), ["ABOR"]);
 }
 
-/// The client obeys the 150: it connects before it, sends its few bytes on it, and closes at once. Ferryline's
-/// runtime has not heard of the connection when the 150 comes, as on a busy machine.
+/// The client acts on the 150: it connects before it, sends its few bytes after it, and closes at once.
+/// ferryline's runtime has not heard of the connection when the 150 comes, as on a busy machine.
 #[tokio::test]
 async fn q114_an_upload_whose_client_had_connected_before_the_150_is_served() {
     if as_nobody(|| ()).is_none() {
@@ -152,7 +152,7 @@ async fn q114_an_upload_whose_client_had_connected_before_the_150_is_served() {
     }
 }
 
-/// In active mode it is ferryline that connects: to the client's own listener only.
+/// In active mode ferryline connects, and only to the client's own listener.
 #[tokio::test]
 async fn q83_another_users_listener_is_given_no_data() {
     for carried in [false, true] {
@@ -185,7 +185,7 @@ async fn q83_another_users_listener_is_given_no_data() {
             nothing(&came),
             "carried {carried}: the stranger was given {came:?}"
         );
-        // The client's own next transfer is none the worse for it.
+        // The client's own next transfer still works.
         let mut client = ScriptedClient::logged_in(ferry.v4).await;
         let listener = client.active().await;
         client.ask("RETR f", "150 ").await;
@@ -195,8 +195,8 @@ async fn q83_another_users_listener_is_given_no_data() {
     }
 }
 
-/// The client's sockets may all be closed before anybody could ask whose they are: it is no stranger for
-/// being fast. (Closed sockets are nobody's where they are root's, or on kernels before 6.16.)
+/// The client's sockets may all be closed before their owner could be looked up: a client that is fast is not
+/// a stranger. (The owner of a closed socket is unknown if it is root's, or on kernels before 6.16.)
 #[tokio::test]
 async fn an_active_upload_that_is_over_at_once_is_taken() {
     let server = file_server().start().await;
@@ -262,7 +262,7 @@ async fn only_user_serves_nobody_else() {
     log.says("refused: this forward is not for user 65534")
         .await;
     assert_eq!(ftp.session.stats().control_channels, 0);
-    // Those who are meant are served.
+    // The owners themselves are served.
     for address in [ftp.v4, ftp.v6, tcp.v4] {
         ScriptedClient::connect(address).await.expect("220 ").await;
     }

@@ -47,7 +47,7 @@ async fn each_direction_ends_on_its_own() {
     let world = World::new().await;
     let session = world.connect().await;
     let lane = session.lane().await.unwrap();
-    // We end first, and still receive.
+    // This side ends first, and still receives.
     let late = serve(|mut tcp| async move {
         let mut all = Vec::new();
         tcp.read_to_end(&mut all).await.unwrap();
@@ -150,7 +150,7 @@ async fn a_writer_that_waits_for_its_window_hears_of_the_end() {
             full.send_modify(|n| *n += 1);
         }
     });
-    // Full when nothing more has gone for a moment.
+    // The buffers are full when nothing more has gone for a moment.
     let moment = std::time::Duration::from_millis(500);
     while tokio::time::timeout(moment, is_full.changed())
         .await
@@ -233,13 +233,13 @@ async fn dropped_channels_and_abandoned_openings_leave_nothing_behind() {
             .await
             .unwrap();
         ping(&mut channel).await;
-        // Only one half goes at first.
+        // At first only one half is dropped.
         let writer = channel.writer;
         drop(channel.reader);
         drop(writer);
     }
     all_quiet(&session, &world.server).await;
-    // An opening that nobody waits for any more when it is confirmed.
+    // The caller of this opening has given up before it is confirmed.
     world
         .server
         .update(|f| f.delay = std::time::Duration::from_millis(100));
@@ -257,8 +257,8 @@ async fn dropped_channels_and_abandoned_openings_leave_nothing_behind() {
     all_quiet(&session, &world.server).await;
 }
 
-/// Its lane's end tells a client sooner that SSH is lost than the control connection's own: a client that
-/// comes back at once is among the first to see that.
+/// The end of its lane tells a client sooner that SSH is lost than the control connection's own end does. A
+/// client that comes back at once is among the first to see that.
 #[tokio::test]
 async fn a_channel_that_is_asked_for_while_the_connection_is_lost_is_asked_for_again() {
     let world = World::new().await;
@@ -308,7 +308,7 @@ async fn a_remote_forward_takes_one_connection_and_goes() {
     let mut first = TcpStream::connect(address).await.unwrap();
     let incoming = within("the connection", forward.next()).await.unwrap();
     assert_eq!(incoming.originator(), first.local_addr().unwrap());
-    // It is not accepted yet, and the forward is gone already.
+    // The connection is not accepted yet, and the forward is gone already.
     until("cancelled", || world.server.remote_forwards() == 0).await;
     until("counted", || session.stats().remote_forwards == 0).await;
     assert!(TcpStream::connect(address).await.is_err());
@@ -333,7 +333,7 @@ async fn a_remote_forward_takes_one_connection_and_goes() {
     all_quiet(&session, &world.server).await;
 }
 
-/// Other SSH servers than OpenSSH's name what they listen on themselves.
+/// SSH servers other than OpenSSH give their own name for the address that they listen on.
 #[tokio::test]
 async fn q102_a_connection_that_is_named_by_another_name_of_the_host_is_taken() {
     let world = World::new().await;
@@ -370,7 +370,7 @@ async fn of_two_connections_to_a_forward_the_second_is_refused() {
         .remote_forward("127.0.0.1".parse().unwrap())
         .await
         .unwrap();
-    // Both are made before the forward is even looked at.
+    // Both connections are made before the forward is even looked at.
     let mut first = TcpStream::connect(forward.address()).await.unwrap();
     let mut second = TcpStream::connect(forward.address()).await.unwrap();
     let incoming = within("one", forward.next()).await.unwrap();
@@ -501,8 +501,7 @@ fn a_runtime_may_end_with_channels_still_open() {
     }
 }
 
-/// A server that did not hang up when it was told that nothing more comes will not do so when it is
-/// told again.
+/// A server that did not hang up at the first end of file will not do so at a second one.
 #[tokio::test]
 async fn leaving_closes_where_an_end_of_file_was_sent_before() {
     let world = World::new().await;
@@ -513,7 +512,7 @@ async fn leaving_closes_where_an_end_of_file_was_sent_before() {
         async move {
             let mut all = Vec::new();
             tcp.read_to_end(&mut all).await.unwrap();
-            // It says things until nobody is there any more.
+            // It sends until nothing reads any more.
             while tcp.write_all(&[b'x'; 1024]).await.is_ok() {}
             let _ = gone.send(());
         }
@@ -526,7 +525,7 @@ async fn leaving_closes_where_an_end_of_file_was_sent_before() {
     channel.writer.finish().await.unwrap();
     drop(channel.reader);
     channel.writer.leave().await;
-    // Those who are given time have 5 s.
+    // Channels that are given time have 5 s.
     let end = tokio::time::timeout(std::time::Duration::from_secs(4), gones.recv()).await;
     assert!(end.is_ok(), "it was given time once more");
     all_quiet(&session, &world.server).await;

@@ -70,7 +70,7 @@ async fn a_stalled_transfer_stalls_nothing_else() {
         .await
         .unwrap();
     let (stalled_lane, stalled) = stalled(&session, endless).await;
-    // Nobody reads it from here on; its connection fills up to the last buffer.
+    // Nothing reads it from here on; its connection fills up to the last buffer.
     let (lane, mut moving) = on_a_lane(&session, file).await;
     let got = read_to_eof(&mut moving.reader).await;
     assert!(got == noise(20 * MIB));
@@ -90,7 +90,7 @@ async fn with_all_lanes_busy_a_transfer_waits_for_one_and_then_shares() {
     let session = world.connect().await;
     let echo = echo_server().await;
     let first = session.lane().await.unwrap();
-    // Freed while somebody waits: that one gets it.
+    // The lane is freed while a transfer waits, and goes to that transfer.
     let waiting = tokio::spawn({
         let session = session.clone();
         async move { session.lane().await.unwrap() }
@@ -99,7 +99,7 @@ async fn with_all_lanes_busy_a_transfer_waits_for_one_and_then_shares() {
     drop(first);
     let second = within("the freed lane", waiting).await.unwrap();
     assert_eq!(session.stats().lanes_busy, 1);
-    // Not freed: shared after a while.
+    // The lane is not freed: it is shared after a while.
     let third = within("a shared lane", session.lane()).await.unwrap();
     assert!(!third.is_shared_control());
     assert_eq!(session.stats().lanes_open, 1);
@@ -162,7 +162,7 @@ async fn a_server_that_hangs_up_now_and_then_is_asked_again() {
         let session = session.clone();
         async move { session.lane().await.unwrap() }
     });
-    // The log-in for it fails before the server is itself again.
+    // The log-in for it fails before the server works again.
     until("a failure", || world.server.hang_ups() > 0).await;
     world.server.update(|f| f.hang_up = false);
     let lane = within("a lane", waiting).await.unwrap();
@@ -188,7 +188,7 @@ async fn a_lost_connection_comes_back() {
         .await
         .unwrap_err();
     assert_eq!(error, OpenError::Lost);
-    // New ones wait for it, control and data.
+    // New channels wait for it, control and data.
     let mut again = within(
         "a new one",
         session.open_control("127.0.0.1", echo.port(), originator()),
@@ -246,7 +246,7 @@ async fn closing_ends_what_is_under_way() {
     })
     .await;
     let lane = session.lane().await.unwrap();
-    // One that nobody reads, up to the last buffer: when nothing more has gone for a moment.
+    // A channel that is not read, up to the last buffer: it is full when nothing more has gone for a moment.
     let mut stalled = lane
         .open("127.0.0.1", endless.port(), originator())
         .await
@@ -256,7 +256,7 @@ async fn closing_ends_what_is_under_way() {
         .await
         .is_ok()
     {}
-    // And one that waits.
+    // And a channel that waits.
     let echo = echo_server().await;
     let mut channel = session
         .open_control("127.0.0.1", echo.port(), originator())
@@ -299,8 +299,8 @@ async fn many_clients_at_once() {
     all_quiet(&session, &world.server).await;
 }
 
-/// russh looks for no signs of life while a write of its waits: an upload in full swing would hang for as
-/// long as the system's TCP does not give up.
+/// russh looks for no signs of life while one of its writes waits. An upload at full speed would hang until
+/// the system's TCP gives up.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_way_that_falls_silent_in_mid_upload_is_a_lost_connection() {
@@ -364,7 +364,7 @@ async fn relay(to: SocketAddr, silent: CancellationToken) -> SocketAddr {
     .await
 }
 
-/// Else it would be logged in to as fast as it can hang up.
+/// Otherwise the client would log in as fast as the server can hang up.
 #[tokio::test]
 async fn a_server_that_lets_in_and_hangs_up_is_not_knocked_at_all_the_time() {
     let mut world = World::new().await;
@@ -408,8 +408,8 @@ async fn a_refused_reconnection_is_reported_at_once() {
     assert!(began.elapsed() < Duration::from_secs(5));
 }
 
-/// What a long-lived tunnel must not pay for its clients that broke off: russh keeps memory for each
-/// channel that this side closes first, for as long as its connection lives.
+/// A long-lived tunnel must not pay for its clients that broke off: russh keeps memory for each channel that
+/// this side closes first, for as long as its connection lives.
 #[tokio::test]
 async fn a_connection_on_which_many_channels_were_broken_off_is_replaced() {
     let mut world = World::new().await;
@@ -429,7 +429,7 @@ async fn a_connection_on_which_many_channels_were_broken_off_is_replaced() {
         broken_off.writer.close().await;
     }
     until("a new control connection", || world.server.logins() == 3).await;
-    // What stands on the old one stands on.
+    // The channels on the old connection stay open.
     ping(&mut first).await;
     assert_eq!(world.server.connections(), 3);
     drop(first);
@@ -447,7 +447,7 @@ async fn a_connection_on_which_many_channels_were_broken_off_is_replaced() {
     all_quiet(&session, &world.server).await;
 }
 
-/// An FTP server hangs up on an end of file, and that costs nothing.
+/// An FTP server hangs up on an end of file, and such a channel costs no memory.
 #[tokio::test]
 async fn a_channel_that_was_left_is_closed_by_the_far_side() {
     let mut world = World::new().await;
@@ -474,7 +474,7 @@ async fn a_channel_that_was_left_is_closed_by_the_far_side() {
 /// More than a connection is used for.
 const BROKEN_OFF: usize = 300;
 
-/// Connections to it go to the first address once, and from then on to the second.
+/// Leads the first connection to the first address, and all later ones to the second.
 async fn balancer(first: SocketAddr, then: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

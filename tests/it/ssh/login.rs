@@ -252,11 +252,11 @@ async fn several_questions_in_several_rounds() {
     assert!(asked[0].ends_with(") Password: "), "{asked:?}");
     assert!(!asked[1].contains("Round"), "said once: {asked:?}");
     assert!(asked[2].starts_with("Round 2\n"), "{asked:?}");
-    // One-time answers let in no second connection: data shares the first.
+    // One-time answers cannot be used for a second connection: data shares the first.
     assert!(session.lane().await.unwrap().is_shared_control());
     assert_eq!(script.asked().len(), 3, "and nobody is asked for it");
 
-    // A wrong one begins anew; nobody there ends it at once.
+    // A wrong answer begins anew. Where no person is there, the log-in ends at once.
     let script = Script::new(["sesame", "Hanna", "sesame", "Anna", "123456"]);
     world.try_connect(script.clone()).await.unwrap();
     assert_eq!(script.asked().len(), 5);
@@ -285,7 +285,7 @@ async fn a_key_and_then_a_password_or_answers() {
         let lane = session.lane().await.unwrap();
         assert!(!lane.is_shared_control(), "both are done again for a lane");
         assert_eq!(script.asked().len(), 2);
-        // Without the key there is nothing to ask for.
+        // Without the key there is no passphrase to ask for.
         world.settings.pubkey_authentication = false;
         let script = Script::new(["sesame"]);
         world.try_connect(script.clone()).await.unwrap_err();
@@ -320,7 +320,7 @@ async fn a_host_certificate_is_as_good_as_a_known_key() {
     let authority = authority.public;
     let other = KeyPair::generate(None).unwrap().public;
     let port = world.server.address().port();
-    // For all ports, as ssh takes it; and beside a plain key that is another one.
+    // An entry for all ports, as ssh takes it; and one beside a plain key that is another one.
     for known in [
         format!("@cert-authority 127.0.0.* {authority}\n"),
         format!("[127.0.0.1]:{port} {other}\n@cert-authority [127.0.0.1]:{port} {authority}\n"),
@@ -329,7 +329,7 @@ async fn a_host_certificate_is_as_good_as_a_known_key() {
         let session = world.connect().await;
         assert!(!session.lane().await.unwrap().is_shared_control());
     }
-    // Another authority's certificate is worth no more than the key in it.
+    // Another authority's certificate counts no more than the key in it.
     let known = format!("@cert-authority * {other}\n");
     world.settings.known_hosts = vec![world.write("authority", &known)];
     let error = world.try_connect(Script::new([])).await.unwrap_err();

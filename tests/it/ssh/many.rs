@@ -29,7 +29,7 @@ async fn lanes_grow_to_what_is_needed_at_once() {
     all_quiet(&session, &world.server).await;
 }
 
-/// Clients that are slow to close their data connection would each keep a lane otherwise.
+/// Otherwise a client that is slow to close its data connection would keep a lane.
 #[tokio::test]
 async fn a_lane_is_free_again_at_the_end_of_the_file() {
     let mut world = World::new().await;
@@ -110,7 +110,7 @@ async fn who_came_first_gets_the_lane_that_comes_free() {
             served.send(number).unwrap();
             drop(lane);
         });
-        // It is in the queue before the next one comes.
+        // It is in the queue before the next transfer comes.
         tokio::task::yield_now().await;
     }
     drop(first);
@@ -129,13 +129,13 @@ async fn where_there_may_be_no_more_lanes_transfers_share_with_those_that_keep_u
         stalled(&session, endless).await,
         stalled(&session, endless).await,
     ];
-    // As an upload is: nothing comes on it.
+    // It is like an upload: nothing comes on it.
     let (lane, mut quick) = on_a_lane(&session, echo).await;
     assert_eq!(quick.reader.read_now().await, None);
     for _ in 0..5 {
         let shared = within("a share", session.lane()).await.unwrap();
         assert!(!shared.is_shared_control());
-        // On a lane with a slow one this would never come back.
+        // On a lane with a slow client this would never return.
         let opening = shared.open("127.0.0.1", echo.port(), originator());
         let mut channel = within("a channel", opening).await.unwrap();
         within("its echo", ping(&mut channel)).await;
@@ -160,7 +160,7 @@ async fn where_all_lanes_have_slow_clients_a_transfer_fails_and_says_so() {
         matches!(refused, Error::HeldUp { lanes: 2, .. }),
         "{refused}"
     );
-    // With the first of them gone the next one is served, and waits no longer than for that.
+    // When the first of them is gone the next one is served, and waits for nothing else.
     let waiting = tokio::spawn({
         let session = session.clone();
         async move { session.lane().await }

@@ -1,6 +1,6 @@
-//! Against OpenSSH's sshd, for what two russh ends might agree to get wrong. Runs where there is an
-//! `/usr/sbin/sshd` and an `ssh-keygen`, or where `FERRYLINE_TEST_SSHD` names the server; else it says
-//! so and passes.
+//! Tests against OpenSSH's sshd, for errors that two russh ends might agree on. They run where there is an
+//! `/usr/sbin/sshd` and an `ssh-keygen`, or where `FERRYLINE_TEST_SSHD` names the server. Otherwise they say
+//! so and pass.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -30,7 +30,7 @@ struct Sshd {
 }
 
 impl Sshd {
-    /// `None` where there is none to be had.
+    /// `None` where there is no sshd.
     async fn start(more: &str) -> Option<Self> {
         let named = std::env::var_os("FERRYLINE_TEST_SSHD").map(PathBuf::from);
         let program = named.unwrap_or_else(|| "/usr/sbin/sshd".into());
@@ -79,7 +79,7 @@ impl Sshd {
     }
 }
 
-/// Ends with this.
+/// A process that ends when this is dropped.
 struct Process(Child);
 
 impl Process {
@@ -300,7 +300,7 @@ async fn bursts_of_log_ins_within_max_startups() {
         return;
     };
     sshd.settings.lanes = 8;
-    // The first connection is not tried again by itself, and may be one of those that are dropped.
+    // The first connection is not tried again by itself, and sshd may drop it.
     let session = loop {
         match Session::connect(sshd.settings.clone(), Script::new([])).await {
             Ok(session) => break session,
@@ -363,7 +363,7 @@ async fn keys_of_an_agent() {
     sshd.settings.agent = Some(socket.clone());
     let session = sshd.connect().await;
     assert!(!session.lane().await.unwrap().is_shared_control());
-    // Only named ones: none is named, then the right one by its public half alone.
+    // Only named keys may be used: at first none is named, then the right one by its public half alone.
     sshd.settings.identities_only = true;
     let refused = Session::connect(sshd.settings.clone(), Script::new([])).await;
     assert!(refused.is_err());

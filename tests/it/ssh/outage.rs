@@ -37,7 +37,7 @@ async fn q126_a_client_that_meets_silence_gets_a_connection_beside_and_nothing_i
         .unwrap();
     ping(&mut new).await;
     assert_eq!(world.server.logins(), 2);
-    // The next ones go there at once.
+    // The next channels go there at once.
     let opening = session.open_control("127.0.0.1", echo.port(), originator());
     let mut next = within("the next channel", opening).await.unwrap();
     ping(&mut next).await;
@@ -62,13 +62,13 @@ async fn q126_what_answers_first_serves_also_where_it_is_the_old_connection() {
     ping(&mut opened.unwrap()).await;
 }
 
-/// It is the FTP server that takes its time: another SSH connection would not help.
+/// The FTP server takes its time here: another SSH connection would not help.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn q126_a_connection_that_is_heard_gets_none_beside_it() {
     let (world, path) = behind_a_path().await;
     let session = world.connect().await;
-    // Its queue is full, so that its kernel answers nothing.
+    // Its queue is full, so its kernel answers nothing.
     let full = TcpSocket::new_v4().unwrap();
     full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let full = full.listen(1).unwrap();
@@ -117,7 +117,7 @@ async fn q126_a_client_waits_for_a_lost_connection_as_long_as_the_path_is_silent
     let began = Instant::now();
     let opening = session.open_control("127.0.0.1", echo.port(), originator());
     let back = async {
-        // Longer than the old limit: this is the silence itself, no wait for something else.
+        // Longer than the old limit. This is the silence itself, not a wait for something else.
         tokio::time::sleep(Duration::from_secs(11)).await;
         path.come_back();
     };

@@ -10,8 +10,8 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// A relay to an SSH server. It counts what passes, and some of its connections, or all, can be silent for a while:
-/// nothing passes, and nothing ends.
+/// A relay to an SSH server. It counts what passes. Some of its connections, or all, can be silent for a
+/// while: nothing passes, and nothing ends.
 pub struct Path {
     pub address: SocketAddr,
     /// The numbers of the connections that are silent.
@@ -63,17 +63,17 @@ impl Path {
         }
     }
 
-    /// How many bytes went to the server.
+    /// Number of bytes that went to the server.
     pub fn up(&self) -> u64 {
         self.passed.up.load(Ordering::Acquire)
     }
 
-    /// How many bytes came from the server.
+    /// Number of bytes that came from the server.
     pub fn down(&self) -> u64 {
         self.passed.down.load(Ordering::Acquire)
     }
 
-    /// How many connections there have been.
+    /// Number of connections so far.
     pub fn connections(&self) -> usize {
         *self.connections.borrow()
     }
@@ -86,7 +86,7 @@ impl Path {
         self.silent.send_replace(0..usize::MAX);
     }
 
-    /// All but the first one, which is the first control connection.
+    /// Silences all but the first connection, which is the first control connection.
     pub fn silence_further_ones(&self) {
         self.silent.send_replace(1..usize::MAX);
     }
@@ -106,7 +106,7 @@ async fn carry(
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let count = from.read(&mut buffer).await.unwrap_or(0);
-        // Over where the test is.
+        // The task ends with the test.
         let passes = silent.wait_for(|silent| !silent.contains(&number));
         if passes.await.is_err() {
             return;

@@ -1,4 +1,4 @@
-//! SSH servers that let one connection in and drop or refuse further ones: no transfer waits for those.
+//! SSH servers that accept one connection and drop or refuse further ones: no transfer waits for those.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use ferryline::ssh::StrictHostKeyChecking;
 
 use crate::ssh::support::{World, echo_server, originator, ping, serve, until, within};
 
-/// A relay to a server: it passes on the first connection, and leaves all later ones unanswered, as a packet
+/// A relay to a server. It passes on the first connection and leaves all later ones unanswered, as a packet
 /// filter does that counts connections.
 struct DeafAfterOne {
     address: SocketAddr,
@@ -63,7 +63,7 @@ async fn q122_no_transfer_waits_for_a_log_in_that_is_not_answered() {
             .unwrap();
         ping(&mut channel).await;
     }
-    // The log-ins have 20 s; all transfers were over before the first of them was given up.
+    // Log-ins have 20 s. All transfers were over before the first log-in was given up.
     let given_up = near.given_up.load(Ordering::Acquire);
     let unanswered = near.unanswered.load(Ordering::Acquire);
     assert_eq!(given_up, 0);

@@ -1,4 +1,4 @@
-//! New keys in the middle of transfers: asked for by us, by the server, and by both, many times in a
+//! New keys in the middle of transfers: requested by this side, by the server, or by both, many times in each
 //! file. Every byte arrives, once and in its place.
 
 use std::time::Duration;
@@ -14,19 +14,19 @@ use crate::ssh::support::{
     World, all_quiet, echo_server, originator, ping, read_to_eof, serve, within,
 };
 
-/// Who asks for new keys stops only where the other side has heard of it, and by then that has sent
-/// whatever it had: so files are sent in pieces, with a pause behind each. Some thirty new keys in a
-/// file are possible; on a machine that is busy there are fewer.
+/// The side that asks for new keys stops sending only after the other side has heard of it, and by then the
+/// other side has sent all that it had. So files are sent in pieces, with a pause after each. Some thirty key
+/// exchanges in a file are possible; on a busy machine there are fewer.
 const LIMIT: u64 = 30_000;
 const SIZE: usize = 1_000_000;
 const PIECE: usize = 10_000;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Who asks for new keys after so few bytes: we, the server, or both at once.
+/// Which side asks for new keys after this small number of bytes: this side, the server, or both at once.
 const WHO: [(bool, bool); 3] = [(true, false), (false, true), (true, true)];
 
-/// Six exchanges and more besides the first ones of the two connections: each takes less than 3 KB in
-/// either direction.
+/// At least six exchanges besides the first ones of the two connections: each takes less than 3 KB in either
+/// direction.
 const EXCHANGES: u64 = 8 * 3_000;
 
 async fn world(ours: bool, servers: bool) -> (World, Session, Path) {
@@ -35,7 +35,7 @@ async fn world(ours: bool, servers: bool) -> (World, Session, Path) {
     })
     .await;
     world.settings.rekey_limit = ours.then_some(LIMIT);
-    // A connection that agrees on keys for ever would be found out by this, too.
+    // This would also find a connection that exchanges keys for ever.
     world.settings.alive_interval = Some(Duration::from_secs(5));
     let path = Path::to(world.server.address()).await;
     let at = path.address;
@@ -66,7 +66,7 @@ async fn a_download_with_new_keys_all_the_time() {
         let mut channel = open(&session, paced_source().await).await;
         let got = read_to_eof(&mut channel.reader).await;
         assert!(got == noise(SIZE), "{ours} {servers}: {} B", got.len());
-        // Next to nothing else goes this way.
+        // Almost nothing else goes this way.
         let keys = path.up();
         assert!(keys > EXCHANGES, "no new keys: {keys} B; {ours} {servers}");
         channel.writer.finish().await.unwrap();
@@ -107,7 +107,7 @@ async fn an_upload_with_new_keys_all_the_time() {
     }
 }
 
-/// With data under way in both directions, of which each waits for the other's new keys.
+/// Data is under way in both directions, and each direction waits for the other's new keys.
 #[tokio::test]
 async fn both_ways_at_once_with_new_keys_all_the_time() {
     for (ours, servers) in WHO {
@@ -135,7 +135,7 @@ async fn both_ways_at_once_with_new_keys_all_the_time() {
     }
 }
 
-/// Many lines, few bytes: keys are new again before a round trip is over.
+/// Many lines of few bytes: new keys are due again before a round trip is over.
 #[tokio::test]
 async fn a_control_connection_with_new_keys_all_the_time() {
     let mut world = World::with(|options| options.rekey_limit = Some(2_000)).await;
@@ -165,7 +165,7 @@ async fn send(channel: &mut Channel, content: &[u8]) {
     .await;
 }
 
-/// Sends a file, then its end of file; then reads to the other one.
+/// Sends a file, then its end of file. Then reads up to the other end of file.
 async fn paced_source() -> std::net::SocketAddr {
     serve(|mut tcp| async move {
         let (mut from, mut to) = tcp.split();

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::common::noise;
 
-/// A server, and settings that let its one user in by a key.
+/// A server, and settings that let its only user log in by a key.
 pub struct World {
     pub server: SshServer,
     pub settings: Settings,
@@ -29,7 +29,7 @@ impl World {
         Self::with(|_| {}).await
     }
 
-    /// With changes to the server's options.
+    /// A world with changes to the server's options.
     pub async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let key = KeyPair::generate(None).unwrap();
         let mut options = Options {
@@ -44,7 +44,7 @@ impl World {
         let mut settings = Settings::new(address.ip().to_string(), address.port(), "anna");
         settings.strict_host_key_checking = StrictHostKeyChecking::Yes;
         settings.connect_timeout = Duration::from_secs(20);
-        // On a busy machine a log-in may take longer than a second, which is not what is tested.
+        // On a busy machine a log-in may take longer than a second, and that is not tested here.
         settings.lane_patience = Duration::from_secs(20);
         let mut world = Self {
             server,
@@ -109,7 +109,7 @@ impl Prompt for Script {
     }
 }
 
-/// Where data connections are said to come from (RFC 4254 section 7.2).
+/// The originator of data connections, as the SSH server is told (RFC 4254 section 7.2).
 pub fn originator() -> SocketAddr {
     "127.0.0.1:9".parse().unwrap()
 }
@@ -124,7 +124,7 @@ pub async fn until(what: &str, mut is: impl FnMut() -> bool) {
     .await;
 }
 
-/// The limit only keeps a broken test from hanging; nothing is measured by it.
+/// Bounds a wait, only to keep a broken test from hanging. Nothing is measured by it.
 pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     match tokio::time::timeout(Duration::from_secs(60), work).await {
         Ok(done) => done,
@@ -132,7 +132,7 @@ pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     }
 }
 
-/// Nothing is in use any more, on either side.
+/// Waits until nothing is in use any more, on either side.
 pub async fn all_quiet(session: &Session, server: &SshServer) {
     until("all quiet", || {
         let Stats {
@@ -147,7 +147,7 @@ pub async fn all_quiet(session: &Session, server: &SshServer) {
     .await;
 }
 
-/// Sends back what it gets, and its end of file after that.
+/// A server that sends back what it gets, and then its end of file.
 pub async fn echo_server() -> SocketAddr {
     serve(|mut tcp| async move {
         let (mut from, mut to) = tcp.split();
@@ -157,7 +157,7 @@ pub async fn echo_server() -> SocketAddr {
     .await
 }
 
-/// Sends this much, then its end of file; then reads to the other one.
+/// A server that sends this much, then its end of file; then it reads up to the other one.
 pub async fn source(length: usize) -> SocketAddr {
     serve(move |mut tcp| async move {
         let (mut from, mut to) = tcp.split();
@@ -182,7 +182,7 @@ where
     address
 }
 
-/// All that comes up to the end of file; panics at any other end.
+/// Reads all that comes up to the end of file; panics at any other end.
 pub async fn read_to_eof(reader: &mut ChannelReader) -> Vec<u8> {
     let mut all = Vec::new();
     within("read to the end of file", async {
@@ -198,12 +198,12 @@ pub async fn read_to_eof(reader: &mut ChannelReader) -> Vec<u8> {
     all
 }
 
-/// A server that sends as long as anybody takes it.
+/// A server that sends as long as its client reads.
 pub async fn endless() -> SocketAddr {
     serve(|mut tcp| async move { while tcp.write_all(&[7; 65_536]).await.is_ok() {} }).await
 }
 
-/// A download whose client takes a little and then nothing more.
+/// A download whose client reads a little and then nothing more.
 pub async fn stalled(session: &Session, from: SocketAddr) -> (LaneGuard, Channel) {
     let (lane, mut channel) = on_a_lane(session, from).await;
     assert!(matches!(channel.reader.read().await, Received::Data(_)));
@@ -218,7 +218,7 @@ pub async fn on_a_lane(session: &Session, server: SocketAddr) -> (LaneGuard, Cha
     (lane, channel)
 }
 
-/// One line there and back.
+/// Sends one line there and back.
 pub async fn ping(channel: &mut Channel) {
     within("an echo", async {
         channel

@@ -11,7 +11,7 @@ use crate::ssh::support::{
 
 const MIB: usize = 1024 * 1024;
 
-/// Three servers, of which the last is reached through the others, in their order.
+/// Three servers. The last one is reached through the others, in their order.
 struct Chain {
     first: World,
     second: World,
@@ -73,7 +73,7 @@ async fn everything_goes_over_two_hops() {
         .unwrap();
     let got = within("data", channel.reader.read()).await;
     assert_eq!(got, Received::Data(Bytes::from_static(b"hello")));
-    // The log-ins of a lane are made at each hop before the one at the last server.
+    // The log-ins of a lane at each hop come before the one at the last server.
     let logins = chain.last.server.logins();
     assert!(logins >= 2);
     assert!(chain.first.server.logins() >= logins && chain.second.server.logins() >= logins);
@@ -236,7 +236,7 @@ async fn the_passwords_of_hops_are_asked_for_once() {
 mod command {
     use super::*;
 
-    /// A relay of bash's own making.
+    /// A relay made with bash alone.
     fn relay(world: &World) -> String {
         let port = world.settings.port;
         format!("bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}; cat <&3 & exec cat >&3'")
@@ -267,7 +267,7 @@ mod command {
         .await;
     }
 
-    /// Two servers with one host key, which let in the same user.
+    /// Two servers with one host key, which accept the same user.
     async fn twins() -> (World, World) {
         let (host, user) = (
             KeyPair::generate(None).unwrap(),
@@ -318,7 +318,7 @@ mod command {
         let port = u32::from(echo.port());
         let asked = |world: &World| world.server.targets().iter().any(|(_, at)| *at == port);
         assert!(asked(&first) && !asked(&second));
-        // Once and for all.
+        // It stays so for good.
         let logins = second.server.logins();
         for _ in 0..20 {
             assert!(session.lane().await.unwrap().is_shared_control());
@@ -350,7 +350,7 @@ mod command {
                 .await
                 .unwrap();
             ping(&mut data).await;
-            // Once and for all.
+            // It stays so for good.
             let tried = *logins.get_or_insert_with(|| world.server.logins());
             assert!((2..=3).contains(&tried), "{tried}");
             assert_eq!(world.server.logins(), tried);
@@ -422,7 +422,7 @@ mod command {
         let mut chain = Chain::new().await;
         chain.first.settings.way = Way::Command(relay(&chain.first));
         chain.first.settings.port = 1;
-        // The known key is that of the name, wherever the command leads.
+        // The known key belongs to the name, wherever the command leads.
         let known = std::fs::read_to_string(&chain.first.settings.known_hosts[0]).unwrap();
         let key = known.split_once(' ').unwrap().1;
         chain
