@@ -12,12 +12,12 @@ use crate::relay::{End, Harm, Way};
 pub struct Case {
     pub mode: Mode,
     pub job: Job,
-    /// Of the file, in bytes.
+    /// Size of the file, in bytes.
     pub size: usize,
     pub aim: Aim,
     pub way: Way,
-    /// Bytes that pass in this direction of what is aimed at, from the beginning of the session,
-    /// before the harm.
+    /// Number of bytes that pass before the harm, in this direction of the connection that is aimed at, from
+    /// the beginning of the session.
     pub at: u64,
     pub harm: Harm,
 }
@@ -29,25 +29,25 @@ pub enum Job {
     Upload,
 }
 
-/// What the harm is done to.
+/// The connection to which the harm is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aim {
     /// The SSH connection of the control connections.
     Control,
     /// The SSH connection of the data.
     Lane,
-    /// One for the data that is only opened for this session: from its first byte, the key exchange
-    /// and the log-in included.
+    /// A lane that is opened only for this session: harm from its first byte, so during the key exchange and
+    /// the log-in, too.
     NewLane,
 }
 
 impl Case {
-    /// Nothing is lost by it, so the transfer must succeed.
+    /// Whether nothing is lost by it, so that the transfer must succeed.
     pub fn is_harmless(&self) -> bool {
         matches!(self.harm, Harm::Delay | Harm::Drip | Harm::Stall)
     }
 
-    /// Ferryline is shown nothing, so that only its signs of life can tell.
+    /// Whether ferryline is shown nothing, so that only its signs of life can tell.
     pub fn is_silent(&self) -> bool {
         matches!(self.harm, Harm::Cut(End::Silent, _))
     }
@@ -66,7 +66,7 @@ const AIMS: [(&str, Aim); 3] = [
     ("new-lane", Aim::NewLane),
 ];
 const WAYS: [(&str, Way); 2] = [("up", Way::Up), ("down", Way::Down)];
-/// `cut-` and then what ferryline is shown and what the SSH server is.
+/// The names: `cut-`, then what ferryline is shown, then what the SSH server is shown.
 const HARMS: [(&str, Harm); 11] = [
     ("cut-fin-fin", Harm::Cut(End::Fin, End::Fin)),
     ("cut-rst-rst", Harm::Cut(End::Rst, End::Rst)),

@@ -1,5 +1,5 @@
-//! Clients that break off: behind chosen bytes of a transfer, and with their two connections in any
-//! order. Nobody may take half a file for a whole one, and nothing may be left of them.
+//! Clients that break off: after chosen bytes of a transfer, and with their two connections in any order.
+//! Half a file must never be taken for a whole one, and nothing may be left of such a client.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ use crate::ftp_server::StoredEnd;
 use crate::sweep::runtime;
 use crate::world::World;
 
-/// What a client resets; its process may end, or it has changed its mind.
+/// The connections that a client resets. Its process may end, or it has changed its mind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Break {
     Data,
@@ -25,12 +25,12 @@ enum Break {
     DataThenControl,
     /// Its data connection ends in order, and then its control connection is reset, replies unread.
     EndedDataThenControl,
-    /// Its data connection ends in order; then it says QUIT and waits for nothing.
+    /// Its data connection ends in order; then it sends QUIT and waits for nothing.
     EndedDataThenQuit,
 }
 
 impl Break {
-    /// Nothing was broken off: what the client has sent is the whole file.
+    /// Whether nothing was broken off: what the client has sent is the whole file.
     fn is_whole(self) -> bool {
         matches!(self, Self::EndedDataThenControl | Self::EndedDataThenQuit)
     }
@@ -40,7 +40,7 @@ impl Break {
 struct Case {
     mode: Mode,
     job: Job,
-    /// Bytes of the file that have passed the client before.
+    /// Number of bytes of the file that have passed the client before.
     at: usize,
     what: Break,
 }
@@ -60,7 +60,7 @@ impl fmt::Display for Case {
     }
 }
 
-/// All modes, up and down, with `lanes` of them.
+/// Runs all modes, up and down, with `lanes` lanes.
 pub fn run(lanes: usize) {
     let cases = Mutex::new(cases().into_iter());
     let wrong = Mutex::new(Vec::new());
@@ -128,7 +128,7 @@ fn work(lanes: usize, cases: &Mutex<std::vec::IntoIter<Case>>, wrong: &Mutex<Vec
     runtime.shutdown_background();
 }
 
-/// One session, up to its break and what the client can still see after it.
+/// Runs one session, up to its break and what the client can still see after it.
 async fn broken_off(world: &World, case: &Case) -> Result<(), String> {
     let said = |error: ferryline::demo::ftp_client::ClientError| error.to_string();
     let mut client = FtpClient::connect(world.proxy).await.map_err(said)?;
@@ -183,8 +183,8 @@ async fn broken_off(world: &World, case: &Case) -> Result<(), String> {
     }
 }
 
-/// With its data connection reset, a client is told of no upload that was stored; and after a
-/// download its session is as good as before.
+/// A client whose data connection was reset is not told that an upload was stored. After a download its
+/// session works as before.
 async fn goes_on(mut client: FtpClient, case: &Case) -> Result<(), String> {
     let told = client.reply().await;
     match case.job {
@@ -206,8 +206,8 @@ async fn goes_on(mut client: FtpClient, case: &Case) -> Result<(), String> {
     }
 }
 
-/// The data connection of a session whose control connection was reset: it may go on to its end, and
-/// else it breaks.
+/// The data connection of a session whose control connection was reset: it may go on to its end, or else it
+/// breaks.
 async fn cut(mut data: TcpStream, case: &Case) -> Result<(), String> {
     let mut rest = Vec::new();
     let read = data.read_to_end(&mut rest).await;
@@ -220,7 +220,7 @@ async fn cut(mut data: TcpStream, case: &Case) -> Result<(), String> {
     }
 }
 
-/// What the FTP server has of an upload is no half of it that it takes for the whole.
+/// Checks that the FTP server does not take a part of an upload for the whole.
 fn whole_or_broken(world: &World, case: &Case) -> Result<(), String> {
     match world.ftp_server.take_stored(STORED_AS) {
         Some(stored) if case.what.is_whole() => {

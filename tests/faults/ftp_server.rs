@@ -1,6 +1,6 @@
-//! A plain FTP server that takes down how each upload ended. It tells a file that is complete from
-//! one that is not as well as an FTP server can: by the end of its data connection, and by whether
-//! its control connection still stood then.
+//! A plain FTP server that notes how each upload ended. It tells a complete file from an incomplete one as
+//! well as an FTP server can: by the end of its data connection, and by whether its control connection was
+//! still open then.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::common::{extended_address, host_port, noise, six_numbers};
 
-/// An upload as the server has it.
+/// An upload as the server received it.
 #[derive(Clone, Debug)]
 pub struct Stored {
     pub content: Vec<u8>,
@@ -31,12 +31,12 @@ pub enum StoredEnd {
     Broken,
     /// The control connection ended first.
     ControlLost,
-    /// By an end of file: the server takes it for complete, and says 226.
+    /// An end of file came: the server takes the file for complete, and sends 226.
     Eof,
 }
 
-/// `RETR N` sends `noise(N)`; `STOR NAME` stores, and `APPE NAME` does when it has ended its own direction
-/// of the data connection.
+/// Sends `noise(N)` for `RETR N`. Stores for `STOR NAME`. For `APPE NAME` it stores after it has ended its
+/// own direction of the data connection.
 pub struct FtpServer {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -83,14 +83,14 @@ impl FtpServer {
         self.address
     }
 
-    /// Hands out what was stored under this name, once the server has finished with it.
+    /// Returns what was stored under this name, once the server has finished with it.
     pub fn take_stored(&self, name: &str) -> Option<Stored> {
         self.shared.stored.lock().unwrap().remove(name)
     }
 
-    /// Sessions there are.
+    /// Number of open sessions.
     pub fn sessions(&self) -> usize {
-        // Without the task that takes them.
+        // Without the task that accepts them.
         self.shared.tasks.len() - 1
     }
 
@@ -188,7 +188,7 @@ impl Shared {
 
 type Lines = tokio::io::Lines<BufReader<OwnedReadHalf>>;
 
-/// The data connection; `None` where nobody comes. A control connection that ends meanwhile is an
+/// The data connection; `None` where no connection comes. A control connection that ends meanwhile is an
 /// error.
 async fn open(data: Data, lines: &mut Lines) -> io::Result<Option<TcpStream>> {
     let opening = async {
@@ -204,8 +204,8 @@ async fn open(data: Data, lines: &mut Lines) -> io::Result<Option<TcpStream>> {
     }
 }
 
-/// Sends a file; the data connection ends in order even where the control connection has ended
-/// before, as it does when the process of a session exits.
+/// Sends a file. The data connection ends in order even where the control connection has ended before, as it
+/// does when the process of a session exits.
 async fn send(mut stream: TcpStream, file: &[u8], lines: &mut Lines) -> io::Result<&'static str> {
     let sending = async {
         stream.write_all(file).await?;
@@ -252,5 +252,5 @@ async fn say(write: &mut OwnedWriteHalf, line: &str) -> io::Result<()> {
     write.write_all(format!("{line}\r\n").as_bytes()).await
 }
 
-/// Beyond all that ferryline itself waits for.
+/// Longer than all that ferryline itself waits for.
 const DATA_PATIENCE: Duration = Duration::from_secs(15);

@@ -1,4 +1,4 @@
-//! One of the two ways stands still while what goes the other way ends: nothing that ends may be told
+//! One of the two connections stalls while what goes over the other one ends. An end must not be passed on
 //! before what it depends on.
 
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::ftp_server::StoredEnd;
 use crate::relay::{Harm, Way};
 use crate::world::World;
 
-/// The client breaks its upload off, and the word of that is stuck: the end of the data connection, which
-/// has a way of its own, must not overtake it.
+/// The client breaks its upload off, and the end of the control connection is stuck. The end of the data
+/// connection, which takes another way, must not overtake it.
 pub async fn control_stalls_when_an_upload_is_broken_off() {
     let mut world = World::with_lanes(1, None).await;
     let mut client = FtpClient::connect(world.proxy).await.unwrap();
@@ -27,7 +27,7 @@ pub async fn control_stalls_when_an_upload_is_broken_off() {
     let reply = client.reply().await.unwrap();
     assert_eq!(reply.code.value(), 421);
     ordered.reached.cancelled().await;
-    // That nothing ends meanwhile has no event.
+    // There is no event for an end that does not come.
     sleep(LONG).await;
     ordered.go_on.cancel();
 
@@ -38,8 +38,8 @@ pub async fn control_stalls_when_an_upload_is_broken_off() {
     world.stop().await.unwrap();
 }
 
-/// Both ends of file have been said, and the upload is stuck on its way to the SSH server when the lane
-/// is lost: the FTP server takes what it has for the whole file, and says so.
+/// Both ends of file have been sent, and the upload is stuck on its way to the SSH server when the lane is
+/// lost. The FTP server takes what it has for the whole file, and says so.
 pub async fn a_lane_stalls_and_is_lost_when_both_have_ended_their_side() {
     let mut world = World::with_lanes(1, None).await;
     let mut client = FtpClient::connect(world.proxy).await.unwrap();
@@ -67,5 +67,5 @@ pub async fn a_lane_stalls_and_is_lost_when_both_have_ended_their_side() {
 
 const NAME: &str = "held";
 
-/// Longer than a last word to anybody is waited for.
+/// Longer than any wait for a last reply.
 const LONG: Duration = Duration::from_secs(4);

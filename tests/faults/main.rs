@@ -1,17 +1,18 @@
-//! No fault, at any moment, makes a truncated file look complete to anybody, or leaves anything
-//! behind: whole sessions through a relay that cuts, stalls, delays and drips at chosen bytes.
+//! No fault, at any moment, makes a truncated file look complete to a peer, or leaves anything behind. Whole
+//! sessions run through a relay that cuts, stalls, delays and drips at chosen bytes.
 //!
-//! Each test runs a hundred cases and more, some 2,600 together. A case that fails is printed with the text that runs it
-//! alone:
+//! Each test runs a hundred cases and more, some 2,600 together. A case that fails is printed with the text
+//! that runs it alone:
 //!
 //! ```text
 //! FERRYLINE_FAULT="PASV RETR 3000 lane down 1234 cut-rst-rst" cargo test --test faults one_case
 //! ```
 //!
-//! with `RUST_LOG=ferryline=debug` and `-- --nocapture` it says how it went.
+//! with `RUST_LOG=ferryline=debug` and `-- --nocapture` the test shows how it went.
 //! `FERRYLINE_FAULTS=N` makes each sweep N times as fine.
 //!
-//! A binary of its own: its sessions have time limits of milliseconds and occupy every core, so no other test runs beside.
+//! A binary of its own: its sessions have time limits of milliseconds and occupy every core, so no other test
+//! runs beside.
 
 // Helpers are outside #[test], where clippy's exemption for tests does not reach.
 #![allow(
@@ -44,7 +45,7 @@ use case::Aim;
 use relay::{End, Harm};
 use sweep::Sweep;
 
-/// Both sides see that a connection is gone; or only ferryline does.
+/// Cuts that both sides see, or only ferryline.
 const CUTS: [Harm; 5] = [
     Harm::Cut(End::Rst, End::Rst),
     Harm::Cut(End::Fin, End::Fin),
@@ -52,7 +53,7 @@ const CUTS: [Harm; 5] = [
     Harm::Cut(End::Fin, End::Rst),
     Harm::Cut(End::Fin, End::Silent),
 ];
-/// Only the SSH server sees it, or nobody.
+/// Cuts that only the SSH server sees, or neither side.
 const SILENT_CUTS: [Harm; 3] = [
     Harm::Cut(End::Silent, End::Rst),
     Harm::Cut(End::Silent, End::Silent),
@@ -95,7 +96,7 @@ fn delays_drips_and_stalls_harm_nobody() {
     Sweep::of(Aim::NewLane, &NUISANCES).points(1).run();
 }
 
-/// More than the sockets hold is under way: nobody may wait for ever to write it.
+/// More than the sockets hold is under way: no task may wait for ever to write it.
 #[test]
 fn a_lane_falls_silent_under_a_large_transfer() {
     for case in [
@@ -144,7 +145,7 @@ fn a_lane_stalls_and_is_lost_when_both_have_ended_their_side() {
     sweep::runtime().block_on(held::a_lane_stalls_and_is_lost_when_both_have_ended_their_side());
 }
 
-/// Runs the one case that is asked for, if one is.
+/// Runs the case that the environment asks for, if it does.
 #[test]
 fn one_case() {
     if let Ok(case) = std::env::var("FERRYLINE_FAULT") {

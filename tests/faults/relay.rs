@@ -1,5 +1,5 @@
-//! A relay on the way to the SSH server, that does harm on order: at a given byte of a given
-//! connection, in a given direction.
+//! A relay on the way to the SSH server that does harm on order: at a given byte of a given connection, in a
+//! given direction.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,22 +23,23 @@ pub enum Way {
     Down,
 }
 
-/// What one side of a connection is shown when the connection is cut.
+/// The end that one side of a connection is shown when the connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// An orderly end (FIN).
     Fin,
     /// A reset (RST).
     Rst,
-    /// Nothing at all: the connection stands, and nothing is read from it or written to it, until
+    /// Nothing at all: the connection stays open, and nothing is read from it or written to it, until
     /// [`Relay::bury`].
     Silent,
 }
 
-/// The harm.
+/// The kinds of harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Harm {
-    /// Nothing passes any more in either direction: what ferryline is shown, and the SSH server.
+    /// Nothing passes any more in either direction. The fields: what ferryline is shown, and what the SSH
+    /// server is shown.
     Cut(End, End),
     /// The next few reads are each held for a moment.
     Delay,
@@ -51,9 +52,9 @@ pub enum Harm {
 /// Harm that was ordered.
 #[derive(Clone, Debug, Default)]
 pub struct Ordered {
-    /// The byte was reached, and the harm done or begun.
+    /// Cancelled when the byte was reached, and the harm done or begun.
     pub reached: CancellationToken,
-    /// Ends a stall.
+    /// Cancelled by the test to end a stall.
     pub go_on: CancellationToken,
 }
 
@@ -66,7 +67,7 @@ pub struct Relay {
 struct Shared {
     target: SocketAddr,
     state: Mutex<State>,
-    /// Ends the connections of which one side has been shown nothing.
+    /// Ends the connections that have a side that was shown nothing.
     bury: Mutex<CancellationToken>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -76,7 +77,7 @@ struct Shared {
 struct State {
     count: u64,
     links: BTreeMap<u64, Arc<Link>>,
-    /// For the connection that comes next.
+    /// The order for the connection that comes next.
     next: Option<(Way, Order)>,
 }
 
@@ -95,7 +96,7 @@ struct Side {
 }
 
 struct Order {
-    /// How many bytes pass before it, since the connection was made.
+    /// Number of bytes that pass before the harm, since the connection was made.
     at: u64,
     harm: Harm,
     ordered: Ordered,
@@ -137,21 +138,21 @@ impl Relay {
         self.address
     }
 
-    /// The connections there are, in the order in which they came: the numbers count all there ever
-    /// were, from 0.
+    /// The connections that are open, in the order in which they came. The numbers count all connections so
+    /// far, from 0.
     pub fn live(&self) -> Vec<u64> {
         let state = self.shared.state.lock().unwrap();
         state.links.keys().copied().collect()
     }
 
-    /// How many bytes have passed on a connection.
+    /// Number of bytes that have passed on a connection.
     pub fn passed(&self, id: u64, way: Way) -> u64 {
         let link = self.link(id);
         link.side(way).lock().unwrap().passed
     }
 
-    /// Does harm on this connection as soon as `after` more bytes have passed in this direction and
-    /// another one comes.
+    /// Does harm on this connection as soon as `after` more bytes have passed in this direction and another
+    /// one comes.
     pub fn order(&self, id: u64, way: Way, after: u64, harm: Harm) -> Ordered {
         let ordered = Ordered::default();
         let link = self.link(id);
@@ -181,7 +182,8 @@ impl Relay {
         self.link(id).cut.cancel();
     }
 
-    /// Takes back what was ordered and has not been done, and ends what was only shown nothing.
+    /// Withdraws orders that have not been carried out, and ends the connections that were only shown
+    /// nothing.
     pub fn bury(&self) {
         let mut state = self.shared.state.lock().unwrap();
         state.next = None;
@@ -243,7 +245,7 @@ enum Over {
     Ended,
 }
 
-/// One connection, to its end.
+/// Runs one connection to its end.
 async fn run(shared: &Shared, id: u64, link: &Link, mut near: TcpStream) {
     let bury = shared.bury.lock().unwrap().clone();
     let over = match TcpStream::connect(shared.target).await {
@@ -287,7 +289,7 @@ async fn end(mut stream: TcpStream, end: End, bury: &CancellationToken) {
         End::Fin => {
             let rest = async {
                 let _ = stream.shutdown().await;
-                // Closed with something unread, it would be reset.
+                // Read on, because closing it with something unread would reset it.
                 let mut sink = vec![0; 16 * 1024];
                 while !matches!(stream.read(&mut sink).await, Ok(0) | Err(_)) {}
             };
@@ -361,10 +363,10 @@ async fn pass(
     }
 }
 
-/// How much of a chunk may pass now, and what is to be done behind it.
+/// How much of a chunk may pass now, and what is to be done after it.
 fn take(side: &Mutex<Side>, len: usize) -> (usize, Option<Order>) {
     let mut side = side.lock().unwrap();
-    // The drip of the order before may still have passed bytes since: then it is due now.
+    // The drip of the order before may have passed bytes since then. In that case it is due now.
     let order = side.order.as_ref();
     let until = order.map(|order| order.at.saturating_sub(side.passed));
     let now = match until {

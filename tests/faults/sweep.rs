@@ -13,8 +13,8 @@ use crate::relay::{Harm, Way};
 use crate::trial::{self, Verdict};
 use crate::world::World;
 
-/// Every mode, up and down, small and larger, harm of these kinds at points spread over all bytes
-/// of such a session, in both directions.
+/// Every mode, up and down, with a small and a larger file, and harm of these kinds at points spread over all
+/// bytes of such a session, in both directions.
 pub struct Sweep {
     aim: Aim,
     harms: &'static [Harm],
@@ -34,20 +34,20 @@ impl Sweep {
         }
     }
 
-    /// How many points there are for each kind of harm, in each direction of each kind of session.
+    /// Sets the number of points for each kind of harm, in each direction of each kind of session.
     pub fn points(mut self, points: u64) -> Self {
         let finer = std::env::var("FERRYLINE_FAULTS").map(|times| times.parse::<u64>());
         self.points = points * finer.map_or(1, |times| times.expect("FERRYLINE_FAULTS=N"));
         self
     }
 
-    /// Data goes over the control connection.
+    /// Sends data over the control connection.
     pub fn without_lanes(mut self) -> Self {
         self.lanes = 0;
         self
     }
 
-    /// Ferryline finds out about lost connections by itself.
+    /// Has ferryline find out about lost connections by itself.
     pub fn silent(mut self) -> Self {
         self.alive_interval = Some(ALIVE_INTERVAL);
         self
@@ -83,7 +83,7 @@ impl Sweep {
             tally.wrong.join("\n")
         );
         assert_eq!(tally.whole + tally.failed + tally.spared, count);
-        // Sessions are not all of the same length to the byte.
+        // Sessions differ in length by a few bytes.
         assert!(tally.spared * 4 < count, "most harm was never done");
     }
 
@@ -98,7 +98,7 @@ impl Sweep {
                     for mode in Mode::ALL {
                         for &harm in self.harms {
                             for point in 0..self.points {
-                                // Each kind of harm, in each mode, at other bytes.
+                                // Each kind of harm, in each mode, gets other bytes.
                                 odd = (odd + 7919) % 1009;
                                 let share = length as f64 / self.points as f64;
                                 let at = share * (point as f64 + odd as f64 / 1009.0);
@@ -179,7 +179,7 @@ fn work(
     }
 }
 
-/// The lengths of sessions that nothing happens to, in bytes: control and lane, up and down.
+/// The lengths of sessions without harm, in bytes: control and lane, up and down.
 struct Lengths(Vec<(Job, usize, [u64; 5])>);
 
 fn measure(lanes: usize) -> Lengths {

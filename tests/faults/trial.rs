@@ -1,4 +1,4 @@
-//! Runs a case and judges what came of it.
+//! Runs a case and judges its result.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -15,7 +15,7 @@ use crate::ftp_server::{Stored, StoredEnd};
 use crate::relay::{Harm, Ordered};
 use crate::world::World;
 
-/// What came of a case in which nobody was deceived.
+/// The result of a case in which no peer was deceived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The client knows that the transfer failed.
@@ -30,7 +30,7 @@ pub enum Verdict {
 ///
 /// # Errors
 ///
-/// Who was deceived, and by what; or what was left behind.
+/// Which peer was deceived, and by what; or what was left behind.
 pub async fn run(world: &mut World, case: &Case) -> Result<Verdict, String> {
     let ordered = order(world, case).await?;
     let seen = {
@@ -81,14 +81,14 @@ async fn order(world: &World, case: &Case) -> Result<Ordered, String> {
     Ok(world.relay.order(link, case.way, case.at, case.harm))
 }
 
-/// Ends a stall; but first, where it is the data that is stalled, another client is served.
+/// Ends a stall. Where the data is stalled, it first serves another client.
 async fn go_on_later(world: &World, case: &Case, ordered: &Ordered) -> Result<(), String> {
     ordered.reached.cancelled().await;
     if case.harm != Harm::Stall {
         return Ok(());
     }
     if case.aim == Aim::Control {
-        // Long enough for those who would not wait; nothing happens that could be waited for.
+        // Long enough for peers that would not wait. There is no event to wait for.
         sleep(Duration::from_millis(3)).await;
     } else {
         let served = async {
@@ -123,7 +123,7 @@ enum Data {
     None,
 }
 
-/// How the client was told what came of its transfer.
+/// How the client was told the result of its transfer.
 #[derive(Debug, PartialEq, Eq)]
 enum Last {
     /// By the final reply, with this code.
@@ -141,8 +141,7 @@ impl From<ClientError> for Last {
     }
 }
 
-/// A whole session, up to its first failure; whatever the data connection does, the final reply is
-/// taken.
+/// Runs a whole session, up to its first failure. Whatever the data connection does, the final reply is read.
 async fn transfer(address: SocketAddr, case: &Case) -> Seen {
     let lost = |error: ClientError| Seen {
         data: Data::None,
@@ -162,7 +161,7 @@ async fn transfer(address: SocketAddr, case: &Case) -> Seen {
     let data = match client.begin(case.mode, &command).await {
         Ok(stream) => move_data(stream, case).await,
         Err(error) if matches!(error.problem, Problem::Data { .. }) => {
-            // It could not be made; no transfer was asked for.
+            // It could not be made, so no transfer was asked for.
             return Seen {
                 data: Data::Broken(error.to_string()),
                 last: Last::Lost("no transfer was begun".into()),
@@ -174,7 +173,7 @@ async fn transfer(address: SocketAddr, case: &Case) -> Seen {
         Ok(reply) => Last::Code(reply.code.value()),
         Err(error) => error.into(),
     };
-    // After a failure the server may be waiting yet for data that does not come.
+    // After a failure the server may still wait for data that does not come.
     if last == Last::Code(226) {
         let _ = client.quit().await;
     }
@@ -197,8 +196,7 @@ async fn move_data(mut stream: TcpStream, case: &Case) -> Data {
     }
 }
 
-/// Whether the transfer succeeded, and everybody knows; false where it failed, and the client
-/// knows.
+/// Whether the transfer succeeded, and all peers know; false where it failed, and the client knows.
 fn judge(case: &Case, seen: &Seen, stored: Option<&Stored>) -> Result<bool, String> {
     let good = seen.last == Last::Code(226);
     match (case.job, &seen.data) {
@@ -210,8 +208,8 @@ fn judge(case: &Case, seen: &Seen, stored: Option<&Stored>) -> Result<bool, Stri
             if good {
                 return Err(format!("an incomplete download looks complete: {have}"));
             }
-            // The FTP server, too, ends a data connection in order when it loses its control
-            // connection. What happens to the lane never makes it do so.
+            // The FTP server also ends a data connection in order when it loses its control connection. Harm
+            // to the lane never makes it do so.
             if case.aim != Aim::Control {
                 return Err(format!("a cut download has an end of file: {have}"));
             }
@@ -236,5 +234,5 @@ fn judge(case: &Case, seen: &Seen, stored: Option<&Stored>) -> Result<bool, Stri
 }
 
 const STORED_AS: &str = "upload";
-/// For one session: more than ferryline itself ever waits here.
+/// Limit of one session: more than ferryline itself ever waits here.
 const LIMIT: Duration = Duration::from_secs(20);

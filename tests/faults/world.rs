@@ -1,4 +1,4 @@
-//! A ferry with the relay between it and its SSH server, that serves one case after another.
+//! A ferry with the relay between it and its SSH server. It serves one case after another.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::common::{PATIENCE, write_private};
 use crate::ftp_server::FtpServer;
 use crate::relay::Relay;
 
-/// It has one lane at most, so that after each case there are two SSH connections again, and it is known
+/// It has at most one lane, so that after each case there are two SSH connections again, and it is known
 /// which is which.
 pub struct World {
     pub proxy: std::net::SocketAddr,
@@ -33,8 +33,8 @@ pub struct World {
 }
 
 impl World {
-    /// With as many lanes: one, or none, where the control connection is both. With signs of life
-    /// asked for in this interval, if any.
+    /// A world with this number of lanes: one, or none, where the control connection is both. With signs of
+    /// life asked for in this interval, if any.
     pub async fn with_lanes(lanes: usize, alive_interval: Option<Duration>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = KeyPair::generate(None).unwrap();
@@ -87,7 +87,7 @@ impl World {
         options.limits.missing_reply = MISSING_REPLY;
         options.limits.quiet_data = QUIET_DATA;
         if let Some(interval) = alive_interval {
-            // No final reply may be let go while the way of its data is silent and not lost yet.
+            // No final reply may pass while the path of its data is silent and not lost yet.
             options.limits.stalled_data = interval / 2;
         }
         let running = tokio::spawn(proxy.run(session.clone(), options, stop.clone()));
@@ -108,17 +108,17 @@ impl World {
         this
     }
 
-    /// The SSH connection of the control connections, as the relay counts it.
+    /// The SSH connection of the control connections, by the relay's number.
     pub fn control(&self) -> u64 {
         self.control
     }
 
-    /// The lane.
+    /// The SSH connection that is the lane, by the relay's number.
     pub fn lane(&self) -> u64 {
         self.lane
     }
 
-    /// Waits until nothing is left of any client, and the control connection and its lane stand.
+    /// Waits until nothing is left of any client, and the control connection and its lane are open.
     ///
     /// # Errors
     ///
@@ -128,13 +128,13 @@ impl World {
             loop {
                 if self.is_quiet() {
                     if self.session.stats().lanes_open < self.lanes {
-                        // It opens one for whoever asks.
+                        // A request makes the session open one.
                         let _ = self.session.lane().await;
                     } else if self.find_links() {
                         return;
                     }
                 }
-                // Counters tell nobody that they have changed.
+                // Counters send no event when they change.
                 sleep(Duration::from_millis(1)).await;
             }
         };
@@ -168,7 +168,7 @@ impl World {
             && self.ftp_server.sessions() == 0
     }
 
-    /// Finds out which connection is which: a case costs one of them at most.
+    /// Finds out which connection is which: a case costs at most one of them.
     fn find_links(&mut self) -> bool {
         if self.lanes == 0 {
             let links = self.relay.live();
@@ -183,7 +183,7 @@ impl World {
             (control, _) if control == first => (first, second),
             (control, _) if control == second => (second, first),
             (_, lane) if lane == first => (second, first),
-            // A lane is only opened where the control connection stands.
+            // A lane is opened only after the control connection.
             _ => (first, second),
         };
         true
@@ -205,7 +205,7 @@ impl World {
             ..
         } = self;
         stop.cancel();
-        // Far sooner than it would cut what does not end.
+        // Far sooner than ferryline would cut what does not end.
         timeout(PATIENCE / 4, running)
             .await
             .map_err(|_| "the proxy's tasks do not end")?
@@ -230,7 +230,7 @@ impl World {
     }
 }
 
-/// How long ferryline waits for the FTP server to speak of a transfer that was cut.
+/// How long ferryline waits for the FTP server's reply about a transfer that was cut.
 const MISSING_REPLY: Duration = Duration::from_millis(50);
 /// How long after a final reply the SSH server is asked whether it has all of the data.
 const QUIET_DATA: Duration = Duration::from_millis(10);

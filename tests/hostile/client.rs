@@ -1,4 +1,4 @@
-//! A client that does whatever may do harm.
+//! A client that tries whatever may do harm.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -77,7 +77,7 @@ const COMMANDS: &[&str] = &[
     "EPRT |1|127.0.0.1|70000|",
     "EPRT",
     "PORT 4294967423,0,0,1,200,13",
-    // No address at all, one in a disguise, and verbs that few know.
+    // No address at all, one in a disguise, and verbs that are little known.
     "PORT",
     "EPRT  ",
     "PASV x",
@@ -123,15 +123,15 @@ const OTHERS: &[&[u8]] = &[
     b"PASV\r\nSTOR g\r\nQUIT\r\n",
 ];
 
-/// What a session has seen of what matters.
+/// The results of a session that matter.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
-    /// Uploads that the server has called stored.
+    /// Number of uploads that the server has called stored.
     pub stored: usize,
 }
 
-/// One session, from connecting to one of `ways` to whatever end comes first. No peer may be sent to
-/// `trap`. As another user (`bold`) it tries ports again that may be somebody else's by now.
+/// Runs one session, from connecting to one of `ways` to whatever end comes first. No peer may be sent to
+/// `trap`. As another user (`bold`) it tries ports again that may belong to another client by now.
 pub async fn run(random: &mut Random, ways: [SocketAddr; 3], trap: SocketAddr, bold: bool) -> Seen {
     let address = *random.pick(&ways);
     let mut seen = Seen::default();
@@ -151,14 +151,14 @@ async fn session(
     seen: &mut Seen,
 ) -> Option<()> {
     let mut control = Control::new(control, trap);
-    // An upload first, of which the server knows what to make.
+    // Whether an upload comes first, which the server knows how to take.
     let uploads_first = random.once_in(3);
     if !uploads_first && !random.once_in(4) {
         control.send(b"USER demo\r\nPASS secret\r\n").await?;
     }
     let mut listeners = Vec::new();
     let mut replies = Replies::default();
-    // What was sent of an upload that was ended in order; `None`, where it was not.
+    // Number of bytes sent of each upload that was ended in order; `None` where it was not.
     let mut uploads: HashMap<String, Option<usize>> = HashMap::new();
     let mut upload = None;
     for step in 0..random.below(40) {
@@ -171,7 +171,7 @@ async fn session(
             segment.extend(command(random, trap, &mut listeners).await);
         }
         if !first_upload && random.once_in(30) {
-            // As many as a client can have under way, and more.
+            // As many lines as a client can have under way, and more.
             segment = segment.repeat(100);
         } else if first_upload || random.once_in(3) {
             let name = format!("u{:012x}.", random.next() & 0xffff_ffff_ffff);
@@ -230,10 +230,10 @@ async fn session(
     Some(())
 }
 
-/// The control connection, and lax clients that look on.
+/// The control connection, and lax clients that read along.
 struct Control {
     stream: TcpStream,
-    /// Six numbers that the hostile server names and that must lead no client anywhere.
+    /// Six numbers that the hostile server names and that must not lead a client anywhere.
     away: [String; 3],
     lax: Vec<LaxClient>,
     /// All that passed, to be shown where something is wrong with it.
@@ -260,7 +260,7 @@ impl Control {
         self.passed.push(("sent", bytes.to_vec()));
         let (codec, buffer) = &mut self.sent;
         buffer.extend_from_slice(bytes);
-        // What is no line ends the session.
+        // Bytes that are not a line end the session.
         while let Ok(Some(frame)) = codec.decode(buffer) {
             if let Frame::Line(line) = frame {
                 self.lax
@@ -272,7 +272,7 @@ impl Control {
         sent.ok()?.ok()
     }
 
-    /// What comes within a few milliseconds; `None` at the end.
+    /// Reads what comes within a few milliseconds; `None` at the end.
     async fn hear(&mut self, random: &mut Random) -> Option<String> {
         let mut heard = Vec::new();
         if random.once_in(5) {
@@ -288,7 +288,7 @@ impl Control {
         Some(String::from_utf8_lossy(&heard).into_owned())
     }
 
-    /// What comes next; `None` at the end.
+    /// Reads what comes next; `None` at the end.
     async fn read(&mut self) -> Option<Vec<u8>> {
         let mut some = vec![0; 4096];
         let count = self.stream.read(&mut some).await.ok()?;
@@ -322,7 +322,7 @@ impl Drop for Control {
     }
 }
 
-/// An upload that says its name over and over. How much of it was sent, if it was ended in order.
+/// Sends an upload that repeats its name. Returns how much of it was sent, if it was ended in order.
 async fn send_upload(random: &mut Random, data: SocketAddr, name: &str) -> Option<usize> {
     let connect = timeout(Duration::from_secs(1), TcpStream::connect(data)).await;
     let mut stream = connect.ok()?.ok()?;
@@ -371,12 +371,12 @@ async fn command(
     }
 }
 
-/// None that the kernel gives to somebody who wants any.
+/// A port that the kernel does not give to a program that wants any port.
 fn own_port(random: &mut Random) -> u16 {
     u16::try_from(20_000 + random.below(10_000)).unwrap()
 }
 
-/// Half a file, a whole one, none, in order or by a reset, or nothing at all for a while.
+/// Sends half a file, a whole one or none, ends in order or by a reset, or does nothing at all for a while.
 async fn use_data(random: &mut Random, mut stream: TcpStream) {
     let bytes = random.bytes(3000);
     match random.below(5) {
@@ -398,8 +398,8 @@ async fn use_data(random: &mut Random, mut stream: TcpStream) {
     }
 }
 
-/// The first lines of replies, as a client finds them that keeps to RFC 959: in the middle of a reply
-/// of several lines anything may stand.
+/// The first lines of replies, as a client finds them that keeps to RFC 959: in the middle of a reply of
+/// several lines anything may stand.
 #[derive(Default)]
 struct Replies {
     rest: String,
@@ -431,7 +431,7 @@ impl Replies {
     }
 }
 
-/// A client that looks at three digits only, wherever they stand, must not be led away either.
+/// Checks that a client is not led away either that looks only at three digits, wherever they are.
 fn check_laxly(line: &str) {
     let passive = matches!(line.get(..3), Some("227" | "228" | "229"));
     let named = host_port(line).filter(|_| passive);

@@ -1,8 +1,8 @@
-//! A hostile client and a hostile server that try everything at random, through the real proxy, while
-//! others go about their business: nothing panics, nothing grows, nothing is left, nobody else is
-//! harmed.
+//! A hostile client and a hostile server that try everything at random, through the real proxy, while other
+//! clients work normally. Nothing panics, nothing grows, nothing is left, and no other client is harmed.
 //!
-//! `FERRYLINE_HOSTILE_SECONDS` says for how long (5), `FERRYLINE_HOSTILE_SEED` with which chance.
+//! `FERRYLINE_HOSTILE_SECONDS` sets for how long (5), `FERRYLINE_HOSTILE_SEED` the seed of the random
+//! numbers.
 //!
 //! A binary of its own: it counts the panics and the memory of the whole process.
 
@@ -53,7 +53,7 @@ async fn hostile_clients_and_a_hostile_server_harm_nobody_else() {
     let seconds = setting("FERRYLINE_HOSTILE_SECONDS", 5);
     let seed = setting("FERRYLINE_HOSTILE_SEED", 1);
     eprintln!("seed {seed}, {seconds} s");
-    // A task's panic is nobody's business but the task's, unless somebody looks.
+    // A task's panic is seen only by the task, unless the test looks for it.
     let panics = Arc::new(AtomicUsize::new(0));
     let (counter, before) = (Arc::clone(&panics), std::panic::take_hook());
     std::panic::set_hook(Box::new(move |what| {
@@ -65,7 +65,7 @@ async fn hostile_clients_and_a_hostile_server_harm_nobody_else() {
     let honest = FtpServer::start(folder.path()).unwrap();
     let hostile = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hostile_address = hostile.local_addr().unwrap();
-    // Both sides name this address wherever one can be named; nobody may ever be sent there.
+    // Both sides name this address wherever one can be named. No peer may ever be sent there.
     let trap = TcpListener::bind("127.0.0.2:0").await.unwrap();
     let trap_address = trap.local_addr().unwrap();
     let ferry = Ferry::plan(hostile_address)
@@ -84,7 +84,7 @@ async fn hostile_clients_and_a_hostile_server_harm_nobody_else() {
         others.spawn(transfer(ways[2], number, until));
     }
 
-    // No more is under way than so many clients can have: each a current forward, one that it
+    // No more is under way than this number of clients can have. Each can have a current forward, one that it
     // replaces, one that is kept ready, and those that are being cancelled.
     let mut most = 0;
     let mut memory = Vec::new();
@@ -100,14 +100,15 @@ async fn hostile_clients_and_a_hostile_server_harm_nobody_else() {
         transfers += done.expect("a client that did nothing wrong was harmed");
     }
     let (sessions, seen) = crowd.await.expect("a hostile client saw what it must not");
-    // Who comes now is served as ever.
+    // A client that comes now is served as ever.
     assert_eq!(transfer(ways[2], OTHERS, Instant::now()).await, 1);
-    // With the clients gone nothing may be left, though the servers are still there and have nothing to
-    // say: one waits for data connections that never come, or for what never comes on them.
+    // With the clients gone nothing may be left. The servers are still there and send nothing: one waits for
+    // data connections that never come, or for bytes that never come on them.
     //
     // A client may have closed while more than ferryline's receive window was still to be sent. Its kernel
-    // keeps that back, and the FIN behind it, as long as ferryline does not read (64 requests are unanswered).
-    // Linux gives such a socket up after some 100 s of probes: until then nobody can see that it was closed.
+    // keeps that back, and the FIN behind it, as long as ferryline does not read (64 requests are
+    // unanswered). Linux gives such a socket up after some 100 s of probes: until then the close cannot be
+    // seen.
     let began = Instant::now();
     ferry.at_rest_within(9 * PATIENCE, 0, 0).await;
     eprintln!("at rest after {:?}", began.elapsed());
@@ -129,7 +130,7 @@ async fn hostile_clients_and_a_hostile_server_harm_nobody_else() {
         trapped.is_err(),
         "somebody was sent to another host: {trapped:?}"
     );
-    // Once all had begun, it needed no more.
+    // After all clients had begun, it needed no more.
     if let (Some(early), Some(last)) = (memory.get(memory.len() / 3), memory.last()) {
         let grown = last.saturating_sub(*early) >> 20;
         assert!(
@@ -150,16 +151,16 @@ fn short() -> Limits {
     }
 }
 
-/// The hostile clients, as another user than the others where that can be: what is the others' must
-/// be out of their reach. How many sessions they had, and what they have seen.
+/// Runs the hostile clients, as another user than the others where that is possible: they must not reach what
+/// belongs to the others. Returns how many sessions they had, and what they have seen.
 ///
-/// What no user keeps out of their reach here, where the SSH host is this one, are the FTP server's own
-/// passive ports: with few ports to choose from, one that comes back to an old data port may find the FTP
-/// server's listener there, before the SSH server does, and what it sends becomes the upload. So their
-/// own listeners are on ports that nobody else is given.
+/// A user of its own does not keep the FTP server's own passive ports out of their reach here, where the SSH
+/// host is this one. With few ports to choose from, a hostile client that comes back to an old data port may
+/// find the FTP server's listener there, before the SSH server does, and what it sends becomes the upload. So
+/// the hostile clients' own listeners are on ports that no other program is given.
 fn crowd(seed: u64, ways: [SocketAddr; 3], trap: SocketAddr, until: Instant) -> (usize, Seen) {
     let run = |bold| {
-        // On this thread, whose user it is.
+        // On this thread, which has that user.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -193,7 +194,7 @@ fn crowd(seed: u64, ways: [SocketAddr; 3], trap: SocketAddr, until: Instant) -> 
     run(false)
 }
 
-/// Transfers files in every mode until the time is up, and at least one; how many.
+/// Transfers files in every mode until the time is up, and at least one; returns the number.
 async fn transfer(address: SocketAddr, number: usize, until: Instant) -> usize {
     let mut done = 0;
     let file = noise(100_000 + number);
@@ -214,7 +215,7 @@ async fn transfer(address: SocketAddr, number: usize, until: Instant) -> usize {
     }
 }
 
-/// Bytes of this process in memory.
+/// Number of bytes of this process in memory.
 fn resident() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;

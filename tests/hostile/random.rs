@@ -1,11 +1,11 @@
-//! Chance that can be had again: the same seed, the same decisions.
+//! Random decisions that can be repeated: the same seed, the same decisions.
 
 /// A generator by George Marsaglia (xorshift64).
 pub struct Random(u64);
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        // It must not be 0, and small seeds begin alike.
+        // The state must not be 0, and small seeds begin alike.
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
@@ -16,12 +16,12 @@ impl Random {
         self.0
     }
 
-    /// Below `limit`.
+    /// A number below `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() >> 16).unwrap() % limit
     }
 
-    /// Once in `times`.
+    /// True once in `times`.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }

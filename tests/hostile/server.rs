@@ -1,4 +1,4 @@
-//! An FTP server that does whatever may do harm.
+//! An FTP server that tries whatever may do harm.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -61,14 +61,14 @@ const REPLIES: &[&str] = &[
     " 211-x\r\n 227 (10,0,0,9,200,13)\r\n 211: x\r\n",
     "214-\r\n\n\n\n\n\n\n\n\n214 x\r\n",
     "226 done\r\n214-x\r\n\n\n\n\n\n\n\n\n",
-    // Ends of lines that few have.
+    // Line ends that are rare.
     "200 a\0\r\n",
     "200 a\r\n\0",
     "200 a\n\r",
     "227 (10,0,0,9,200,13)\n\r",
     "227 (10,0,0,9,200,13)\r",
     "200: a\r\n",
-    // Lines that are more than one for some, or none.
+    // Lines that are more than one line for some clients, or none.
     "200 a\r227 (10,0,0,9,200,13)\r\n",
     "200 a\nb\r\n",
     "\r\n",
@@ -102,7 +102,7 @@ const GREETINGS: &[&[u8]] = &[
     b"\xef\xbb\xbf220 hostile\r\n",
 ];
 
-/// Serves until it is dropped. `trap` is where nobody may be sent.
+/// Serves until it is dropped. No peer may be sent to `trap`.
 pub async fn run(listener: TcpListener, seed: u64, trap: SocketAddr) {
     let mut sessions = JoinSet::new();
     let mut number = 0;
@@ -124,12 +124,12 @@ async fn serve(mut random: Random, mut control: TcpStream, trap: SocketAddr) -> 
     let mut rest = String::new();
     let mut unasked = 0;
     loop {
-        // Unasked, now and then.
+        // Now and then a line without a command.
         let heard = timeout(Duration::from_millis(200), control.read(&mut read)).await;
         let heard = match heard {
             Ok(Ok(0) | Err(_)) => return None,
             Ok(Ok(count)) => String::from_utf8_lossy(&read[..count]).into_owned(),
-            // As long as it talks, a session whose client waits for an upload's reply stays.
+            // As long as the server sends lines, a session stays whose client waits for an upload's reply.
             Err(_) if unasked > 20 => continue,
             Err(_) => "unasked".to_owned(),
         };
@@ -140,7 +140,7 @@ async fn serve(mut random: Random, mut control: TcpStream, trap: SocketAddr) -> 
             "unasked" => std::mem::take(&mut rest),
             _ => rest.drain(..whole).collect(),
         };
-        // Nothing that the client says of itself or of others comes here, whatever it stands in.
+        // No address that the client names comes here, of its own or of others, in whatever command.
         for address in ["10,0,0,1,200", six_numbers(trap).as_str()] {
             assert!(!lines.contains(address), "{lines:?}");
         }
@@ -151,7 +151,7 @@ async fn serve(mut random: Random, mut control: TcpStream, trap: SocketAddr) -> 
                 _ => None,
             };
             if let Some(told) = told {
-                // What the client said of itself never comes here, and nothing but loopback does.
+                // No address that the client named comes here, and only loopback does.
                 assert_ne!(told.ip(), trap.ip(), "{line}");
                 assert!(told.ip().is_loopback(), "{line}");
                 for _ in 0..random.below(3) {
@@ -172,7 +172,7 @@ async fn serve(mut random: Random, mut control: TcpStream, trap: SocketAddr) -> 
     }
 }
 
-/// Takes an upload; whether it is what its name says, and how much.
+/// Takes an upload. Returns how much came, if it is what its name says.
 async fn take_upload(listener: &TcpListener, name: &str) -> Option<usize> {
     let accepted = timeout(Duration::from_secs(1), listener.accept()).await;
     let (mut stream, _) = accepted.ok()?.ok()?;
@@ -209,7 +209,7 @@ async fn answer(
         };
         return send(control, answer.as_bytes()).await;
     }
-    // It does what an upload needs, so that there are some.
+    // It does what an upload needs, so that some succeed.
     let chance = if upload && passive {
         24
     } else {

@@ -6,21 +6,21 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub struct Folder {
     /// The module path of the folder from the root of its crate.
     pub path: Vec<String>,
-    /// The text of `mod.rs`, or of what stands in its place.
+    /// The text of `mod.rs`, or of the file that stands in its place.
     pub root: String,
     /// Each file below: its module path, its name for a message, and its text.
     pub files: Vec<(Vec<String>, String, String)>,
 }
 
-/// Where an import stands.
+/// The place of an import.
 type Place = String;
 
-/// For each module the modules that it imports, with the first place.
+/// For each module the modules that it imports, with the place of the first import.
 type Imports = BTreeMap<String, BTreeMap<String, Place>>;
 
 impl Folder {
-    /// The circles, each once, as `a → b → a` with the places. Modules that exist in tests only do not count, and
-    /// neither does what the tests of a module import.
+    /// Finds the circles, each once, as `a → b → a` with the places. Modules that exist only in tests do not
+    /// count, and neither does what the tests of a module import.
     pub fn circles(&self) -> Vec<String> {
         let imports = self.imports();
         let mut known = BTreeSet::new();
@@ -68,7 +68,7 @@ impl Folder {
         imports
     }
 
-    /// The modules of the folder, without those that exist in tests only.
+    /// The modules of the folder, without those that exist only in tests.
     fn modules(&self) -> BTreeSet<String> {
         let mut modules: BTreeSet<_> = self
             .files
@@ -87,8 +87,8 @@ impl Folder {
         modules
     }
 
-    /// The names that the root has from its modules, with the module of each: whoever imports such a name of the root
-    /// imports that module.
+    /// The names that the root has from its modules, with the module of each: a module that imports such a
+    /// name of the root imports that module.
     fn names_in_root(&self, modules: &BTreeSet<String>) -> BTreeMap<String, String> {
         paths(without_tests(&self.root), &self.path, modules)
             .into_iter()
@@ -126,11 +126,11 @@ fn shortest_circle(imports: &Imports, start: &str) -> Option<Vec<String>> {
 #[derive(Debug)]
 struct Named {
     line: usize,
-    /// From the root of the crate.
+    /// The path from the root of the crate.
     path: Vec<String>,
-    /// What it is called in this file.
+    /// The name that it has in this file.
     name: String,
-    /// Named by a `use`.
+    /// Whether a `use` names it.
     used: bool,
 }
 
@@ -154,7 +154,8 @@ fn without_tests(text: &str) -> String {
     kept
 }
 
-/// The paths that a module's text names from the crate, from a module above, or from one of these modules below it.
+/// The paths that a module's text names from the crate, from a module above, or from one of these modules
+/// below it.
 fn paths(text: String, module: &[String], below: &BTreeSet<String>) -> Vec<Named> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -185,8 +186,8 @@ fn paths(text: String, module: &[String], below: &BTreeSet<String>) -> Vec<Named
     found
 }
 
-/// Reads a path, or a tree of paths in braces, and gives each with the name that it has from then on; returns how much
-/// was read.
+/// Reads a path, or a tree of paths in braces. Gives each with the name that it has from then on; returns how
+/// much was read.
 fn tree(text: &str, above: &[String], leaves: &mut Vec<(Vec<String>, String)>) -> usize {
     let mut path = above.to_vec();
     let mut at = blanks(text);
@@ -228,7 +229,7 @@ fn tree(text: &str, above: &[String], leaves: &mut Vec<(Vec<String>, String)>) -
     at
 }
 
-/// A path of this module's as one from the root of the crate.
+/// A path within this module, as a path from the root of the crate.
 fn from_the_root(path: &[String], module: &[String]) -> Vec<String> {
     let mut all = module.to_vec();
     for segment in path {

@@ -1,5 +1,5 @@
-//! How the house is built: which part may name what, and that what SECURITY.md promises is tested. The compiler does
-//! not see to these; somebody who reads the layout relies on them.
+//! How the house is built: which part may name which, and that there is a test for each promise of
+//! SECURITY.md. The compiler does not check these, and a reader of the layout relies on them.
 //!
 //! A binary of its own: it reads the sources and links nothing, so a new rule is tried without linking `it`.
 
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use imports::Folder;
 
-/// Folders of which the modules import each other in no circle.
+/// Folders whose modules import each other in no circle.
 const WITHOUT_CIRCLES: [&str; 21] = [
     "src/cli",
     "src/control",
@@ -61,8 +61,8 @@ fn the_protocol_core_knows_neither_tokio_nor_russh() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// The framing of lines is the grammar's; the state machine is handed whole lines. (Its tests put
-/// bytes through the codec, as a driver does.)
+/// The grammar frames lines; the state machine is handed whole lines. (Its tests put bytes through the codec,
+/// as a driver does.)
 #[test]
 fn the_state_machine_knows_no_codec() {
     let mut found = Vec::new();
@@ -98,7 +98,8 @@ fn russh_is_named_by_the_ssh_layer_and_the_demos_ssh_server_only() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// `cli` → `check` → `proxy` → {`transcript` → `control`, `ssh`}: no part names one above it, or one beside it.
+/// `cli` → `check` → `proxy` → {`transcript` → `control`, `ssh`}: no part names one above it, or one beside
+/// it.
 #[test]
 fn dependencies_point_one_way() {
     let below_proxy = ["src/ssh", "src/transcript", "src/control", "grammar/src"];
@@ -144,7 +145,7 @@ fn unsafe_code_is_forbidden_everywhere() {
     }
 }
 
-/// What is promised stands with the test that fails without it. A name may be cut short with `…`.
+/// Each promise names the test that fails without it. A name may be cut short with `…`.
 #[test]
 fn each_test_that_security_md_names_exists() {
     let files = sources(&["src", "tests", "grammar", "fuzz"]);
@@ -213,7 +214,7 @@ fn the_search_for_circles_finds_them() {
         circles("", direct),
         ["frog → reed → frog (frog.rs:1, reed.rs:2)"]
     );
-    // By a name that the folder passes on, and from a module further down.
+    // By a name that the folder re-exports, and from a module further down.
     let passed_on = [
         ("frog", "use super::{Pond, Stem};"),
         ("reed/leaf", "use super::super::mud::Depth;"),
@@ -276,8 +277,8 @@ fn folder_of(folder: &str) -> Folder {
     }
 }
 
-/// The Rust files below these folders, as paths from the top of the repository; a folder that does
-/// not exist has none.
+/// The Rust files below these folders, as paths from the top of the repository. A folder that does not exist
+/// has none.
 fn sources(folders: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open: Vec<PathBuf> = folders.iter().map(PathBuf::from).collect();
@@ -310,7 +311,7 @@ fn interop() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The lines that are no comment, with their numbers. What stands in a string is not taken out.
+/// The lines that are not comments, with their numbers. The contents of strings stay in.
 fn code(file: &Path) -> Vec<(usize, String)> {
     let text = text(file);
     let lines = text.lines().enumerate();
@@ -320,7 +321,7 @@ fn code(file: &Path) -> Vec<(usize, String)> {
         .collect()
 }
 
-/// Whether a line uses something of this crate: `name::`, or the whole of it (`use name;`).
+/// Whether a line uses something of this crate: `name::`, or the whole crate (`use name;`).
 fn names(line: &str, name: &str) -> bool {
     let mut rest = line;
     while let Some(at) = rest.find(name) {

@@ -1,4 +1,4 @@
-//! What an SSH server does not forward, and FTP servers that are not there. The client is told.
+//! Forwards that an SSH server refuses, and FTP servers that are not there. The client is told.
 
 use ferryline::control::ActiveMode;
 use tokio::io::AsyncReadExt;
@@ -39,7 +39,7 @@ pub(super) fn rows() -> Vec<Row> {
                     .ssh_server
                     .update(|faults| faults.refuse_direct = true);
                 let mut data = client.connect_data(address).await;
-                // It is reset once the SSH server has said no.
+                // It is reset once the SSH server has refused.
                 let _ = data.read(&mut [0]).await;
                 client.ask("RETR f", "425 ").await
             },
@@ -124,7 +124,7 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
-/// What a client is told first.
+/// The first line that a client is sent.
 async fn first_line(ferry: &Ferry) -> String {
     ScriptedClient::connect(ferry.v4).await.line().await
 }

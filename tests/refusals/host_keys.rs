@@ -74,7 +74,7 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
-/// What the program says of a server that shows a host certificate.
+/// The program's output about a server that shows a host certificate.
 async fn certified(principal: &str, valid_before: u64, revoked: bool) -> String {
     let authority = KeyPair::generate(None).unwrap();
     let shore = Shore::with(|o| {

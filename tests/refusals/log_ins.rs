@@ -1,4 +1,4 @@
-//! Keys, certificates, passwords and answers that do not let anybody in.
+//! Keys, certificates, passwords and answers that the server does not accept.
 
 use std::fs;
 

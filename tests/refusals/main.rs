@@ -1,5 +1,5 @@
-//! The ways to be refused, each for real: what the program or the client is told names the party that
-//! refuses and what to do about it, and comes within the time that is allowed.
+//! The ways to be refused, each for real. The output of the program, or the reply to the client, names the
+//! party that refuses and what to do about it, and comes within the time that is allowed.
 //!
 //! `cargo test --test refusals -- --nocapture` prints the table.
 //!
@@ -36,13 +36,13 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// What `-o ConnectTimeout` is set to; the way there, key exchange and log-in may each take so long.
+/// The value of `-o ConnectTimeout`. The way there, key exchange and log-in may each take this long.
 const CONNECT_TIMEOUT: u64 = 3;
-/// No row may take longer: three such times, and as much again for starting programs on a machine
-/// that is busy with other tests.
+/// The limit of each row: three such times, and as much again for starting programs on a machine that is busy
+/// with other tests.
 const LIMIT: Duration = Duration::from_secs(6 * CONNECT_TIMEOUT);
 
-/// One way to be refused: what is said must have the party, the remedy, and these parts.
+/// One way to be refused. The text must have the party, the remedy, and these parts.
 struct Row {
     way: &'static str,
     said: Pin<Box<dyn Future<Output = String> + Send>>,

@@ -1,4 +1,4 @@
-//! The real program, and an SSH server for it to talk to.
+//! The real program, and an SSH server for it to connect to.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::CONNECT_TIMEOUT;
 use crate::common::write_private;
 
-/// A server that lets `tester` in, and the files for it.
+/// A server that `tester` can log in to, and the files for it.
 pub(super) struct Shore {
     pub(super) folder: tempfile::TempDir,
     server: SshServer,
@@ -25,7 +25,7 @@ impl Shore {
         Self::build(None, change).await
     }
 
-    /// With a key that needs this passphrase.
+    /// A shore whose key needs this passphrase.
     pub(super) async fn encrypted(passphrase: &str) -> Self {
         Self::build(Some(passphrase), |_| {}).await
     }
@@ -49,13 +49,13 @@ impl Shore {
         self.folder.path().join(name)
     }
 
-    /// As it stands in known_hosts.
+    /// Its name in known_hosts.
     pub(super) fn name(&self) -> String {
         let address = self.server.address();
         format!("[{}]:{}", address.ip(), address.port())
     }
 
-    /// The key is another one than the server knows.
+    /// Replaces the key by one that the server does not know.
     pub(super) fn wrong_key(&self) {
         self.key_file(&KeyPair::generate(None).unwrap().private);
     }
@@ -65,12 +65,12 @@ impl Shore {
         write_private(&self.file("key"), content);
     }
 
-    /// `key-cert.pub` is one for a key that is not there (made by ssh-keygen).
+    /// Makes `key-cert.pub` a certificate for a key that is not there (made by ssh-keygen).
     pub(super) fn certificate_of_another_key(&self) {
         fs::write(self.file("key-cert.pub"), STRAY_CERTIFICATE).unwrap();
     }
 
-    /// There is a program that answers all questions so.
+    /// Adds a program that gives this answer to all questions.
     pub(super) fn asking(&self, answer: &str) {
         use std::os::unix::fs::PermissionsExt;
         let program = self.file("askpass");
@@ -78,7 +78,7 @@ impl Shore {
         fs::set_permissions(program, fs::Permissions::from_mode(0o700)).unwrap();
     }
 
-    /// What the program says that does not get in.
+    /// The program's output when it cannot log in.
     pub(super) async fn refusal(&self, more: &[&str]) -> String {
         self.run(&[&["-L", "0:localhost:21"], more].concat()).await
     }
@@ -97,8 +97,8 @@ impl Shore {
     }
 }
 
-/// What `ferryline forward` says on its way to exit code 1. `known_hosts` and `askpass` are looked
-/// for in `home`; there is no terminal, and nothing of the user's.
+/// The output of `ferryline forward` on its way to exit code 1. `known_hosts` and `askpass` are looked for in
+/// `home`; there is no terminal, and nothing of the user's.
 pub(super) async fn run(home: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ferryline"));
     let known_hosts = format!("UserKnownHostsFile={}", home.join("known_hosts").display());
@@ -120,7 +120,7 @@ pub(super) async fn run(home: &Path, arguments: &[&str]) -> String {
         .env("SSH_ASKPASS_REQUIRE", "force")
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    // Without a program nobody can be asked, also where the tests have a terminal.
+    // Without a program no person can be asked, also where the tests have a terminal.
     if home.join("askpass").exists() {
         command.env("SSH_ASKPASS", home.join("askpass"));
     }
@@ -133,5 +133,5 @@ pub(super) async fn run(home: &Path, arguments: &[&str]) -> String {
         .to_owned()
 }
 
-/// For a key that is nowhere, by an authority that is nowhere.
+/// A certificate for a key that does not exist here, by an authority that does not either.
 const STRAY_CERTIFICATE: &str = "ssh-ed25519-cert-v01@openssh.com AAAAIHNzaC1lZDI1NTE5LWNlcnQtdjAxQG9wZW5zc2guY29tAAAAIMQ/S9B5XlgJJy+EfcilV1E2Rf3KbSCHFh2KfU7RKUCLAAAAIPMV7KGGbYDNg6NqlqoO1WulqyJKsNq7NdvoLwiCzRDOAAAAAAAAAAAAAAABAAAAAmlkAAAACgAAAAZ0ZXN0ZXIAAAAAAAAAAP//////////AAAAAAAAAIIAAAAVcGVybWl0LVgxMS1mb3J3YXJkaW5nAAAAAAAAABdwZXJtaXQtYWdlbnQtZm9yd2FyZGluZwAAAAAAAAAWcGVybWl0LXBvcnQtZm9yd2FyZGluZwAAAAAAAAAKcGVybWl0LXB0eQAAAAAAAAAOcGVybWl0LXVzZXItcmMAAAAAAAAAAAAAADMAAAALc3NoLWVkMjU1MTkAAAAgNTXawKP5tL5LhW/sCydATajD8hdQkuIUibiPgB4E66oAAABTAAAAC3NzaC1lZDI1NTE5AAAAQLkj5gFcazgk1fYstcP6BcCYWPmoqrv+6qEQV8RPHyFfklsHTpXMjB6UMkBkZnT0eesz92lqQk/JUXDd1+poBws=\n";

@@ -1,4 +1,4 @@
-//! What is not there, does not answer, or is no SSH server that can be talked to.
+//! SSH servers that are not there, do not answer, or cannot be used.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub(super) fn rows() -> Vec<Row> {
             "ConnectTimeout",
             &["did not answer within 3 s"],
             async {
-                // Its queue is full, so that the system answers no more.
+                // Its queue is full, so the system answers no more.
                 let socket =
                     socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
                         .unwrap();
@@ -142,7 +142,7 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
-/// What the program says of a server that greets so and then stays silent.
+/// The program's output about a server that sends this greeting and then stays silent.
 async fn greeting(said: &[u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -157,7 +157,7 @@ async fn greeting(said: &[u8]) -> String {
     connecting("127.0.0.1", port).await
 }
 
-/// Ends the task with the row.
+/// Ends the task at the end of the row.
 fn aborted(task: tokio::task::JoinHandle<()>) -> impl Drop {
     struct Aborts(tokio::task::JoinHandle<()>);
     impl Drop for Aborts {
@@ -168,7 +168,7 @@ fn aborted(task: tokio::task::JoinHandle<()>) -> impl Drop {
     Aborts(task)
 }
 
-/// What the program says when it is to log in there.
+/// The program's output when it is to log in there.
 async fn connecting(host: &str, port: u16) -> String {
     let home = tempfile::tempdir().unwrap();
     let port = port.to_string();
