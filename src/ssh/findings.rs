@@ -54,7 +54,7 @@ impl Findings {
         self.inner.host_key.get().cloned()
     }
 
-    /// What let us in, in the order in which the server asked for it. No secrets.
+    /// The methods that logged us in, in the order in which the server asked for them. No secrets.
     pub fn authenticated_by(&self) -> Option<&[String]> {
         self.inner.log_in.get().map(Vec::as_slice)
     }
@@ -64,7 +64,7 @@ impl Findings {
         lock(&self.inner.no_lane).clone()
     }
 
-    /// A socket was connected; `version` will hold its server's identification.
+    /// Notes that a socket was connected; `version` will hold its server's identification.
     pub(super) fn connected(&self, peer: Option<SocketAddr>, version: Arc<OnceLock<String>>) {
         if let Some(peer) = peer {
             let _ = self.inner.peer.set(peer);
@@ -72,7 +72,7 @@ impl Findings {
         let _ = self.inner.version.set(version);
     }
 
-    /// A host key was accepted; `known` says where it stood before.
+    /// Notes that a host key was accepted; `known` says where it stood before.
     pub(super) fn accepted(&self, key: &PublicKey, known: Option<(PathBuf, usize)>) {
         let _ = self.inner.host_key.set(HostKey {
             kind: key.algorithm().to_string(),

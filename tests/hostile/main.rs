@@ -154,7 +154,7 @@ fn short() -> Limits {
 /// Runs the hostile clients, as another user than the others where that is possible: they must not reach what
 /// belongs to the others. Returns how many sessions they had, and what they have seen.
 ///
-/// A user of its own does not keep the FTP server's own passive ports out of their reach here, where the SSH
+/// A user of their own does not keep the FTP server's own passive ports out of their reach here, where the SSH
 /// host is this one. With few ports to choose from, a hostile client that comes back to an old data port may
 /// find the FTP server's listener there, before the SSH server does, and what it sends becomes the upload. So
 /// the hostile clients' own listeners are on ports that no other program is given.

@@ -66,7 +66,7 @@ impl Looks {
         goes_on
     }
 
-    /// All connections that waited have been looked at.
+    /// Notes that all connections that waited have been looked at.
     pub(crate) fn done(&mut self) {
         self.left = 0;
         self.running.clear();

@@ -87,7 +87,7 @@ impl ForwardPrefetch {
         }
     }
 
-    /// The session is over.
+    /// Ends it, because the session is over.
     pub(crate) fn end(&self) {
         let mut kept = self.kept();
         self.done.store(true, Ordering::Release);

@@ -112,7 +112,7 @@ impl Reporter {
         }
     }
 
-    /// The client's side cannot be reached.
+    /// Tells the session and the log that the client's side cannot be reached.
     pub(crate) async fn broken(self, text: &str, held: impl HeldChannel) {
         self.warn(Trouble::ClientUnreachable, text);
         self.tell(ForwardEvent::Broken);

@@ -6,7 +6,7 @@ use std::{future::Future, io, pin::Pin, time::Duration};
 /// its data in order has sent all of it: what is not here yet arrives by itself, with its end.
 pub(super) struct Rest<F> {
     settle: Pin<Box<F>>,
-    /// Number of bytes that may still come; `None`: the control connection stands.
+    /// Number of bytes that may still come; `None`: the control connection is open.
     left: Option<usize>,
 }
 

@@ -71,29 +71,29 @@ const BLOCKED: Duration = Duration::from_secs(1);
 /// Pause before an SSH server that had something more is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Receives what happens while a data connection runs.
+/// The session's side of a running data connection: it is told what happens, and says what is to be done.
 pub(crate) trait Watch {
-    /// Everything that the server sent, up to its end of file, was handed to the client.
+    /// Called when everything that the server sent, up to its end of file, was handed to the client.
     fn drained(&self);
-    /// Bytes were handed on. At most once a second for each direction.
+    /// Called when bytes were handed on, at most once a second for each direction.
     fn progress(&self);
-    /// Bytes wait to be handed to the client, which has taken none for [`BLOCKED`]. When it takes some again,
-    /// `progress` is called at once.
+    /// Called when bytes wait to be handed to the client, which has taken none for [`BLOCKED`]. When it takes
+    /// some again, `progress` is called at once.
     fn blocked(&self);
     /// Returns when the SSH server is to be asked whether all has arrived.
     fn asked(&self) -> impl Future<Output = ()> + Send;
-    /// The SSH server was asked: nothing came between its signs of life, and all that came before was handed
-    /// to the client.
+    /// Called after a question to the SSH server, when nothing came between its signs of life, and all that
+    /// came before was handed to the client.
     fn all_received(&self);
-    /// The SSH server was asked: it has all that the client sent and the end of it, and the far side had not
-    /// ended its own direction.
+    /// Called after a question to the SSH server, when it has all that the client sent and the end of it, and
+    /// the far side had not ended its own direction.
     fn all_sent(&self);
     /// Returns when the FTP server may be handed what the client sends.
     fn begun(&self) -> impl Future<Output = ()> + Send;
     /// Returns when the far side may be handed the client's end of file before it has ended itself.
     fn may_end(&self) -> impl Future<Output = ()> + Send;
     /// How long to wait for the client's own end of file after the server's, while nothing comes from the
-    /// client; `None`: as long as the channel stands.
+    /// client; `None`: as long as the channel is open.
     fn last_word(&self) -> Option<Duration>;
     /// Returns when the client's side is to be cut.
     fn cut(&self) -> impl Future<Output = ()> + Send + 'static;
@@ -316,7 +316,7 @@ async fn nothing_comes(probe: &Probe, counts: &Counts) -> bool {
     !counts.handing_over.load(Ordering::Relaxed) && counts.moved().to_client == before
 }
 
-/// Whether the SSH server answers twice while the channel stands. An SSH server answers with what it has read
+/// Whether the SSH server answers twice while the channel is open. An SSH server answers with what it has read
 /// from its own sockets before. OpenSSH's sshd, which does one thing after another, may have read something
 /// and answer before it sends that on. Between two answers it has looked at all of its sockets and sent on
 /// what there was.

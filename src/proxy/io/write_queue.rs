@@ -75,7 +75,7 @@ impl<S: Sink> WriteQueue<S> {
         self.waiting.extend_from_slice(bytes);
     }
 
-    /// Puts an end of file behind all that was pushed.
+    /// Queues an end of file after all that was pushed.
     pub(crate) fn finish(&mut self) {
         self.finish = true;
     }

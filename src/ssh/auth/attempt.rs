@@ -200,7 +200,7 @@ impl<'a> Attempt<'a> {
         read.await.unwrap_or_default()
     }
 
-    /// What the agent holds.
+    /// The keys and certificates that the agent holds.
     async fn held(&mut self) -> Vec<AgentIdentity> {
         let Some(path) = &self.settings.agent else {
             return Vec::new();
@@ -252,7 +252,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// The passphrase is asked for only once the server has said that it would take the key.
+    /// Unlocks and offers a key. Asks for the passphrase only once the server has said that it would take the
+    /// key.
     async fn locked(
         &mut self,
         locked: &Arc<LockedKey>,

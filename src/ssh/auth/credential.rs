@@ -144,7 +144,7 @@ impl Signs for KeySigner<'_> {
             None => self.0.try_sign(&data),
         };
         let signature = signed.map_err(|_| Unsigned)?;
-        // The data with the signature behind it, as a string (RFC 4252 section 7).
+        // The data followed by the signature, as a string (RFC 4252 section 7).
         signature.encode_prefixed(&mut data).map_err(|_| Unsigned)?;
         Ok(data)
     }

@@ -2,7 +2,7 @@
 //!
 //! - `attempt`: the first log-in: which methods, in which order, and the advice where none works
 //! - `again`: further log-ins
-//! - `login`: how a connection was let in, step by step
+//! - `login`: how a connection logged in, step by step
 //! - `candidates`: the keys and certificates to try
 //! - `keys`: private key files
 //! - `agent`: the authentication agent

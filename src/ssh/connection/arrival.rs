@@ -48,7 +48,7 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    /// `None` where the originator is not an address. The channel is refused then.
+    /// An arrival; `None` where the originator is not an address. The channel is refused then.
     pub(crate) fn new(
         raw: russh::Channel<Msg>,
         reply: ChannelOpenHandle,

@@ -220,7 +220,7 @@ impl Handler for Events {
 }
 
 impl Drop for Events {
-    /// However the session loop ended, no task may go on waiting for it.
+    /// Marks the connection as lost: however the session loop ended, no task may go on waiting for it.
     fn drop(&mut self) {
         self.shared.mark_lost("it ended".to_owned());
     }

@@ -40,12 +40,12 @@ impl Flow {
         Arc::new(Self(Mutex::new(State::Behind(Pace::new(Instant::now())))))
     }
 
-    /// The reader takes `bytes` bytes.
+    /// Notes that the reader takes `bytes` bytes.
     pub(super) fn takes(&self, bytes: usize) {
         self.takes_at(bytes, Instant::now());
     }
 
-    /// The reader has taken all there is. Ready once, until it takes something again.
+    /// Notes that the reader has taken all there is. Ready once, until it takes something again.
     pub(super) async fn waits(&self) {
         poll_fn(|_| {
             let mut state = lock(&self.0);
@@ -60,7 +60,7 @@ impl Flow {
         .await;
     }
 
-    /// The reader has come to the end.
+    /// Notes that the reader has come to the end.
     pub(super) fn ends(&self) {
         *lock(&self.0) = State::Ended;
     }
@@ -109,7 +109,7 @@ impl Pace {
         }
     }
 
-    /// `None` for a pace that has just begun.
+    /// Bytes a second, at first those of the period before; `None` where there was none.
     fn rate(self, now: Instant) -> Option<f64> {
         if now.saturating_duration_since(self.last) > STANDS_STILL {
             return Some(0.0);
@@ -121,7 +121,7 @@ impl Pace {
     }
 }
 
-/// Time after which a reader that has taken nothing, with more at hand, stands still.
+/// Time after which a reader that has taken nothing, with more at hand, is stalled.
 const STANDS_STILL: Duration = Duration::from_millis(200);
 /// Time for which a reader's work is measured, before the measurement starts anew.
 const PERIOD: Duration = Duration::from_secs(1);

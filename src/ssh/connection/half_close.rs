@@ -54,7 +54,7 @@ pub(super) enum Parting {
 }
 
 impl HalfClose {
-    /// Bytes came.
+    /// Notes that bytes came.
     pub(super) fn received_data(&self) {
         let mut now = lock(&self.0);
         now.input = match now.input {
@@ -63,7 +63,7 @@ impl HalfClose {
         };
     }
 
-    /// An end of file came. Returns whether it ends a download: bytes came, and none were sent.
+    /// Notes an end of file that came. Returns whether it ends a download: bytes came, and none were sent.
     pub(super) fn received_eof(&self) -> bool {
         let mut now = lock(&self.0);
         let after_data = now.input.has_had_data();
@@ -71,7 +71,7 @@ impl HalfClose {
         after_data && !now.output.has_had_data()
     }
 
-    /// Bytes are about to be sent.
+    /// Notes that bytes are about to be sent.
     pub(super) fn sends_data(&self) {
         let mut now = lock(&self.0);
         now.output = match now.output {
@@ -80,7 +80,7 @@ impl HalfClose {
         };
     }
 
-    /// An end of file is about to be sent. `false`: one was sent before, or the channel was closed.
+    /// Notes an end of file that is about to be sent. `false`: one was sent before, or the channel was closed.
     pub(super) fn sends_eof(&self) -> bool {
         let mut now = lock(&self.0);
         let after_data = now.output.has_had_data();
@@ -96,14 +96,14 @@ impl HalfClose {
         }
     }
 
-    /// The end of file has been sent, and what the far side still sends is not wanted.
+    /// Notes that the end of file has been sent, and that what the far side still sends is not wanted.
     pub(super) fn leaves(&self) {
         if let Output::Eof { leaving, .. } = &mut lock(&self.0).output {
             *leaving = true;
         }
     }
 
-    /// The channel is about to be closed. `false`: it was closed before.
+    /// Notes that the channel is about to be closed. `false`: it was closed before.
     pub(super) fn sends_close(&self) -> bool {
         let mut now = lock(&self.0);
         let after_data = now.output.has_had_data();

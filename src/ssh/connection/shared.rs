@@ -141,7 +141,7 @@ impl Shared {
         }
     }
 
-    /// Data moves on the connection.
+    /// Notes that data moves on the connection.
     pub(crate) fn touch(&self) {
         self.used.store(true, Ordering::Relaxed);
     }
@@ -193,7 +193,7 @@ impl Shared {
         entry.closed.clone()
     }
 
-    /// The channel is no longer in use.
+    /// Notes that the channel is no longer in use.
     pub(crate) fn released(&self, id: ChannelId) {
         let mut channels = lock(&self.channels);
         if let Some(entry) = channels.get_mut(&id) {
@@ -363,7 +363,7 @@ fn meant<'a>(
 
 /// A connection is replaced after this number of channels that this side closed first: about 1 MiB.
 const REPLACED_AFTER: usize = 250;
-/// The text arrives right behind the number, in the same packet.
+/// How long to wait for the text. It arrives right after the number, in the same packet.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
 const MAX_REFUSALS: usize = 64;
 

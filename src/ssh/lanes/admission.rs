@@ -40,15 +40,15 @@ impl Admission {
         }
     }
 
-    /// A log-in was refused in a way that waiting for less than `until` does not change. Returns whether the
-    /// operator is to be told: not again before a log-in has succeeded.
+    /// Notes a refusal that waiting for less than `until` does not change. Returns whether the operator is to
+    /// be told: not again before a log-in has succeeded.
     pub(super) fn refuse(&mut self, until: Option<Instant>) -> bool {
         let (Self::Open { told } | Self::Refused { told, .. }) = *self;
         *self = Self::Refused { until, told: true };
         !told
     }
 
-    /// A further log-in has succeeded. (It may have begun before one was refused.)
+    /// Notes a further log-in that has succeeded. (It may have begun before one was refused.)
     pub(super) fn let_in(&mut self) {
         let (Self::Open { told } | Self::Refused { told, .. }) = self;
         *told = false;

@@ -82,26 +82,26 @@ impl Pace {
         self.under_way += 1;
     }
 
-    /// A log-in has ended, in whatever way.
+    /// Notes that a log-in has ended, in whatever way.
     pub(super) fn end(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
     }
 
-    /// A log-in succeeded. Returns whether that ends a time in which none did.
+    /// Notes a log-in that succeeded. Returns whether that ends a time in which none did.
     pub(super) fn succeeded(&mut self, now: Instant) -> Recovered {
         self.progress = Some(now);
         Recovered(self.forgive())
     }
 
-    /// The SSH server has accepted a log-in made elsewhere, so it may accept these again. Returns whether the
-    /// operator was told of a failure.
+    /// Forgets failures: the SSH server has accepted a log-in, so it may accept further ones. Returns whether
+    /// the operator was told of a failure.
     pub(super) fn forgive(&mut self) -> bool {
         self.pauses = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
         self.not_before = None;
         std::mem::take(&mut self.reported)
     }
 
-    /// A log-in failed. Several that fail together count as one.
+    /// Notes a log-in that failed. Several that fail together count as one.
     pub(super) fn failed(&mut self, now: Instant) -> Failed {
         let first = !std::mem::replace(&mut self.reported, true);
         let until = match self.not_before.filter(|at| now < *at) {

@@ -177,7 +177,7 @@ impl State {
         }
     }
 
-    /// A transfer has ended. Returns its lane if that is of no more use.
+    /// Notes that a transfer has ended. Returns its lane if that is of no more use.
     pub(super) fn given_back(&mut self, id: u64, now: Instant) -> Option<Lane> {
         let at = self.lanes.iter().position(|lane| lane.id == id)?;
         let lane = self.lanes.get_mut(at)?;

@@ -14,7 +14,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// A lane came free.
+    /// Notes that a lane came free.
     pub(super) fn count(&mut self, now: Instant) {
         self.move_on(now);
         self.now += 1;

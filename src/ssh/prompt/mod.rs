@@ -66,7 +66,7 @@ fn terminal() -> io::Result<std::fs::File> {
     options.read(true).write(true).open("/dev/tty")
 }
 
-/// On systems without controlling terminals, both ends have to be at a console.
+/// Whether both ends are at a console, on systems without controlling terminals.
 #[cfg(not(unix))]
 fn has_terminal() -> bool {
     use std::io::IsTerminal;
@@ -90,7 +90,7 @@ fn ask_in_clear(text: &str) -> io::Result<Secret> {
     one_line(io::stdin().lock())
 }
 
-/// What is typed in clear may still be a secret: a one-time password, for instance.
+/// Reads one line as a secret: what is typed in clear may still be one, such as a one-time password.
 fn one_line(mut from: impl BufRead) -> io::Result<Secret> {
     let mut answer = Zeroizing::new(String::new());
     if from.read_line(&mut answer)? == 0 {

@@ -63,7 +63,7 @@ impl ControlState {
 }
 
 impl Core {
-    /// The core of a session whose first control connection stands.
+    /// The core of a session whose first control connection is up.
     pub(super) fn new(
         dialer: Arc<Dialer>,
         first: Arc<Connection>,
@@ -167,7 +167,7 @@ impl Core {
             .send_modify(|control| taken = control.connection.take());
     }
 
-    /// An attempt to make a control connection has failed.
+    /// Notes that an attempt to make a control connection has failed.
     pub(super) fn failed(&self, error: Error) {
         self.control.send_modify(|control| {
             control.answered_since = match control.answered_since {

@@ -194,7 +194,7 @@ enum Pause {
 }
 
 impl Pause {
-    /// `waits` is done when a client waits for the connection, `came` when one more has come for it.
+    /// Waits. `waits` is done when a client waits for the connection, `came` when one more has come for it.
     async fn over(&self, waits: impl Future<Output = ()>, came: impl Future<Output = ()>) {
         match self {
             Self::None => {}

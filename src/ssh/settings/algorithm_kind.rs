@@ -33,7 +33,7 @@ impl AlgorithmKind {
         }
     }
 
-    /// What people call it.
+    /// The name that people use.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cipher => "cipher",
@@ -56,7 +56,7 @@ impl AlgorithmKind {
     }
 }
 
-/// AES-GCM is the fastest where the processor does AES, and the slowest where it does not.
+/// The ciphers. AES-GCM is the fastest where the processor does AES, and the slowest where it does not.
 pub(crate) fn ciphers() -> &'static [cipher::Name] {
     if has_aes() {
         &[
@@ -141,7 +141,7 @@ pub(crate) const KEYS: &[Algorithm] = &[
     },
 ];
 
-/// `ssh-rsa` is RSA with SHA-1.
+/// The key algorithms. `ssh-rsa` is RSA with SHA-1.
 pub(crate) fn known_keys() -> Vec<Algorithm> {
     let legacy = [Algorithm::Rsa { hash: None }];
     KEYS.iter().chain(&legacy).cloned().collect()

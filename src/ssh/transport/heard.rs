@@ -28,7 +28,7 @@ impl Default for Heard {
 }
 
 impl Heard {
-    /// Bytes have just arrived.
+    /// Notes that bytes have just arrived.
     pub(crate) fn now(&self) {
         self.at(self.age());
     }

@@ -88,7 +88,7 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    /// Valid from 1000 to 2000, changed by `change`.
+    /// A certificate that is valid from 1000 to 2000, changed by `change`.
     fn made(change: impl FnOnce(&mut Builder)) -> Certificate {
         of_type(CertType::Host, change)
     }

@@ -295,7 +295,7 @@ impl Shore {
         self.folder.path()
     }
 
-    /// The arguments of `forward` that lead to this server, behind those given.
+    /// The arguments of `forward`: those given, then those that lead to this server.
     pub fn arguments(&self, before: &[&str]) -> Vec<String> {
         let address = self.ssh_server.address();
         let mut all = vec!["forward".to_owned()];

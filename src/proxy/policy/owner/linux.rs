@@ -182,7 +182,7 @@ fn octets(address: Option<SocketAddr>) -> [u8; 16] {
     all
 }
 
-/// Parses `struct inet_diag_msg` or an error behind the header.
+/// Parses `struct inet_diag_msg` or an error after the header.
 fn answer(reply: &[u8]) -> io::Result<Option<Socket>> {
     let word = |at: usize| -> io::Result<[u8; 4]> {
         let bytes = reply
