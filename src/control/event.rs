@@ -62,11 +62,11 @@ impl fmt::Display for Target {
 /// [`Output::OpenJoined`] with these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForwardEvent {
-    /// Answer to [`Output::Ask`] about a download: the SSH server has given signs of life, no data came from
+    /// Answer to [`Output::Ask`] about a download: the SSH server has given keepalive replies, no data came from
     /// the FTP server between them, and all that came before was handed to the client.
     AllReceived,
     /// Answer to [`Output::Ask`] about an upload: the client has ended its side in order, and the SSH server
-    /// has given a sign of life after all that the client sent and its EOF, while the data connection stood.
+    /// has given a keepalive reply after all that the client sent and its EOF, while the data connection stood.
     AllSent,
     /// Bytes wait to be handed to the client, which has taken none for a second. When it takes some again,
     /// [`Progress`](Self::Progress) follows at once.
@@ -115,7 +115,7 @@ pub enum Ending {
     Eof,
     /// The server sent far more than the client took: the driver could hold no more of it.
     Flood,
-    /// A line longer than its limit. The number is its length in bytes.
+    /// A line longer than its limit. The number is that limit in bytes.
     LineTooLong(usize),
     /// The connection broke (towards the server: the SSH session was lost).
     Lost,
@@ -123,6 +123,19 @@ pub enum Ending {
     Nul,
     /// Towards the server: the SSH session was given up because the SSH server was silent.
     Silent,
+}
+
+impl Ending {
+    /// What is wrong with the client's line, where that is why its side ended; for the text of a 500.
+    pub(super) fn command_fault(self) -> Option<String> {
+        match self {
+            Self::LineTooLong(limit) => Some(format!(
+                "a command line longer than {limit} bytes; the session ends"
+            )),
+            Self::Nul => Some("a NUL in a command line; the session ends".to_owned()),
+            Self::Eof | Self::Flood | Self::Lost | Self::Silent => None,
+        }
+    }
 }
 
 /// What becomes of the data connections that still run when the session ends.
@@ -138,7 +151,7 @@ pub enum DataAtEnd {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// The FTP server has sent the final reply of the transfer, and has not ended the data connection. Ask
-    /// the SSH server for signs of life on the connection that carries it, until
+    /// the SSH server for keepalive replies on the connection that carries it, until
     /// [`ForwardEvent::AllReceived`], [`ForwardEvent::AllSent`] or both can be reported.
     Ask(ForwardId),
     /// Close this forward: the listener, the remote forward, and, where one stands, the data connection, by a

@@ -2,7 +2,7 @@
 //!
 //! The end of the data connection shows that, so the reply waits for it. But some FTP servers do not end the
 //! data connection before their next command, and some paths fall silent, and the two look the same from
-//! here. So ferryline asks the SSH connection that carries the data for a sign of life ([`Output::Ask`]). The
+//! here. So ferryline asks the SSH connection that carries the data for a keepalive reply ([`Output::Ask`]). The
 //! answer comes after all data that the SSH server had.
 //!
 //! | transfer | what lets its success pass | what turns it into a 426 |

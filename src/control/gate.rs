@@ -10,7 +10,7 @@ pub(super) struct Gate {
     asking: Asking,
 }
 
-/// Whether the SSH connection that carries the data has been asked for a sign of life.
+/// Whether the SSH connection that carries the data has been asked for a keepalive reply.
 #[derive(Clone, Copy, Debug)]
 enum Asking {
     Never,
@@ -23,7 +23,7 @@ enum Asking {
 
 /// What is due at a gate.
 pub(super) enum Due {
-    /// Ask the SSH connection for a sign of life.
+    /// Ask the SSH connection for a keepalive reply.
     Ask,
     /// Say in the log that there was no answer.
     Note,
@@ -40,7 +40,7 @@ impl Gate {
         }
     }
 
-    /// A gate that asks the SSH connection for a sign of life at `ask_at`.
+    /// A gate that asks the SSH connection for a keepalive reply at `ask_at`.
     pub(super) fn asking(until: Option<Duration>, ask_at: Duration) -> Self {
         Self {
             until,
@@ -48,7 +48,7 @@ impl Gate {
         }
     }
 
-    /// Takes over what the reply waits for from now on. The sign of life is asked for once only.
+    /// Takes over what the reply waits for from now on. The keepalive reply is asked for once only.
     pub(super) fn renew(&mut self, renewed: Self, note_at: Duration) {
         self.until = renewed.until;
         self.asking = match self.asking {

@@ -142,19 +142,8 @@ impl Greeter {
         self.refuse(&format!("{reason}; {HOW}"))
     }
 
-    /// Takes the end of the client's side, before it had a server.
-    pub fn client_ended(&self, ending: Ending) -> Step {
-        let last_word = match ending {
-            Ending::Eof | Ending::Flood | Ending::Lost | Ending::Silent => None,
-            Ending::LineTooLong(limit) => Some(answer(
-                500,
-                &format!("a command line longer than {limit} bytes; the session ends"),
-            )),
-            Ending::Nul => Some(answer(500, "a NUL in a command line; the session ends")),
-        };
-        Step::Goodbye {
-            reply: None,
-            last_word,
-        }
+    /// The last word to a client whose side ended before it had a server; `None`: it is told nothing.
+    pub fn last_word(ending: Ending) -> Option<Bytes> {
+        ending.command_fault().map(|fault| answer(500, &fault))
     }
 }

@@ -13,11 +13,11 @@ pub(super) struct Incoming {
 
 /// A reply that has begun.
 #[derive(Debug)]
-pub(super) struct IncomingReply {
+struct IncomingReply {
     /// The request that it answers.
-    pub(super) key: Key,
-    pub(super) code: ReplyCode,
-    pub(super) handling: ReplyHandling,
+    key: Key,
+    code: ReplyCode,
+    handling: ReplyHandling,
 }
 
 /// How the lines of a reply are handled.
@@ -65,8 +65,10 @@ impl Incoming {
         });
     }
 
-    pub(super) fn reply_mut(&mut self) -> Option<&mut IncomingReply> {
-        self.reply.as_mut()
+    /// The reply that has begun, whose lines may change how the rest of it is handled.
+    pub(super) fn reply(&mut self) -> Option<(Key, ReplyCode, &mut ReplyHandling)> {
+        let reply = self.reply.as_mut()?;
+        Some((reply.key, reply.code, &mut reply.handling))
     }
 
     /// Request whose reply is coming in.
@@ -82,7 +84,8 @@ impl Incoming {
     }
 
     /// Ends the reply, which is complete or is taken for complete.
-    pub(super) fn end(&mut self) -> Option<IncomingReply> {
-        self.reply.take()
+    pub(super) fn end(&mut self) -> Option<(Key, ReplyCode, ReplyHandling)> {
+        let reply = self.reply.take()?;
+        Some((reply.key, reply.code, reply.handling))
     }
 }

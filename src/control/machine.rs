@@ -124,12 +124,10 @@ impl Control {
                 self.peers.owe_client_eof();
             }
             Ending::Flood => self.end_with(421, FLOOD),
-            Ending::LineTooLong(limit) => {
-                let text = format!("a command line longer than {limit} bytes; the session ends");
-                self.end_with(500, &text);
-            }
             Ending::Lost | Ending::Silent => self.client_lost(now),
-            Ending::Nul => self.end_with(500, "a NUL in a command line; the session ends"),
+            Ending::LineTooLong(_) | Ending::Nul => {
+                self.end_with(500, &ending.command_fault().unwrap_or_default());
+            }
         }
         self.settle(now);
     }

@@ -75,10 +75,7 @@ impl Peers {
 
     /// Ends the session. Returns whether it had not ended before.
     pub(super) fn end(&mut self) -> bool {
-        !self.is_over() && {
-            self.phase = Phase::Over;
-            true
-        }
+        std::mem::replace(&mut self.phase, Phase::Over) != Phase::Over
     }
 
     /// Winds the session up: it is to end with the transfer that runs.

@@ -10,7 +10,7 @@ use super::{
     event::Notice,
     feat::FeatFilter,
     guard::withheld,
-    incoming::{IncomingReply, ReplyHandling},
+    incoming::ReplyHandling,
     key::Key,
     machine::{Control, verbatim},
     queue::Stage,
@@ -180,14 +180,14 @@ impl Control {
 
     fn reply_line(&mut self, line: &Line, first: bool, last: bool) {
         let active = self.settings.active != ActiveMode::Remote || self.has_remote_forwards();
-        let Some(reply) = self.incoming.reply_mut() else {
+        let Some((key, code, handling)) = self.incoming.reply() else {
             return;
         };
-        let (key, code) = (reply.key, reply.code.value());
+        let code = code.value();
         let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        match &mut reply.handling {
+        match handling {
             ReplyHandling::Pass { .. } => {
                 exchange.out.relay(verbatim(line));
                 let login = matches!(
@@ -241,12 +241,7 @@ impl Control {
     }
 
     fn end_reply(&mut self, now: Duration) {
-        let Some(IncomingReply {
-            key,
-            code,
-            handling,
-        }) = self.incoming.end()
-        else {
+        let Some((key, code, handling)) = self.incoming.end() else {
             return;
         };
         if code.value() >= 200 {

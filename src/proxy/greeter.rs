@@ -117,37 +117,26 @@ impl Reception<'_> {
         self.say(Greeter::greeting()).await?;
         let mut greeter = Greeter::default();
         loop {
-            let (frame, step) = match self.client.next().await {
-                Ok(frame) => {
-                    let step = greeter.client(&frame);
-                    (Some(frame), step)
-                }
-                Err(ending) => (None, greeter.client_ended(ending)),
-            };
-            let step = match (step, frame) {
-                (Step::Named(host), Some(frame)) => match self.find(&host).await {
+            let frame = self.client.next().await.map_err(Greeter::last_word)?;
+            let mut step = greeter.client(&frame);
+            if let Step::Named(host) = &step {
+                step = match self.find(host).await {
                     Ok(met) => {
                         // The session shows the line, and records it.
                         self.client.put_back(frame);
                         return Ok(met);
                     }
-                    Err(refused) => {
-                        self.heard(&frame);
-                        match refused {
-                            Refused::Name(reason) => greeter.refuse_name(&reason),
-                            Refused::Server(reason) => greeter.refuse(&reason),
-                            Refused::Every(last_word) => return Err(Some(last_word)),
-                        }
-                    }
-                },
-                (step, Some(frame)) => {
-                    if matches!(step, Step::Say(_) | Step::Goodbye { .. }) {
-                        self.heard(&frame);
-                    }
-                    step
-                }
-                (step, None) => step,
-            };
+                    Err(Refused::Name(reason)) => greeter.refuse_name(&reason),
+                    Err(Refused::Server(reason)) => greeter.refuse(&reason),
+                    Err(Refused::Every(last_word)) => Step::Goodbye {
+                        reply: None,
+                        last_word: Some(last_word),
+                    },
+                };
+            }
+            if matches!(step, Step::Say(_) | Step::Goodbye { .. }) {
+                self.heard(&frame);
+            }
             match step {
                 // `find` deals with a name above.
                 Step::Nothing | Step::Named(_) => {}

@@ -538,6 +538,6 @@ impl Session {
 }
 
 /// How long the SSH server may take to notice that a control connection has ended. The path of the control
-/// connection may stand still for as long as its signs of life are waited for, while that of the data does
+/// connection may stand still for as long as its keepalive replies are waited for, while that of the data does
 /// not.
 const NOTICE: Duration = Duration::from_secs(60);

@@ -47,7 +47,7 @@ impl Case {
         matches!(self.harm, Harm::Delay | Harm::Drip | Harm::Stall)
     }
 
-    /// Whether ferryline is shown nothing, so that only its signs of life can tell.
+    /// Whether ferryline is shown nothing, so that only its keepalive requests can tell.
     pub fn is_silent(&self) -> bool {
         matches!(self.harm, Harm::Cut(End::Silent, _))
     }

@@ -65,10 +65,7 @@ fn another_protocol_is_seen_in_the_first_command_only() {
 
 #[test]
 fn the_end_of_a_client_is_answered_only_where_it_is_its_own_fault() {
-    let last_word = |ending| match Greeter::default().client_ended(ending) {
-        Step::Goodbye { last_word, .. } => last_word,
-        step => panic!("{step:?}"),
-    };
+    let last_word = Greeter::last_word;
     assert_eq!(last_word(Ending::Eof), None);
     assert_eq!(last_word(Ending::Lost), None);
     assert!(

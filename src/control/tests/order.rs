@@ -238,7 +238,7 @@ fn replies_that_pile_up_behind_a_command_that_waits_for_one_end_the_session() {
         ..settings()
     });
     bench.client("PORT 127,0,0,1,200,13", &["S> EPSV"]);
-    // It goes out after the answer, which is not read while so many unasked lines are before it.
+    // It goes out after the answer, which is not read as long as the unasked lines before it fill the queue.
     bench.client("NOOP", &[]);
     while bench.control.wants_server() && bench.control.poll_output().is_none() {
         let line = super::bench::frame(&"x".repeat(4096));

@@ -82,7 +82,7 @@ pub(crate) trait Watch {
     fn blocked(&self);
     /// Returns when the SSH server is to be asked whether all has arrived.
     fn asked(&self) -> impl Future<Output = ()> + Send;
-    /// Called after a question to the SSH server, when nothing came between its signs of life, and all that
+    /// Called after a question to the SSH server, when nothing came between its keepalive replies, and all that
     /// came before was handed to the client.
     fn all_received(&self);
     /// Called after a question to the SSH server, when it has all that the client sent and the end of it, and

@@ -49,7 +49,7 @@ pub struct ChannelWriter {
     channel: Arc<OpenUntilDropped>,
 }
 
-/// Asks the SSH server for signs of life on the connection of a [`Channel`]; keeps the channel as a half
+/// Asks the SSH server for keepalive replies on the connection of a [`Channel`]; keeps the channel as a half
 /// does.
 #[derive(Debug)]
 pub struct Probe {

@@ -203,7 +203,7 @@ impl Handler for Events {
             }
             DisconnectReason::Error(EventError(error)) => match error {
                 russh::Error::KeepaliveTimeout => SILENCE.to_owned(),
-                // TCP_USER_TIMEOUT came before the signs of life were given up.
+                // TCP_USER_TIMEOUT came before the keepalive replies were given up.
                 russh::Error::IO(error) if error.kind() == io::ErrorKind::TimedOut => {
                     SILENCE.to_owned()
                 }

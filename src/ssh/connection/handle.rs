@@ -52,7 +52,7 @@ impl Connection {
         self.shared.lost_token().cancelled().await;
     }
 
-    /// Whether the server is heard within `limit`. It is asked for a sign of life, but anything that it sends
+    /// Whether the server is heard within `limit`. It is asked for a keepalive reply, but anything that it sends
     /// counts.
     pub(crate) async fn answers(&self, limit: Duration) -> bool {
         let heard = self.shared.heard();

@@ -1,4 +1,4 @@
-//! How russh runs a connection: algorithms, windows, signs of life.
+//! How russh runs a connection: algorithms, windows, keepalives.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! - `dialer`: all steps of it; the first connection finds out how, further ones do the same
 //! - `way`: the way there: by TCP, through a command, or through a jump host
-//! - `config`: algorithms, windows and signs of life, as russh is told
+//! - `config`: algorithms, windows and keepalives, as russh is told
 //! - `role`: what a connection is made for
 
 mod config;

@@ -240,7 +240,7 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Opens a control channel. Without an answer or any sign of life, the connection is doubted. Time counts
+/// Opens a control channel. Without an answer or any keepalive reply, the connection is doubted. Time counts
 /// only while the server is heard, because the path may be silent for a while and come back.
 async fn open_on(
     connection: Arc<Connection>,

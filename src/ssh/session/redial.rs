@@ -1,6 +1,6 @@
 //! Keeping the control connection up: a new one where it is lost, and one beside it where it is silent.
 //!
-//! A path that falls silent is not a lost connection until the signs of life are given up, after a minute by
+//! A path that falls silent is not a lost connection until the keepalive replies are given up, after a minute by
 //! default. Until then it may come back, so the connection stays. A client that waits meanwhile makes another
 //! connection start beside it: where the path is back, the old one may still be in the pauses of TCP's
 //! retransmission, and where an address has changed, the old one never comes back.

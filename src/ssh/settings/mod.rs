@@ -75,7 +75,7 @@ pub struct Settings {
     /// Limit for each of three steps: the way there, key exchange, and log-in. It does not count the time
     /// that a person takes to answer a prompt (`ConnectTimeout`).
     pub connect_timeout: Duration,
-    /// Silence of the server after which it is asked for a sign of life (`ServerAliveInterval`); `None` never
+    /// Silence of the server after which it is asked for a keepalive reply (`ServerAliveInterval`); `None` never
     /// asks.
     pub alive_interval: Option<Duration>,
     /// Number of such questions without an answer after which the connection counts as lost
@@ -84,7 +84,7 @@ pub struct Settings {
     /// How long a new client waits for an SSH connection that is lost or silent before it is turned away.
     pub client_patience: Duration,
     /// Time without an answer to a request for a control channel after which the SSH server is asked for a
-    /// sign of life. After as long again without one, a second control connection is made beside the first.
+    /// keepalive reply. After as long again without one, a second control connection is made beside the first.
     pub unanswered: Duration,
     /// How long the log-in for a data lane may take before the data shares what there is.
     pub lane_patience: Duration,
@@ -93,7 +93,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// How long a server may give no sign of life; `None` where it is never asked for one.
+    /// How long a server may give no keepalive reply; `None` where it is never asked for one.
     pub(crate) fn patience(&self) -> Option<Duration> {
         let times = u32::try_from(self.alive_count_max).unwrap_or(u32::MAX);
         let interval = self.alive_interval?;

@@ -65,7 +65,7 @@ impl Heard {
     }
 }
 
-/// Longer than the 15 s between the signs of life that are asked for by default.
+/// Longer than the 15 s between the keepalive replies that are asked for by default.
 const LONG_SILENCE: Duration = Duration::from_secs(25);
 
 #[cfg(test)]

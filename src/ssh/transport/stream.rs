@@ -23,7 +23,7 @@ use super::greeting::Greeting;
 use super::heard::Heard;
 
 /// Makes a transport of a stream. Cancelling `cut` makes every later read and write of it fail. A peer that
-/// takes nothing for `patience` has the same effect in the end: russh looks for no signs of life while it
+/// takes nothing for `patience` has the same effect in the end: russh looks for no keepalive replies while it
 /// writes.
 pub(crate) fn over(
     stream: Stream,

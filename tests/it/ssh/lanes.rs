@@ -299,7 +299,7 @@ async fn many_clients_at_once() {
     all_quiet(&session, &world.server).await;
 }
 
-/// russh looks for no signs of life while one of its writes waits. An upload at full speed would hang until
+/// russh looks for no keepalive replies while one of its writes waits. An upload at full speed would hang until
 /// the system's TCP gives up.
 #[cfg(target_os = "linux")]
 #[tokio::test]

@@ -126,7 +126,7 @@ impl Session {
             Stage::Gone | Stage::Closed => false,
         };
         let leaves_open = forward.stage == Stage::Connected && forward.asked && !forward.answered;
-        // The SSH server answers a sign of life also on a data connection that the FTP server makes no use of.
+        // The SSH server answers a keepalive request also on a data connection that the FTP server makes no use of.
         let unused = leaves_open && !may && self.server.uses(&self.world) != Some(id);
         if unused && self.world.ended.is_none() {
             self.world.answer(id);
