@@ -304,6 +304,16 @@ impl Queue {
         orders.min().unwrap_or(u64::MAX)
     }
 
+    /// Whether the server has been sent a transfer behind the request with this send order, and has not
+    /// answered it.
+    pub(super) fn has_transfer_behind(&self, order: u64) -> bool {
+        self.entries.iter().any(|exchange| {
+            matches!(exchange.request, Request::Transfer(_))
+                && matches!(exchange.stage, Stage::Sent)
+                && exchange.sent_seq > order
+        })
+    }
+
     /// Whether anything waits to be sent.
     pub(super) fn has_unsent(&self) -> bool {
         self.entries

@@ -398,9 +398,11 @@ impl Control {
         {
             forward.drained();
         }
-        // No server acting in good faith ends its direction for a command that it has not been sent.
+        // No server acting in good faith ends its direction for a command that it has not been sent. (It may
+        // have refused a request for another data connection, and have run a transfer behind that over this.)
         if self.data.is_stream()
             && self.data.is_current(id)
+            && !self.queue.has_transfer_behind(self.data.since())
             && self.transfer_over(id).is_none()
             && !self.may_be_unknowns(id)
         {

@@ -499,3 +499,25 @@ fn q23_a_success_behind_an_unanswered_request_is_that_of_the_transfer_which_has_
         }
     }
 }
+
+/// A client sends a PASV and its STOR at once. A server that refuses the PASV uses the data connection of the
+/// PORT before, and ends it in order, before it has said a word (Q23).
+#[test]
+fn q23_a_transfer_behind_a_refused_request_may_end_before_its_150_has_come() {
+    let mut bench = Bench::local();
+    bench.client(
+        "PORT 127,0,0,1,117,48",
+        &["! remote 1 127.0.0.1 to 127.0.0.1:30000"],
+    );
+    bench.ready(1, "127.0.0.1:50000", &["S> PORT 127,0,0,1,195,80"]);
+    bench.server("200 active", &["C< 200 active"]);
+    bench.client("PASV", &["S> PASV"]);
+    bench.client("STOR f", &["S> STOR f"]);
+    bench.connected(1);
+    bench.event(1, ForwardEvent::Drained, &[]);
+    bench.event(1, ForwardEvent::Ended, &[]);
+    bench.server("500 no", &["S> EPSV"]);
+    bench.server("150 here", &[]);
+    bench.server("226 done", &[]);
+    bench.server("500 no", &["C< 500 no", "C< 150 here", "C< 226 done"]);
+}
