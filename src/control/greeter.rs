@@ -9,8 +9,8 @@ use ferryline_grammar::{Command, Frame, Verb};
 
 use super::{
     answers::{answer, refusal},
-    commands::other_protocol,
     event::Ending,
+    other_protocol::other_protocol,
     route::UserAtHost,
 };
 

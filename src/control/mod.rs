@@ -71,44 +71,28 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-mod abandoned;
-mod active;
 mod activity;
 mod answers;
-mod commands;
-mod cuts;
 mod data;
-mod doubts;
 mod event;
 mod feat;
-mod final_reply;
-mod forwards;
 mod gate;
 mod greeter;
 mod guard;
 mod held;
-mod holds;
-mod idle;
 mod incoming;
 mod key;
 mod machine;
-mod matching;
+mod other_protocol;
 mod outputs;
-mod passive;
 mod peers;
 mod port;
 mod queue;
-mod replies;
 mod request;
 mod route;
 mod settings;
-mod silence;
 mod tls;
 mod transfer;
-mod transfers;
-mod turns;
-mod unknown;
-mod unreached;
 mod wait;
 
 #[cfg(test)]
@@ -116,10 +100,10 @@ mod tests;
 
 pub use self::{
     answers::{answer, refusal},
-    commands::other_protocol,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output, Target},
     greeter::{Greeter, Step},
     machine::Control,
+    other_protocol::other_protocol,
     route::UserAtHost,
     settings::{ActiveMode, DataHost, Knowledge, LOWEST_DATA_PORT, Limits, Settings},
 };

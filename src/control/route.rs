@@ -1,9 +1,5 @@
 //! The FTP server named in the user name, `USER name@host[:port]`, as FTP proxies have long had it.
 
-use bytes::{BufMut, Bytes, BytesMut};
-
-use super::{answers::answer, machine::Control, request::Request};
-
 /// Argument of a USER that names its FTP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserAtHost<'a> {
@@ -20,30 +16,6 @@ impl<'a> UserAtHost<'a> {
         let at = argument.iter().rposition(|&byte| byte == b'@')?;
         let (user, host) = (argument.get(..at)?, argument.get(at + 1..)?);
         (!user.is_empty() && !host.is_empty()).then_some(Self { user, host })
-    }
-}
-
-impl Control {
-    /// Decides on a USER or PASS: the request, or the refusal. The session stays with its FTP server, so a
-    /// second USER may name the same server or none.
-    pub(super) fn login(&self, argument: Option<&[u8]>) -> Result<Request, Bytes> {
-        let pass = |plain| Ok(Request::Login { plain });
-        let (Some(routed), Some(argument)) = (&self.settings.routed, argument) else {
-            return pass(None);
-        };
-        match UserAtHost::parse(argument) {
-            None => pass(None),
-            Some(named) if named.host.eq_ignore_ascii_case(routed.as_bytes()) => {
-                let mut line = BytesMut::from(&b"USER "[..]);
-                line.put_slice(named.user);
-                line.put_slice(b"\r\n");
-                pass(Some(line.freeze()))
-            }
-            Some(_) => Err(answer(
-                530,
-                &format!("this connection is to {routed}; open another for another FTP server"),
-            )),
-        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{
+use crate::control::{
     event::ForwardId,
     key::Key,
     machine::Control,

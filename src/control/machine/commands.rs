@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use ferryline_grammar::{
     Command, EpsvArgument, ExtendedAddress, ExtendedAddressError, HostPort, Line, Verb,
     behind_signal, holds_active_request, is_address, is_disguised, lax_verbs,
 };
 
-use super::{
+use crate::control::{
     answers::answer,
     event::{DataAtEnd, Notice},
+    key::Key,
     machine::{Control, verbatim},
+    other_protocol::other_protocol,
     port::Active,
     queue::Stage,
     request::{Passive, Request, passive_line},
+    route::UserAtHost,
     settings::ActiveMode,
     transfer::{Direction, Transfer},
 };
@@ -205,6 +208,28 @@ impl Control {
         }
     }
 
+    /// Decides on a USER or PASS: the request, or the refusal. The session stays with its FTP server, so a
+    /// second USER may name the same server or none.
+    fn login(&self, argument: Option<&[u8]>) -> Result<Request, Bytes> {
+        let pass = |plain| Ok(Request::Login { plain });
+        let (Some(routed), Some(argument)) = (&self.settings.routed, argument) else {
+            return pass(None);
+        };
+        match UserAtHost::parse(argument) {
+            None => pass(None),
+            Some(named) if named.host.eq_ignore_ascii_case(routed.as_bytes()) => {
+                let mut line = BytesMut::from(&b"USER "[..]);
+                line.put_slice(named.user);
+                line.put_slice(b"\r\n");
+                pass(Some(line.freeze()))
+            }
+            Some(_) => Err(answer(
+                530,
+                &format!("this connection is to {routed}; open another for another FTP server"),
+            )),
+        }
+    }
+
     /// Decides on EPSV with an argument. The argument names the family of the *client's* data connection,
     /// which ends at ferryline; the family of the server's data connection does not depend on it.
     fn decide_epsv(&self, argument: EpsvArgument) -> Decision {
@@ -246,7 +271,7 @@ impl Control {
         self.settings.client_local.ip().to_canonical().is_ipv4()
     }
 
-    fn send(&mut self, now: Duration, key: super::key::Key) {
+    fn send(&mut self, now: Duration, key: Key) {
         let renewed = self.queue.awaits_connection_before(key);
         let Some(exchange) = self.queue.entry(key) else {
             return;
@@ -297,22 +322,6 @@ fn refuse(code: u16, text: &str) -> Decision {
 
 fn transfer(direction: Direction) -> Request {
     Request::Transfer(Transfer::new(direction))
-}
-
-/// The other protocol that a client speaks which begins with this line, if any. A web page can make a browser
-/// send FTP commands in the body of a POST (Q80), so a connection that does not begin as FTP is not taken for
-/// FTP later.
-pub fn other_protocol(text: &[u8]) -> Option<&'static str> {
-    if text.starts_with(&[0x16, 0x03]) {
-        return Some("TLS");
-    }
-    let is_http = text
-        .windows(6)
-        .any(|window| window.eq_ignore_ascii_case(b" HTTP/"));
-    if is_http {
-        return Some("HTTP");
-    }
-    text.starts_with(b"SSH-").then_some("SSH")
 }
 
 /// Whether a bare CR in this line hides a command. Some servers end a line at a bare CR (Q35, Q82): what they

@@ -8,13 +8,13 @@
 
 use std::time::Duration;
 
-use super::{
+use crate::control::{
     answers::answer,
-    cuts::CUT,
     event::{ForwardId, Notice},
     incoming::ReplyHandling,
     key::Key,
     machine::Control,
+    machine::cuts::CUT,
     queue::{Exchange, Queue, Stage},
     request::Request,
     transfer::Unreached,

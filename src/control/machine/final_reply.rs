@@ -16,12 +16,12 @@
 
 use std::time::Duration;
 
-use super::{
-    cuts::{ABORTED, CUT},
+use crate::control::{
     event::{ForwardId, Notice, Output},
     gate::{Due, Gate},
     key::Key,
     machine::Control,
+    machine::cuts::{ABORTED, CUT},
     queue::Stage,
     request::Request,
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{
+use crate::control::{
     answers::answer,
     guard::Guard,
     outputs::Outputs,
@@ -15,7 +15,12 @@ use super::{
 impl Queue {
     /// Moves what may go to the client now into `outputs`, and drops what is finished. An answer of
     /// ferryline's own goes too where it has waited, by `now`, long enough for an earlier reply.
-    pub(super) fn flush(&mut self, now: Duration, patience: Duration, outputs: &mut Outputs) {
+    pub(in crate::control) fn flush(
+        &mut self,
+        now: Duration,
+        patience: Duration,
+        outputs: &mut Outputs,
+    ) {
         let mut walk = self.walk(patience);
         let mut index = 0;
         while let Some(exchange) = self.entries.get_mut(index) {
@@ -38,7 +43,7 @@ impl Queue {
     }
 
     /// Time at which an answer of ferryline's own that holds up all others has waited long enough.
-    pub(super) fn deadline(&self, patience: Duration) -> Option<Duration> {
+    pub(in crate::control) fn deadline(&self, patience: Duration) -> Option<Duration> {
         match self.turn(patience) {
             Turn::At(at) => Some(at),
             _ => None,
@@ -46,7 +51,7 @@ impl Queue {
     }
 
     /// Whether nothing goes to the client before the server has sent more.
-    pub(super) fn waits_for_server(&self, patience: Duration) -> bool {
+    pub(in crate::control) fn waits_for_server(&self, patience: Duration) -> bool {
         matches!(self.turn(patience), Turn::AfterServer)
     }
 
@@ -64,7 +69,7 @@ impl Queue {
 
     /// Ends the wait for the server, which sends no more: all that it has sent goes out, and what ferryline
     /// made it owe (a request asked again, or still waiting for its forward) is answered by `last_word`.
-    pub(super) fn give_up(&mut self, last_word: &Bytes, outputs: &mut Outputs) {
+    pub(in crate::control) fn give_up(&mut self, last_word: &Bytes, outputs: &mut Outputs) {
         for mut exchange in std::mem::take(&mut self.entries) {
             let awaited = exchange.held || !matches!(exchange.stage, Stage::Answered);
             match &mut exchange.request {

@@ -11,7 +11,7 @@ use ferryline_grammar::{
     render_227, render_229,
 };
 
-use super::{
+use crate::control::{
     answers::answer,
     data::Way,
     event::{ForwardId, Notice, Output, Target},

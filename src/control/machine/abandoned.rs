@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{machine::Control, peers::ClientEof};
+use crate::control::{machine::Control, peers::ClientEof};
 
 impl Control {
     /// Time at which a session that its client has left ends, if nothing happens before.

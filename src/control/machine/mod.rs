@@ -1,11 +1,27 @@
 //! [`Control`], the face of the machine. Other files hold what it does with each input.
 
+mod abandoned;
+mod active;
+mod commands;
+mod cuts;
+mod doubts;
+mod final_reply;
+mod forwards;
+mod holds;
+mod idle;
+mod passive;
+mod replies;
+mod silence;
+mod transfers;
+mod unknown;
+mod unreached;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use ferryline_grammar::{Frame, Line};
 
-use super::{
+use crate::control::{
     activity::Activity,
     answers::answer,
     data::Data,
@@ -43,16 +59,16 @@ use super::{
 /// server sent after it had accepted that connection.
 #[derive(Debug)]
 pub struct Control {
-    pub(super) settings: Settings,
-    pub(super) knowledge: Knowledge,
-    pub(super) queue: Queue,
-    pub(super) incoming: Incoming,
-    pub(super) data: Data,
-    pub(super) outputs: Outputs,
-    pub(super) peers: Peers,
-    pub(super) activity: Activity,
+    settings: Settings,
+    knowledge: Knowledge,
+    queue: Queue,
+    incoming: Incoming,
+    data: Data,
+    outputs: Outputs,
+    peers: Peers,
+    activity: Activity,
     /// What waits for a transfer before it.
-    pub(super) hold: Option<Hold>,
+    hold: Option<Hold>,
 }
 
 impl Control {

@@ -22,7 +22,7 @@
 
 use std::time::Duration;
 
-use super::{
+use crate::control::{
     data::{Forward, ForwardState},
     event::{DataAtEnd, ForwardId, Output},
     key::Key,

@@ -1,6 +1,6 @@
 //! Limits on the forwards of a session, and the end of those that are no longer used.
 
-use super::{event::ForwardId, machine::Control};
+use crate::control::{event::ForwardId, machine::Control};
 
 /// Number of data connections that a session may have at a time: one that runs, the next one, and earlier
 /// ones whose clients are slow.

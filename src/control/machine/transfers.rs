@@ -8,17 +8,17 @@
 
 use std::time::Duration;
 
-use super::{
-    cuts::{ABORTED, ENDED, cut_deadline, cut_short},
+use crate::control::{
     data::{Forward, ForwardState},
     event::{ForwardEvent, ForwardId, Notice, Output},
     incoming::ReplyHandling,
     key::Key,
     machine::Control,
+    machine::cuts::{ABORTED, ENDED, cut_deadline, cut_short},
+    machine::unreached::unreached_deadline,
     queue::Stage,
     request::Request,
     transfer::Transfer,
-    unreached::unreached_deadline,
 };
 
 impl Control {

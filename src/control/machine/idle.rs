@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::machine::Control;
+use crate::control::machine::Control;
 
 impl Control {
     pub(super) fn idle_or_login_deadline(&self) -> Option<Duration> {

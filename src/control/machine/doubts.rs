@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{
-    answers::answer, event::ForwardId, holds::unanswered_transfer, key::Key, machine::Control,
-    peers::ClientEof, queue::Stage, request::Request,
+use crate::control::{
+    answers::answer, event::ForwardId, key::Key, machine::Control,
+    machine::holds::unanswered_transfer, peers::ClientEof, queue::Stage, request::Request,
 };
 
 const DOUBTFUL: &str = "the data connection was closed before it could be seen whose it was, and is refused; ask for the transfer \

@@ -6,12 +6,15 @@
 //! matching of replies to requests. It goes by order and, where FTP servers are known to differ, by the class
 //! of the reply, so that an extra or a missing reply puts nothing out of step for good (Q23, Q42, Q44, Q71).
 
+mod matching;
+mod turns;
+
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use ferryline_grammar::Line;
 
-use super::{
+use crate::control::{
     event::ForwardId,
     guard::Guard,
     held::Held,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferryline_grammar::{Line, Place, ReplyCode, ReplyLine, masked_reply};
 
-use super::{
+use crate::control::{
     answers::answer,
     event::Notice,
     feat::FeatFilter,
@@ -13,6 +13,7 @@ use super::{
     incoming::ReplyHandling,
     key::Key,
     machine::{Control, verbatim},
+    other_protocol::greets_otherwise,
     queue::Stage,
     request::{Passive, Request},
     settings::ActiveMode,
@@ -45,7 +46,7 @@ impl Control {
                 self.reply_line(&line, false, true);
                 self.end_reply(now);
             }
-            Place::Stray if self.queue.greeting_owed() && is_other_protocol(line.text()) => {
+            Place::Stray if self.queue.greeting_owed() && greets_otherwise(line.text()) => {
                 let said: Vec<u8> = line.text().iter().copied().take(SHOWN).collect();
                 let notice = Notice::NotFtpServer(said.trim_ascii().escape_ascii().to_string());
                 let text = notice.to_string();
@@ -322,11 +323,6 @@ impl Control {
             exchange.stage = Stage::Answered;
         }
     }
-}
-
-/// Whether this greeting is another protocol's: SSH or HTTP listens there, not an FTP server.
-fn is_other_protocol(text: &[u8]) -> bool {
-    text.starts_with(b"SSH-") || text.starts_with(b"HTTP/")
 }
 
 fn begins_passive(text: &[u8]) -> bool {

@@ -1,7 +1,7 @@
 //! Which request a reply of the server answers: by order and, where FTP servers are known to differ, by the
 //! class of the reply.
 
-use super::{
+use crate::control::{
     key::Key,
     queue::{Queue, Stage},
     request::Request,
@@ -11,7 +11,7 @@ use super::{
 impl Queue {
     /// Finds the request that a reply with this code answers, and gives up the requests before it that this
     /// shows to have been passed over.
-    pub(super) fn answering(&mut self, code: u16) -> Option<Key> {
+    pub(in crate::control) fn answering(&mut self, code: u16) -> Option<Key> {
         let mut waiting: Vec<(u64, usize)> = self
             .entries
             .iter()

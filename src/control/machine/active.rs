@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
+use crate::control::{
     answers::answer,
     data::{Forward, Way},
     event::{ForwardId, Notice, Output},

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{
+use crate::control::{
     answers::answer,
     key::Key,
     machine::Control,

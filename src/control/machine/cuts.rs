@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{
+use crate::control::{
     answers::answer,
     data::Forward,
     event::ForwardId,

@@ -1,0 +1,22 @@
+//! Peers that speak another protocol than FTP.
+
+/// The other protocol that a client speaks which begins with this line, if any. A web page can make a browser
+/// send FTP commands in the body of a POST (Q80), so a connection that does not begin as FTP is not taken for
+/// FTP later.
+pub fn other_protocol(text: &[u8]) -> Option<&'static str> {
+    if text.starts_with(&[0x16, 0x03]) {
+        return Some("TLS");
+    }
+    let is_http = text
+        .windows(6)
+        .any(|window| window.eq_ignore_ascii_case(b" HTTP/"));
+    if is_http {
+        return Some("HTTP");
+    }
+    text.starts_with(b"SSH-").then_some("SSH")
+}
+
+/// Whether this greeting is another protocol's: SSH or HTTP listens there, not an FTP server.
+pub(super) fn greets_otherwise(text: &[u8]) -> bool {
+    text.starts_with(b"SSH-") || text.starts_with(b"HTTP/")
+}
