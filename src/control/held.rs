@@ -73,10 +73,6 @@ impl Held {
         self.lines.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
     /// Cost of all lines: their bytes, and [`LINE_COST`] for each. A running total.
     pub(super) fn cost(&self) -> usize {
         self.cost
@@ -170,7 +166,7 @@ mod tests {
         held.say(Bytes::from("x"));
         assert_eq!(held.cost(), 8 + 2 * LINE_COST);
         assert_eq!(held.take().len(), 2);
-        assert!(held.is_empty() && held.cost() == 0);
+        assert_eq!((held.len(), held.cost()), (0, 0));
     }
 
     #[test]

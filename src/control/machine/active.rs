@@ -9,10 +9,10 @@ use crate::control::{
     answers::answer,
     data::{Forward, Way},
     event::{ForwardId, Notice, Output},
+    exchange::Exchange,
     key::Key,
     machine::Control,
     port::{Active, ActiveForm},
-    queue::{Exchange, Stage},
     request::Request,
     settings::{ActiveMode, LOWEST_DATA_PORT},
 };
@@ -105,8 +105,7 @@ impl Control {
 
     /// Handles a remote forward that ended before the server answered the line that names it.
     pub(super) fn active_gone(&mut self, now: Duration, key: Key) {
-        let waits = |exchange: &Exchange| matches!(exchange.stage, Stage::Waiting);
-        if self.queue.get(key).is_some_and(waits) {
+        if self.queue.get(key).is_some_and(Exchange::is_waiting) {
             self.give_up_active(now, key, "the remote forward was lost");
         }
     }
@@ -216,7 +215,7 @@ impl Control {
 
     /// A property of a PORT or EPRT; the default once the request is carried as passive or answered.
     fn of_active<T: Default>(&self, key: Key, what: impl FnOnce(&Active) -> T) -> T {
-        match self.queue.get(key).map(|exchange| &exchange.request) {
+        match self.queue.get(key).map(|exchange| exchange.request()) {
             Some(Request::Active(active)) => what(active),
             _ => T::default(),
         }
@@ -236,14 +235,12 @@ impl Control {
         }
         let refusal = self.queue.active(key).map(Active::take_refusal);
         if let Some(exchange) = self.queue.entry(key) {
-            exchange.stage = Stage::Answered;
             match refusal.filter(|refusal| !refusal.is_empty()) {
-                Some(refusal) => exchange.out.relay_all(refusal),
-                // It was never sent: only its place in the queue says when its turn comes.
-                None => {
-                    exchange.out.say(answer(425, reason));
-                    exchange.request = Request::Local { since: now };
+                Some(refusal) => {
+                    exchange.relay_all(refusal);
+                    exchange.answered();
                 }
+                None => exchange.answer_unsent(now, answer(425, reason)),
             }
         }
     }

@@ -11,12 +11,13 @@ use ferryline_grammar::{
 use crate::control::{
     answers::answer,
     event::{DataAtEnd, Notice},
+    exchange::Stage,
     key::Key,
     machine::{Control, verbatim},
     other_protocol::other_protocol,
+    passive_request::PassiveRequest,
     port::Active,
-    queue::Stage,
-    request::{Passive, Request, passive_line},
+    request::Request,
     route::UserAtHost,
     settings::ActiveMode,
     transfer::{Direction, Transfer},
@@ -86,7 +87,7 @@ impl Control {
             let active = self
                 .queue
                 .get(key)
-                .is_some_and(|exchange| matches!(exchange.request, Request::Active(_)));
+                .is_some_and(|exchange| matches!(exchange.request(), Request::Active(_)));
             if active {
                 self.open_active(now, key);
             } else {
@@ -157,13 +158,10 @@ impl Control {
             Verb::Pasv | Verb::Cpsv | Verb::Paw | Verb::Spsv => match self.passive_refusal() {
                 Some(reason) => refuse(425, reason),
                 None if argument.trim_ascii().is_empty() => {
-                    pass(Request::Passive(Passive::new(false, false)))
+                    pass(Request::Passive(PassiveRequest::pasv()))
                 }
                 // If the argument is wrong, the server says so (Q96).
-                None => pass(Request::Passive(Passive {
-                    as_typed: true,
-                    ..Passive::new(false, false)
-                })),
+                None => pass(Request::Passive(PassiveRequest::pasv_as_typed())),
             },
             Verb::Epsv => self.decide_epsv(EpsvArgument::parse(argument)),
             // Without an argument there is no address in it: the server says what is wrong (Q96).
@@ -238,7 +236,7 @@ impl Control {
             EpsvArgument::All => Decision::Pass(Request::EpsvAll),
             EpsvArgument::Family(family) if family != own => self.other_family(),
             EpsvArgument::None | EpsvArgument::Family(_) => Decision::Pass(Request::Passive(
-                Passive::new(true, !self.knowledge.no_epsv || self.data.only_epsv()),
+                PassiveRequest::epsv(self.first_passive_form()),
             )),
             EpsvArgument::Other => refuse(501, "EPSV takes 1, 2, ALL or nothing"),
         }
@@ -276,32 +274,27 @@ impl Control {
         let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        if let Request::Passive(passive) = &mut exchange.request {
-            passive.since = now;
-        }
-        let Stage::Unsent(line) = &exchange.stage else {
+        let Some(line) = exchange.unsent_line().map(verbatim) else {
             return;
         };
-        if matches!(exchange.request, Request::Transfer(_))
-            && let Some(reason) = self.data.dead().filter(|_| !renewed)
-        {
-            exchange.out.say(answer(425, reason));
-            exchange.request = Request::Local { since: now };
-            exchange.stage = Stage::Answered;
-            return;
-        }
-        let bytes = match &exchange.request {
-            // Telnet signs around it are removed already; the server gets the plain line (Q59).
-            Request::Passive(passive) if passive.extended => passive_line(passive.asked_extended),
+        let line = match exchange.request_mut() {
+            Request::Transfer(_) if let Some(reason) = self.data.dead().filter(|_| !renewed) => {
+                exchange.answer_unsent(now, answer(425, reason));
+                return;
+            }
+            Request::Passive(passive) => {
+                passive.sent(now);
+                passive.line().unwrap_or(line)
+            }
             Request::Login { plain: Some(plain) } => plain.clone(),
-            _ => verbatim(line),
+            _ => line,
         };
-        if matches!(exchange.request, Request::Silent) {
-            exchange.stage = Stage::Answered;
+        if matches!(exchange.request(), Request::Silent) {
+            exchange.answered();
         } else {
             self.queue.sent(key);
         }
-        self.outputs.say_to_server(bytes);
+        self.outputs.say_to_server(line);
         self.resync();
     }
 }

@@ -11,12 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::control::{
-    answers::answer,
-    data::Forward,
-    event::ForwardId,
-    machine::Control,
-    queue::{Queue, Stage},
-    request::Request,
+    answers::answer, data::Forward, event::ForwardId, exchange::Exchange, machine::Control,
+    queue::Queue, request::Request, transfer::Transfer,
 };
 
 impl Control {
@@ -52,7 +48,7 @@ impl Control {
             None => {}
         }
         for exchange in self.queue.iter_mut() {
-            if let Request::Active(active) = &mut exchange.request
+            if let Request::Active(active) = exchange.request_mut()
                 && active.forward() == Some(id)
             {
                 active.lose(reason);
@@ -68,12 +64,8 @@ impl Control {
         }
         self.data.mark_dead(reason);
         let renewed = self.queue.renewed_behind(order);
-        for exchange in self.queue.iter_mut() {
-            if let Request::Transfer(transfer) = &mut exchange.request
-                && matches!(exchange.stage, Stage::Sent)
-                && exchange.sent_seq > order
-                && exchange.sent_seq < renewed
-            {
+        for (place, transfer) in self.queue.transfers_mut() {
+            if place.sent && place.sent_seq > order && place.sent_seq < renewed {
                 transfer.cut_unless_known(reason);
             }
         }
@@ -82,17 +74,8 @@ impl Control {
     /// Withdraws a success that the server sent for the transfer over this forward, while it is still held.
     pub(super) fn withdraw_success(&mut self, id: ForwardId, reason: &'static str) {
         for exchange in self.queue.iter_mut() {
-            let Request::Transfer(transfer) = &mut exchange.request else {
-                continue;
-            };
-            if transfer.forward() != Some(id) || !exchange.held {
-                continue;
-            }
-            if let Some(at) = transfer.withdraw_success() {
-                transfer.cut_unless_known(reason);
-                exchange.out.truncate(at);
-                exchange.out.say(cut_short(reason));
-                self.incoming.withhold_rest(exchange.key);
+            if exchange.uses(id) && exchange.withdraw_success(reason, cut_short(reason)) {
+                self.incoming.withhold_rest(exchange.key());
             }
         }
     }
@@ -100,33 +83,30 @@ impl Control {
     /// Answers in place of a server that sends no final reply for a transfer whose data was cut.
     pub(super) fn expire_cuts(&mut self, now: Duration) {
         let incoming = self.incoming.key();
-        for exchange in self.queue.iter_mut() {
-            let Request::Transfer(transfer) = &mut exchange.request else {
-                continue;
-            };
-            if transfer.answer_by().is_none_or(|until| now < until) {
-                continue;
+        let mut overdue = Vec::new();
+        for (place, transfer) in self.queue.transfers_mut() {
+            if transfer.answer_by().is_some_and(|until| until <= now) {
+                transfer.stop_awaiting_answer();
+                // What is coming in is that answer.
+                if let Some(reason) = transfer.cut_reason()
+                    && place.sent
+                    && incoming != Some(place.key)
+                {
+                    transfer.answered_by_ferryline();
+                    overdue.push((place.key, reason));
+                }
             }
-            transfer.stop_awaiting_answer();
-            // What is coming in is that answer.
-            if let Some(reason) = transfer.cut_reason()
-                && matches!(exchange.stage, Stage::Sent)
-                && incoming != Some(exchange.key)
-            {
-                transfer.answered_by_ferryline();
-                exchange.out.say(cut_short(reason));
-            }
+        }
+        for (key, reason) in overdue {
+            self.queue.say(key, cut_short(reason));
         }
     }
 }
 
 /// Time at which the first of these answers is overdue.
 pub(super) fn cut_deadline(queue: &Queue) -> Option<Duration> {
-    let overdue = queue.iter().filter_map(|exchange| match &exchange.request {
-        Request::Transfer(transfer) => transfer.answer_by(),
-        _ => None,
-    });
-    overdue.min()
+    let transfers = queue.iter().filter_map(Exchange::transfer);
+    transfers.filter_map(Transfer::answer_by).min()
 }
 
 /// Renders the final reply of a transfer whose data was cut.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::control::{
-    answers::answer, event::ForwardId, key::Key, machine::Control,
-    machine::holds::unanswered_transfer, peers::ClientEof, queue::Stage, request::Request,
+    answers::answer, event::ForwardId, exchange::Stage, key::Key, machine::Control,
+    machine::holds::unanswered_transfer, peers::ClientEof, request::Request,
 };
 
 const DOUBTFUL: &str = "the data connection was closed before it could be seen whose it was, and is refused; ask for the transfer \
@@ -85,14 +85,11 @@ impl Control {
             let transfer = unanswered_transfer(exchange, &marks)?;
             let id = self.forward_of(exchange, transfer, &marks)?;
             let forward = self.data.get(id)?;
-            (forward.is_doubtful() && forward.is_ready()).then_some((exchange.key, id))
+            (forward.is_doubtful() && forward.is_ready()).then_some((exchange.key(), id))
         })
     }
 
     fn doubted_until(&self, key: Key) -> Option<Duration> {
-        match &self.queue.get(key)?.request {
-            Request::Transfer(transfer) => transfer.doubted_until(),
-            _ => None,
-        }
+        self.queue.get(key)?.transfer()?.doubted_until()
     }
 }

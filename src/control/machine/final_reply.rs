@@ -18,28 +18,23 @@ use std::time::Duration;
 
 use crate::control::{
     event::{ForwardId, Notice, Output},
+    exchange::Exchange,
     gate::{Due, Gate},
     key::Key,
     machine::Control,
     machine::cuts::{ABORTED, CUT},
-    queue::Stage,
-    request::Request,
+    transfer::Transfer,
 };
 
 impl Control {
     /// Holds the final reply of the transfer over this forward, which comes in now.
     pub(super) fn hold_reply(&mut self, now: Duration, key: Key, id: ForwardId, code: u16) {
         let [download, upload] = [false, true].map(|upload| self.new_gate(now, id, upload));
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
-        if let Request::Transfer(transfer) = &mut exchange.request {
-            let gate = match transfer.may_be_upload() {
+        if let Some(exchange) = self.queue.entry(key) {
+            exchange.hold_final_reply(code < 300, |transfer| match transfer.may_be_upload() {
                 true => upload,
                 false => download,
-            };
-            transfer.hold(gate, (code < 300).then_some(exchange.out.len()));
-            exchange.held = true;
+            });
         }
     }
 
@@ -68,10 +63,7 @@ impl Control {
     /// connection is being made, or the client begins or stops to take its data.
     pub(super) fn renew_gate(&mut self, now: Duration, id: ForwardId) {
         let [download, upload] = [false, true].map(|upload| self.new_gate(now, id, upload));
-        for exchange in self.queue.iter_mut() {
-            let Request::Transfer(transfer) = &mut exchange.request else {
-                continue;
-            };
+        for (_, transfer) in self.queue.transfers_mut() {
             let renewed = match transfer.may_be_upload() {
                 true => upload,
                 false => download,
@@ -118,32 +110,23 @@ impl Control {
     }
 
     pub(super) fn gate_deadline(&self) -> Option<Duration> {
-        let gates = self
-            .queue
-            .iter()
-            .filter_map(|exchange| match &exchange.request {
-                Request::Transfer(transfer) => transfer.gate(),
-                _ => None,
-            });
+        let transfers = self.queue.iter().filter_map(Exchange::transfer);
+        let gates = transfers.filter_map(Transfer::gate);
         gates.filter_map(Gate::deadline).min()
     }
 
     pub(super) fn expire_gates(&mut self, now: Duration) {
         let note_at = now + self.settings.limits.stalled_data;
         let (mut ask, mut silent, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
-        for exchange in self.queue.iter_mut() {
-            let Request::Transfer(transfer) = &mut exchange.request else {
-                continue;
-            };
+        for (_, transfer) in self.queue.transfers_mut() {
             let id = transfer.forward();
-            let (Some(gate), Some(id)) = (transfer.gate_mut(), id) else {
-                continue;
-            };
-            match gate.expire(now, note_at) {
-                Some(Due::Ask) => ask.push(id),
-                Some(Due::Note) => silent.push(id),
-                Some(Due::Open) => stalled.push(id),
-                None => {}
+            if let (Some(gate), Some(id)) = (transfer.gate_mut(), id) {
+                match gate.expire(now, note_at) {
+                    Some(Due::Ask) => ask.push(id),
+                    Some(Due::Note) => silent.push(id),
+                    Some(Due::Open) => stalled.push(id),
+                    None => {}
+                }
             }
         }
         for id in ask {
@@ -175,10 +158,9 @@ impl Control {
         let gated: Vec<ForwardId> = self
             .queue
             .iter()
-            .filter_map(|exchange| match &exchange.request {
-                Request::Transfer(transfer) if transfer.gate().is_some() => transfer.forward(),
-                _ => None,
-            })
+            .filter_map(Exchange::transfer)
+            .filter(|transfer| transfer.gate().is_some())
+            .filter_map(Transfer::forward)
             .collect();
         for id in gated {
             // The end of the upload has not been seen yet.
@@ -193,12 +175,8 @@ impl Control {
     pub(super) fn release(&mut self, id: ForwardId) {
         let mut over = false;
         for exchange in self.queue.iter_mut() {
-            if let Request::Transfer(transfer) = &mut exchange.request
-                && transfer.forward() == Some(id)
-                && transfer.release()
-            {
-                exchange.held = false;
-                over |= matches!(exchange.stage, Stage::Answered);
+            if exchange.uses(id) && exchange.release_final_reply() {
+                over |= exchange.is_answered();
             }
         }
         if over && self.data.is_stream() {

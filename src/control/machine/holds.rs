@@ -25,9 +25,9 @@ use std::time::Duration;
 use crate::control::{
     data::{Forward, ForwardState},
     event::{DataAtEnd, ForwardId, Output},
+    exchange::Exchange,
     key::Key,
     machine::Control,
-    queue::{Exchange, Stage},
     request::Request,
     transfer::Transfer,
     wait::{Hold, Wait},
@@ -36,7 +36,7 @@ use crate::control::{
 impl Control {
     /// Whether this command, the next to be sent, waits for a transfer before it.
     pub(super) fn command_waits(&mut self, now: Duration, key: Key) -> bool {
-        let farewell = match self.queue.get(key).map(|exchange| &exchange.request) {
+        let farewell = match self.queue.get(key).map(|exchange| exchange.request()) {
             None | Some(Request::Abort | Request::Status) => return false,
             Some(request) => matches!(request, Request::Quit),
         };
@@ -144,13 +144,13 @@ impl Control {
         let before = self
             .queue
             .iter()
-            .take_while(|exchange| Some(exchange.key) != key);
+            .take_while(|exchange| Some(exchange.key()) != key);
         let mut waits = before.filter_map(|exchange| {
             let transfer = unanswered_transfer(exchange, &marks)?;
             let wait = self.wait_for(exchange, transfer, &marks, farewell)?;
             transfer
                 .may_be_waited_for(wait)
-                .then_some((exchange.key, wait))
+                .then_some((exchange.key(), wait))
         });
         waits.next()
     }
@@ -196,7 +196,7 @@ impl Control {
         marks: &Marks,
     ) -> Option<ForwardId> {
         let uses_current =
-            self.data.since() < exchange.sent_seq && exchange.sent_seq < marks.renewed;
+            self.data.since() < exchange.sent_seq() && exchange.sent_seq() < marks.renewed;
         let current = self.data.current().filter(|_| uses_current);
         transfer.forward().or(current)
     }
@@ -223,11 +223,11 @@ pub(super) fn unanswered_transfer<'a>(
     exchange: &'a Exchange,
     marks: &Marks,
 ) -> Option<&'a Transfer> {
-    match &exchange.request {
+    match exchange.request() {
         Request::Transfer(transfer)
-            if matches!(exchange.stage, Stage::Sent)
+            if exchange.is_sent()
                 && !transfer.is_lost()
-                && marks.last_abort <= exchange.sent_seq =>
+                && marks.last_abort <= exchange.sent_seq() =>
         {
             Some(transfer)
         }

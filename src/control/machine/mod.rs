@@ -329,7 +329,7 @@ impl Control {
             self.hold = None;
         }
         let data_awaited = self.queue.iter().any(
-            |exchange| matches!(&exchange.request, Request::Transfer(t) if t.gate().is_some()),
+            |exchange| matches!(exchange.request(), Request::Transfer(t) if t.gate().is_some()),
         );
         let patience = self.settings.limits.missing_reply;
         if self.peers.server_has_ended() && !data_awaited {
@@ -355,6 +355,23 @@ impl Control {
     fn flush(&mut self, now: Duration) {
         let patience = self.settings.limits.missing_reply;
         self.queue.flush(now, patience, &mut self.outputs);
+    }
+}
+
+/// What tests look at from outside.
+#[cfg(test)]
+impl Control {
+    pub(in crate::control) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(in crate::control) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Number of forwards that are not known to be gone.
+    pub(in crate::control) fn forwards(&self) -> usize {
+        self.data.iter().count()
     }
 }
 

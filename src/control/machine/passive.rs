@@ -17,8 +17,8 @@ use crate::control::{
     event::{ForwardId, Notice, Output, Target},
     key::Key,
     machine::Control,
-    queue::Stage,
-    request::{Passive, Request, passive_line},
+    passive_request::{PassiveForm, PassiveRequest},
+    request::Request,
     settings::DataHost,
 };
 
@@ -28,17 +28,14 @@ impl Control {
     /// Handles the server's passive reply, which is complete: asks for the forward, or says why there is
     /// none.
     pub(super) fn passive_reply(&mut self, key: Key, code: ReplyCode) {
-        let Some(exchange) = self.queue.entry(key) else {
+        let Some(passive) = self.queue.passive(key) else {
             return;
         };
-        let Request::Passive(passive) = &mut exchange.request else {
-            return;
-        };
-        let reply = passive.reply.take();
-        let join = passive.join;
-        let instead = passive.asked_again && !passive.asked_extended;
+        let reply = passive.take_reply();
+        let join = passive.listener();
+        let instead = passive.asked_pasv_instead();
         let endpoint = parse_passive_reply(code, reply.iter().map(Bytes::as_ref));
-        exchange.stage = Stage::Answered;
+        self.queue.answered(key);
         match endpoint
             .map_err(|error| why(code, &error))
             .and_then(|endpoint| self.targets(&endpoint))
@@ -52,12 +49,7 @@ impl Control {
                     },
                 };
                 let id = self.data.add(way, key);
-                if let Some(exchange) = self.queue.entry(key) {
-                    exchange.held = true;
-                    if let Request::Passive(passive) = &mut exchange.request {
-                        passive.forward = Some(id);
-                    }
-                }
+                self.queue.hold_for_forward(key, id);
                 self.outputs.push(match join {
                     Some(deliver_to) => Output::OpenJoined {
                         id,
@@ -73,19 +65,15 @@ impl Control {
 
     /// Whether this reply to a passive request, other than 227 and 229, makes ferryline ask in the other
     /// form.
-    pub(super) fn retries_passive_form(&self, key: Key, code: u16) -> bool {
-        let Some(Request::Passive(passive)) = self.queue.get(key).map(|exchange| &exchange.request)
-        else {
-            return false;
-        };
-        if passive.asked_again || passive.as_typed {
-            false
-        } else if passive.asked_extended {
-            // After EPSV ALL the server must be sent no PASV (RFC 2428 §4).
-            !self.data.only_epsv() && (matches!(code, 200..=299 | 500..=529 | 531..=599))
-        } else {
-            // A server reached over IPv6 can name no address in a 227 (Q22).
-            !self.knowledge.no_epsv && matches!(code, 425 | 500 | 501 | 502 | 504 | 522)
+    pub(super) fn retries_passive_form(&self, passive: &PassiveRequest, code: u16) -> bool {
+        passive.retries(code, self.data.only_epsv(), self.knowledge.no_epsv)
+    }
+
+    /// The form in which a server is asked for a passive data connection, where the client leaves that open.
+    pub(super) fn first_passive_form(&self) -> PassiveForm {
+        match self.knowledge.no_epsv && !self.data.only_epsv() {
+            true => PassiveForm::Pasv,
+            false => PassiveForm::Epsv,
         }
     }
 
@@ -104,13 +92,13 @@ impl Control {
         let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        let Request::Passive(passive) = &mut exchange.request else {
+        let Some(passive) = exchange.passive() else {
             return;
         };
-        exchange.held = false;
-        let order = exchange.sent_seq;
-        let joined = passive.join.is_some();
-        let reply = match (joined, passive.extended) {
+        let (joined, expects_229) = (passive.is_joined(), passive.expects_229());
+        exchange.let_go();
+        let order = exchange.sent_seq();
+        let reply = match (joined, expects_229) {
             (true, _) => Some("200 ferryline: active mode, carried as passive".into()),
             (false, true) => Some(render_229(address.port())),
             (false, false) => ipv4_of(address.ip()).map(|address_v4| {
@@ -123,14 +111,14 @@ impl Control {
         match reply {
             Some(reply) => {
                 let reply = Bytes::from(reply + "\r\n");
-                exchange.out.say(reply);
+                exchange.say(reply);
                 if let Some(forward) = self.data.get_mut(id).filter(|_| joined) {
                     forward.await_transfer();
                 }
                 self.use_forward(id, order);
             }
             None => {
-                exchange.out.say(answer(425, NO_IPV6));
+                exchange.say(answer(425, NO_IPV6));
                 self.close_forward(id);
             }
         }
@@ -139,25 +127,22 @@ impl Control {
     /// Carries a PORT or EPRT as passive: asks the server for the data connection that is joined to the
     /// client's listener.
     pub(super) fn carry_as_passive(&mut self, now: Duration, key: Key, deliver_to: SocketAddr) {
-        let extended = !self.knowledge.no_epsv || self.data.only_epsv();
+        let form = self.first_passive_form();
         let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        exchange.request = Request::Passive(Passive {
-            join: Some(deliver_to),
-            since: now,
-            ..Passive::new(false, extended)
-        });
+        let joined = PassiveRequest::joined(now, deliver_to, form);
+        exchange.becomes(Request::Passive(joined));
         self.queue.sent(key);
-        self.outputs.say_to_server(passive_line(extended));
+        self.outputs.say_to_server(form.line());
         self.resync();
     }
 
     /// Answers this request, whose forward failed.
     pub(super) fn passive_failed(&mut self, key: Key, reason: &str) {
         if let Some(exchange) = self.queue.entry(key) {
-            exchange.held = false;
-            exchange.out.say(answer(425, reason));
+            exchange.let_go();
+            exchange.say(answer(425, reason));
         }
     }
 

@@ -8,14 +8,15 @@ use ferryline_grammar::{Line, Place, ReplyCode, ReplyLine, masked_reply};
 use crate::control::{
     answers::answer,
     event::Notice,
+    exchange::Stage,
     feat::FeatFilter,
     guard::withheld,
     incoming::ReplyHandling,
     key::Key,
     machine::{Control, verbatim},
     other_protocol::greets_otherwise,
-    queue::Stage,
-    request::{Passive, Request},
+    passive_request::PassiveRequest,
+    request::Request,
     settings::ActiveMode,
     tls::insists_on_tls,
 };
@@ -63,7 +64,7 @@ impl Control {
     /// Whether the reply that is coming in is a passive request's own.
     fn answers_passive(&self) -> bool {
         let exchange = self.incoming.key().and_then(|key| self.queue.get(key));
-        exchange.is_some_and(|exchange| matches!(exchange.request, Request::Passive(_)))
+        exchange.is_some_and(|exchange| matches!(exchange.request(), Request::Passive(_)))
     }
 
     /// Handles a command that went out while a reply is open. Some servers leave a refusal open (Q29): then
@@ -103,17 +104,19 @@ impl Control {
         let Some(exchange) = self.queue.get(key) else {
             return ReplyHandling::Withheld;
         };
-        match &exchange.request {
-            Request::Passive(passive) if self.is_late_epsv(passive, code) => {
+        match exchange.request() {
+            Request::Passive(passive)
+                if passive.is_late_epsv(code, self.queue.expects_late_epsv()) =>
+            {
                 ReplyHandling::LateEpsv
             }
             Request::Passive(_) if passive_code => ReplyHandling::Collect,
             Request::Passive(_) if code == 228 => self.withhold(key, code),
-            Request::Passive(_) if self.retries_passive_form(key, code) => {
+            Request::Passive(passive) if self.retries_passive_form(passive, code) => {
                 ReplyHandling::RetryPassiveForm
             }
             // The client asked for an active data connection: nothing but a data connection is a success.
-            Request::Passive(passive) if passive.join.is_some() => {
+            Request::Passive(passive) if passive.is_joined() => {
                 if !(200..400).contains(&code) {
                     return ReplyHandling::Pass { last: code >= 200 };
                 }
@@ -122,17 +125,12 @@ impl Control {
                 ReplyHandling::Withheld
             }
             // Its answer in the other form is still to come.
-            Request::Passive(passive) if passive.asked_again && code < 200 => {
+            Request::Passive(passive) if passive.asked_again() && code < 200 => {
                 ReplyHandling::Dropped
             }
             // Refused in both forms: the client gets the refusal of the one that it asked for.
-            Request::Passive(passive) if !passive.refusal.is_empty() => {
-                if let Some(exchange) = self.queue.entry(key)
-                    && let Request::Passive(passive) = &mut exchange.request
-                {
-                    passive.refused = true;
-                    exchange.out.relay_all(passive.refusal.take());
-                }
+            Request::Passive(passive) if passive.has_refusal() => {
+                self.queue.tell_refusal(key);
                 ReplyHandling::Withheld
             }
             Request::Active(_) if self.retries_port_form(key, code) => ReplyHandling::RetryPortForm,
@@ -155,7 +153,7 @@ impl Control {
         if matches!(code, 227 | 229)
             && let Some(extended) = self.queue.take_stray_passive()
         {
-            let request = Request::Passive(Passive::new(extended, extended));
+            let request = Request::Passive(PassiveRequest::answered_late(extended));
             let key = self.queue.push(request, Stage::Incoming);
             self.queue.came_late(key);
             return (key, ReplyHandling::Collect);
@@ -190,9 +188,9 @@ impl Control {
         };
         match handling {
             ReplyHandling::Pass { .. } => {
-                exchange.out.relay(verbatim(line));
+                exchange.relay(verbatim(line));
                 let login = matches!(
-                    exchange.request,
+                    exchange.request(),
                     Request::Login { .. } | Request::Greeting { .. }
                 );
                 if insists_on_tls(login, code, line.text()) {
@@ -203,39 +201,37 @@ impl Control {
             }
             ReplyHandling::LateEpsv => {
                 if code >= 400
-                    && let Request::Passive(passive) = &mut exchange.request
+                    && let Request::Passive(passive) = exchange.request_mut()
                 {
-                    passive.refusal.push(verbatim(line));
+                    passive.buffer_refusal(verbatim(line));
                 }
             }
             ReplyHandling::RetryPassiveForm => {
-                if let Request::Passive(passive) = &mut exchange.request
-                    && !passive.asked_extended
-                {
-                    passive.refusal.push(verbatim(line));
+                if let Request::Passive(passive) = exchange.request_mut() {
+                    passive.buffer_first_refusal(verbatim(line));
                 }
             }
             ReplyHandling::Dropped | ReplyHandling::Withheld => {}
             ReplyHandling::Collect => {
-                if let Request::Passive(passive) = &mut exchange.request {
-                    passive.reply.push(Bytes::copy_from_slice(line.text()));
+                if let Request::Passive(passive) = exchange.request_mut() {
+                    passive.buffer_reply(Bytes::copy_from_slice(line.text()));
                 }
             }
             ReplyHandling::RetryPortForm => {
-                if let Request::Active(active) = &mut exchange.request {
+                if let Request::Active(active) = exchange.request_mut() {
                     active.buffer_refusal(verbatim(line), first);
                 }
             }
             ReplyHandling::Feat(filter) => {
                 if first && last {
-                    exchange.out.relay(verbatim(line));
+                    exchange.relay(verbatim(line));
                 } else if last {
                     for missing in filter.missing(active) {
-                        exchange.out.say(missing);
+                        exchange.say(missing);
                     }
-                    exchange.out.relay(verbatim(line));
+                    exchange.relay(verbatim(line));
                 } else if first || filter.passes(line.text()) {
-                    exchange.out.relay(verbatim(line));
+                    exchange.relay(verbatim(line));
                 }
             }
         }
@@ -271,7 +267,7 @@ impl Control {
         let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        match &exchange.request {
+        match exchange.request() {
             Request::Active(_) if good => {
                 self.active_accepted(key);
                 self.answered(key);
@@ -281,10 +277,10 @@ impl Control {
                 self.answered(key);
             }
             Request::Passive(passive) => {
-                let extended = passive.extended;
+                let expects_229 = passive.expects_229();
                 // It was another request's reply: the transfer's own may still come (Q23).
                 if good {
-                    self.queue.expect_stray_passive(extended);
+                    self.queue.expect_stray_passive(expects_229);
                 }
                 self.answered(key);
             }
@@ -320,7 +316,7 @@ impl Control {
 
     fn answered(&mut self, key: Key) {
         if let Some(exchange) = self.queue.entry(key) {
-            exchange.stage = Stage::Answered;
+            exchange.answered();
         }
     }
 }

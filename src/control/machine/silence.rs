@@ -4,11 +4,7 @@
 use std::time::Duration;
 
 use crate::control::{
-    answers::answer,
-    key::Key,
-    machine::Control,
-    queue::Stage,
-    request::{Passive, Request, Silence, passive_line},
+    answers::answer, key::Key, machine::Control, passive_request::PassiveRequest,
 };
 
 impl Control {
@@ -22,40 +18,22 @@ impl Control {
         let Some((key, _)) = self.silent().filter(|(_, until)| *until <= now) else {
             return;
         };
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
-        let Request::Passive(passive) = &mut exchange.request else {
-            return;
-        };
-        if passive.silence == Silence::None {
-            passive.silence = Silence::Asked;
-            passive.asked_again = true;
-            passive.asked_extended = false;
+        let passive = self.queue.passive(key);
+        if let Some(line) = passive.and_then(PassiveRequest::ask_after_silence) {
             self.queue.expect_late_epsv();
             // It keeps its place: the server answers what was sent behind the EPSV after its late answer to
             // that.
-            self.outputs.say_to_server(passive_line(false));
+            self.outputs.say_to_server(line);
             return;
         }
         // One answer came, and may have been that to the PASV after all.
-        exchange.stage = Stage::Answered;
-        let refusal = passive.refusal.take();
-        if refusal.is_empty() {
+        if !self.queue.tell_refusal(key) {
             let reason = "the FTP server answers neither EPSV nor PASV";
-            exchange.out.say(answer(425, reason));
-        } else {
-            exchange.out.relay_all(refusal);
+            self.queue.say(key, answer(425, reason));
         }
+        self.queue.answered(key);
         // The time of what was sent behind it begins only now.
-        self.queue.heard = now;
-    }
-
-    /// Whether a reply with this code, which came for a passive request, is the late answer to an EPSV that
-    /// was given up.
-    pub(super) fn is_late_epsv(&self, passive: &Passive, code: u16) -> bool {
-        let by_silence = passive.silence == Silence::Asked && code >= 200 && code != 227;
-        by_silence || (self.queue.expects_late_epsv() && !passive.asked_extended && code == 229)
+        self.queue.wait_anew(now);
     }
 
     /// Handles the end of the late answer.
@@ -64,10 +42,9 @@ impl Control {
         self.queue.asked_again();
         let until = now + self.settings.limits.silent_epsv;
         if let Some(passive) = self.queue.passive(key)
-            && passive.silence == Silence::Asked
+            && passive.late_epsv_came(until)
         {
-            passive.silence = Silence::Broken(until);
-            // From here on the PASV counts, and that was sent last.
+            // The PASV was sent last.
             self.queue.sent(key);
         }
     }
@@ -75,32 +52,16 @@ impl Control {
     /// The passive request that is the first unanswered one, and the time until which the server may be
     /// silent about it.
     fn silent(&self) -> Option<(Key, Duration)> {
-        let next = self
-            .queue
-            .iter()
-            .filter(|exchange| matches!(exchange.stage, Stage::Sent))
-            .min_by_key(|exchange| exchange.sent_seq)?;
-        let Request::Passive(passive) = &next.request else {
-            return None;
-        };
-        if self.incoming.key() == Some(next.key) {
+        let unanswered = self.queue.iter().filter(|exchange| exchange.is_sent());
+        let next = unanswered.min_by_key(|exchange| exchange.sent_seq())?;
+        if self.incoming.key() == Some(next.key()) {
             return None;
         }
-        match passive.silence {
-            // After EPSV ALL the server must be sent no PASV (RFC 2428 §4).
-            Silence::None
-                if passive.asked_extended && !passive.asked_again && !self.data.only_epsv() =>
-            {
-                let since = passive.since.max(self.queue.heard);
-                Some((next.key, since + self.settings.limits.silent_epsv))
-            }
-            // Behind another that was given up, its time begins at that moment.
-            Silence::Broken(until) => {
-                let since = self.queue.heard;
-                let until = until.max(since + self.settings.limits.silent_epsv);
-                Some((next.key, until))
-            }
-            Silence::None | Silence::Asked => None,
-        }
+        let until = next.passive()?.silent_until(
+            self.queue.heard(),
+            self.settings.limits.silent_epsv,
+            self.data.only_epsv(),
+        )?;
+        Some((next.key(), until))
     }
 }

@@ -11,12 +11,12 @@ use std::time::Duration;
 use crate::control::{
     data::{Forward, ForwardState},
     event::{ForwardEvent, ForwardId, Notice, Output},
+    exchange::Stage,
     incoming::ReplyHandling,
     key::Key,
     machine::Control,
     machine::cuts::{ABORTED, ENDED, cut_deadline, cut_short},
     machine::unreached::unreached_deadline,
-    queue::Stage,
     request::Request,
     transfer::Transfer,
 };
@@ -125,8 +125,8 @@ impl Control {
     fn requester(&self, id: ForwardId, forward: &Forward) -> Option<Requester> {
         let key = forward.asked_by();
         let exchange = self.queue.get(key)?;
-        match &exchange.request {
-            Request::Passive(passive) if exchange.held && passive.forward == Some(id) => {
+        match exchange.request() {
+            Request::Passive(passive) if exchange.is_held() && passive.forward() == Some(id) => {
                 Some(Requester::Passive(key))
             }
             Request::Active(active) if active.forward() == Some(id) => Some(Requester::Active(key)),
@@ -160,26 +160,23 @@ impl Control {
         let named =
             self.queue
                 .iter()
-                .find_map(|exchange| match (&exchange.request, &exchange.stage) {
+                .find_map(|exchange| match (exchange.request(), exchange.stage()) {
                     (Request::Active(active), Stage::Sent) if active.forward() == Some(id) => {
-                        Some(exchange.sent_seq)
+                        Some(exchange.sent_seq())
                     }
                     _ => None,
                 });
         let renewed = self.queue.renewed_behind(self.data.since());
         let uses = |order| next && order < renewed || named.is_some_and(|named| named < order);
-        self.queue
-            .iter_mut()
-            .find_map(|exchange| match (&mut exchange.request, &exchange.stage) {
-                (_, Stage::Unsent(_) | Stage::Waiting) => None,
-                (Request::Transfer(transfer), _)
-                    if transfer.forward() == Some(id)
-                        || (transfer.forward().is_none() && uses(exchange.sent_seq)) =>
-                {
-                    Some(transfer)
-                }
-                _ => None,
-            })
+        let sent = self
+            .queue
+            .transfers_mut()
+            .filter(|(place, _)| !place.unsent);
+        let mut transfers = sent.filter(|(place, transfer)| match transfer.forward() {
+            Some(used) => used == id,
+            None => uses(place.sent_seq),
+        });
+        transfers.next().map(|(_, transfer)| transfer)
     }
 
     /// Decides what is done with a reply with this code, which begins to answer a transfer.
@@ -198,7 +195,7 @@ impl Control {
         let Some(exchange) = self.queue.entry(key) else {
             return last;
         };
-        let Request::Transfer(transfer) = &mut exchange.request else {
+        let Request::Transfer(transfer) = exchange.request_mut() else {
             return last;
         };
         if let Some(id) = forward {
@@ -236,7 +233,7 @@ impl Control {
             && code < 300
             && (transfer.may_be_upload() || !aborted)
         {
-            exchange.out.say(cut_short(reason));
+            exchange.say(cut_short(reason));
             return ReplyHandling::Withheld;
         }
         let begun = transfer.has_begun() || code < 300;
@@ -251,7 +248,7 @@ impl Control {
         // it ends its side (Q110).
         if aborted && transfer.may_be_upload() && stands && code < 300 && self.data.is_stream() {
             transfer.cut(ABORTED, None);
-            exchange.out.say(cut_short(ABORTED));
+            exchange.say(cut_short(ABORTED));
             return ReplyHandling::Withheld;
         }
         let awaited = match forward.state() {
@@ -284,9 +281,9 @@ impl Control {
         let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        exchange.stage = Stage::Answered;
-        let gated = exchange.held;
-        let Request::Transfer(transfer) = &exchange.request else {
+        exchange.answered();
+        let gated = exchange.is_held();
+        let Request::Transfer(transfer) = exchange.request() else {
             return;
         };
         let begun = transfer.has_begun() || code < 300;
@@ -354,12 +351,9 @@ impl Control {
     fn is_taken(&mut self, id: ForwardId, order: u64) -> bool {
         let between = self.data.since()..order;
         let mut taken = false;
-        for exchange in self.queue.iter_mut() {
-            let awaited = exchange.held || matches!(exchange.stage, Stage::Sent);
-            if let Request::Transfer(transfer) = &mut exchange.request
-                && awaited
-            {
-                if between.contains(&exchange.sent_seq) {
+        for (place, transfer) in self.queue.transfers_mut() {
+            if place.held || place.sent {
+                if between.contains(&place.sent_seq) {
                     transfer.use_forward(id);
                 }
                 taken |= transfer.forward() == Some(id);

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::control::{
     event::ForwardId,
+    exchange::Exchange,
     key::Key,
     machine::Control,
-    queue::{Exchange, Stage},
     request::Request,
     transfer::{Transfer, Unreached},
 };
@@ -31,12 +31,12 @@ impl Control {
         let Some(exchange) = self.queue.entry(key) else {
             return;
         };
-        let Request::Other { lost } = &mut exchange.request else {
+        let Request::Other { lost } = exchange.request_mut() else {
             return;
         };
         let unreached = lost.take().map(|reason| Unreached { reason, until });
         if has_way || unreached.is_some() {
-            exchange.request = Request::Transfer(Transfer::guessed(unreached));
+            exchange.becomes(Request::Transfer(Transfer::guessed(unreached)));
         }
     }
 
@@ -57,9 +57,9 @@ impl Control {
         }
         let since = self.data.since();
         for exchange in self.queue.iter_mut() {
-            if matches!(exchange.stage, Stage::Sent)
-                && exchange.sent_seq > since
-                && let Request::Other { lost } = &mut exchange.request
+            if exchange.is_sent()
+                && exchange.sent_seq() > since
+                && let Request::Other { lost } = exchange.request_mut()
             {
                 lost.get_or_insert_with(|| reason.to_owned());
             }
@@ -79,8 +79,8 @@ impl Control {
     }
 
     fn may_use_current(&self, exchange: &Exchange) -> bool {
-        matches!(exchange.stage, Stage::Sent)
-            && exchange.sent_seq > self.data.since()
-            && matches!(exchange.request, Request::Other { .. })
+        exchange.is_sent()
+            && exchange.sent_seq() > self.data.since()
+            && matches!(exchange.request(), Request::Other { .. })
     }
 }

@@ -11,11 +11,12 @@ use std::time::Duration;
 use crate::control::{
     answers::answer,
     event::{ForwardId, Notice},
+    exchange::Exchange,
     incoming::ReplyHandling,
     key::Key,
     machine::Control,
     machine::cuts::CUT,
-    queue::{Exchange, Queue, Stage},
+    queue::Queue,
     request::Request,
     transfer::Unreached,
 };
@@ -46,8 +47,8 @@ impl Control {
         self.release(id);
         let until = now + self.settings.limits.unreached;
         let transfer = self.queue.iter_mut().find_map(|exchange| {
-            let sent = matches!(exchange.stage, Stage::Sent);
-            match &mut exchange.request {
+            let sent = exchange.is_sent();
+            match exchange.request_mut() {
                 Request::Transfer(transfer)
                     if sent
                         && !transfer.is_answered()
@@ -98,17 +99,20 @@ impl Control {
     /// Answers the transfers before a later request that the server goes on to answer, where their data
     /// connections could not be made.
     pub(super) fn overtake_unreached(&mut self, key: Key) {
-        let order = self.queue.get(key).map_or(0, |exchange| exchange.sent_seq);
+        let order = self
+            .queue
+            .get(key)
+            .map_or(0, |exchange| exchange.sent_seq());
         let earlier = |exchange: &&Exchange| {
-            exchange.key != key
-                && (order == 0 || exchange.sent_seq < order)
-                && unreached(&exchange.request).is_some()
+            exchange.key() != key
+                && (order == 0 || exchange.sent_seq() < order)
+                && unreached(exchange.request()).is_some()
         };
         let overtaken: Vec<Key> = self
             .queue
             .iter()
             .filter(earlier)
-            .map(|exchange| exchange.key)
+            .map(|exchange| exchange.key())
             .collect();
         for key in overtaken {
             self.speak_for_unreached(key);
@@ -118,12 +122,12 @@ impl Control {
     /// Answers in place of servers that send no reply in time.
     pub(super) fn expire_unreached(&mut self, now: Duration) {
         let due =
-            |exchange: &&Exchange| unreached(&exchange.request).is_some_and(|u| u.until <= now);
+            |exchange: &&Exchange| unreached(exchange.request()).is_some_and(|u| u.until <= now);
         let due: Vec<Key> = self
             .queue
             .iter()
             .filter(due)
-            .map(|exchange| exchange.key)
+            .map(|exchange| exchange.key())
             .collect();
         for key in due {
             self.speak_for_unreached(key);
@@ -156,6 +160,6 @@ fn unreached(request: &Request) -> Option<&Unreached> {
 pub(super) fn unreached_deadline(queue: &Queue) -> Option<Duration> {
     let waiting = queue
         .iter()
-        .filter_map(|exchange| unreached(&exchange.request));
+        .filter_map(|exchange| unreached(exchange.request()));
     waiting.map(|unreached| unreached.until).min()
 }

@@ -1,12 +1,7 @@
 //! Which request a reply of the server answers: by order and, where FTP servers are known to differ, by the
 //! class of the reply.
 
-use crate::control::{
-    key::Key,
-    queue::{Queue, Stage},
-    request::Request,
-    transfer::Transfer,
-};
+use crate::control::{key::Key, queue::Queue, request::Request, transfer::Transfer};
 
 impl Queue {
     /// Finds the request that a reply with this code answers, and gives up the requests before it that this
@@ -16,8 +11,8 @@ impl Queue {
             .entries
             .iter()
             .enumerate()
-            .filter(|(_, exchange)| matches!(exchange.stage, Stage::Sent))
-            .map(|(index, exchange)| (exchange.sent_seq, index))
+            .filter(|(_, exchange)| exchange.is_sent())
+            .map(|(index, exchange)| (exchange.sent_seq(), index))
             .collect();
         waiting.sort_unstable();
         let waiting: Vec<usize> = waiting.into_iter().map(|(_, index)| index).collect();
@@ -49,24 +44,24 @@ impl Queue {
             // A transfer without a data connection gets no such answer: only the ABOR does.
             if own_abort
                 && matches!(code, 225 | 226)
-                && matches!(&exchange.request, Request::Transfer(t) if t.is_answered())
+                && matches!(exchange.request(), Request::Transfer(t) if t.is_answered())
             {
-                exchange.stage = Stage::Answered;
+                exchange.answered();
                 continue;
             }
             let answer = match of_one_behind(
-                &exchange.request,
+                exchange.request(),
                 code,
                 begun > Some(place),
                 cut > Some(place),
             ) {
                 true => Fit::PassedOver,
-                false => fit(&exchange.request, code, last),
+                false => fit(exchange.request(), code, last),
             };
             match answer {
                 Fit::Answers => {
-                    let key = exchange.key;
-                    let granted = code < 300 && matches!(exchange.request, Request::Active(_));
+                    let key = exchange.key();
+                    let granted = code < 300 && matches!(exchange.request(), Request::Active(_));
                     if let Some(running) = running.filter(|_| granted) {
                         self.pass_by(running);
                     }
@@ -75,7 +70,7 @@ impl Queue {
                 Fit::Extra => return None,
                 Fit::Later => running = Some(index),
                 Fit::PassedOver => {
-                    exchange.stage = Stage::Answered;
+                    exchange.answered();
                     self.guard.out_of_order();
                 }
             }
@@ -100,19 +95,19 @@ impl Queue {
         let found = begins(false).or_else(|| begins(true)).unwrap_or(0);
         for &index in waiting.iter().take(found) {
             if let Some(exchange) = self.entries.get_mut(index)
-                && matches!(&exchange.request, Request::Transfer(t) if t.is_overtaken())
+                && matches!(exchange.request(), Request::Transfer(t) if t.is_overtaken())
             {
-                exchange.stage = Stage::Answered;
+                exchange.answered();
                 self.guard.out_of_order();
             }
         }
         let index = *waiting.get(found)?;
-        self.entries.get(index).map(|exchange| exchange.key)
+        self.entries.get(index).map(|exchange| exchange.key())
     }
 
     fn pass_by(&mut self, index: usize) {
         if let Some(exchange) = self.entries.get_mut(index)
-            && let Request::Transfer(transfer) = &mut exchange.request
+            && let Request::Transfer(transfer) = exchange.request_mut()
         {
             transfer.overtake();
         }
@@ -121,7 +116,7 @@ impl Queue {
     fn is(&self, index: usize, what: impl Fn(&Request) -> bool) -> bool {
         self.entries
             .get(index)
-            .is_some_and(|exchange| what(&exchange.request))
+            .is_some_and(|exchange| what(exchange.request()))
     }
 
     /// Settles on the request at place `found` of those that wait; those before it were passed over.
@@ -131,19 +126,19 @@ impl Queue {
                 continue;
             };
             if place == found {
-                return Some(exchange.key);
+                return Some(exchange.key());
             }
             // A server may answer while a transfer runs, whose own final reply is still to come.
-            match &mut exchange.request {
+            match exchange.request_mut() {
                 // The client has gone on; a refusal that comes late belongs to no request.
                 Request::Transfer(transfer)
                     if transfer.is_answered() || transfer.unreached().is_some() =>
                 {
-                    exchange.stage = Stage::Answered;
+                    exchange.answered();
                     self.late_refusals = self.late_refusals.saturating_add(1);
                 }
                 Request::Transfer(transfer) => transfer.overtake(),
-                _ => exchange.stage = Stage::Answered,
+                _ => exchange.answered(),
             }
             self.guard.out_of_order();
         }

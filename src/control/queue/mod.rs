@@ -12,72 +12,21 @@ mod turns;
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
-use ferryline_grammar::Line;
 
 use crate::control::{
     event::ForwardId,
+    exchange::{Exchange, ExchangePlace, Stage},
     guard::Guard,
-    held::Held,
     key::Key,
+    passive_request::PassiveRequest,
     port::Active,
-    request::{Passive, Request},
+    request::Request,
     transfer::Transfer,
 };
 
-/// One request of the client or of ferryline, or a reply that answers no request.
-#[derive(Debug)]
-pub(super) struct Exchange {
-    pub(super) key: Key,
-    pub(super) request: Request,
-    pub(super) stage: Stage,
-    /// Its place in the send order; 0 before it is sent, and where nothing is sent.
-    pub(super) sent_seq: u64,
-    /// Lines that go to the client as soon as the entry's turn has come.
-    pub(super) out: Held,
-    /// Ferryline holds this entry's output back, and with it all output behind it.
-    pub(super) held: bool,
-}
-
-/// How far a request is.
-#[derive(Debug)]
-pub(super) enum Stage {
-    /// Its final reply has come in, or none will come.
-    Answered,
-    /// It answers no request, and its lines are coming in.
-    Incoming,
-    /// Its final reply is awaited.
-    Sent,
-    /// It waits to be sent.
-    Unsent(Line),
-    /// It waits for its remote forward; nothing behind it is sent before.
-    Waiting,
-}
-
-impl Exchange {
-    /// Whether the client's lines behind it are kept back until the server has answered it.
-    pub(super) fn keeps_back_what_follows(&self) -> bool {
-        let keeps = match &self.request {
-            Request::Greeting { withheld } => *withheld,
-            Request::Passive(passive) => passive.join.is_some(),
-            _ => false,
-        };
-        keeps && matches!(self.stage, Stage::Sent)
-    }
-
-    /// Whether it has asked the server for a data connection of which the client does not know yet.
-    fn renews_connection(&self) -> bool {
-        let sent = matches!(self.stage, Stage::Sent);
-        match &self.request {
-            Request::Active(_) => sent,
-            Request::Passive(_) => sent || self.held,
-            _ => false,
-        }
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct Queue {
-    pub(super) entries: VecDeque<Exchange>,
+    entries: VecDeque<Exchange>,
     next_key: Key,
     next_seq: u64,
     /// Number of final replies that the client has seen since no request was under way. `commands`: the same
@@ -85,10 +34,10 @@ pub(super) struct Queue {
     finals: u64,
     commands: u64,
     /// When the last of them came.
-    pub(super) heard: Duration,
-    pub(super) guard: Guard,
+    heard: Duration,
+    guard: Guard,
     /// Number of transfers that ferryline has answered and that the server may still refuse.
-    pub(super) late_refusals: u8,
+    late_refusals: u8,
     /// A passive request was answered by another reply, and its own may come late (Q23). The value: whether
     /// the client expects a 229.
     stray_passive: Option<bool>,
@@ -125,7 +74,7 @@ impl Queue {
         let first = self.entries.front();
         first.is_some_and(|exchange| {
             matches!(
-                (&exchange.request, &exchange.stage),
+                (exchange.request(), exchange.stage()),
                 (Request::Greeting { .. }, Stage::Sent)
             )
         })
@@ -134,14 +83,7 @@ impl Queue {
     pub(super) fn push(&mut self, request: Request, stage: Stage) -> Key {
         let key = self.next_key;
         self.next_key = key.next();
-        self.entries.push_back(Exchange {
-            key,
-            request,
-            stage,
-            sent_seq: 0,
-            out: Held::default(),
-            held: false,
-        });
+        self.entries.push_back(Exchange::new(key, request, stage));
         key
     }
 
@@ -156,8 +98,7 @@ impl Queue {
         self.next_seq += 1;
         let order = self.next_seq;
         if let Some(exchange) = self.entry(key) {
-            exchange.stage = Stage::Sent;
-            exchange.sent_seq = order;
+            exchange.sent(order);
         }
     }
 
@@ -165,33 +106,63 @@ impl Queue {
     pub(super) fn came_late(&mut self, key: Key) {
         let order = self.next_seq;
         if let Some(exchange) = self.entry(key) {
-            exchange.sent_seq = order;
+            exchange.came_late(order);
         }
     }
 
     /// Notes that this request waits for its remote forward from now on.
     pub(super) fn awaits_forward(&mut self, key: Key) {
         if let Some(exchange) = self.entry(key) {
-            exchange.stage = Stage::Waiting;
+            exchange.awaits_forward();
+        }
+    }
+
+    /// Notes that the final reply to this request has come in, or that none will come.
+    pub(super) fn answered(&mut self, key: Key) {
+        if let Some(exchange) = self.entry(key) {
+            exchange.answered();
+        }
+    }
+
+    /// Holds the answer to this passive request, which waits for this forward.
+    pub(super) fn hold_for_forward(&mut self, key: Key, id: ForwardId) {
+        if let Some(exchange) = self.entry(key)
+            && let Request::Passive(passive) = exchange.request_mut()
+        {
+            passive.opens(id);
+            exchange.hold();
+        }
+    }
+
+    /// Adds the buffered refusal of this passive request to its answer. Returns whether there is one.
+    pub(super) fn tell_refusal(&mut self, key: Key) -> bool {
+        let refusal = self.passive(key).map(PassiveRequest::tell_refusal);
+        let refusal = refusal.filter(|refusal| !refusal.is_empty());
+        match (self.entry(key), refusal) {
+            (Some(exchange), Some(refusal)) => {
+                exchange.relay_all(refusal);
+                true
+            }
+            _ => false,
         }
     }
 
     /// Its place in the send order; 0 before it is sent.
     pub(super) fn sent_seq(&self, key: Key) -> u64 {
-        self.get(key).map_or(0, |exchange| exchange.sent_seq)
+        self.get(key).map_or(0, |exchange| exchange.sent_seq())
     }
 
     /// The PORT or EPRT of this key, unless it is carried as passive or answered.
     pub(super) fn active(&mut self, key: Key) -> Option<&mut Active> {
-        match &mut self.entry(key)?.request {
+        match self.entry(key)?.request_mut() {
             Request::Active(active) => Some(active),
             _ => None,
         }
     }
 
     /// The passive request of this key.
-    pub(super) fn passive(&mut self, key: Key) -> Option<&mut Passive> {
-        match &mut self.entry(key)?.request {
+    pub(super) fn passive(&mut self, key: Key) -> Option<&mut PassiveRequest> {
+        match self.entry(key)?.request_mut() {
             Request::Passive(passive) => Some(passive),
             _ => None,
         }
@@ -199,18 +170,17 @@ impl Queue {
 
     /// The transfer of this key.
     pub(super) fn transfer(&mut self, key: Key) -> Option<&mut Transfer> {
-        match &mut self.entry(key)?.request {
-            Request::Transfer(transfer) => Some(transfer),
-            _ => None,
-        }
+        self.entry(key)?.transfer_mut()
     }
 
     pub(super) fn get(&self, key: Key) -> Option<&Exchange> {
-        self.entries.iter().find(|exchange| exchange.key == key)
+        self.entries.iter().find(|exchange| exchange.key() == key)
     }
 
     pub(super) fn entry(&mut self, key: Key) -> Option<&mut Exchange> {
-        self.entries.iter_mut().find(|exchange| exchange.key == key)
+        self.entries
+            .iter_mut()
+            .find(|exchange| exchange.key() == key)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Exchange> {
@@ -221,6 +191,14 @@ impl Queue {
         self.entries.iter_mut()
     }
 
+    /// The transfers, each with the place of its exchange.
+    pub(super) fn transfers_mut(&mut self) -> impl Iterator<Item = (ExchangePlace, &mut Transfer)> {
+        self.entries.iter_mut().filter_map(|exchange| {
+            let place = exchange.place();
+            Some((place, exchange.transfer_mut()?))
+        })
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -228,33 +206,27 @@ impl Queue {
     /// Adds a line of ferryline's own to the answer to this request.
     pub(super) fn say(&mut self, key: Key, line: Bytes) {
         if let Some(exchange) = self.entry(key) {
-            exchange.out.say(line);
+            exchange.say(line);
         }
     }
 
     /// Adds a line of the server to the answer to this request.
     pub(super) fn relay(&mut self, key: Key, line: Bytes) {
         if let Some(exchange) = self.entry(key) {
-            exchange.out.relay(line);
+            exchange.relay(line);
         }
     }
 
     /// Cost of the lines that wait to be written to the client. Looks at each entry, of which there are few,
     /// and at no line.
     pub(super) fn held_bytes(&self) -> usize {
-        self.entries
-            .iter()
-            .map(|exchange| exchange.out.cost())
-            .sum()
+        self.entries.iter().map(|exchange| exchange.cost()).sum()
     }
 
     /// Bytes of the client's lines that wait to be sent.
     pub(super) fn unsent_bytes(&self) -> usize {
-        let unsent = self.entries.iter().map(|exchange| match &exchange.stage {
-            Stage::Unsent(line) => line.text().len(),
-            _ => 0,
-        });
-        unsent.sum()
+        let unsent = self.entries.iter().filter_map(Exchange::unsent_line);
+        unsent.map(|line| line.text().len()).sum()
     }
 
     /// The first request that has not been sent, unless something before it holds it up: a line that waits
@@ -266,13 +238,11 @@ impl Queue {
             if exchange.keeps_back_what_follows() {
                 return None;
             }
-            match (&exchange.stage, &exchange.request) {
-                (Stage::Unsent(_), _) => return Some(exchange.key),
-                (Stage::Waiting, _) => return None,
-                (_, Request::Passive(passive)) if passive.join.is_some() && exchange.held => {
-                    return None;
-                }
-                _ => {}
+            if exchange.unsent_line().is_some() {
+                return Some(exchange.key());
+            }
+            if exchange.is_waiting() || exchange.awaits_joined_forward() {
+                return None;
             }
         }
         None
@@ -290,7 +260,7 @@ impl Queue {
         let mut before = self
             .entries
             .iter()
-            .take_while(|exchange| exchange.key != key);
+            .take_while(|exchange| exchange.key() != key);
         before.any(Exchange::renews_connection)
     }
 
@@ -302,7 +272,7 @@ impl Queue {
             .iter()
             .filter(|exchange| exchange.renews_connection());
         let orders = renewals
-            .map(|exchange| exchange.sent_seq)
+            .map(|exchange| exchange.sent_seq())
             .filter(|renewed| *renewed > order);
         orders.min().unwrap_or(u64::MAX)
     }
@@ -311,23 +281,21 @@ impl Queue {
     /// answered it.
     pub(super) fn has_transfer_behind(&self, order: u64) -> bool {
         self.entries.iter().any(|exchange| {
-            matches!(exchange.request, Request::Transfer(_))
-                && matches!(exchange.stage, Stage::Sent)
-                && exchange.sent_seq > order
+            matches!(exchange.request(), Request::Transfer(_))
+                && exchange.is_sent()
+                && exchange.sent_seq() > order
         })
     }
 
     /// Whether anything waits to be sent.
     pub(super) fn has_unsent(&self) -> bool {
-        self.entries
-            .iter()
-            .any(|exchange| matches!(exchange.stage, Stage::Unsent(_) | Stage::Waiting))
+        self.entries.iter().any(|exchange| exchange.is_unsent())
     }
 
     pub(super) fn transfer_running(&self) -> bool {
         self.entries.iter().any(|exchange| {
-            matches!(&exchange.request, Request::Transfer(transfer) if !transfer.is_answered())
-                && (matches!(exchange.stage, Stage::Sent) || exchange.held)
+            matches!(exchange.request(), Request::Transfer(transfer) if !transfer.is_answered())
+                && (exchange.is_sent() || exchange.is_held())
         })
     }
 
@@ -337,15 +305,15 @@ impl Queue {
     pub(super) fn command_came(&mut self, incoming: Option<Key>) {
         if self.finals >= self.commands {
             for exchange in &mut self.entries {
-                if Some(exchange.key) == incoming {
+                if Some(exchange.key()) == incoming {
                     continue;
                 }
-                let running = matches!(&exchange.request, Request::Transfer(t) if t.has_begun());
-                if matches!(exchange.stage, Stage::Sent) && !running && !exchange.held {
-                    if let Request::Passive(p) = &exchange.request {
-                        self.stray_passive = Some(p.extended);
+                let running = matches!(exchange.request(), Request::Transfer(t) if t.has_begun());
+                if exchange.is_sent() && !running && !exchange.is_held() {
+                    if let Some(passive) = exchange.passive() {
+                        self.stray_passive = Some(passive.expects_229());
                     }
-                    exchange.stage = Stage::Answered;
+                    exchange.answered();
                     self.guard.out_of_order();
                 }
             }
@@ -353,7 +321,7 @@ impl Queue {
         if self
             .entries
             .iter()
-            .all(|exchange| matches!(exchange.stage, Stage::Answered | Stage::Incoming))
+            .all(|exchange| matches!(exchange.stage(), Stage::Answered | Stage::Incoming))
         {
             self.finals = 0;
             self.commands = 0;
@@ -385,6 +353,16 @@ impl Queue {
         std::mem::take(&mut self.late_epsv)
     }
 
+    /// When the server's last final reply came.
+    pub(super) fn heard(&self) -> Duration {
+        self.heard
+    }
+
+    /// Begins the time of what waits for the server anew, because what it waited for was given up.
+    pub(super) fn wait_anew(&mut self, now: Duration) {
+        self.heard = now;
+    }
+
     /// Notes that a final reply of the server is complete.
     pub(super) fn final_came(&mut self, now: Duration) {
         self.finals += 1;
@@ -398,26 +376,29 @@ impl Queue {
 
     /// Whether the server has been sent an ABOR behind this request.
     pub(super) fn is_aborted(&self, key: Key) -> bool {
-        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq);
+        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
         self.last_abort() > order
     }
 
     /// Send order of the last ABOR that is still unanswered; 0: there is none.
     pub(super) fn last_abort(&self) -> u64 {
         let aborts = self.entries.iter();
-        let aborts = aborts.filter(|exchange| matches!(exchange.request, Request::Abort));
-        aborts.map(|exchange| exchange.sent_seq).max().unwrap_or(0)
+        let aborts = aborts.filter(|exchange| matches!(exchange.request(), Request::Abort));
+        aborts
+            .map(|exchange| exchange.sent_seq())
+            .max()
+            .unwrap_or(0)
     }
 
     /// Gives up the transfers that were sent before this ABOR, which has been answered: they will not be.
     pub(super) fn give_up_transfers_before(&mut self, key: Key) {
-        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq);
+        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
         for exchange in &mut self.entries {
-            if matches!(exchange.request, Request::Transfer(_))
-                && matches!(exchange.stage, Stage::Sent)
-                && exchange.sent_seq < order
+            if matches!(exchange.request(), Request::Transfer(_))
+                && exchange.is_sent()
+                && exchange.sent_seq() < order
             {
-                exchange.stage = Stage::Answered;
+                exchange.answered();
                 self.guard.out_of_order();
             }
         }
@@ -426,13 +407,13 @@ impl Queue {
     /// Gives up the transfers that ferryline has answered before this ABOR of its own, which has been
     /// answered: the server will not answer them.
     pub(super) fn give_up_told_before(&mut self, key: Key) {
-        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq);
+        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
         for exchange in &mut self.entries {
-            if matches!(&exchange.request, Request::Transfer(transfer) if transfer.is_answered())
-                && matches!(exchange.stage, Stage::Sent)
-                && exchange.sent_seq < order
+            if matches!(exchange.request(), Request::Transfer(transfer) if transfer.is_answered())
+                && exchange.is_sent()
+                && exchange.sent_seq() < order
             {
-                exchange.stage = Stage::Answered;
+                exchange.answered();
             }
         }
     }
@@ -442,31 +423,28 @@ impl Queue {
     pub(super) fn forward_before(&self, key: Key) -> Option<(u64, ForwardId)> {
         self.entries
             .iter()
-            .take_while(|exchange| exchange.key != key)
-            .filter(|exchange| exchange.held)
-            .filter_map(|exchange| match &exchange.request {
-                Request::Passive(passive) => Some((exchange.sent_seq, passive.forward?)),
-                _ => None,
-            })
+            .take_while(|exchange| exchange.key() != key)
+            .filter(|exchange| exchange.is_held())
+            .filter_map(|exchange| Some((exchange.sent_seq(), exchange.passive()?.forward()?)))
             .max_by_key(|(order, _)| *order)
     }
 
     /// Whether a passive request waits for the server's reply.
     pub(super) fn passive_sent(&self) -> bool {
-        self.entries.iter().any(|exchange| {
-            matches!(exchange.request, Request::Passive(_)) && matches!(exchange.stage, Stage::Sent)
-        })
+        self.entries
+            .iter()
+            .any(|exchange| matches!(exchange.request(), Request::Passive(_)) && exchange.is_sent())
     }
 
     /// Whether a request still needs this forward.
     pub(super) fn needs(&self, id: ForwardId) -> bool {
-        self.entries.iter().any(|exchange| match &exchange.request {
-            Request::Active(active) => {
-                active.forward() == Some(id) && !matches!(exchange.stage, Stage::Answered)
-            }
-            Request::Passive(passive) => passive.forward == Some(id) && exchange.held,
-            Request::Transfer(transfer) => transfer.forward() == Some(id),
-            _ => false,
-        })
+        self.entries
+            .iter()
+            .any(|exchange| match exchange.request() {
+                Request::Active(active) => active.forward() == Some(id) && !exchange.is_answered(),
+                Request::Passive(passive) => passive.forward() == Some(id) && exchange.is_held(),
+                Request::Transfer(transfer) => transfer.forward() == Some(id),
+                _ => false,
+            })
     }
 }

@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use crate::control::{
     answers::answer,
+    exchange::{Exchange, Stage},
     guard::Guard,
     outputs::Outputs,
-    queue::{Exchange, Queue, Stage},
+    queue::Queue,
     request::Request,
 };
 
@@ -29,11 +30,11 @@ impl Queue {
                 Turn::At(at) if at <= now => {}
                 _ => break,
             }
-            if walk.behind && !exchange.out.is_empty() {
+            if walk.behind && exchange.lines() > 0 {
                 self.guard.out_of_order();
             }
             hand_out(&mut self.guard, exchange, outputs);
-            if matches!(exchange.stage, Stage::Answered) {
+            if exchange.is_answered() {
                 self.entries.remove(index);
             } else {
                 walk.leave_behind(exchange);
@@ -71,26 +72,22 @@ impl Queue {
     /// made it owe (a request asked again, or still waiting for its forward) is answered by `last_word`.
     pub(in crate::control) fn give_up(&mut self, last_word: &Bytes, outputs: &mut Outputs) {
         for mut exchange in std::mem::take(&mut self.entries) {
-            let awaited = exchange.held || !matches!(exchange.stage, Stage::Answered);
-            match &mut exchange.request {
+            let (awaited, held) = (exchange.is_open(), exchange.is_held());
+            match exchange.request_mut() {
                 Request::Active(active) if awaited => {
                     let refusal = active.take_refusal();
                     if !refusal.is_empty() {
-                        exchange.out.relay_all(refusal);
-                    } else if matches!(exchange.stage, Stage::Waiting) {
-                        exchange.out.say(last_word.clone());
+                        exchange.relay_all(refusal);
+                    } else if exchange.is_waiting() {
+                        exchange.say(last_word.clone());
                     }
                 }
-                Request::Passive(passive)
-                    if awaited
-                        && !passive.refused
-                        && (exchange.held || passive.asked_again || passive.join.is_some()) =>
-                {
-                    exchange.out.say(last_word.clone());
+                Request::Passive(passive) if awaited && passive.is_owed_an_answer(held) => {
+                    exchange.say(last_word.clone());
                 }
                 Request::Transfer(transfer) => {
                     if let Some(unreached) = transfer.take_unreached() {
-                        exchange.out.say(answer(425, &unreached.reason));
+                        exchange.say(answer(425, &unreached.reason));
                     }
                 }
                 _ => {}
@@ -139,9 +136,9 @@ struct Walk {
 impl Walk {
     fn look(&self, exchange: &Exchange) -> Turn {
         // An entry before it was sent after it: an ABOR that overtook, or a request that was asked twice.
-        let overtook = exchange.sent_seq != 0 && exchange.sent_seq < self.latest;
-        match (&exchange.request, &exchange.stage) {
-            _ if exchange.held => Turn::AfterEvent,
+        let overtook = exchange.sent_seq() != 0 && exchange.sent_seq() < self.latest;
+        match (exchange.request(), exchange.stage()) {
+            _ if exchange.is_held() => Turn::AfterEvent,
             (_, Stage::Unsent(_)) if self.behind_unsent => Turn::AfterServer,
             (_, Stage::Unsent(_) | Stage::Waiting) => Turn::AfterEvent,
             _ if overtook => Turn::AfterServer,
@@ -159,10 +156,10 @@ impl Walk {
     fn leave_behind(&mut self, exchange: &Exchange) {
         self.behind = true;
         self.behind_unsent |= exchange.keeps_back_what_follows();
-        self.latest = self.latest.max(exchange.sent_seq);
+        self.latest = self.latest.max(exchange.sent_seq());
         // One of ABOR's two replies may be missing; a reply may be left open without end (Q29).
-        self.behind_sure |= !matches!(exchange.request, Request::Abort | Request::OwnAbort)
-            && !matches!(exchange.stage, Stage::Incoming);
+        self.behind_sure |= !matches!(exchange.request(), Request::Abort | Request::OwnAbort)
+            && !matches!(exchange.stage(), Stage::Incoming);
     }
 }
 
@@ -171,11 +168,11 @@ impl Walk {
 const SURELY_COMES: u32 = 12;
 
 fn hand_out(guard: &mut Guard, exchange: &mut Exchange, outputs: &mut Outputs) {
-    for line in exchange.out.take() {
+    for line in exchange.take_lines() {
         if let Some(end) = guard.missing_end() {
             outputs.say_to_client(end);
         }
-        let line = guard.pass(&exchange.request, Some(exchange.key), line);
+        let line = guard.pass(exchange.request(), Some(exchange.key()), line);
         outputs.say_to_client(line);
     }
 }

@@ -219,7 +219,7 @@ impl World {
             Kind::Remote => REMOTE_PORTS + port,
         };
         forward.stage = Stage::Ready;
-        let ip = match (forward.kind, self.control.settings.remote_bind) {
+        let ip = match (forward.kind, self.control.settings().remote_bind) {
             (Kind::Remote, Some(bind)) => bind,
             _ => [127, 0, 0, 1].into(),
         };
@@ -288,11 +288,11 @@ impl World {
     fn input(&mut self, hand_in: impl FnOnce(&mut Control, Duration)) {
         let most = self
             .control
-            .queue
+            .queue()
             .iter()
-            .map(|exchange| 2 + exchange.out.len())
+            .map(|exchange| 2 + exchange.lines())
             .sum::<usize>()
-            + 2 * self.control.data.iter().count()
+            + 2 * self.control.forwards()
             + 16;
         let was_over = self.control.is_over();
         hand_in(&mut self.control, self.now);
@@ -345,7 +345,7 @@ impl World {
                 let [target] = targets.as_slice() else {
                     panic!("{targets:?}");
                 };
-                assert_eq!(target.host, self.control.settings.server_host);
+                assert_eq!(target.host, self.control.settings().server_host);
                 self.opened(id, Kind::Local, target.port);
             }
             Output::OpenJoined {
@@ -362,7 +362,7 @@ impl World {
                 bind,
                 deliver_to,
             } => {
-                match self.control.settings.remote_bind {
+                match self.control.settings().remote_bind {
                     Some(address) => assert_eq!(bind, address),
                     None => assert!(bind.is_loopback(), "{bind}"),
                 }
@@ -460,8 +460,8 @@ impl World {
     }
 
     fn check_bounds(&self) {
-        let limits = &self.control.settings.limits;
-        let queue = &self.control.queue;
+        let limits = &self.control.settings().limits;
+        let queue = self.control.queue();
         assert!(
             queue.len() <= 8 * limits.requests,
             "{} entries",
@@ -469,14 +469,14 @@ impl World {
         );
         let held = queue.held_bytes();
         assert!(held <= limits.held_bytes + 128 * 1024, "{held} bytes held");
-        let recounted: usize = queue.iter().map(|exchange| exchange.out.recount()).sum();
+        let recounted: usize = queue.iter().map(|exchange| exchange.recount()).sum();
         assert_eq!(held, recounted, "what is held is not what is counted");
         let unsent = queue.unsent_bytes();
         assert!(
             unsent <= limits.held_bytes + 8 * 1024,
             "{unsent} bytes unsent"
         );
-        assert!(self.control.data.iter().count() <= 4 * limits.requests);
+        assert!(self.control.forwards() <= 4 * limits.requests);
     }
 }
 
