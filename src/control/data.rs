@@ -87,6 +87,12 @@ impl Data {
         std::mem::take(&mut self.forwards)
     }
 
+    /// Notes that this forward stands; a local one until `until` at most. Returns whether that is news.
+    pub(super) fn stands(&mut self, id: ForwardId, until: Duration) -> bool {
+        self.get_mut(id)
+            .is_some_and(|forward| forward.stands(until))
+    }
+
     pub(super) fn is_connected(&self, id: ForwardId) -> bool {
         self.get(id).is_some_and(Forward::is_connected)
     }
@@ -269,7 +275,7 @@ impl Forward {
     }
 
     /// Notes that it stands; a local one until `until` at most. Returns whether that is news.
-    pub(super) fn stands(&mut self, until: Duration) -> bool {
+    fn stands(&mut self, until: Duration) -> bool {
         let news = self.state == ForwardState::Opening;
         if news {
             let until = self.is_passive().then_some(until);

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use super::{event::ForwardId, gate::Gate, wait::Wait};
+use super::{
+    data::{Forward, ForwardState},
+    event::ForwardId,
+    gate::Gate,
+    wait::Wait,
+};
 
 /// A command that moves data, from the moment it is asked for.
 #[derive(Debug)]
@@ -85,6 +90,17 @@ enum FinalReply {
     },
     /// It has waited.
     Released { success: bool },
+}
+
+/// What becomes of the server's final reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FinalReplyFate {
+    /// It passes.
+    Passes,
+    /// It passes when the data over this forward has moved.
+    Waits(ForwardId),
+    /// It is withheld: the client is told that the data was cut, for this reason.
+    Cut(&'static str),
 }
 
 impl Transfer {
@@ -251,6 +267,56 @@ impl Transfer {
         self.is_answered() || self.cut_reason().is_some()
     }
 
+    /// Decides on the server's final reply. `aborted`: the server has been sent an ABOR behind the transfer.
+    /// `forward`: that of its data connection, if it is still there. `stream`: an EOF ends the file.
+    pub(super) fn final_reply(
+        &mut self,
+        code: u16,
+        aborted: bool,
+        forward: Option<(ForwardId, &Forward)>,
+        stream: bool,
+    ) -> FinalReplyFate {
+        self.stop_awaiting_answer();
+        let success = code < 300;
+        // A client that has aborted a download expects no more of it than it has.
+        if let Some(reason) = self.cut_reason()
+            && success
+            && (self.may_be_upload() || !aborted)
+        {
+            return FinalReplyFate::Cut(reason);
+        }
+        // Without a data connection there is nothing to wait for.
+        let Some((id, forward)) = forward else {
+            return FinalReplyFate::Passes;
+        };
+        // The end of the upload has not been seen, and the client waits for the server's final reply before
+        // it ends its side (Q110).
+        if aborted && self.may_be_upload() && forward.is_connected() && success && stream {
+            self.cut(ABORTED, None);
+            return FinalReplyFate::Cut(ABORTED);
+        }
+        let waits = match forward.state() {
+            // The client does not want it any more.
+            _ if aborted => false,
+            // The end of the data connection shows that the SSH server has handed on all of it: where the way
+            // was cut, the FTP server has taken that for the end of the file.
+            ForwardState::Claimed | ForwardState::Connected { .. } if self.may_be_upload() => {
+                let sent_all = self.is_guessed() && forward.is_drained();
+                success && stream && !sent_all
+            }
+            ForwardState::Claimed | ForwardState::Connected { .. } => {
+                (self.has_begun() || success) && !forward.is_drained()
+            }
+            // The server's connection may still be on its way to us.
+            ForwardState::Ready { .. } => !forward.is_passive() && success,
+            ForwardState::Opening => false,
+        };
+        match waits {
+            true => FinalReplyFate::Waits(id),
+            false => FinalReplyFate::Passes,
+        }
+    }
+
     /// Holds the final reply, which waits for the data. A success begins at `success_at` of the lines that
     /// are to go out.
     pub(super) fn hold(&mut self, gate: Gate, success_at: Option<usize>) {
@@ -335,3 +401,6 @@ impl Transfer {
         self.overtaken
     }
 }
+
+/// Why an upload that its client aborts counts as cut.
+pub(super) const ABORTED: &str = "aborted, before it was seen that all of the data had arrived";

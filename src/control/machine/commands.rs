@@ -271,10 +271,11 @@ impl Control {
 
     fn send(&mut self, now: Duration, key: Key) {
         let renewed = self.queue.awaits_connection_before(key);
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
-        let Some(line) = exchange.unsent_line().map(verbatim) else {
+        let unsent = self.queue.entry(key);
+        // Only an unsent request is sent.
+        let Some((exchange, line)) =
+            unsent.and_then(|e| e.unsent_line().map(verbatim).map(|line| (e, line)))
+        else {
             return;
         };
         let line = match exchange.request_mut() {

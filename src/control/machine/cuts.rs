@@ -116,6 +116,5 @@ pub(super) fn cut_short(reason: &str) -> Bytes {
 
 pub(super) const CUT: &str =
     "the data connection was cut on its way through SSH; not all of the data has come";
-pub(super) const ABORTED: &str = "aborted, before it was seen that all of the data had arrived";
 pub(super) const ENDED: &str = "the data connection has ended before its transfer began";
 const BROKE: &str = "the client's side of the data connection broke; not all of the data has come";

@@ -22,8 +22,8 @@ use crate::control::{
     gate::{Due, Gate},
     key::Key,
     machine::Control,
-    machine::cuts::{ABORTED, CUT},
-    transfer::Transfer,
+    machine::cuts::CUT,
+    transfer::{ABORTED, Transfer},
 };
 
 impl Control {
@@ -99,10 +99,11 @@ impl Control {
         let gated = self.transfer_over(id).is_some_and(|transfer| {
             transfer.may_be_upload() == upload && transfer.gate().is_some()
         });
-        let Some(forward) = self.data.get_mut(id) else {
-            return;
-        };
-        if stream && gated && forward.is_connected() {
+        if stream
+            && gated
+            && let Some(forward) = self.data.get_mut(id)
+            && forward.is_connected()
+        {
             forward.drained();
             self.outputs.notice(Notice::LeftOpen(id));
             self.release(id);

@@ -15,6 +15,7 @@ use crate::control::{
     answers::answer,
     data::Way,
     event::{ForwardId, Notice, Output, Target},
+    exchange::Exchange,
     key::Key,
     machine::Control,
     passive_request::{PassiveForm, PassiveRequest},
@@ -28,6 +29,7 @@ impl Control {
     /// Handles the server's passive reply, which is complete: asks for the forward, or says why there is
     /// none.
     pub(super) fn passive_reply(&mut self, key: Key, code: ReplyCode) {
+        // Its reply has come in, so it is still there.
         let Some(passive) = self.queue.passive(key) else {
             return;
         };
@@ -89,15 +91,10 @@ impl Control {
 
     /// Answers this request, whose forward now stands.
     pub(super) fn passive_ready(&mut self, key: Key, id: ForwardId, address: SocketAddr) {
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
-        let Some(passive) = exchange.passive() else {
-            return;
-        };
-        let (joined, expects_229) = (passive.is_joined(), passive.expects_229());
-        exchange.let_go();
-        let order = exchange.sent_seq();
+        let order = self.queue.sent_seq(key);
+        let passive = self.queue.get(key).and_then(Exchange::passive);
+        let joined = passive.is_some_and(PassiveRequest::is_joined);
+        let expects_229 = passive.is_some_and(PassiveRequest::expects_229);
         let reply = match (joined, expects_229) {
             (true, _) => Some("200 ferryline: active mode, carried as passive".into()),
             (false, true) => Some(render_229(address.port())),
@@ -111,14 +108,14 @@ impl Control {
         match reply {
             Some(reply) => {
                 let reply = Bytes::from(reply + "\r\n");
-                exchange.say(reply);
+                self.queue.answer_held(key, reply);
                 if let Some(forward) = self.data.get_mut(id).filter(|_| joined) {
                     forward.await_transfer();
                 }
                 self.use_forward(id, order);
             }
             None => {
-                exchange.say(answer(425, NO_IPV6));
+                self.queue.answer_held(key, answer(425, NO_IPV6));
                 self.close_forward(id);
             }
         }
@@ -128,11 +125,8 @@ impl Control {
     /// client's listener.
     pub(super) fn carry_as_passive(&mut self, now: Duration, key: Key, deliver_to: SocketAddr) {
         let form = self.first_passive_form();
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
         let joined = PassiveRequest::joined(now, deliver_to, form);
-        exchange.becomes(Request::Passive(joined));
+        self.queue.becomes(key, Request::Passive(joined));
         self.queue.sent(key);
         self.outputs.say_to_server(form.line());
         self.resync();
@@ -140,10 +134,7 @@ impl Control {
 
     /// Answers this request, whose forward failed.
     pub(super) fn passive_failed(&mut self, key: Key, reason: &str) {
-        if let Some(exchange) = self.queue.entry(key) {
-            exchange.let_go();
-            exchange.say(answer(425, reason));
-        }
+        self.queue.answer_held(key, answer(425, reason));
     }
 
     /// Reason for which ferryline refuses a passive request itself: a 227 cannot name the client's leg.

@@ -101,6 +101,7 @@ impl Control {
 
     fn handling(&mut self, now: Duration, key: Key, code: u16) -> ReplyHandling {
         let passive_code = matches!(code, 227 | 229);
+        // The queue has just named it.
         let Some(exchange) = self.queue.get(key) else {
             return ReplyHandling::Withheld;
         };
@@ -179,6 +180,7 @@ impl Control {
 
     fn reply_line(&mut self, line: &Line, first: bool, last: bool) {
         let active = self.settings.active != ActiveMode::Remote || self.has_remote_forwards();
+        // A first line has begun it, and no entry leaves the queue while its reply comes in.
         let Some((key, code, handling)) = self.incoming.reply() else {
             return;
         };
@@ -264,7 +266,8 @@ impl Control {
             return;
         }
         let good = (200..300).contains(&code);
-        let Some(exchange) = self.queue.entry(key) else {
+        // Its lines have just been added, so it is still there.
+        let Some(exchange) = self.queue.get(key) else {
             return;
         };
         match exchange.request() {

@@ -11,14 +11,14 @@ use std::time::Duration;
 use crate::control::{
     data::{Forward, ForwardState},
     event::{ForwardEvent, ForwardId, Notice, Output},
-    exchange::Stage,
+    exchange::{Exchange, Stage},
     incoming::ReplyHandling,
     key::Key,
     machine::Control,
-    machine::cuts::{ABORTED, ENDED, cut_deadline, cut_short},
+    machine::cuts::{ENDED, cut_deadline, cut_short},
     machine::unreached::unreached_deadline,
     request::Request,
-    transfer::Transfer,
+    transfer::{FinalReplyFate, Transfer},
 };
 
 impl Control {
@@ -93,16 +93,12 @@ impl Control {
             ForwardEvent::Progress => self.progress(now, id),
             ForwardEvent::Ready(address) => {
                 let until = now + self.settings.limits.unused_forward;
-                let Some(forward) = self.data.get_mut(id) else {
-                    return;
-                };
-                if !forward.stands(until) {
-                    return;
-                }
-                match self.data.get(id).and_then(|f| self.requester(id, f)) {
-                    Some(Requester::Passive(key)) => self.passive_ready(key, id, address),
-                    Some(Requester::Active(key)) => self.active_ready(key, address),
-                    None => self.close_forward(id),
+                if self.data.stands(id, until) {
+                    match self.data.get(id).and_then(|f| self.requester(id, f)) {
+                        Some(Requester::Passive(key)) => self.passive_ready(key, id, address),
+                        Some(Requester::Active(key)) => self.active_ready(key, address),
+                        None => self.close_forward(id),
+                    }
                 }
             }
         }
@@ -192,10 +188,8 @@ impl Control {
             (_, current) => current,
         };
         let aborted = self.queue.is_aborted(key);
-        let Some(exchange) = self.queue.entry(key) else {
-            return last;
-        };
-        let Request::Transfer(transfer) = exchange.request_mut() else {
+        // Its reply is coming in, so it is still there.
+        let Some(transfer) = self.queue.transfer(key) else {
             return last;
         };
         if let Some(id) = forward {
@@ -227,79 +221,41 @@ impl Control {
         if matches!(code, 200 | 202) && transfer.begins_by_200() {
             return preliminary;
         }
-        transfer.stop_awaiting_answer();
-        // A client that has aborted a download expects no more of it than it has.
-        if let Some(reason) = transfer.cut_reason()
-            && code < 300
-            && (transfer.may_be_upload() || !aborted)
-        {
-            exchange.say(cut_short(reason));
-            return ReplyHandling::Withheld;
-        }
-        let begun = transfer.has_begun() || code < 300;
-        let Some(id) = transfer.forward() else {
-            return last;
-        };
-        let Some(forward) = self.data.get(id) else {
-            return last;
-        };
-        let stands = forward.is_connected();
-        // The end of the upload has not been seen, and the client waits for the server's final reply before
-        // it ends its side (Q110).
-        if aborted && transfer.may_be_upload() && stands && code < 300 && self.data.is_stream() {
-            transfer.cut(ABORTED, None);
-            exchange.say(cut_short(ABORTED));
-            return ReplyHandling::Withheld;
-        }
-        let awaited = match forward.state() {
-            // The client does not want it any more.
-            _ if aborted => false,
-            // The end of the data connection shows that the SSH server has handed on all of it: where the way
-            // was cut, the FTP server has taken that for the end of the file.
-            ForwardState::Claimed | ForwardState::Connected { .. } if transfer.may_be_upload() => {
-                let sent_all = transfer.is_guessed() && forward.is_drained();
-                code < 300 && self.data.is_stream() && !sent_all
+        let forward = transfer
+            .forward()
+            .and_then(|id| Some((id, self.data.get(id)?)));
+        match transfer.final_reply(code, aborted, forward, self.data.is_stream()) {
+            FinalReplyFate::Passes => last,
+            FinalReplyFate::Cut(reason) => {
+                self.queue.say(key, cut_short(reason));
+                ReplyHandling::Withheld
             }
-            ForwardState::Claimed | ForwardState::Connected { .. } => {
-                begun && !forward.is_drained()
-            }
-            // The server's connection may still be on its way to us.
-            ForwardState::Ready { .. } => !forward.is_passive() && code < 300,
-            ForwardState::Opening => false,
-        };
-        if awaited {
-            self.hold_reply(now, key, id, code);
-            if !self.data.is_stream() {
-                self.outputs.push(Output::Drain(id));
+            FinalReplyFate::Waits(id) => {
+                self.hold_reply(now, key, id, code);
+                if !self.data.is_stream() {
+                    self.outputs.push(Output::Drain(id));
+                }
+                last
             }
         }
-        last
     }
 
     /// Handles a transfer whose final reply is complete.
     pub(super) fn transfer_done(&mut self, key: Key, code: u16) {
-        let Some(exchange) = self.queue.entry(key) else {
+        self.queue.answered(key);
+        let gated = self.queue.get(key).is_some_and(Exchange::is_held);
+        let transfer = self.queue.get(key).and_then(Exchange::transfer);
+        let begun = code < 300 || transfer.is_some_and(Transfer::has_begun);
+        let used = transfer.and_then(Transfer::forward);
+        let stream = self.data.is_stream();
+        // Without a data connection there is nothing to tidy up.
+        let Some((id, forward)) = used.and_then(|id| Some((id, self.data.get_mut(id)?))) else {
             return;
         };
-        exchange.answered();
-        let gated = exchange.is_held();
-        let Request::Transfer(transfer) = exchange.request() else {
-            return;
-        };
-        let begun = transfer.has_begun() || code < 300;
-        let Some(id) = transfer.forward() else {
-            return;
-        };
-        if code >= 400
-            && !begun
-            && let Some(forward) = self.data.get_mut(id)
-        {
+        if code >= 400 && !begun {
             forward.mark_refused();
         }
-        if self.data.is_stream() && !gated {
-            let Some(forward) = self.data.get(id) else {
-                return;
-            };
+        if stream && !gated {
             if forward.state() == ForwardState::Opening {
                 // Its passive reply is still to be handed to the client.
             } else if forward.is_connected() {
@@ -378,10 +334,9 @@ impl Control {
     }
 
     fn connected(&mut self, id: ForwardId, target: usize) {
-        let Some(forward) = self.data.get_mut(id) else {
-            return;
-        };
-        if forward.connected(target) && !self.knowledge.reply_address_works {
+        if let Some(forward) = self.data.get_mut(id)
+            && forward.connected(target)
+        {
             self.learn(|knowledge| knowledge.reply_address_works = true);
         }
     }

@@ -28,15 +28,13 @@ impl Control {
         }
         let has_way = self.data.current().is_some() || self.queue.forward_before(key).is_some();
         let until = now + self.settings.limits.unreached;
-        let Some(exchange) = self.queue.entry(key) else {
-            return;
-        };
-        let Request::Other { lost } = exchange.request_mut() else {
-            return;
-        };
-        let unreached = lost.take().map(|reason| Unreached { reason, until });
-        if has_way || unreached.is_some() {
-            exchange.becomes(Request::Transfer(Transfer::guessed(unreached)));
+        if let Some(exchange) = self.queue.entry(key)
+            && let Request::Other { lost } = exchange.request_mut()
+        {
+            let unreached = lost.take().map(|reason| Unreached { reason, until });
+            if has_way || unreached.is_some() {
+                exchange.becomes(Request::Transfer(Transfer::guessed(unreached)));
+            }
         }
     }
 

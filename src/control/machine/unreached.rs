@@ -72,6 +72,7 @@ impl Control {
     /// Decides on a reply with this code, which begins to answer a transfer whose data connection could not
     /// be made.
     pub(super) fn unreached_reply(&mut self, key: Key, code: u16) -> ReplyHandling {
+        // The caller has just found it.
         let Some(transfer) = self.queue.transfer(key) else {
             return ReplyHandling::Withheld;
         };

@@ -1,74 +1,69 @@
 //! Which request a reply of the server answers: by order and, where FTP servers are known to differ, by the
 //! class of the reply.
 
-use crate::control::{key::Key, queue::Queue, request::Request, transfer::Transfer};
+use crate::control::{
+    exchange::Exchange, guard::Guard, key::Key, queue::Queue, request::Request, transfer::Transfer,
+};
 
 impl Queue {
     /// Finds the request that a reply with this code answers, and gives up the requests before it that this
     /// shows to have been passed over.
     pub(in crate::control) fn answering(&mut self, code: u16) -> Option<Key> {
-        let mut waiting: Vec<(u64, usize)> = self
+        let mut waiting: Vec<&mut Exchange> = self
             .entries
-            .iter()
-            .enumerate()
-            .filter(|(_, exchange)| exchange.is_sent())
-            .map(|(index, exchange)| (exchange.sent_seq(), index))
+            .iter_mut()
+            .filter(|exchange| exchange.is_sent())
             .collect();
-        waiting.sort_unstable();
-        let waiting: Vec<usize> = waiting.into_iter().map(|(_, index)| index).collect();
+        waiting.sort_by_key(|exchange| exchange.sent_seq());
 
         if matches!(code, 227..=229) {
-            let found = waiting
-                .iter()
-                .position(|&index| self.is(index, |r| matches!(r, Request::Passive(_))))?;
-            return self.settle_on(&waiting, found);
+            let passive = |exchange: &&mut Exchange| exchange.passive().is_some();
+            let found = waiting.iter().position(passive)?;
+            let key = waiting.get(found).map(|exchange| exchange.key());
+            let late_refusals = pass_over(waiting.into_iter().take(found), &mut self.guard);
+            self.late_refusals = self.late_refusals.saturating_add(late_refusals);
+            return key;
         }
         if (100..200).contains(&code) {
-            return self.beginning(&waiting);
+            return beginning(waiting, &mut self.guard);
         }
         let own_abort = waiting
             .iter()
-            .any(|&index| self.is(index, |r| matches!(r, Request::OwnAbort)));
+            .any(|exchange| matches!(exchange.request(), Request::OwnAbort));
         let last_of = |what: fn(&Transfer) -> bool| {
-            let begun =
-                |r: &Request| matches!(r, Request::Transfer(t) if t.has_preliminary() && what(t));
-            waiting.iter().rposition(|&index| self.is(index, begun))
+            let begun = |t: &Transfer| t.has_preliminary() && what(t);
+            waiting
+                .iter()
+                .rposition(|exchange| exchange.transfer().is_some_and(begun))
         };
         let (begun, cut) = (last_of(|_| true), last_of(Transfer::is_lost));
-        let mut running = None;
-        for (place, &index) in waiting.iter().enumerate() {
-            let last = place + 1 == waiting.len();
-            let Some(exchange) = self.entries.get_mut(index) else {
-                continue;
-            };
+        let count = waiting.len();
+        let mut running: Option<&mut Exchange> = None;
+        for (place, exchange) in waiting.into_iter().enumerate() {
             // A transfer without a data connection gets no such answer: only the ABOR does.
             if own_abort
                 && matches!(code, 225 | 226)
-                && matches!(exchange.request(), Request::Transfer(t) if t.is_answered())
+                && exchange.transfer().is_some_and(Transfer::is_answered)
             {
                 exchange.answered();
                 continue;
             }
-            let answer = match of_one_behind(
-                exchange.request(),
-                code,
-                begun > Some(place),
-                cut > Some(place),
-            ) {
+            let (begun, cut) = (begun > Some(place), cut > Some(place));
+            let answer = match of_one_behind(exchange.request(), code, begun, cut) {
                 true => Fit::PassedOver,
-                false => fit(exchange.request(), code, last),
+                false => fit(exchange.request(), code, place + 1 == count),
             };
             match answer {
                 Fit::Answers => {
-                    let key = exchange.key();
                     let granted = code < 300 && matches!(exchange.request(), Request::Active(_));
-                    if let Some(running) = running.filter(|_| granted) {
-                        self.pass_by(running);
+                    let running = running.filter(|_| granted);
+                    if let Some(transfer) = running.and_then(Exchange::transfer_mut) {
+                        transfer.overtake();
                     }
-                    return Some(key);
+                    return Some(exchange.key());
                 }
                 Fit::Extra => return None,
-                Fit::Later => running = Some(index),
+                Fit::Later => running = Some(exchange),
                 Fit::PassedOver => {
                     exchange.answered();
                     self.guard.out_of_order();
@@ -77,73 +72,48 @@ impl Queue {
         }
         None
     }
+}
 
-    /// Finds the transfer that a 1xx answers: the first that has had none. (Servers may send several 1xx for
-    /// one transfer, or for any command.)
-    fn beginning(&mut self, waiting: &[usize]) -> Option<Key> {
-        let begins = |overtaken: bool| {
-            waiting.iter().position(|&index| {
-                self.is(index, |r| match r {
-                    Request::Transfer(t) => {
-                        !t.has_preliminary() && (overtaken || !t.is_overtaken())
-                    }
-                    Request::Greeting { .. } => true,
-                    _ => false,
-                })
+/// Finds the transfer that a 1xx answers: the first that has had none. (Servers may send several 1xx for one
+/// transfer, or for any command.)
+fn beginning(mut waiting: Vec<&mut Exchange>, guard: &mut Guard) -> Option<Key> {
+    let begins = |overtaken: bool| {
+        waiting
+            .iter()
+            .position(|exchange| match exchange.request() {
+                Request::Transfer(t) => !t.has_preliminary() && (overtaken || !t.is_overtaken()),
+                Request::Greeting { .. } => true,
+                _ => false,
             })
-        };
-        let found = begins(false).or_else(|| begins(true)).unwrap_or(0);
-        for &index in waiting.iter().take(found) {
-            if let Some(exchange) = self.entries.get_mut(index)
-                && matches!(exchange.request(), Request::Transfer(t) if t.is_overtaken())
-            {
+    };
+    let found = begins(false).or_else(|| begins(true)).unwrap_or(0);
+    for exchange in waiting.iter_mut().take(found) {
+        if exchange.transfer().is_some_and(Transfer::is_overtaken) {
+            exchange.answered();
+            guard.out_of_order();
+        }
+    }
+    waiting.get(found).map(|exchange| exchange.key())
+}
+
+/// Gives up the requests before the passive one that a reply answers. Returns the number of transfers among
+/// them that the server may still refuse.
+fn pass_over<'a>(passed_over: impl Iterator<Item = &'a mut Exchange>, guard: &mut Guard) -> u8 {
+    let mut late_refusals: u8 = 0;
+    for exchange in passed_over {
+        // A server may answer while a transfer runs, whose own final reply is still to come.
+        match exchange.transfer_mut() {
+            // The client has gone on; a refusal that comes late belongs to no request.
+            Some(transfer) if transfer.is_answered() || transfer.unreached().is_some() => {
                 exchange.answered();
-                self.guard.out_of_order();
+                late_refusals = late_refusals.saturating_add(1);
             }
+            Some(transfer) => transfer.overtake(),
+            None => exchange.answered(),
         }
-        let index = *waiting.get(found)?;
-        self.entries.get(index).map(|exchange| exchange.key())
+        guard.out_of_order();
     }
-
-    fn pass_by(&mut self, index: usize) {
-        if let Some(exchange) = self.entries.get_mut(index)
-            && let Request::Transfer(transfer) = exchange.request_mut()
-        {
-            transfer.overtake();
-        }
-    }
-
-    fn is(&self, index: usize, what: impl Fn(&Request) -> bool) -> bool {
-        self.entries
-            .get(index)
-            .is_some_and(|exchange| what(exchange.request()))
-    }
-
-    /// Settles on the request at place `found` of those that wait; those before it were passed over.
-    fn settle_on(&mut self, waiting: &[usize], found: usize) -> Option<Key> {
-        for (place, &index) in waiting.iter().enumerate() {
-            let Some(exchange) = self.entries.get_mut(index) else {
-                continue;
-            };
-            if place == found {
-                return Some(exchange.key());
-            }
-            // A server may answer while a transfer runs, whose own final reply is still to come.
-            match exchange.request_mut() {
-                // The client has gone on; a refusal that comes late belongs to no request.
-                Request::Transfer(transfer)
-                    if transfer.is_answered() || transfer.unreached().is_some() =>
-                {
-                    exchange.answered();
-                    self.late_refusals = self.late_refusals.saturating_add(1);
-                }
-                Request::Transfer(transfer) => transfer.overtake(),
-                _ => exchange.answered(),
-            }
-            self.guard.out_of_order();
-        }
-        None
-    }
+    late_refusals
 }
 
 /// How a final reply fits a request.

@@ -134,6 +134,21 @@ impl Queue {
         }
     }
 
+    /// Turns this request into another.
+    pub(super) fn becomes(&mut self, key: Key, request: Request) {
+        if let Some(exchange) = self.entry(key) {
+            exchange.becomes(request);
+        }
+    }
+
+    /// Answers a request whose answer was held, by this line.
+    pub(super) fn answer_held(&mut self, key: Key, line: Bytes) {
+        if let Some(exchange) = self.entry(key) {
+            exchange.let_go();
+            exchange.say(line);
+        }
+    }
+
     /// Adds the buffered refusal of this passive request to its answer. Returns whether there is one.
     pub(super) fn tell_refusal(&mut self, key: Key) -> bool {
         let refusal = self.passive(key).map(PassiveRequest::tell_refusal);
