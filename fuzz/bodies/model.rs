@@ -188,14 +188,7 @@ impl Model {
                 let forward = self.forwards.get(id).expect("a forward that was asked for");
                 assert!(!forward.closed, "closed already: {id}");
             }
-            Output::Close(id) => {
-                let forward = self
-                    .forwards
-                    .get_mut(id)
-                    .expect("a forward that was asked for");
-                assert!(!forward.closed, "closed twice: {id}");
-                forward.closed = true;
-            }
+            Output::Close(id) => self.closed(*id),
             Output::Drain(id) => {
                 let forward = self
                     .forwards
@@ -203,7 +196,15 @@ impl Model {
                     .expect("a forward that was asked for");
                 forward.drain = true;
             }
-            Output::End(data) => self.ended(*data),
+            Output::End {
+                data,
+                close_after_control,
+            } => {
+                for id in close_after_control {
+                    self.closed(*id);
+                }
+                self.ended(*data);
+            }
             Output::FinishServer => self.finished_server = true,
             Output::Join(id) => {
                 let forward = self.forwards.get(id).expect("a forward that was asked for");
@@ -275,6 +276,15 @@ impl Model {
             None,
             "{id} was used before"
         );
+    }
+
+    fn closed(&mut self, id: ForwardId) {
+        let forward = self
+            .forwards
+            .get_mut(&id)
+            .expect("a forward that was asked for");
+        assert!(!forward.closed, "closed twice: {id}");
+        forward.closed = true;
     }
 
     fn ended(&mut self, data: DataAtEnd) {

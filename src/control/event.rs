@@ -155,14 +155,19 @@ pub enum Output {
     /// [`ForwardEvent::AllReceived`], [`ForwardEvent::AllSent`] or both can be reported.
     Ask(ForwardId),
     /// Close this forward: the listener, the remote forward, and, where one stands, the data connection, by a
-    /// reset. Answered by [`ForwardEvent::Ended`] or not at all. Where [`Output::End`] follows, the server's
-    /// control connection is to be closed first.
+    /// reset. Answered by [`ForwardEvent::Ended`] or not at all.
     Close(ForwardId),
     /// Report [`ForwardEvent::Drained`] as soon as no data from the server is left to hand to the client. For
     /// the transfer modes that keep the data connection open.
     Drain(ForwardId),
     /// The session is over: write what is left to write, and close both control connections.
-    End(DataAtEnd),
+    End {
+        /// What becomes of the data connections.
+        data: DataAtEnd,
+        /// The forwards that are to close, as by [`Close`](Self::Close), once the server has seen the end of
+        /// its control connection. To the server the end of a data connection is the end of a file.
+        close_after_control: Vec<ForwardId>,
+    },
     /// The client will send no more: pass its EOF on to the server.
     FinishServer,
     /// The transfer over this joined forward has begun: connect to the client's listener, unless data has

@@ -5,7 +5,10 @@
 //!
 //! # Layout
 //!
-//! The machine and its face
+//! [`Control`] and its steps are in `machine/`: only there is its state visible. All other files hold types
+//! with private state, which the steps use.
+//!
+//! The machine's face
 //!
 //! - `machine`: [`Control`] itself, with its inputs and outputs
 //! - `event`: what the driver reports ([`ForwardEvent`], [`Ending`]) and what it is asked for ([`Output`])
@@ -14,38 +17,42 @@
 //!
 //! Exchanges: which reply answers which request
 //!
-//! - `queue`: the exchanges of a session, in the order of the client's requests; `key`: the name of one
-//! - `request`: what is known of each request; `transfer`: of one that moves data; `port`: of a PORT or EPRT
-//! - `replies`: what is done with a line of the server; `incoming`: the reply that it belongs to
-//! - `matching`: which request a reply answers
-//! - `turns`: when an answer may go to the client; `held`: the lines that wait for that, and their cost
+//! - `exchange`: one request and its answer as far as it has come; `key`: its name
+//! - `queue`: the exchanges of a session, in the order of the client's requests; `queue/matching`: which
+//!   request a reply answers; `queue/turns`: when an answer may go to the client
+//! - `request`: the kinds of request; `passive_request`, `port`, `transfer`: what is known of a PASV or EPSV,
+//!   of a PORT or EPRT, and of a command that moves data
+//! - `machine/replies`: what is done with a line of the server; `incoming`: the reply that it belongs to
+//! - `held`: the lines that wait for their turn, and their cost
 //! - `guard`: the last look at each line for the client
 //!
 //! Commands: what is done with a line of the client
 //!
-//! - `commands`: the decision on each command, and the order in which commands go out
+//! - `machine/commands`: the decision on each command, and the order in which commands go out
 //! - `feat`: which features a FEAT reply may list
-//! - `tls`: FTP servers that insist on TLS
+//! - `tls`: FTP servers that insist on TLS; `other_protocol`: peers that do not speak FTP
 //! - `route`: the FTP server named in the user name; `greeter`: the dialogue before that server is known
 //! - `answers`: ferryline's own replies
 //!
 //! Data connections
 //!
-//! - `data`: the forwards of a session, and the one that the next transfer uses; `forwards`: their number
-//! - `active`, `passive`: the two kinds of data connection, from the request to its answer
-//! - `transfers`: which transfer uses which forward, and what becomes of its replies
-//! - `final_reply`: final replies that are held; `gate`: what such a reply waits for
-//! - `cuts`: transfers whose data was cut; `unreached`: those whose data connection could not be made
-//! - `unknown`: commands of no known verb that turn out to be transfers
-//! - `doubts`: data connections that were refused, and may have been the client's
-//! - `holds`: commands that wait for a transfer before them; `wait`: what for
-//! - `silence`: an EPSV that is not answered
+//! - `data`: the forwards of a session, and the one that the next transfer uses; `machine/forwards`: their
+//!   number
+//! - `machine/active`, `machine/passive`: the two kinds of data connection, from the request to its answer
+//! - `machine/transfers`: which transfer uses which forward, and what becomes of its replies
+//! - `machine/final_reply`: final replies that are held; `gate`: what such a reply waits for
+//! - `machine/cuts`: transfers whose data was cut; `machine/unreached`: those whose data connection could not
+//!   be made
+//! - `machine/unknown`: commands of no known verb that turn out to be transfers
+//! - `machine/doubts`: data connections that were refused, and may have been the client's
+//! - `machine/holds`: commands that wait for a transfer before them; `wait`: what for
+//! - `machine/silence`: an EPSV that is not answered
 //!
 //! Ends and times
 //!
 //! - `peers`: which side may still send, and how far the end of the session has come
-//! - `activity`: when the client was last active; `idle`: sessions that are not used
-//! - `abandoned`: sessions whose client has ended its side
+//! - `activity`: when the client was last active; `machine/idle`: sessions that are not used
+//! - `machine/abandoned`: sessions whose client has ended its side
 //!
 //! # Words
 //!

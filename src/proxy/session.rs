@@ -102,15 +102,16 @@ struct Session {
     event_sender: mpsc::UnboundedSender<(ForwardId, ForwardEvent)>,
     /// The handle of each forward that is not known to be gone.
     forwards: HashMap<ForwardId, Handle>,
-    /// The forwards that are to close. Where the session ends with them, the server's control connection
-    /// closes first.
-    closing: Vec<Handle>,
     /// Cuts the clients' sides of all data connections.
     cut: CancellationToken,
     /// Whether the client's side is known to have ended, or to be about to.
     client_left: bool,
     stopping: bool,
 }
+
+/// How the session ends: what becomes of the data connections, and the forwards that are to close after the
+/// server's control connection.
+type End = (DataAtEnd, Vec<ForwardId>);
 
 /// What the session waits for.
 enum Input {
@@ -183,7 +184,6 @@ impl Session {
             events,
             event_sender,
             forwards: HashMap::new(),
-            closing: Vec::new(),
             cut: CancellationToken::new(),
             client_left: false,
             stopping: false,
@@ -193,9 +193,9 @@ impl Session {
     async fn run(mut self) {
         // The length of the last line.
         let mut done_for = 0;
-        let data_at_end = loop {
-            if let Some(data_at_end) = self.carry_out() {
-                break data_at_end;
+        let end = loop {
+            if let Some(end) = self.carry_out() {
+                break end;
             }
             give_way(done_for).await;
             let input = self.next_input().await;
@@ -220,8 +220,8 @@ impl Session {
                 Input::Forward(id, event) => self.forward_event(now, id, event),
                 Input::Server(Ok(frame)) => {
                     self.observe(Direction::FromServer, &frame);
-                    if let Some(data_at_end) = self.look_at_data().await {
-                        break data_at_end;
+                    if let Some(end) = self.look_at_data().await {
+                        break end;
                     }
                     let now = self.began.elapsed();
                     self.record.input(now, &transcript::Input::Server(&frame));
@@ -247,7 +247,7 @@ impl Session {
                 Input::WriteToServerFailed => {}
             }
         };
-        self.end(data_at_end).await;
+        self.end(end).await;
     }
 
     fn client_ended(&mut self, now: Duration, ending: Ending) {
@@ -275,7 +275,7 @@ impl Session {
     /// Finds out who owns the connections that wait at data ports, before a line of the FTP server passes.
     /// The line may be the 150 on which a client sends its few bytes and closes, and the owner of a closed
     /// socket cannot be found out (Q114).
-    async fn look_at_data(&mut self) -> Option<DataAtEnd> {
+    async fn look_at_data(&mut self) -> Option<End> {
         let looks: Vec<Look> = self
             .forwards
             .values()
@@ -286,8 +286,8 @@ impl Session {
         }
         while let Ok((id, event)) = self.events.try_recv() {
             self.forward_event(self.began.elapsed(), id, event);
-            if let Some(data_at_end) = self.carry_out() {
-                return Some(data_at_end);
+            if let Some(end) = self.carry_out() {
+                return Some(end);
             }
         }
         None
@@ -354,7 +354,7 @@ impl Session {
     }
 
     /// Carries out what the machine asks. Returns how the session ends, when it does.
-    fn carry_out(&mut self) -> Option<DataAtEnd> {
+    fn carry_out(&mut self) -> Option<End> {
         while let Some(output) = self.control.poll_output() {
             self.record.output(&output);
             match output {
@@ -364,7 +364,9 @@ impl Session {
                     }
                 }
                 Output::Close(id) => {
-                    self.closing.extend(self.forwards.remove(&id));
+                    if let Some(forward) = self.forwards.remove(&id) {
+                        forward.close.cancel();
+                    }
                 }
                 Output::Join(id) => {
                     if let Some(forward) = self.forwards.get(&id) {
@@ -386,7 +388,10 @@ impl Session {
                 Output::Drain(id) => {
                     let _ = self.event_sender.send((id, ForwardEvent::Drained));
                 }
-                Output::End(data) => return Some(data),
+                Output::End {
+                    data,
+                    close_after_control,
+                } => return Some((data, close_after_control)),
                 Output::FinishServer => self.to_server.finish(),
                 Output::Learned(knowledge) => {
                     self.context.servers.learn(&self.data.server, knowledge);
@@ -426,9 +431,6 @@ impl Session {
                 }
             }
         }
-        for forward in self.closing.drain(..) {
-            forward.close.cancel();
-        }
         for (id, forward) in &self.forwards {
             // Set before the output that lets the data go.
             let keeps_end = self.control.keeps_end(*id);
@@ -443,14 +445,16 @@ impl Session {
     }
 
     /// Writes what is left to write, and closes both sides.
-    async fn end(mut self, data: DataAtEnd) {
+    async fn end(mut self, (data, close_after_control): End) {
         self.data.prefetch.end();
+        let closing: Vec<Handle> = close_after_control
+            .iter()
+            .filter_map(|id| self.forwards.remove(id))
+            .collect();
         if data == DataAtEnd::Abort {
             // This comes first: a server that sees its control connection end may end a download by itself,
             // in order. The client would take what it has for the whole file.
             self.cut.cancel();
-            let left = self.forwards.drain().map(|(_, forward)| forward);
-            self.closing.extend(left);
         }
         self.to_client.finish();
         let written = async {
@@ -471,7 +475,7 @@ impl Session {
         drop(self.to_server);
         let channel = self.server.into_source();
         let leaving = async {
-            if self.closing.is_empty() {
+            if closing.is_empty() {
                 channel.leave().await;
             } else {
                 channel.leave_and_wait(NOTICE).await;
@@ -487,7 +491,7 @@ impl Session {
         }
         // An end of file on a data connection says that the file is complete, and sshd can pass on no other
         // end. By now the server has lost its control connection.
-        for forward in &self.closing {
+        for forward in &closing {
             forward.close.cancel();
         }
         if written {

@@ -14,7 +14,7 @@ use nom::{
     bytes::complete::{tag, take_till1, take_while1},
     character::complete::{char, digit1, space1},
     combinator::{all_consuming, map, map_opt, map_res, opt, rest, value},
-    multi::many1,
+    multi::{many0, many1},
     sequence::{delimited, preceded, terminated},
 };
 
@@ -158,13 +158,29 @@ fn forward_event(input: &str) -> Parsed<'_, Event> {
     map(event, |(id, event)| Event::Forward(id, event)).parse(input)
 }
 
+fn end(input: &str) -> Parsed<'_, DataAtEnd> {
+    alt((
+        value(DataAtEnd::Abort, tag("end abort")),
+        value(DataAtEnd::Finish, tag("end finish")),
+    ))
+    .parse(input)
+}
+
 fn output(input: &str) -> Parsed<'_, Event> {
     let output = alt((
         map(named("ask"), Output::Ask),
         map(named("close"), Output::Close),
         map(named("drain"), Output::Drain),
-        value(Output::End(DataAtEnd::Abort), tag("end abort")),
-        value(Output::End(DataAtEnd::Finish), tag("end finish")),
+        map(
+            (
+                end,
+                many0(preceded(space1, map(number, ForwardId::from_number))),
+            ),
+            |(data, close_after_control)| Output::End {
+                data,
+                close_after_control,
+            },
+        ),
         value(Output::FinishServer, tag("finish-server")),
         map(named("join"), Output::Join),
         map(named("settle"), Output::Settle),

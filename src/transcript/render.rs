@@ -45,8 +45,17 @@ fn output(output: &Output) -> Option<String> {
         Output::Ask(id) => format!("! ask {id}"),
         Output::Close(id) => format!("! close {id}"),
         Output::Drain(id) => format!("! drain {id}"),
-        Output::End(DataAtEnd::Abort) => "! end abort".into(),
-        Output::End(DataAtEnd::Finish) => "! end finish".into(),
+        Output::End {
+            data,
+            close_after_control,
+        } => {
+            let how = match data {
+                DataAtEnd::Abort => "abort",
+                DataAtEnd::Finish => "finish",
+            };
+            let closing = close_after_control.iter().map(|id| format!(" {id}"));
+            format!("! end {how}{}", closing.collect::<String>())
+        }
         Output::FinishServer => "! finish-server".into(),
         Output::Learned(_) | Output::Notice(_) => return None,
         Output::Join(id) => format!("! join {id}"),

@@ -226,8 +226,15 @@ fn any_event() -> impl Strategy<Value = Event> {
         id.clone().prop_map(Output::Ask),
         id.clone().prop_map(Output::Close),
         id.clone().prop_map(Output::Drain),
-        Just(Output::End(DataAtEnd::Abort)),
-        Just(Output::End(DataAtEnd::Finish)),
+        (any::<bool>(), prop::collection::vec(id.clone(), 0..3)).prop_map(
+            |(finish, close_after_control)| Output::End {
+                data: match finish {
+                    true => DataAtEnd::Finish,
+                    false => DataAtEnd::Abort,
+                },
+                close_after_control,
+            }
+        ),
         Just(Output::FinishServer),
         id.clone().prop_map(Output::Join),
         (id.clone(), prop::collection::vec(target.clone(), 1..3)).prop_map(|(id, targets)| {

@@ -294,13 +294,14 @@ impl Control {
         if !self.peers.end() {
             return;
         }
-        let forwards = self.data.take_all();
-        for (id, forward) in forwards {
-            if data == DataAtEnd::Abort || !forward.is_connected() {
-                self.outputs.push(Output::Close(id));
-            }
-        }
-        self.outputs.push(Output::End(data));
+        let forwards = self.data.take_all().into_iter();
+        let closing = forwards
+            .filter(|(_, forward)| data == DataAtEnd::Abort || !forward.is_connected())
+            .map(|(id, _)| id);
+        self.outputs.push(Output::End {
+            data,
+            close_after_control: closing.collect(),
+        });
     }
 
     /// Carries on with all that an input has made possible.

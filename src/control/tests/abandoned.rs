@@ -47,7 +47,7 @@ fn data_that_stands_still_is_cut_in_the_end() {
         bench.wait(100, &[]);
         bench.event(1, ForwardEvent::Progress, &[]);
         bench.wait(299, &[]);
-        bench.wait(1, &[STILL, "! close 1", END]);
+        bench.wait(1, &[STILL, "! end, abort, then close 1"]);
         assert_eq!(bench.control.poll_timeout(), None);
     }
 }

@@ -183,8 +183,19 @@ pub(super) fn show(output: &Output) -> String {
         Output::Ask(id) => format!("! ask {id}"),
         Output::Close(id) => format!("! close {id}"),
         Output::Drain(id) => format!("! drain {id}"),
-        Output::End(DataAtEnd::Abort) => "! end, abort".into(),
-        Output::End(DataAtEnd::Finish) => "! end".into(),
+        Output::End {
+            data,
+            close_after_control,
+        } => {
+            let how = match data {
+                DataAtEnd::Abort => "! end, abort",
+                DataAtEnd::Finish => "! end",
+            };
+            let then = close_after_control
+                .iter()
+                .map(|id| format!(", then close {id}"));
+            how.to_owned() + &then.collect::<String>()
+        }
         Output::FinishServer => "! finish server".into(),
         Output::Learned(_) => "! learned".into(),
         Output::Notice(notice) => format!("! notice {notice}"),

@@ -137,8 +137,7 @@ fn q54_an_upload_that_broke_before_its_port_is_accepted_ends_the_session() {
         ForwardEvent::Broken,
         &[
             "C< 421 ferryline: the data connection of an upload broke; the session ends, so that the FTP server does not take what it has for the whole file",
-            "! close 1",
-            "! end, abort",
+            "! end, abort, then close 1",
         ],
     );
 }
@@ -395,9 +394,7 @@ fn a_transfer_keeps_its_data_connection_when_the_next_is_named() {
         ForwardEvent::Broken,
         &[
             "C< 421 ferryline: the data connection of an upload broke; the session ends, so that the FTP server does not take what it has for the whole file",
-            "! close 1",
-            "! close 2",
-            "! end, abort",
+            "! end, abort, then close 1, then close 2",
         ],
     );
 }

@@ -194,14 +194,13 @@ fn q113_what_has_not_ended_is_cut_behind_the_control_connection() {
         ForwardEvent::Broken,
         &[
             "C< 421 ferryline: the data connection of an upload broke; the session ends, so that the FTP server does not take what it has for the whole file",
-            "! close 1",
-            "! end, abort",
+            "! end, abort, then close 1",
         ],
     );
     let mut bench = listening();
     bench.client("STOR f", &["S> STOR f"]);
     bench.client_ended(Ending::Lost, &[]);
-    bench.wait(3, &["! close 1", "! end, abort"]);
+    bench.wait(3, &["! end, abort, then close 1"]);
 }
 
 #[test]
@@ -210,7 +209,7 @@ fn q113_a_download_is_cut_with_its_clients_control_connection() {
     bench.connected(1);
     bench.client("RETR f", &["S> RETR f"]);
     bench.server("150 here it comes", &["C< 150 here it comes"]);
-    bench.client_ended(Ending::Lost, &["! close 1", "! end, abort"]);
+    bench.client_ended(Ending::Lost, &["! end, abort, then close 1"]);
 }
 
 #[test]
@@ -356,7 +355,7 @@ fn q113_a_download_that_is_being_opened_ends_with_its_clients_control_connection
     let mut bench = listening();
     bench.event(1, ForwardEvent::Claimed, &[]);
     bench.client("RETR f", &["S> RETR f"]);
-    bench.client_ended(Ending::Lost, &["! close 1", "! end, abort"]);
+    bench.client_ended(Ending::Lost, &["! end, abort, then close 1"]);
 }
 
 /// The server has made an active data connection itself, for a command that it has read.

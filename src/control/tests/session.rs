@@ -80,8 +80,7 @@ fn q89_a_lost_ssh_session_is_a_421() {
         Ending::Lost,
         &[
             "C< 421 ferryline: the SSH connection was lost",
-            "! close 1",
-            "! end, abort",
+            "! end, abort, then close 1",
         ],
     );
 }
@@ -109,7 +108,7 @@ fn q76_the_last_commands_of_a_client_that_closes_are_sent_first() {
     );
     bench.server("200 ok", &["C< 200 ok"]);
     bench.server("221 bye", &["C< 221 bye"]);
-    bench.server_ended(Ending::Eof, &["! close 1", "! end"]);
+    bench.server_ended(Ending::Eof, &["! end, then close 1"]);
 }
 
 #[test]
@@ -134,7 +133,7 @@ fn q69_a_transfer_goes_on_after_quit() {
 fn a_reset_client_takes_its_data_with_it() {
     let mut bench = Bench::local();
     bench.passive_connected(1);
-    bench.client_ended(Ending::Lost, &["! close 1", "! end, abort"]);
+    bench.client_ended(Ending::Lost, &["! end, abort, then close 1"]);
 }
 
 #[test]
@@ -150,8 +149,7 @@ fn stopping_lets_a_transfer_end() {
         &[
             "C< 226 done",
             "C< 421 ferryline: the tunnel is being shut down",
-            "! close 1",
-            "! end, abort",
+            "! end, abort, then close 1",
         ],
     );
 }
@@ -188,8 +186,7 @@ fn what_the_server_said_before_it_closed_is_not_lost() {
         &[
             "C< 425 ferryline: the FTP server closed the control connection",
             "C< 421 Timeout.",
-            "! close 1",
-            "! end",
+            "! end, then close 1",
         ],
     );
 }
@@ -210,7 +207,7 @@ fn a_server_that_closes_before_it_is_asked_again() {
     bench.server("221 bye", &[]);
     bench.server_ended(
         Ending::Eof,
-        &["C< 500 no PORT", "C< 221 bye", "! close 2", "! end"],
+        &["C< 500 no PORT", "C< 221 bye", "! end, then close 2"],
     );
 }
 
@@ -227,8 +224,7 @@ fn a_farewell_that_was_not_handed_out_is_none() {
         Ending::Lost,
         &[
             "C< 421 ferryline: the SSH connection was lost",
-            "! close 1",
-            "! end, abort",
+            "! end, abort, then close 1",
         ],
     );
 }
@@ -259,7 +255,7 @@ fn q57_a_listener_that_nobody_used_goes_with_the_session() {
     );
     bench.client("QUIT", &["S> QUIT"]);
     bench.server("221 bye", &["C< 221 bye"]);
-    bench.server_ended(Ending::Eof, &["! close 1", "! end"]);
+    bench.server_ended(Ending::Eof, &["! end, then close 1"]);
 }
 
 #[test]

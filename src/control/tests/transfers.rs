@@ -418,8 +418,7 @@ fn an_upload_that_broke_ends_the_session_before_the_server_sees_an_end_of_file()
         ForwardEvent::Broken,
         &[
             "C< 421 ferryline: the data connection of an upload broke; the session ends, so that the FTP server does not take what it has for the whole file",
-            "! close 1",
-            "! end, abort",
+            "! end, abort, then close 1",
         ],
     );
 }

@@ -125,8 +125,7 @@ fn q105_an_upload_by_an_unknown_verb_that_its_client_breaks_off_ends_the_session
         &[
             "C< 421 ferryline: the data connection of an upload broke; the session ends, so that the FTP \
              server does not take what it has for the whole file",
-            "! close 1",
-            "! end, abort",
+            "! end, abort, then close 1",
         ],
     );
 }

@@ -321,20 +321,17 @@ impl World {
                 assert!(connected, "asked of forward {id}: {:?}", forward.stage);
                 forward.asked = true;
             }
-            Output::Close(id) => {
-                let forward = self
-                    .forwards
-                    .get_mut(&id)
-                    .expect("close of an unknown forward");
-                assert!(
-                    !matches!(forward.stage, Stage::Gone | Stage::Closed),
-                    "close of forward {id}, which is {:?}",
-                    forward.stage
-                );
-                forward.stage = Stage::Closed;
-            }
+            Output::Close(id) => self.close(id),
             Output::Drain(id) | Output::Settle(id) => assert!(self.forwards.contains_key(&id)),
-            Output::End(data) => self.end(data),
+            Output::End {
+                data,
+                close_after_control,
+            } => {
+                for id in close_after_control {
+                    self.close(id);
+                }
+                self.end(data);
+            }
             Output::FinishServer => {
                 assert!(!self.finished_server);
                 self.finished_server = true;
@@ -392,6 +389,19 @@ impl World {
             answered: false,
         };
         assert!(self.forwards.insert(id, forward).is_none(), "{id} twice");
+    }
+
+    fn close(&mut self, id: ForwardId) {
+        let forward = self
+            .forwards
+            .get_mut(&id)
+            .expect("close of an unknown forward");
+        assert!(
+            !matches!(forward.stage, Stage::Gone | Stage::Closed),
+            "close of forward {id}, which is {:?}",
+            forward.stage
+        );
+        forward.stage = Stage::Closed;
     }
 
     /// Checks that every forward is used up, closed, or (where data may finish) has its data connection.
