@@ -10,10 +10,8 @@ use super::{
     terminal::{self, Patience},
 };
 use crate::{
-    demo::{
-        paint::Paint,
-        tour::{self, Ferry, Shore},
-    },
+    demo::tour::{self, Ferry, Shore},
+    paint::Paint,
     proxy::{ForwardKind, ForwardSpec, Options, Proxy},
     ssh::{Identity, Session, Settings, StrictHostKeyChecking, TerminalPrompt},
 };

@@ -3,50 +3,48 @@
 
 use super::changes::Change;
 
-pub use crate::paint::Paint;
+use crate::paint::Paint;
 
-impl Paint {
-    /// Lines that show a change: first the side it came from, then the side it went to.
-    pub(super) fn change(self, change: &Change) -> Vec<String> {
-        match change {
-            Change::CommandAdded { server } => {
-                vec![self.alone("server ←", server, "ferryline's own")]
-            }
-            Change::CommandRewritten { client, server } => {
-                self.pair(("client →", client), ("server ←", server))
-            }
-            Change::CommandWithheld { client } => {
-                vec![self.alone("client →", client, "not passed on")]
-            }
-            Change::ReplyAdded { client } => {
-                vec![self.alone("client ←", client, "ferryline's own")]
-            }
-            Change::ReplyRewritten { server, client } => {
-                self.pair(("server →", server), ("client ←", client))
-            }
-            Change::ReplyWithheld { server } => {
-                vec![self.alone("server →", server, "not passed on")]
-            }
+/// Lines that show a change: first the side it came from, then the side it went to.
+pub(super) fn change_lines(paint: Paint, change: &Change) -> Vec<String> {
+    match change {
+        Change::CommandAdded { server } => {
+            vec![alone(paint, "server ←", server, "ferryline's own")]
+        }
+        Change::CommandRewritten { client, server } => {
+            pair(paint, ("client →", client), ("server ←", server))
+        }
+        Change::CommandWithheld { client } => {
+            vec![alone(paint, "client →", client, "not passed on")]
+        }
+        Change::ReplyAdded { client } => {
+            vec![alone(paint, "client ←", client, "ferryline's own")]
+        }
+        Change::ReplyRewritten { server, client } => {
+            pair(paint, ("server →", server), ("client ←", client))
+        }
+        Change::ReplyWithheld { server } => {
+            vec![alone(paint, "server →", server, "not passed on")]
         }
     }
+}
 
-    fn alone(self, side: &str, line: &[u8], remark: &str) -> String {
-        let remark = self.faint(&format!("({remark})"));
-        format!("{side} {}  {remark}", printable(line))
-    }
+fn alone(paint: Paint, side: &str, line: &[u8], remark: &str) -> String {
+    let remark = paint.faint(&format!("({remark})"));
+    format!("{side} {}  {remark}", printable(line))
+}
 
-    fn pair(self, from: (&str, &[u8]), to: (&str, &[u8])) -> Vec<String> {
-        let (before, after) = (printable(from.1), printable(to.1));
-        let (prefix, suffix) = common_ends(before.as_bytes(), after.as_bytes());
-        let show = |side: &str, line: &str, colour| {
-            // Printable ASCII: every index is a boundary.
-            let (head, rest) = line.split_at_checked(prefix).unwrap_or((line, ""));
-            let middle = rest.len().saturating_sub(suffix);
-            let (middle, tail) = rest.split_at_checked(middle).unwrap_or((rest, ""));
-            format!("{side} {head}{}{tail}", self.wrap(middle, colour))
-        };
-        vec![show(from.0, &before, "33"), show(to.0, &after, "1;32")]
-    }
+fn pair(paint: Paint, from: (&str, &[u8]), to: (&str, &[u8])) -> Vec<String> {
+    let (before, after) = (printable(from.1), printable(to.1));
+    let (prefix, suffix) = common_ends(before.as_bytes(), after.as_bytes());
+    let show = |side: &str, line: &str, colour| {
+        // Printable ASCII: every index is a boundary.
+        let (head, rest) = line.split_at_checked(prefix).unwrap_or((line, ""));
+        let middle = rest.len().saturating_sub(suffix);
+        let (middle, tail) = rest.split_at_checked(middle).unwrap_or((rest, ""));
+        format!("{side} {head}{}{tail}", paint.wrap(middle, colour))
+    };
+    vec![show(from.0, &before, "33"), show(to.0, &after, "1;32")]
 }
 
 /// A line as printable ASCII: a peer's bytes never reach the terminal raw.
@@ -98,7 +96,7 @@ mod tests {
             "227 Entering Passive Mode (127,0,0,1,200,16)",
         );
         assert_eq!(
-            Paint::new(false).change(&change),
+            change_lines(Paint::new(false), &change),
             [
                 "server → 227 Entering Passive Mode (127,0,0,1,155,66)",
                 "client ← 227 Entering Passive Mode (127,0,0,1,200,16)",
@@ -110,14 +108,14 @@ mod tests {
     fn colour_marks_the_numbers_that_differ_and_whole_ones() {
         let change = rewritten("227 (1,155,66)", "227 (1,200,16)");
         assert_eq!(
-            Paint::new(true).change(&change),
+            change_lines(Paint::new(true), &change),
             [
                 "server → 227 (1,\x1b[33m155,66\x1b[0m)",
                 "client ← 227 (1,\x1b[1;32m200,16\x1b[0m)",
             ]
         );
         let change = rewritten("229 (|||4000|)", "229 (|||4001|)");
-        let shown = Paint::new(true).change(&change);
+        let shown = change_lines(Paint::new(true), &change);
         assert_eq!(shown[0], "server → 229 (|||\x1b[33m4000\x1b[0m|)");
     }
 
@@ -131,11 +129,11 @@ mod tests {
             server: "500 no".into(),
         };
         assert_eq!(
-            paint.change(&added),
+            change_lines(paint, &added),
             ["server ← PORT 1,2  (ferryline's own)"]
         );
         assert_eq!(
-            paint.change(&withheld),
+            change_lines(paint, &withheld),
             ["server → 500 no  (not passed on)"]
         );
     }
@@ -143,7 +141,7 @@ mod tests {
     #[test]
     fn a_peers_bytes_are_never_printed_raw() {
         let change = rewritten("227 \x1b[2J\u{e9}", "227 ");
-        let shown = Paint::new(false).change(&change).join("\n");
+        let shown = change_lines(Paint::new(false), &change).join("\n");
         assert!(shown.contains("\\x1b[2J\\xc3\\xa9"), "{shown}");
         assert!(!shown.contains('\x1b'));
     }

@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 
 use super::changes::{Direction, Observer, Pairing};
 use super::ftp_client::Mode;
-use super::paint::Paint;
+use super::paint::change_lines;
+use crate::paint::Paint;
 
 /// What the tour prints.
 pub(super) struct Screen<'a> {
@@ -127,7 +128,7 @@ impl<'a> Screen<'a> {
             self.pairings.pop_first();
         }
         for change in changes {
-            for text in self.paint.change(&change) {
+            for text in change_lines(self.paint, &change) {
                 writeln!(self.out, "    {label:<6} {text}")?;
                 *label = "";
             }

@@ -15,10 +15,10 @@ use thiserror::Error;
 use super::changes::Observer;
 use super::ftp_client::{ClientError, FtpClient, Mode};
 use super::ftp_server::{FtpServer, FtpServerError};
-use super::paint::Paint;
 use super::screen::Screen;
 use super::site::{CARGO_FILE, GREETING_FILE, Site};
 use super::ssh_server::{KeyPair, Options, SshServer};
+use crate::paint::Paint;
 
 /// What the proxy is to connect. The tour hands this to the function that starts the proxy.
 pub struct Shore {

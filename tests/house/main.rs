@@ -21,9 +21,11 @@ use std::path::{Path, PathBuf};
 use imports::Folder;
 
 /// Folders whose modules import each other in no circle.
-const WITHOUT_CIRCLES: [&str; 21] = [
+const WITHOUT_CIRCLES: [&str; 23] = [
     "src/cli",
     "src/control",
+    "src/control/machine",
+    "src/control/queue",
     "src/demo",
     "src/demo/ssh_server",
     "src/ftp_client",
@@ -131,6 +133,20 @@ fn no_modules_of_one_folder_import_each_other() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// The fields of a type are private to its module, so what changes them stands there or below.
+#[test]
+fn each_impl_stands_in_the_module_of_its_type() {
+    let mut found = Vec::new();
+    for folder in ["src", "grammar/src"] {
+        let files: Vec<(PathBuf, String)> = sources(&[folder])
+            .into_iter()
+            .map(|file| (file.clone(), text(&file)))
+            .collect();
+        found.extend(strays(&files));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 #[test]
 fn unsafe_code_is_forbidden_everywhere() {
     let manifest = text(Path::new("Cargo.toml"));
@@ -193,6 +209,37 @@ fn the_search_itself_finds_what_it_is_for() {
 }
 
 #[test]
+fn the_search_for_stray_impls_finds_them() {
+    let stray = |files: [(&str, &str); 2]| {
+        let files = files.map(|(file, text)| (PathBuf::from(file), text.to_owned()));
+        strays(&files)
+    };
+    let defined = ("src/pond/mod.rs", "pub(super) struct Frog<T> {\n");
+    assert_eq!(
+        stray([defined, ("src/pond/legs.rs", "impl<T> Frog<T> {\n")]),
+        [""; 0]
+    );
+    assert_eq!(
+        stray([defined, ("src/shore.rs", "impl Frog<u8> {\n")]),
+        ["src/shore.rs: impl Frog"]
+    );
+    assert_eq!(
+        stray([
+            ("src/frog.rs", "enum Frog {\n"),
+            ("src/frog/legs.rs", "impl Frog {\n")
+        ]),
+        [""; 0]
+    );
+    assert_eq!(
+        stray([
+            ("src/frog.rs", "enum Frog {\n"),
+            ("src/toad.rs", "impl Frog {\n")
+        ]),
+        ["src/toad.rs: impl Frog"]
+    );
+}
+
+#[test]
 fn the_search_for_circles_finds_them() {
     let circles = |root: &str, files: [(&str, &str); 3]| {
         let path = vec!["pond".to_owned()];
@@ -246,6 +293,58 @@ fn the_search_for_circles_finds_them() {
 }
 
 /// The modules of a folder.
+/// The `impl` blocks of types that these files define, but not in the same module or one above it.
+fn strays(files: &[(PathBuf, String)]) -> Vec<String> {
+    let module = |file: &Path| match file.file_stem().and_then(|stem| stem.to_str()) {
+        Some("mod" | "lib" | "main") => file.parent().unwrap().to_owned(),
+        _ => file.with_extension(""),
+    };
+    let named = |line: &str, keywords: &[&str]| {
+        let line = match line.strip_prefix("pub") {
+            Some(rest) => rest
+                .split_once(") ")
+                .map_or(rest, |(_, rest)| rest)
+                .trim_start(),
+            None => line,
+        };
+        let rest = keywords.iter().find_map(|word| line.strip_prefix(word))?;
+        // The parameters of an `impl`.
+        let rest = match rest.strip_prefix('<') {
+            Some(rest) => rest.split_once("> ").map_or(rest, |(_, rest)| rest),
+            None => rest,
+        };
+        let name = rest
+            .trim_start()
+            .split(|c: char| !c.is_alphanumeric() && c != '_');
+        name.map(str::to_owned)
+            .next()
+            .filter(|name| !name.is_empty())
+    };
+    let lines = || {
+        files
+            .iter()
+            .flat_map(|(file, text)| text.lines().map(move |line| (file, line)))
+    };
+    let defined: Vec<(String, PathBuf)> = lines()
+        .filter_map(|(file, line)| {
+            let name = named(line, &["struct ", "enum "])?;
+            Some((name, module(file)))
+        })
+        .collect();
+    lines()
+        .filter(|(_, line)| !line.contains(" for "))
+        .filter_map(|(file, line)| Some((file, named(line, &["impl"])?)))
+        .filter(|(file, name)| {
+            let mut homes = defined
+                .iter()
+                .filter(|(defined, _)| defined == name)
+                .peekable();
+            homes.peek().is_some() && !homes.any(|(_, home)| module(file).starts_with(home))
+        })
+        .map(|(file, name)| format!("{}: impl {name}", file.display()))
+        .collect()
+}
+
 fn folder_of(folder: &str) -> Folder {
     let names = |path: &Path| -> Vec<String> {
         let inside = path
