@@ -216,7 +216,7 @@ impl Model {
                 assert!(!forward.closed, "closed already: {id}");
                 assert!(self.client_lost, "the client's control connection stands");
             }
-            Output::Learned(_) | Output::Notice(_) => {}
+            Output::Learned(_) | Output::Notice(_) | Output::Transferred(_) => {}
             Output::OpenJoined {
                 id,
                 targets,

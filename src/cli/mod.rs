@@ -134,7 +134,7 @@ pub fn run(cli: Cli) -> ExitCode {
 fn start_log(verbosity: Verbosity, patience: Patience) -> Result<(), Failure> {
     let default = match (verbosity.quiet, verbosity.verbose) {
         (true, _) => "off",
-        (false, 0) => "ferryline=warn",
+        (false, 0) => "ferryline=warn,ferryline::carried=info",
         (false, 1) => "ferryline=info",
         (false, 2) => "ferryline=debug",
         (false, _) => "ferryline=trace,russh=debug",

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -212,6 +213,21 @@ pub enum Output {
     ToClient(Bytes),
     /// Write to the server's control connection.
     ToServer(Bytes),
+    /// A transfer is over: its client has had its final reply, or gets none. Comes once for each transfer.
+    Transferred(TransferReport),
+}
+
+/// How a transfer went, as far as the control connections show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransferReport {
+    /// The client's command without the end of the line; empty where its verb is unknown.
+    pub command: Bytes,
+    /// The forward of its data connection, if it had one.
+    pub forward: Option<ForwardId>,
+    /// When the FTP server was sent the command, since the session began.
+    pub sent_at: Duration,
+    /// The last line of the final reply as the client got it; `None`: it got none.
+    pub answer: Option<Bytes>,
 }
 
 /// What an operator may want to read in the log.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ferryline_grammar::Line;
 
 use super::{
-    event::ForwardId,
+    event::{ForwardId, TransferReport},
     gate::Gate,
     held::{Held, Reply},
     key::Key,
@@ -256,6 +256,15 @@ impl Exchange {
             self.out.say(instead);
         }
         withdrawn.is_some()
+    }
+
+    /// The report of its transfer, if that is over now and has not been reported. `last`: the last line that
+    /// has been handed to the client just now.
+    pub(super) fn report(&mut self, last: Option<Bytes>) -> Option<TransferReport> {
+        let answered = self.is_answered();
+        let transfer = self.transfer_mut()?;
+        let told = transfer.is_answered() && last.is_some();
+        (answered || told).then(|| transfer.report(last)).flatten()
     }
 
     /// What is known of its place, to be looked at beside its transfer.

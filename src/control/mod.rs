@@ -109,7 +109,7 @@ mod tests;
 
 pub use self::{
     answers::{answer, refusal},
-    event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output, Target},
+    event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output, Target, TransferReport},
     greeter::{Greeter, Step},
     machine::Control,
     other_protocol::other_protocol,

@@ -22,6 +22,10 @@ impl Outputs {
         self.queue.push_back(output);
     }
 
+    pub(super) fn extend(&mut self, outputs: impl IntoIterator<Item = Output>) {
+        self.queue.extend(outputs);
+    }
+
     pub(super) fn pop(&mut self) -> Option<Output> {
         self.queue.pop_front()
     }

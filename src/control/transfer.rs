@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{
     data::{Forward, ForwardState},
-    event::ForwardId,
+    event::{ForwardId, TransferReport},
     gate::Gate,
     wait::Wait,
 };
@@ -24,6 +26,8 @@ pub(super) struct Transfer {
     data_ended: bool,
     /// The step for which something has already waited as long as it may.
     waited: Option<Wait>,
+    /// The client's command and when it was sent, until its report is given out.
+    unreported: Option<(Bytes, Duration)>,
     /// The server has answered a later request before it. If the server also begins the next transfer, it
     /// sends no final reply for this one.
     overtaken: bool,
@@ -114,14 +118,33 @@ impl Transfer {
             doubted: None,
             data_ended: false,
             waited: None,
+            unreported: None,
             overtaken: false,
         }
     }
 
+    /// Notes that this command of the client's is sent.
+    pub(super) fn sent(&mut self, now: Duration, command: Bytes) {
+        self.unreported = Some((command, now));
+    }
+
+    /// The report of the transfer, which is over; `None` where it has been given out. `answer`: the last line
+    /// of its final reply.
+    pub(super) fn report(&mut self, answer: Option<Bytes>) -> Option<TransferReport> {
+        let (command, sent_at) = self.unreported.take()?;
+        Some(TransferReport {
+            command,
+            forward: self.forward,
+            sent_at,
+            answer,
+        })
+    }
+
     /// A command of no known verb that turns out to be a transfer. Its data connection may have failed
     /// already.
-    pub(super) fn guessed(unreached: Option<Unreached>) -> Self {
+    pub(super) fn guessed(now: Duration, unreached: Option<Unreached>) -> Self {
         Self {
+            unreported: Some((Bytes::new(), now)),
             fate: unreached.map_or(Fate::Open, Fate::Unreached),
             ..Self::new(Direction::Unknown)
         }

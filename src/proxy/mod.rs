@@ -20,6 +20,7 @@ mod dial_server;
 mod greeter;
 mod io;
 mod listen;
+mod moved;
 mod options;
 mod plain;
 mod policy;

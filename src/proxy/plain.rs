@@ -4,11 +4,16 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpStream;
 
-use super::{context::Context, data::splice, io::socket};
+use super::{context::Context, data::splice, io::socket, moved::Tally};
 
-struct Unwatched;
+/// Nobody is told how it goes.
+#[derive(Default)]
+struct Unwatched(Tally);
 
 impl splice::Watch for Unwatched {
+    fn tally(&self) -> &Tally {
+        &self.0
+    }
     fn drained(&self) {}
     fn progress(&self) {}
     fn blocked(&self) {}
@@ -64,7 +69,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, number: u64, context: &Conte
     };
     match opened {
         Ok(channel) => {
-            let outcome = splice::run(stream, channel, None, &Unwatched).await;
+            let outcome = splice::run(stream, channel, None, &Unwatched::default()).await;
             tracing::info!("#{number} {}", outcome);
         }
         Err(reason) => {

@@ -35,6 +35,7 @@ use super::{
     },
     policy::owner::Owner,
     trace::{
+        journal::Journal,
         observe::{Direction, show},
         record::Record,
     },
@@ -61,6 +62,7 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, conte
         false => dial_server(stream, peer, number, &context).await,
     };
     let Some(standing) = standing else {
+        tracing::info!("#{number} {peer} ended without a control connection to an FTP server");
         return;
     };
     let data = Arc::new(DataContext {
@@ -84,7 +86,6 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, conte
     Session::new(number, standing, data, Arc::clone(&context))
         .run()
         .await;
-    tracing::info!("#{number} {peer} ended");
 }
 
 struct Session {
@@ -93,6 +94,7 @@ struct Session {
     data: Arc<DataContext>,
     control: Control,
     record: Record,
+    journal: Journal,
     began: Instant,
     client: LineReader<OwnedReadHalf>,
     server: LineReader<ChannelReader>,
@@ -164,6 +166,13 @@ impl Session {
             routed: standing.routed,
             limits: context.options.limits,
         };
+        let journal = Journal::new(
+            number,
+            data.client_peer,
+            data.server.to_string(),
+            settings.routed.is_some(),
+            Arc::clone(&context.warnings),
+        );
         let knowledge = context.servers.knowledge(&data.server);
         let record = Record::begin(
             context.recording.as_ref(),
@@ -174,6 +183,7 @@ impl Session {
             number,
             control: Control::new(settings, knowledge),
             record,
+            journal,
             context,
             data,
             began: standing.began,
@@ -208,6 +218,9 @@ impl Session {
                 }
                 Input::Client(Ok(frame)) => {
                     self.observe(Direction::FromClient, &frame);
+                    if let Frame::Line(line) = &frame {
+                        self.journal.client_line(line.text());
+                    }
                     self.record.input(now, &transcript::Input::Client(&frame));
                     self.control.client(now, frame);
                 }
@@ -228,6 +241,7 @@ impl Session {
                     self.control.server(now, frame);
                 }
                 Input::Server(Err(ending)) => {
+                    self.journal.server_ended(ending);
                     self.record
                         .input(now, &transcript::Input::ServerEnded(ending));
                     self.control.server_ended(now, ending);
@@ -252,6 +266,7 @@ impl Session {
 
     fn client_ended(&mut self, now: Duration, ending: Ending) {
         self.client_left = true;
+        self.journal.client_ended(ending);
         self.record
             .input(now, &transcript::Input::ClientEnded(ending));
         self.control.client_ended(now, ending);
@@ -423,11 +438,15 @@ impl Session {
                 }
                 Output::ToClient(bytes) => {
                     self.observe_bytes(Direction::ToClient, &bytes);
+                    self.journal.reply(&bytes);
                     self.to_client.push(&bytes);
                 }
                 Output::ToServer(bytes) => {
                     self.observe_bytes(Direction::ToServer, &bytes);
                     self.to_server.push(&bytes);
+                }
+                Output::Transferred(report) => {
+                    self.journal.transferred(self.began.elapsed(), &report);
                 }
             }
         }
@@ -446,6 +465,7 @@ impl Session {
 
     /// Writes what is left to write, and closes both sides.
     async fn end(mut self, (data, close_after_control): End) {
+        self.journal.ended(self.began.elapsed());
         self.data.prefetch.end();
         let closing: Vec<Handle> = close_after_control
             .iter()
@@ -513,6 +533,7 @@ impl Session {
         task: impl Future<Output = ()> + Send + 'static,
     ) {
         let close = handle.close.clone();
+        self.journal.forward(id, Arc::clone(&handle.tally));
         self.forwards.insert(id, handle);
         let context = Arc::clone(&self.context);
         let events = self.event_sender.clone();

@@ -57,7 +57,7 @@ fn output(output: &Output) -> Option<String> {
             format!("! end {how}{}", closing.collect::<String>())
         }
         Output::FinishServer => "! finish-server".into(),
-        Output::Learned(_) | Output::Notice(_) => return None,
+        Output::Learned(_) | Output::Notice(_) | Output::Transferred(_) => return None,
         Output::Join(id) => format!("! join {id}"),
         Output::Settle(id) => format!("! settle {id}"),
         Output::OpenJoined {

@@ -10,7 +10,7 @@ use ferryline_grammar::{
 
 use crate::control::{
     answers::answer,
-    event::{DataAtEnd, Notice},
+    event::{DataAtEnd, Notice, Output},
     exchange::Stage,
     key::Key,
     machine::{Control, verbatim},
@@ -279,9 +279,16 @@ impl Control {
             return;
         };
         let line = match exchange.request_mut() {
-            Request::Transfer(_) if let Some(reason) = self.data.dead().filter(|_| !renewed) => {
-                exchange.answer_unsent(now, answer(425, reason));
-                return;
+            Request::Transfer(transfer) => {
+                transfer.sent(now, command_of(&line));
+                if let Some(reason) = self.data.dead().filter(|_| !renewed) {
+                    let reply = answer(425, reason);
+                    let report = transfer.report(Some(reply.clone()));
+                    exchange.answer_unsent(now, reply);
+                    self.outputs.extend(report.map(Output::Transferred));
+                    return;
+                }
+                line
             }
             Request::Passive(passive) => {
                 passive.sent(now);
@@ -302,6 +309,15 @@ impl Control {
 
 /// Smallest buffer for a command that ferryline expects of a server, which may read a longer line as two.
 const LEAST_BUFFER: usize = 250;
+
+/// The command in this line, for the log.
+fn command_of(line: &Bytes) -> Bytes {
+    let command = line.trim_ascii_end();
+    line.slice(..command.len().min(SHOWN))
+}
+
+/// Number of bytes of a command that a report shows.
+const SHOWN: usize = 1024;
 
 enum Decision {
     /// Ferryline answers it, and the server does not see it.

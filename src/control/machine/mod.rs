@@ -294,6 +294,11 @@ impl Control {
         if !self.peers.end() {
             return;
         }
+        for (_, transfer) in self.queue.transfers_mut() {
+            if let Some(report) = transfer.report(None) {
+                self.outputs.push(Output::Transferred(report));
+            }
+        }
         let forwards = self.data.take_all().into_iter();
         let closing = forwards
             .filter(|(_, forward)| data == DataAtEnd::Abort || !forward.is_connected())

@@ -33,7 +33,7 @@ impl Control {
         {
             let unreached = lost.take().map(|reason| Unreached { reason, until });
             if has_way || unreached.is_some() {
-                exchange.becomes(Request::Transfer(Transfer::guessed(unreached)));
+                exchange.becomes(Request::Transfer(Transfer::guessed(now, unreached)));
             }
         }
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::control::{
     answers::answer,
+    event::Output,
     exchange::{Exchange, Stage},
     guard::Guard,
     outputs::Outputs,
@@ -168,11 +169,16 @@ impl Walk {
 const SURELY_COMES: u32 = 12;
 
 fn hand_out(guard: &mut Guard, exchange: &mut Exchange, outputs: &mut Outputs) {
+    let mut last = None;
     for line in exchange.take_lines() {
         if let Some(end) = guard.missing_end() {
             outputs.say_to_client(end);
         }
         let line = guard.pass(exchange.request(), Some(exchange.key()), line);
+        last = Some(line.clone());
         outputs.say_to_client(line);
+    }
+    if let Some(report) = exchange.report(last) {
+        outputs.push(Output::Transferred(report));
     }
 }

@@ -6,12 +6,14 @@ use ferryline_grammar::{Frame, Line, LineEnd};
 
 use crate::control::{
     ActiveMode, Control, DataAtEnd, DataHost, Ending, ForwardEvent, ForwardId, Knowledge,
-    LOWEST_DATA_PORT, Limits, Output, Settings,
+    LOWEST_DATA_PORT, Limits, Output, Settings, TransferReport,
 };
 
 pub(super) struct Bench {
     pub(super) control: Control,
     pub(super) now: Duration,
+    /// The transfers that are over.
+    pub(super) reports: Vec<TransferReport>,
 }
 
 /// A client on 127.0.0.1 and a server on the SSH server's host.
@@ -40,6 +42,7 @@ impl Bench {
         Self {
             control: Control::new(settings, knowledge),
             now: Duration::ZERO,
+            reports: Vec::new(),
         }
     }
 
@@ -147,8 +150,10 @@ impl Bench {
     fn compare(&mut self, expected: &[&str]) {
         let mut found = Vec::new();
         while let Some(output) = self.control.poll_output() {
-            if !matches!(output, Output::Notice(_) | Output::Learned(_)) {
-                found.push(show(&output));
+            match output {
+                Output::Notice(_) | Output::Learned(_) => {}
+                Output::Transferred(report) => self.reports.push(report),
+                output => found.push(show(&output)),
             }
         }
         assert_eq!(found, expected);
@@ -198,6 +203,7 @@ pub(super) fn show(output: &Output) -> String {
         }
         Output::FinishServer => "! finish server".into(),
         Output::Learned(_) => "! learned".into(),
+        Output::Transferred(_) => "! transferred".into(),
         Output::Notice(notice) => format!("! notice {notice}"),
         Output::Join(id) => format!("! join {id}"),
         Output::Settle(id) => format!("! settle {id}"),

@@ -16,6 +16,7 @@ mod invariants;
 mod order;
 mod passive;
 mod remote_bind;
+mod reports;
 mod routed;
 mod security;
 mod session;

@@ -29,7 +29,7 @@ fn unreachable(bench: &mut Bench) {
 /// All outputs, including notices.
 fn drain(bench: &mut Bench) -> Vec<String> {
     std::iter::from_fn(|| bench.control.poll_output())
-        .filter(|output| !matches!(output, Output::Learned(_)))
+        .filter(|output| !matches!(output, Output::Learned(_) | Output::Transferred(_)))
         .map(|output| show(&output))
         .collect()
 }

@@ -6,6 +6,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::look::Look;
+use crate::proxy::moved::Tally;
 
 /// What the task of a forward is told.
 #[derive(Clone, Default)]
@@ -21,4 +22,6 @@ pub(crate) struct Handle {
     pub(crate) close: CancellationToken,
     pub(crate) join: CancellationToken,
     pub(crate) settle: CancellationToken,
+    /// How much has moved over it.
+    pub(crate) tally: Arc<Tally>,
 }

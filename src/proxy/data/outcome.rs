@@ -2,7 +2,10 @@
 
 use std::{fmt, io};
 
-use crate::ssh::{ChannelReader, LostReason};
+use crate::{
+    proxy::moved::Moved,
+    ssh::{ChannelReader, LostReason},
+};
 
 /// How a data connection ended.
 #[derive(Debug)]
@@ -22,15 +25,6 @@ pub(crate) enum Outcome {
     ServerLost(Moved, LostReason),
     /// The server takes no more, although the client has more to send. The client's socket was reset.
     ServerClosed(Moved),
-}
-
-/// How much has moved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Moved {
-    /// Bytes handed to the client.
-    pub(crate) to_client: u64,
-    /// Bytes taken from the client.
-    pub(crate) to_server: u64,
 }
 
 /// The text for the log.
@@ -69,19 +63,6 @@ impl fmt::Display for Outcome {
                 moved.to_server
             ),
         }
-    }
-}
-
-impl Moved {
-    /// Whether the client has received some bytes and sent none. (Where neither side sent anything, the
-    /// direction is unknown.)
-    pub(super) fn is_download(self) -> bool {
-        self.to_client > 0 && self.to_server == 0
-    }
-
-    /// Whether the client has sent some bytes and received none.
-    pub(super) fn is_upload(self) -> bool {
-        self.to_server > 0 && self.to_client == 0
     }
 }
 

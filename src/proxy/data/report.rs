@@ -11,15 +11,13 @@ use std::{
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    context::DataContext,
-    handle::Handle,
-    outcome::{Moved, Outcome},
-    splice::Watch,
-};
+use super::{context::DataContext, handle::Handle, outcome::Outcome, splice::Watch};
 use crate::{
     control::{ForwardEvent, ForwardId},
-    proxy::trace::warnings::{Trouble, Warnings},
+    proxy::{
+        moved::{Moved, Tally},
+        trace::warnings::{Trouble, Warnings},
+    },
     ssh::{Channel, ChannelReader, Incoming, Received},
 };
 
@@ -38,6 +36,7 @@ pub(crate) struct Reporter {
     still_data: Duration,
     last_word: Duration,
     warnings: Arc<Warnings>,
+    tally: Arc<Tally>,
 }
 
 impl Reporter {
@@ -64,6 +63,7 @@ impl Reporter {
             still_data: data.still_data,
             last_word: data.last_word,
             warnings: Arc::clone(&data.warnings),
+            tally: Arc::clone(&handle.tally),
         }
     }
 
@@ -144,6 +144,10 @@ impl Reporter {
 }
 
 impl Watch for Reporter {
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     fn drained(&self) {
         self.drained.store(true, Ordering::Relaxed);
         self.tell(ForwardEvent::Drained);

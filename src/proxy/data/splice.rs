@@ -34,7 +34,7 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -49,12 +49,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    outcome::{Moved, Outcome},
-    rest::Rest,
-};
+use super::{outcome::Outcome, rest::Rest};
 use crate::{
-    proxy::io::socket,
+    proxy::{
+        io::socket,
+        moved::{Moved, Tally},
+    },
     ssh::{Channel, ChannelReader, ChannelWriter, LostReason, Probe, Received},
 };
 
@@ -73,6 +73,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The session's side of a running data connection: it is told what happens, and says what is to be done.
 pub(crate) trait Watch {
+    /// Where the bytes are counted.
+    fn tally(&self) -> &Tally;
     /// Called when everything that the server sent, up to its end of file, was handed to the client.
     fn drained(&self);
     /// Called when bytes were handed on, at most once a second for each direction.
@@ -115,7 +117,7 @@ pub(crate) async fn run(
     let Channel { mut reader, writer } = channel;
     // Borrowed halves, because dropping an owned one would end the file in order.
     let (mut read, mut write) = stream.split();
-    let counts = Counts::default();
+    let counts = Counts::new(watch.tally());
 
     let (cut, orphaned) = (watch.cut(), watch.orphaned());
     let last_word = match watch.last_word() {
@@ -184,7 +186,7 @@ pub(crate) async fn run(
 async fn both(
     down: impl Future<Output = Result<(), Failure>>,
     up: impl Future<Output = Result<ChannelWriter, Failure>>,
-    counts: &Counts,
+    counts: &Counts<'_>,
     limit: LastWord<impl Future<Output = LostReason>>,
 ) -> Result<Option<ChannelWriter>, Failure> {
     tokio::pin!(down, up);
@@ -230,7 +232,7 @@ async fn both(
 /// ended its direction, and that was handed to the client.
 async fn last_word(
     mut up: Pin<&mut impl Future<Output = Result<ChannelWriter, Failure>>>,
-    counts: &Counts,
+    counts: &Counts<'_>,
     limit: Duration,
 ) -> Result<Option<ChannelWriter>, Failure> {
     loop {
@@ -252,7 +254,7 @@ async fn last_word(
 /// As above, but for as long as the far side may still take something.
 async fn word_until(
     up: Pin<&mut impl Future<Output = Result<ChannelWriter, Failure>>>,
-    counts: &Counts,
+    counts: &Counts<'_>,
     closed: impl Future<Output = LostReason>,
 ) -> Result<Option<ChannelWriter>, Failure> {
     let word = tokio::select! {
@@ -290,7 +292,7 @@ async fn arrived(writer: &ChannelWriter, early: bool) -> Result<(), Failure> {
 }
 
 /// Asks the SSH server whether all has arrived, whenever the session wants to know.
-async fn answer_questions(probe: &Probe, counts: &Counts, watch: &impl Watch) -> Infallible {
+async fn answer_questions(probe: &Probe, counts: &Counts<'_>, watch: &impl Watch) -> Infallible {
     loop {
         watch.asked().await;
         while !nothing_comes(probe, counts).await {
@@ -305,7 +307,7 @@ async fn answer_questions(probe: &Probe, counts: &Counts, watch: &impl Watch) ->
 }
 
 /// Whether all that came was handed to the client, and the far side has nothing more.
-async fn nothing_comes(probe: &Probe, counts: &Counts) -> bool {
+async fn nothing_comes(probe: &Probe, counts: &Counts<'_>) -> bool {
     let before = counts.moved().to_client;
     if counts.handing_over.load(Ordering::Relaxed) || !signs_of_life(probe).await {
         return false;
@@ -325,7 +327,7 @@ async fn signs_of_life(probe: &Probe) -> bool {
 }
 
 /// Returns when the session is over and nothing has moved for as long as `orphaned` says.
-async fn stands_still(orphaned: impl Future<Output = Duration>, counts: &Counts) {
+async fn stands_still(orphaned: impl Future<Output = Duration>, counts: &Counts<'_>) {
     let patience = orphaned.await;
     let (mut before, mut since) = (counts.moved(), Instant::now());
     while since.elapsed() < patience {
@@ -345,10 +347,8 @@ enum LastWord<F> {
     UntilClosed(F),
 }
 
-#[derive(Default)]
-struct Counts {
-    to_client: AtomicU64,
-    to_server: AtomicU64,
+struct Counts<'a> {
+    tally: &'a Tally,
     /// Whether the client's last bytes have not been handed on yet: the wait is not for the client.
     handing_on: AtomicBool,
     /// Whether something that came for the client has not been handed to it yet.
@@ -359,16 +359,23 @@ struct Counts {
     finished: CancellationToken,
 }
 
-impl Counts {
+impl<'a> Counts<'a> {
+    fn new(tally: &'a Tally) -> Self {
+        Self {
+            tally,
+            handing_on: AtomicBool::default(),
+            handing_over: AtomicBool::default(),
+            far_finished: CancellationToken::new(),
+            finished: CancellationToken::new(),
+        }
+    }
+
     fn client_is_awaited(&self) -> bool {
         !self.handing_on.load(Ordering::Relaxed)
     }
 
     fn moved(&self) -> Moved {
-        Moved {
-            to_client: self.to_client.load(Ordering::Relaxed),
-            to_server: self.to_server.load(Ordering::Relaxed),
-        }
+        self.tally.moved()
     }
 }
 
@@ -390,7 +397,7 @@ async fn to_client(
     mut first: Option<Received>,
     reader: &mut ChannelReader,
     write: &mut WriteHalf<'_>,
-    counts: &Counts,
+    counts: &Counts<'_>,
     watch: &impl Watch,
 ) -> Result<(), Failure> {
     let mut told = Instant::now();
@@ -407,7 +414,7 @@ async fn to_client(
                 while !rest.is_empty() {
                     let (count, blocked) = hand_over(write, &rest, watch).await?;
                     rest.advance(count);
-                    counts.to_client.fetch_add(count as u64, Ordering::Relaxed);
+                    counts.tally.to_client(count);
                     if blocked {
                         told = Instant::now();
                         watch.progress();
@@ -464,7 +471,7 @@ async fn hand_over(
 async fn to_server(
     read: &mut ReadHalf<'_>,
     mut writer: ChannelWriter,
-    counts: &Counts,
+    counts: &Counts<'_>,
     watch: &impl Watch,
 ) -> Result<ChannelWriter, Failure> {
     let mut told = Instant::now();
@@ -478,7 +485,7 @@ async fn to_server(
         let count = count.map_err(Failure::Client)?;
         counts.handing_on.store(true, Ordering::Relaxed);
         // Counted before it is handed on: what is lost with the channel was sent all the same.
-        counts.to_server.fetch_add(count as u64, Ordering::Relaxed);
+        counts.tally.to_server(count);
         if !std::mem::replace(&mut begun, true) {
             watch.begun().await;
         }

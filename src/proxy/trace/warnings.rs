@@ -25,6 +25,10 @@ pub(crate) struct Warnings {
     pub(crate) no_control: LogLimit,
     /// A plain forward's connection that could not be made.
     pub(crate) no_connection: LogLimit,
+    /// A log-in that the FTP server refused.
+    pub(crate) refused_log_in: LogLimit,
+    /// A client that insists on TLS.
+    pub(crate) tls_refused: LogLimit,
     /// A session without a transcript.
     pub(crate) not_recorded: LogLimit,
     /// A transcript that ends before its session.

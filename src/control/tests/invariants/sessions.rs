@@ -205,6 +205,36 @@ impl Session {
         let most = self.world.unconfirmed + cut.count();
         assert!(self.aborts || withdrawn <= most);
         self.check_what_the_server_was_sent();
+        self.check_reports();
+    }
+
+    /// Checks that each transfer is reported once, with what its client was told.
+    fn check_reports(&self) {
+        let is_transfer = |line: &&String| line.starts_with("RETR ") || line.starts_with("STOR ");
+        let mut asked: Vec<&str> = self
+            .client
+            .sent
+            .iter()
+            .filter(is_transfer)
+            .map(String::as_str)
+            .collect();
+        let reports = &self.world.reports;
+        let mut reported: Vec<&str> = reports
+            .iter()
+            .map(|report| std::str::from_utf8(&report.command).unwrap())
+            .collect();
+        asked.sort_unstable();
+        reported.sort_unstable();
+        assert_eq!(reported, asked);
+        for report in reports {
+            if let Some(answer) = &report.answer {
+                let answer = std::str::from_utf8(answer).unwrap().trim_end();
+                assert!(
+                    self.client.finals.iter().any(|seen| seen == answer),
+                    "{answer}"
+                );
+            }
+        }
     }
 
     /// Checks that lines which are no business of ferryline's have come unchanged, and that there are no more

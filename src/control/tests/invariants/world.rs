@@ -12,6 +12,7 @@ use tokio_util::codec::Decoder;
 use super::lax::LaxClient;
 use crate::control::{
     Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Knowledge, Notice, Output, Settings,
+    TransferReport,
 };
 
 pub(super) const SERVER_PORTS: u16 = 20_000;
@@ -93,6 +94,8 @@ pub(super) struct World {
     /// Everything that came out, in one line each.
     pub(super) log: Vec<String>,
     pub(super) ended: Option<DataAtEnd>,
+    /// The transfers that are over.
+    pub(super) reports: Vec<TransferReport>,
     pub(super) finished_server: bool,
     /// Number of the server's successes that were withdrawn, because the end of the data connection was not
     /// seen.
@@ -123,6 +126,7 @@ impl World {
             to_server: Vec::new(),
             log: Vec::new(),
             ended: None,
+            reports: Vec::new(),
             finished_server: false,
             unconfirmed: 0,
             client: Decoding {
@@ -338,6 +342,7 @@ impl World {
             }
             Output::Notice(Notice::UnconfirmedTransfer(_)) => self.unconfirmed += 1,
             Output::Learned(_) | Output::Notice(_) => {}
+            Output::Transferred(report) => self.reports.push(report),
             Output::OpenLocal { id, targets } => {
                 let [target] = targets.as_slice() else {
                     panic!("{targets:?}");
