@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::{Failure, Verbosity, forward, runtime, start_log, terminal::Patience};
+use super::{Failure, Verbosity, WARNINGS, forward, runtime, start_log, terminal::Patience};
 use crate::{
     bounded_file::{KEY_LIMIT, read_text},
     check::{self, FtpUser, Plan, Report, Screen},
@@ -50,6 +50,7 @@ pub(super) fn run(arguments: Arguments) -> Result<bool, Failure> {
             quiet: verbosity.verbose == 0,
             ..verbosity
         },
+        WARNINGS,
         Patience::Endless,
     )?;
     let forward::Plan {

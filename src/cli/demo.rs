@@ -6,7 +6,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Failure, Verbosity, runtime, signals, start_log,
+    Failure, Verbosity, WARNINGS, runtime, signals, start_log,
     terminal::{self, Patience},
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 
 /// Runs the tour; stays up until it is asked to stop, unless `--once` is given.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    start_log(arguments.verbosity, Patience::Short)?;
+    start_log(arguments.verbosity, WARNINGS, Patience::Short)?;
     let complete = runtime()?.block_on(async {
         let stop = signals::stop().map_err(Failure::failed)?;
         let mut out = std::io::LineWriter::new(terminal::stdout().map_err(Failure::failed)?);

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::{Args, ValueEnum};
 
 use super::{
-    Failure, Verbosity,
+    CARRIED, Failure, Verbosity,
     gateway_options::{GatewayArguments, check_bound},
     guard::GuardArguments,
     runtime, signals,
@@ -140,7 +140,7 @@ impl From<ActiveArgument> for ActiveMode {
 
 /// Runs until it is asked to stop.
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
-    start_log(arguments.verbosity, Patience::Short)?;
+    start_log(arguments.verbosity, CARRIED, Patience::Short)?;
     let Plan {
         specs,
         settings,

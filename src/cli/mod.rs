@@ -130,11 +130,17 @@ pub fn run(cli: Cli) -> ExitCode {
     code
 }
 
-/// Sends the log to standard error. `RUST_LOG`, where it is set, selects what is logged.
-fn start_log(verbosity: Verbosity, patience: Patience) -> Result<(), Failure> {
+/// What is logged by default: warnings.
+const WARNINGS: &str = "ferryline=warn";
+
+/// What a tunnel logs by default: warnings, and what was carried.
+const CARRIED: &str = "ferryline=warn,ferryline::carried=info";
+
+/// Sends the log to standard error. `usual` is logged where no option asks for more or less. `RUST_LOG`, where it is set, selects what is logged.
+fn start_log(verbosity: Verbosity, usual: &str, patience: Patience) -> Result<(), Failure> {
     let default = match (verbosity.quiet, verbosity.verbose) {
         (true, _) => "off",
-        (false, 0) => "ferryline=warn,ferryline::carried=info",
+        (false, 0) => usual,
         (false, 1) => "ferryline=info",
         (false, 2) => "ferryline=debug",
         (false, _) => "ferryline=trace,russh=debug",

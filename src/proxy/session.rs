@@ -169,7 +169,10 @@ impl Session {
         let journal = Journal::new(
             number,
             data.client_peer,
-            data.server.to_string(),
+            match &settings.routed {
+                Some(named) => named.clone(),
+                None => context.spec.destination().to_string(),
+            },
             settings.routed.is_some(),
             Arc::clone(&context.warnings),
         );
@@ -250,6 +253,9 @@ impl Session {
                     self.stopping = true;
                     self.record.input(now, &transcript::Input::Stop);
                     self.control.stop(now);
+                    if !self.control.is_over() {
+                        self.journal.waits_at_stop(self.context.options.grace);
+                    }
                 }
                 Input::Timeout => {
                     self.record.input(now, &transcript::Input::Timeout);

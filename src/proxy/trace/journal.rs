@@ -32,6 +32,8 @@ pub(crate) struct Journal {
     /// The client's last command was a USER or PASS.
     logging_in: bool,
     asked_for_tls: bool,
+    /// The last command that moves data.
+    command: Option<String>,
     tallies: BTreeMap<ForwardId, Arc<Tally>>,
     transfers: Transfers,
     end: End,
@@ -79,6 +81,7 @@ impl Journal {
             logged_in: false,
             logging_in: false,
             asked_for_tls: false,
+            command: None,
             tallies: BTreeMap::new(),
             transfers: Transfers::default(),
             end: End::Open,
@@ -98,6 +101,13 @@ impl Journal {
                 self.user = Some(shown(user.trim_ascii()));
             }
             Verb::Auth => self.asked_for_tls = true,
+            Verb::Appe
+            | Verb::List
+            | Verb::Mlsd
+            | Verb::Nlst
+            | Verb::Retr
+            | Verb::Stor
+            | Verb::Stou => self.command = Some(shown(&masked(text.trim_ascii()))),
             _ => {}
         }
     }
@@ -182,6 +192,17 @@ impl Journal {
                 tracing::info!(target: CARRIED, "#{session} {user} {command}: {carried}, {result}")
             }
         }
+    }
+
+    /// Tells the operator that a stop waits for the transfer that runs, for this long at most.
+    pub(crate) fn waits_at_stop(&self, grace: Duration) {
+        tracing::warn!(
+            "#{} stopping: waits for {} {}, {} at most (a second Ctrl-C cuts it)",
+            self.session,
+            self.user(),
+            self.command.as_deref().unwrap_or("what runs"),
+            Seconds(grace)
+        );
     }
 
     /// Logs the end of the session, which has lasted so long. One that carried nothing, and whose client never
@@ -278,7 +299,7 @@ impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs_f64();
         match seconds {
-            100.0.. => write!(f, "{seconds:.0} s"),
+            10.0.. => write!(f, "{seconds:.0} s"),
             _ => write!(f, "{seconds:.2} s"),
         }
     }

@@ -208,6 +208,9 @@ impl Handler for Events {
                     SILENCE.to_owned()
                 }
                 russh::Error::Disconnect | russh::Error::HUP => "it ended".to_owned(),
+                russh::Error::IO(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    "its TCP connection was closed".to_owned()
+                }
                 error => escaped(&error.to_string()),
             },
         };

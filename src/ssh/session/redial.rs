@@ -40,8 +40,9 @@ pub(crate) async fn keep_up(core: Arc<Core>) {
             }
             connection = beside(&core, &shared) => {
                 tracing::warn!(
-                    destination = %core.destination,
-                    "the SSH connection is silent; new FTP sessions get another one, sessions on the old one wait"
+                    "the SSH connection to {} is silent; new FTP sessions get another one, sessions on the \
+                     old one wait",
+                    core.destination
                 );
                 core.pool.follow(&connection);
                 core.put(connection);
@@ -54,7 +55,8 @@ pub(crate) async fn keep_up(core: Arc<Core>) {
             break;
         }
         let reason = shared.lost_reason();
-        tracing::warn!(destination = %core.destination, "{reason}; connecting again");
+        let since = Instant::now();
+        tracing::warn!("{reason}; connecting again to {}", core.destination);
         core.take_down();
         let again = async {
             // A server that accepts a log-in and then hangs up is not dialled as fast as it can do so.
@@ -70,7 +72,12 @@ pub(crate) async fn keep_up(core: Arc<Core>) {
             connection = again => connection,
         };
         connected = Instant::now();
-        tracing::info!(destination = %core.destination, "connected again");
+        // At the level at which the outage began, so that whoever reads of the one reads of the other.
+        tracing::warn!(
+            "connected again to {}, after {:.1} s",
+            core.destination,
+            since.elapsed().as_secs_f64()
+        );
         core.pool.follow(&connection);
         core.put(connection);
     }
@@ -167,13 +174,13 @@ async fn dial_again(core: &Core) -> Arc<Connection> {
                     pause = Pause::Transient(backoff.next_pause());
                     // Logged once, for the reason; later errors are the same as a rule.
                     if backoff.taken() == 1 {
-                        tracing::warn!(%error, "not connected again yet");
+                        tracing::warn!("not connected again yet: {error}");
                     } else {
-                        tracing::debug!(%error, "not connected again yet");
+                        tracing::debug!("not connected again yet: {error}");
                     }
                 } else {
                     pause = Pause::Refused;
-                    tracing::error!(%error, "cannot connect again");
+                    tracing::error!("cannot connect again: {error}");
                 }
                 core.failed(error);
             }

@@ -5,6 +5,8 @@ mod forward;
 #[cfg(target_os = "linux")]
 mod integrity;
 #[cfg(unix)]
+mod journal;
+#[cfg(unix)]
 mod secrets;
 #[cfg(unix)]
 mod ssh_config;

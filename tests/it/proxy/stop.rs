@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::common::{
-    Ferry, Gate, PATIENCE, ScriptedClient, ScriptedServer, answer, begins_file, nobody, noise,
+    Ferry, Gate, Log, PATIENCE, ScriptedClient, ScriptedServer, answer, begins_file, nobody, noise,
     read_to_end, stores_file, upload,
 };
 
@@ -76,7 +76,9 @@ async fn a_running_download_may_finish() {
     let mut beginning = [0; 13];
     data.read_exact(&mut beginning).await.unwrap();
 
+    let log = Log::warnings();
     ferry.begin_stop();
+    log.says("stopping: waits for demo RETR f, ").await;
     refused_soon(ferry.v4).await;
     client.nothing_came();
     go_on.open();

@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::common::noise;
+use crate::common::{Log, noise};
 use crate::ssh::support::{
     Script, World, all_quiet, echo_server, endless, on_a_lane, originator, ping, read_to_eof,
     serve, source, stalled, until, within,
@@ -171,6 +171,7 @@ async fn a_server_that_hangs_up_now_and_then_is_asked_again() {
 
 #[tokio::test]
 async fn a_lost_connection_comes_back() {
+    let log = Log::warnings();
     let world = World::new().await;
     let session = world.connect().await;
     let echo = echo_server().await;
@@ -196,6 +197,9 @@ async fn a_lost_connection_comes_back() {
     .await
     .unwrap();
     ping(&mut again).await;
+    // At the level at which the loss is told.
+    log.says("; connecting again to ").await;
+    log.says("connected again to ").await;
     let (lane_again, mut data) = on_a_lane(&session, echo).await;
     ping(&mut data).await;
     drop((channel, lane, again, lane_again, data));

@@ -1,0 +1,112 @@
+//! What the real program logs of the transfers that it carries, without an option that asks for it.
+
+use crate::common::{
+    Running, Script, ScriptedClient, ScriptedServer, Shore, answer, begins_file, noise,
+    read_to_end, sends_file, stores_file, upload,
+};
+
+fn script() -> Script {
+    ScriptedServer::new()
+        .on("RETR out/a.csv", sends_file(noise(5000)))
+        .on(
+            "RETR nothing",
+            answer().send("550 Failed to open file.\r\n"),
+        )
+        .on("RETR half", begins_file(noise(100)).reset_data())
+        .on("STOR", stores_file())
+        .on("USER wrong", answer().send("331 password\r\n"))
+        .on("PASS wrong", answer().send("530 Login incorrect.\r\n"))
+        .on("QUIT", answer().send("221 bye\r\n").close())
+}
+
+/// Starts the program, and logs in.
+async fn begin(shore: &Shore, server: &ScriptedServer) -> (Running, std::net::SocketAddr) {
+    let forward = format!("0:localhost:{}", server.address().port());
+    let mut ferry = shore.start(&["-L", &forward]);
+    let address = ferry.ftp_address().await;
+    (ferry, address)
+}
+
+#[tokio::test]
+async fn each_transfer_is_a_line_and_so_is_the_end_of_the_session() {
+    let shore = Shore::new().await;
+    let server = script().start().await;
+    let (mut ferry, address) = begin(&shore, &server).await;
+    let mut client = ScriptedClient::logged_in(address).await;
+
+    let data = client.passive().await;
+    client.ask("RETR out/a.csv", "150 ").await;
+    assert_eq!(read_to_end(data).await.unwrap().len(), 5000);
+    client.expect("226 ").await;
+    let line = ferry.error_line("RETR out/a.csv").await;
+    assert!(line.contains("INFO #1 "), "{line}");
+    assert!(line.contains("RETR out/a.csv: 5000 bytes in "), "{line}");
+    assert!(line.ends_with(", 226"), "{line}");
+
+    let data = client.passive().await;
+    client.ask("STOR b", "150 ").await;
+    upload(data, &noise(700)).await.unwrap();
+    client.expect("226 ").await;
+    let line = ferry.error_line("STOR b").await;
+    assert!(line.contains("STOR b: 700 bytes in "), "{line}");
+
+    client.ask("RETR nothing", "550 ").await;
+    let line = ferry.error_line("RETR nothing").await;
+    assert!(line.contains("WARN #1 "), "{line}");
+    assert!(
+        line.contains("RETR nothing: failed after 0 bytes in "),
+        "{line}"
+    );
+    assert!(line.ends_with(": 550 Failed to open file."), "{line}");
+
+    client.ask("QUIT", "221 ").await;
+    drop(client);
+    let line = ferry.error_line(" ended after ").await;
+    let totals = "QUIT; 3 transfers (1 failed), 5000 bytes to the client, 700 from it";
+    assert!(line.ends_with(totals), "{line}");
+    assert!(
+        line.contains(&format!("→ localhost:{} ", server.address().port())),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_log_in_is_a_warning_without_the_password() {
+    let shore = Shore::new().await;
+    let server = script().start().await;
+    let (mut ferry, address) = begin(&shore, &server).await;
+    let mut client = ScriptedClient::connect(address).await;
+    client.expect("220 ").await;
+    client.ask("USER wrong", "331 ").await;
+    client.ask("PASS wrong-s3cret", "530 ").await;
+    let line = ferry.error_line("is not logged in as wrong").await;
+    assert!(line.contains("WARN #1 127.0.0.1:"), "{line}");
+    assert!(line.ends_with(": 530 Login incorrect."), "{line}");
+    ferry.signal("TERM").await;
+    client.expect("421 ferryline: ").await;
+    drop(client);
+    let log = ferry.ended().await.stderr;
+    assert!(!log.contains("s3cret"), "{log}");
+}
+
+#[tokio::test]
+async fn a_client_that_insists_on_tls_is_a_warning_and_one_that_goes_on_is_none() {
+    let shore = Shore::new().await;
+    let server = script().start().await;
+    let (mut ferry, address) = begin(&shore, &server).await;
+    let mut client = ScriptedClient::connect(address).await;
+    client.expect("220 ").await;
+    client.ask("AUTH TLS", "502 ferryline: ").await;
+    client.ask("USER me", "331 ").await;
+    client.ask("PASS x", "230 ").await;
+    client.ask("QUIT", "221 ").await;
+    ferry.error_line("#1 me@127.0.0.1:").await;
+
+    let mut client = ScriptedClient::connect(address).await;
+    client.expect("220 ").await;
+    client.ask("AUTH TLS", "502 ferryline: ").await;
+    drop(client);
+    let line = ferry.error_line("asked for TLS").await;
+    assert!(line.contains("WARN #2 127.0.0.1:"), "{line}");
+    assert!(line.contains("turn TLS off in this client"), "{line}");
+}
