@@ -42,6 +42,8 @@ pub struct Session {
 /// What a session holds at the moment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Stats {
+    /// Whether the control connection is there.
+    pub control_is_up: bool,
     /// Data lanes that are connected.
     pub lanes_open: usize,
     /// Data lanes that are in use.
@@ -211,14 +213,10 @@ impl Session {
         &self.core.destination
     }
 
-    /// Whether the control connection is there at this moment.
-    pub fn is_up(&self) -> bool {
-        self.core.watch().borrow().live().is_some()
-    }
-
     /// What it holds at the moment.
     pub fn stats(&self) -> Stats {
         Stats {
+            control_is_up: self.core.watch().borrow().live().is_some(),
             lanes_open: self.core.pool.lanes_open(),
             lanes_busy: self.core.pool.lanes_busy(),
             control_channels: self.core.control_channels.load(Ordering::Acquire),
