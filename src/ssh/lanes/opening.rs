@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::pace::Recovered;
-use super::state::State;
-use super::{KEEP_WARM, Pool};
+use super::{KEEP_WARM, Pool, State};
 use crate::lock::lock;
 use crate::ssh::backoff::Backoff;
 use crate::ssh::connection::handle::Connection;
@@ -29,9 +28,9 @@ pub(super) async fn open_lane(pool: Arc<Pool>, epoch: u64) {
     match opened {
         None => {}
         // The new connection leads to where the control connection was before.
-        Some(_) if state.epoch != epoch => pool.top_up(&mut state, KEEP_WARM),
+        Some(_) if state.lanes.epoch() != epoch => pool.top_up(&mut state, KEEP_WARM),
         Some(Ok(connection)) => {
-            let id = state.add(Arc::clone(&connection));
+            let id = state.lanes.add(Arc::clone(&connection));
             tokio::spawn(watch_lane(Arc::clone(&pool), id, connection));
             state.admission.let_in();
             pool.serve(&mut state);
@@ -157,7 +156,7 @@ async fn watch_lane(pool: Arc<Pool>, id: u64, connection: Arc<Connection>) {
         () = shared.lost_token().cancelled() => pool.dialer.lane_lost(&shared),
         () = pool.stop.cancelled() => return,
     }
-    lock(&pool.state).lanes.retain(|lane| lane.id != id);
+    lock(&pool.state).lanes.remove(id);
     pool.changed.send_replace(());
 }
 

@@ -25,7 +25,7 @@ use crate::ssh::connection::open::{OPEN_TIMEOUT, open_patiently};
 use crate::ssh::dial::{Dialer, Role};
 use crate::ssh::error::{Error, OpenError};
 use crate::ssh::findings::Findings;
-use crate::ssh::lanes::prefetch::PrefetchedForward;
+use crate::ssh::lanes::prefetch::{PrefetchLane, PrefetchedForward};
 use crate::ssh::lanes::{LaneGuard, Pool};
 use crate::ssh::prompt::Prompt;
 use crate::ssh::settings::Settings;
@@ -191,7 +191,7 @@ impl Session {
         if self.core.stop.is_cancelled() {
             return None;
         }
-        let lane = self.core.pool.lane_for_prefetch()?;
+        let lane = PrefetchLane::find(&self.core.pool)?;
         Some(PrefetchedForward::ask(lane, bind, origin))
     }
 
