@@ -1,11 +1,12 @@
 //! A client's command lines.
 
-use nom::Parser;
-use nom::combinator::all_consuming;
+use nom::{Parser, combinator::all_consuming};
 
-use crate::lexical::{find, looked_at, octet, trim};
-use crate::telnet::IAC;
-use crate::verb::Verb;
+use crate::{
+    lexical::{find, looked_at, octet, trim},
+    telnet::IAC,
+    verb::Verb,
+};
 
 /// A parsed command line. The meaning of the argument depends on the verb.
 ///

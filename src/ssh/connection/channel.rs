@@ -3,21 +3,20 @@
 //! russh's own stream type turns every end, also that of a lost connection, into an end of file. In FTP an
 //! end of file says that the file is complete, so this type tells the ends apart.
 
-use std::ops::Deref;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use russh::client::Msg;
-use russh::{ChannelId, ChannelMsg, ChannelWriteHalf};
+use russh::{ChannelId, ChannelMsg, ChannelWriteHalf, client::Msg};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::flow::Flow;
-use super::half_close::{HalfClose, Parting};
-use super::handle::Connection;
-use super::keep_alive::Hold;
-use super::receive_half::ReceiveHalf;
+use super::{
+    flow::Flow,
+    half_close::{HalfClose, Parting},
+    handle::Connection,
+    keep_alive::Hold,
+    receive_half::ReceiveHalf,
+};
 use crate::ssh::error::LostReason;
 
 /// A channel split in two, with an explicit end of file in both directions. When both halves are

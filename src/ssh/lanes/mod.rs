@@ -36,26 +36,35 @@ mod queue;
 mod taking;
 mod turns;
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
-use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::lock::lock;
-use crate::ssh::connection::arrival::Origin;
-use crate::ssh::connection::channel::Channel;
-use crate::ssh::connection::forward::{self, RemoteForward};
-use crate::ssh::connection::handle::Connection;
-use crate::ssh::connection::keep_alive::{Counted, Hold, KeepAlive};
-use crate::ssh::connection::open::open;
-use crate::ssh::connection::place::Place;
-use crate::ssh::dial::Dialer;
-use crate::ssh::error::{ForwardError, OpenError};
+use crate::{
+    lock::lock,
+    ssh::{
+        connection::{
+            arrival::Origin,
+            channel::Channel,
+            forward::{self, RemoteForward},
+            handle::Connection,
+            keep_alive::{Counted, Hold, KeepAlive},
+            open::open,
+            place::Place,
+        },
+        dial::Dialer,
+        error::{ForwardError, OpenError},
+    },
+};
 use admission::Admission;
 use lane::{Lane, Lanes};
 use pace::Pace;

@@ -1,19 +1,26 @@
 //! Log-ins for lanes, in the background, and what becomes of the pool when one is refused.
 
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
 
 use tokio::time::sleep;
 
-use super::pace::Recovered;
-use super::{KEEP_WARM, Pool, State};
-use crate::lock::lock;
-use crate::ssh::backoff::Backoff;
-use crate::ssh::connection::handle::Connection;
-use crate::ssh::connection::place::Place;
-use crate::ssh::connection::proof::{self, Unproven};
-use crate::ssh::dial::Role;
-use crate::ssh::error::Error;
+use super::{KEEP_WARM, Pool, State, pace::Recovered};
+use crate::{
+    lock::lock,
+    ssh::{
+        backoff::Backoff,
+        connection::{
+            handle::Connection,
+            place::Place,
+            proof::{self, Unproven},
+        },
+        dial::Role,
+        error::Error,
+    },
+};
 
 /// Opens one lane and puts it into the pool. It runs in a task of its own, so that a transfer which gives up
 /// leaves a lane behind for the next one.

@@ -4,21 +4,23 @@
 //! and spoils the prefetched forward. No peer is told its port before a transfer takes it. A connection that
 //! comes earlier is refused, and spoils it, too: some program is watching that port.
 
-use std::fmt;
-use std::net::IpAddr;
-use std::pin::Pin;
-use std::sync::Arc;
+use std::{fmt, net::IpAddr, pin::Pin, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
-use super::Pool;
-use super::lane::PrefetchMark;
-use crate::lock::lock;
-use crate::ssh::connection::arrival::Origin;
-use crate::ssh::connection::forward::{self, RemoteForward};
-use crate::ssh::connection::handle::Connection;
-use crate::ssh::connection::keep_alive::{Counted, KeepAlive};
-use crate::ssh::error::ForwardError;
+use super::{Pool, lane::PrefetchMark};
+use crate::{
+    lock::lock,
+    ssh::{
+        connection::{
+            arrival::Origin,
+            forward::{self, RemoteForward},
+            handle::Connection,
+            keep_alive::{Counted, KeepAlive},
+        },
+        error::ForwardError,
+    },
+};
 
 /// A remote forward that is asked for, or stands ready, and has no transfer yet. Dropping it cancels
 /// it.

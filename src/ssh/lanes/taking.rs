@@ -1,14 +1,14 @@
 //! How a transfer comes to its lane: an idle one, one that comes free or is opened, or a share.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::time::sleep_until;
 
-use super::lane::Sharing;
-use super::{LaneGuard, MOMENT, Pool, State};
-use crate::lock::lock;
-use crate::ssh::error::Error;
+use super::{LaneGuard, MOMENT, Pool, State, lane::Sharing};
+use crate::{lock::lock, ssh::error::Error};
 
 impl Pool {
     /// A lane for a transfer; `None` where the control connection must do instead.

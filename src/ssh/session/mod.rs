@@ -6,29 +6,38 @@
 mod core;
 mod redial;
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
-use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, sleep_until},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::core::{Core, Waiting};
-use crate::ssh::connection::arrival::Origin;
-use crate::ssh::connection::channel::Channel;
-use crate::ssh::connection::handle::Connection;
-use crate::ssh::connection::keep_alive::{Counted, Hold};
-use crate::ssh::connection::open::{OPEN_TIMEOUT, open_patiently};
-use crate::ssh::dial::{Dialer, Role};
-use crate::ssh::error::{Error, OpenError};
-use crate::ssh::findings::Findings;
-use crate::ssh::lanes::prefetch::{PrefetchLane, PrefetchedForward};
-use crate::ssh::lanes::{LaneGuard, Pool};
-use crate::ssh::prompt::Prompt;
-use crate::ssh::settings::Settings;
+use crate::ssh::{
+    connection::{
+        arrival::Origin,
+        channel::Channel,
+        handle::Connection,
+        keep_alive::{Counted, Hold},
+        open::{OPEN_TIMEOUT, open_patiently},
+    },
+    dial::{Dialer, Role},
+    error::{Error, OpenError},
+    findings::Findings,
+    lanes::{
+        LaneGuard, Pool,
+        prefetch::{PrefetchLane, PrefetchedForward},
+    },
+    prompt::Prompt,
+    settings::Settings,
+};
 use redial::keep_up;
 
 /// One SSH destination: the control connection, shared by all FTP control channels, and a pool of
