@@ -1,7 +1,9 @@
 //! Colours for people: on a terminal, unless `NO_COLOR` says that they are not wanted.
 
-use std::env;
-use std::io::{self, IsTerminal};
+use std::{
+    env,
+    io::{self, IsTerminal},
+};
 
 /// Colours, or none.
 #[derive(Clone, Copy, Debug)]

@@ -13,6 +13,7 @@
 
 pub mod codec;
 pub mod command;
+mod greeting;
 #[path = "../../src/control/tests/invariants/lax.rs"]
 mod lax;
 mod model;

@@ -41,6 +41,8 @@ pub struct Model {
     tellable: HashSet<Vec<u8>>,
     /// The server that the client has named, and the USER lines without it.
     routed: Option<String>,
+    /// The server has been sent a line that interrupts nothing.
+    logs_in: bool,
     plain_users: HashSet<Vec<u8>>,
     said: usize,
     client_reads: Reader,
@@ -114,6 +116,7 @@ impl Model {
             server_lines: HashSet::new(),
             tellable: HashSet::new(),
             routed: settings.routed.clone(),
+            logs_in: false,
             plain_users: HashSet::new(),
             said: 0,
             client_reads: Reader::new(LineCodec::replies()),
@@ -385,6 +388,18 @@ impl Model {
             "neither the client's nor ferryline's: {}",
             bytes.escape_ascii()
         );
+        // With nothing else a session begins whose client has named its server. What interrupts waits for no
+        // log-in.
+        let verb = Command::parse(bytes).map(|command| command.verb);
+        let interrupts = matches!(verb, Some(Verb::Abor | Verb::Quit | Verb::Stat));
+        let begins = self.routed.is_some() && !is_refusal(bytes) && !interrupts;
+        if begins && !std::mem::replace(&mut self.logs_in, true) {
+            assert!(
+                self.plain_users.contains(&bytes[..]),
+                "the log-in comes first: {}",
+                bytes.escape_ascii()
+            );
+        }
         // A request that is asked again in another form is all that may come so late.
         assert!(
             own || told || !self.finished_server,

@@ -7,12 +7,16 @@ use ferryline::control::Ending;
 use ferryline_grammar::{Frame, LineCodec, LineError};
 use tokio_util::codec::Decoder;
 
+use super::Dice;
+
 /// What a side has sent, and how far it has been read.
 pub struct Peer {
     codec: LineCodec,
     buffer: BytesMut,
     unread: VecDeque<Vec<u8>>,
     ending: Option<Ending>,
+    /// Read next.
+    put_back: Option<Frame>,
 }
 
 impl Peer {
@@ -22,6 +26,7 @@ impl Peer {
             buffer: BytesMut::new(),
             unread: VecDeque::new(),
             ending: None,
+            put_back: None,
         }
     }
 
@@ -30,6 +35,22 @@ impl Peer {
         if self.ending.is_none() {
             self.unread.push_back(piece.to_vec());
         }
+    }
+
+    /// Likewise, cut into pieces.
+    pub fn sends_cut(&mut self, bytes: &[u8], cuts: Option<&mut Dice>) {
+        match cuts {
+            Some(dice) => dice
+                .pieces(bytes)
+                .into_iter()
+                .for_each(|piece| self.sends(piece)),
+            None => self.sends(bytes),
+        }
+    }
+
+    /// The frame that was read last is to be read once more.
+    pub fn put_back(&mut self, frame: Frame) {
+        assert_eq!(self.put_back.replace(frame), None);
     }
 
     pub fn ends(&mut self, ending: Ending) {
@@ -43,6 +64,9 @@ impl Peer {
 
     /// The next frame, or how the side ended; `None` where more must come first.
     pub fn next(&mut self) -> Option<Result<Frame, Ending>> {
+        if let Some(frame) = self.put_back.take() {
+            return Some(Ok(frame));
+        }
         loop {
             match self.codec.decode(&mut self.buffer) {
                 Ok(Some(frame)) => return Some(Ok(frame)),

@@ -14,7 +14,7 @@
 //! | `r N` | the record before is repeated N times |
 //! | `x K`, `y K` | the client, the server ends: `e`nd of file, `l`ost |
 //! | `q`, `Q` | ferryline is asked to stop; to wait no longer |
-//! | `u`, as the first one | the client has named its server, `USER name@host`, before the session |
+//! | `u`, as the first one | the client has to name its server, `USER name@host` ([`Greeting`]) |
 //!
 //! Anything else says nothing. When the script is over, the session is ended.
 
@@ -31,6 +31,7 @@ use ferryline_grammar::{Frame, LineCodec};
 
 use super::{
     Dice,
+    greeting::{Greeting, Met},
     model::{Forward, Model, State, Way},
     peer::Peer,
 };
@@ -55,10 +56,51 @@ pub fn run(script: &[u8]) {
     // One script in four: it takes as long as all the rest.
     let probed = script.len().is_multiple_of(4);
     let routed = records == b"u" || records.starts_with(&[b'u', SEPARATOR]);
-    let (facts, dice) = (Facts { facts, routed }, Dice::new((*more).into()));
-    let whole = Session::new(facts, None, probed).play(records);
-    let cut = Session::new(facts, Some(dice), probed).play(records);
+    let dice = Dice::new((*more).into());
+    let play = |cuts| match routed {
+        true => play_routed(facts, cuts, probed, records),
+        false => (
+            Vec::new(),
+            Session::new(facts, cuts, probed).play(expanded(records)),
+        ),
+    };
+    let whole = play(None);
+    let cut = play(Some(dice));
     assert_eq!(whole, cut, "the way the bytes were cut made a difference");
+}
+
+/// Plays a script whose client names its server: what the greeter said, and what came out of the session, if
+/// there is one.
+fn play_routed(
+    facts: [u8; 2],
+    cuts: Option<Dice>,
+    probed: bool,
+    records: &[u8],
+) -> (Vec<Vec<u8>>, Vec<Output>) {
+    let mut records = expanded(records);
+    let (said, met) = Greeting::new(cuts).play(&mut records);
+    let outputs = match met {
+        Some(met) => Session::routed(facts, met, probed).play(records),
+        None => Vec::new(),
+    };
+    (said, outputs)
+}
+
+/// The records, with those that are repeated.
+fn expanded(records: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut before: &[u8] = b"";
+    let records = records.split(|byte| *byte == SEPARATOR);
+    let expanded = records.flat_map(move |record| {
+        let times = match record {
+            [b'r', times, ..] => usize::from(*times),
+            _ => {
+                before = record;
+                1
+            }
+        };
+        std::iter::repeat_n(before, times)
+    });
+    expanded.take(RECORDS)
 }
 
 struct Session {
@@ -74,11 +116,24 @@ struct Session {
 }
 
 impl Session {
-    fn new(facts: Facts, cuts: Option<Dice>, probed: bool) -> Self {
-        let (settings, knowledge) = settings(facts);
+    fn new(facts: [u8; 2], cuts: Option<Dice>, probed: bool) -> Self {
+        Self::begin(facts, None, cuts, probed)
+    }
+
+    /// A session that begins with what its client named its server with.
+    fn routed(facts: [u8; 2], met: Met, probed: bool) -> Self {
+        let mut this = Self::begin(facts, Some(met.named), met.cuts, probed);
+        this.client = met.client;
+        this.model.received = met.received;
+        this.pump();
+        this
+    }
+
+    fn begin(facts: [u8; 2], routed: Option<String>, cuts: Option<Dice>, probed: bool) -> Self {
+        let (settings, knowledge) = settings(facts, routed);
         Self {
             ipv6: settings.client_local.is_ipv6(),
-            model: Model::new(&settings, facts.facts[1] >> 4),
+            model: Model::new(&settings, facts[1] >> 4),
             control: Control::new(settings, knowledge),
             now: Duration::ZERO,
             client: Peer::new(LineCodec::commands()),
@@ -88,23 +143,13 @@ impl Session {
         }
     }
 
-    fn play(mut self, records: &[u8]) -> Vec<Output> {
-        let mut before: &[u8] = b"";
-        let mut played = 0;
-        for record in records.split(|byte| *byte == SEPARATOR) {
-            let (record, times) = match record {
-                [b'r', times, ..] => (before, usize::from(*times)),
-                _ => (record, 1),
-            };
-            for _ in 0..times {
-                played += 1;
-                if played > RECORDS || self.model.over.is_some() {
-                    return self.end();
-                }
-                self.record(record);
-                self.pump();
+    fn play<'a>(mut self, records: impl Iterator<Item = &'a [u8]>) -> Vec<Output> {
+        for record in records {
+            if self.model.over.is_some() {
+                break;
             }
-            before = record;
+            self.record(record);
+            self.pump();
         }
         self.end()
     }
@@ -139,13 +184,7 @@ impl Session {
         } else {
             &mut self.server
         };
-        match &mut self.cuts {
-            Some(dice) => dice
-                .pieces(bytes)
-                .into_iter()
-                .for_each(|piece| peer.sends(piece)),
-            None => peer.sends(bytes),
-        }
+        peer.sends_cut(bytes, self.cuts.as_mut());
     }
 
     /// Reads both sides as far as the machine wants them read.
@@ -379,27 +418,16 @@ impl Session {
     }
 }
 
-fn ending(kind: u8) -> Ending {
+pub(super) fn ending(kind: u8) -> Ending {
     match kind {
         b'l' => Ending::Lost,
         _ => Ending::Eof,
     }
 }
 
-/// What a session knows when it begins.
-#[derive(Clone, Copy)]
-struct Facts {
-    /// A script's first two bytes: each bit is one fact.
-    facts: [u8; 2],
-    /// The client has named its server.
-    routed: bool,
-}
-
-fn settings(facts: Facts) -> (Settings, Knowledge) {
-    let Facts {
-        facts: [facts, more],
-        routed,
-    } = facts;
+/// What a session knows when it begins: each bit of a script's first two bytes is one fact, and so is the
+/// server that the client has named.
+fn settings([facts, more]: [u8; 2], routed: Option<String>) -> (Settings, Knowledge) {
     let fact = |bit: u8| facts & (1 << bit) != 0;
     let [peer, local] = match fact(3) {
         true => ["[::1]:50000", "[::1]:2121"],
@@ -430,7 +458,7 @@ fn settings(facts: Facts) -> (Settings, Knowledge) {
         },
         server_on_ssh_host: !fact(2),
         remote_bind: (more & 8 != 0).then(|| "192.0.2.7".parse().unwrap()),
-        routed: routed.then(|| "ftp.example".into()),
+        routed,
         limits: Limits {
             requests: REQUESTS,
             held_bytes: HELD_BYTES,

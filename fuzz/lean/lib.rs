@@ -3,5 +3,7 @@
 
 #[path = "../../src/control/mod.rs"]
 pub mod control;
+#[path = "../../src/lock.rs"]
+mod lock;
 #[path = "../../src/transcript/mod.rs"]
 pub mod transcript;

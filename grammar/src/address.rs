@@ -1,13 +1,17 @@
 //! The addresses that a client names: PORT's and EPRT's.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4},
+};
 
-use nom::Parser;
-use nom::bytes::complete::{tag, take_till};
-use nom::character::complete::satisfy;
-use nom::combinator::{all_consuming, eof};
-use nom::sequence::{delimited, preceded, terminated};
+use nom::{
+    Parser,
+    bytes::complete::{tag, take_till},
+    character::complete::satisfy,
+    combinator::{all_consuming, eof},
+    sequence::{delimited, preceded, terminated},
+};
 
 use crate::lexical::{Parsed, blanks, comma, find, looked_at, number, octet, port, signed_octet};
 

@@ -5,10 +5,12 @@ use std::io;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
-use crate::lexical::{find, looked_at};
-use crate::line::{Line, LineEnd};
-use crate::reply::ReplyLine;
-use crate::telnet::{self, IAC, Negotiation, SE, Sequence};
+use crate::{
+    lexical::{find, looked_at},
+    line::{Line, LineEnd},
+    reply::ReplyLine,
+    telnet::{self, IAC, Negotiation, SE, Sequence},
+};
 
 /// The longest command that the codec reads, in bytes without its end.
 pub const COMMAND_LIMIT: usize = 8 * 1024;

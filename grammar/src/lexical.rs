@@ -3,11 +3,13 @@
 //! Every loop over a peer's bytes counts them with [`looked_at`], so that tests can hold the work for a
 //! line to be linear in its length (Q128).
 
-use nom::bytes::complete::{tag, take_while, take_while1};
-use nom::combinator::map_opt;
-use nom::error::Error;
-use nom::sequence::{delimited, preceded};
-use nom::{IResult, Parser};
+use nom::{
+    IResult, Parser,
+    bytes::complete::{tag, take_while, take_while1},
+    combinator::map_opt,
+    error::Error,
+    sequence::{delimited, preceded},
+};
 
 /// The result of every parser here.
 pub(crate) type Parsed<'a, T> = IResult<&'a [u8], T, Error<&'a [u8]>>;

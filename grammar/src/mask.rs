@@ -1,6 +1,6 @@
 //! Masking of secrets in commands and replies, for logs and recorded sessions (Q88).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use crate::{
     command::{Command, is_space, junk},
@@ -71,6 +71,22 @@ pub fn masked_reply(text: &[u8]) -> Cow<'_, [u8]> {
 
 /// Number of places in a reply at which a repeated command is looked for. Each may cost its whole length.
 const PLACES: usize = 8;
+
+impl fmt::Debug for Command<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = [self.keyword, b" ", self.argument].concat();
+        let shown = masked(&whole);
+        let argument = shown.get(self.keyword.len() + 1..).unwrap_or_default();
+        f.debug_struct("Command")
+            .field("verb", &self.verb)
+            .field(
+                "keyword",
+                &format_args!("\"{}\"", self.keyword.escape_ascii()),
+            )
+            .field("argument", &format_args!("\"{}\"", argument.escape_ascii()))
+            .finish()
+    }
+}
 
 /// The text to show in place of the argument of a USER and all behind it, if there is a password between
 /// a colon and the last '@' of the line.

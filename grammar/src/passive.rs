@@ -5,16 +5,20 @@
 
 use std::net::IpAddr;
 
-use nom::Parser;
-use nom::branch::alt;
-use nom::bytes::complete::{tag, take_till, take_while};
-use nom::character::complete::{one_of, satisfy};
-use nom::combinator::opt;
-use nom::sequence::{preceded, terminated};
+use nom::{
+    Parser,
+    branch::alt,
+    bytes::complete::{tag, take_till, take_while},
+    character::complete::{one_of, satisfy},
+    combinator::opt,
+    sequence::{preceded, terminated},
+};
 
-use crate::address::{HostPort, ip, signed_host_port};
-use crate::lexical::{Parsed, blanks, comma, find, is_digit, looked_at, number};
-use crate::reply::{ReplyCode, ReplyLine, without_padding};
+use crate::{
+    address::{HostPort, ip, signed_host_port},
+    lexical::{Parsed, blanks, comma, find, is_digit, looked_at, number},
+    reply::{ReplyCode, ReplyLine, without_padding},
+};
 
 /// The endpoint at which the server listens, as its passive reply says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

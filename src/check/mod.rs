@@ -8,18 +8,21 @@
 //! # Layout
 //!
 //! - `report`: the steps and what they amount to, for people and for machines
-//! - `way`: the steps to the SSH session
+//! - `way`: the steps to the SSH session; `stage`: their names and order
 //! - `server`: the steps of one forward, up to the log-in
 //! - `modes`: a listing in each of the four modes
+//! - `ferry`: the proxy that they go through
 //! - `watch`: the lines that passed between the proxy and the FTP server
 //! - `remedy`: what to do where a step does not work
 //! - `render`: a report on a terminal
 
+mod ferry;
 mod modes;
 mod remedy;
 mod render;
 mod report;
 mod server;
+mod stage;
 mod watch;
 mod way;
 

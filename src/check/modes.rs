@@ -7,9 +7,10 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::{
-    Plan, remedy,
+    Plan,
+    ferry::Ferry,
+    remedy,
     report::{Log, ModeReport},
-    server::Ferry,
     watch::Passed,
 };
 use crate::{

@@ -1,6 +1,6 @@
 //! What to do where a step does not work.
 
-use super::way::Stage;
+use super::stage::Stage;
 use crate::{
     proxy::ForwardSpec,
     ssh::{Error, OpenError},

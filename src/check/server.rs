@@ -1,21 +1,19 @@
 //! The steps of one forward: the way to the FTP server, its greeting, its features, TLS, the log-in.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
-
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::{
-    Plan, modes, remedy,
+    Plan,
+    ferry::{FAREWELL, Ferry},
+    modes, remedy,
     report::{Event, ForwardReport, Log, ModeReport, Tell, summary},
-    watch::Watch,
     way::nobody,
 };
 use crate::{
     control::Target,
     ftp_client::{ClientError, FtpClient, Problem, Reply},
-    proxy::{ForwardKind, ForwardSpec, Homes, Options, Proxy, Reached},
+    proxy::{ForwardKind, ForwardSpec, Homes, Reached},
     ssh::{OpenError, Session},
 };
 
@@ -135,49 +133,6 @@ async fn by_lane(plan: &Plan, session: &Session, server: &Target) -> Result<(), 
     let channel = opened.unwrap_or(Err(OpenError::Timeout))?;
     channel.writer.leave_and_wait(FAREWELL).await;
     Ok(())
-}
-
-/// The proxy, on a loopback port of its own.
-pub(super) struct Ferry {
-    pub(super) address: SocketAddr,
-    pub(super) watch: Arc<Watch>,
-    stop: CancellationToken,
-    running: tokio::task::JoinHandle<()>,
-}
-
-impl Ferry {
-    async fn start(plan: &Plan, spec: &ForwardSpec, session: &Session) -> Result<Self, String> {
-        let spec = ForwardSpec {
-            bind: Some("127.0.0.1".to_owned()),
-            port: 0,
-            ..spec.clone()
-        };
-        let proxy = Proxy::bind(&[spec])
-            .await
-            .map_err(|error| error.to_string())?;
-        let address = proxy.addresses().into_iter().flatten().next();
-        let address = address.ok_or("no address to listen on")?;
-        let watch = Arc::new(Watch::default());
-        let options = Options {
-            observer: Some(watch.clone()),
-            grace: FAREWELL,
-            ..plan.options.clone()
-        };
-        let stop = CancellationToken::new();
-        let running = tokio::spawn(proxy.run(session.clone(), options, stop.clone()));
-        Ok(Self {
-            address,
-            watch,
-            stop,
-            running,
-        })
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        // A panic in there has been reported where it happened.
-        let _ = self.running.await;
-    }
 }
 
 /// Checks what a client finds that connects through the proxy.
@@ -399,5 +354,3 @@ const LOG_IN: &str = "log-in";
 const PASV: &str = "PASV";
 const ADD_USER: &str = "add --ftp-user NAME to try log-in and transfers";
 const VERBOSE: &str = "-vv shows every line of the control connection";
-/// How long a peer may take to close.
-const FAREWELL: Duration = Duration::from_secs(2);

@@ -7,8 +7,10 @@ use ferryline_grammar::{
     Command, PassiveEndpoint, Place, ReplyCode, ReplyFraming, Verb, parse_passive_reply,
 };
 
-use crate::lock::lock;
-use crate::proxy::{Direction, Observer};
+use crate::{
+    lock::lock,
+    proxy::{Direction, Observer},
+};
 
 /// Keeps every line since the last look.
 #[derive(Debug, Default)]

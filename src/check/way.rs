@@ -7,41 +7,9 @@ use tokio::{net::lookup_host, time::timeout};
 use super::{
     Plan, remedy,
     report::{Log, Step, Tell},
+    stage::Stage,
 };
 use crate::ssh::{Error, Findings, HostKey, Prompt, Session, Settings, StrictHostKeyChecking};
-
-/// Steps of a connection, in their order.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Stage {
-    Resolve,
-    Connect,
-    Version,
-    HostKey,
-    Authentication,
-    Lane,
-}
-
-impl Stage {
-    const ALL: [Self; 6] = [
-        Self::Resolve,
-        Self::Connect,
-        Self::Version,
-        Self::HostKey,
-        Self::Authentication,
-        Self::Lane,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Resolve => "resolve",
-            Self::Connect => "connect",
-            Self::Version => "ssh-version",
-            Self::HostKey => "host-key",
-            Self::Authentication => "authentication",
-            Self::Lane => "lane",
-        }
-    }
-}
 
 /// Makes the steps. Returns the session, if they lead to one.
 pub(super) async fn walk(

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{
     CARRIED, Failure, Verbosity,
     gateway_options::{GatewayArguments, check_bound},
-    guard::GuardArguments,
+    limits::LimitArguments,
     runtime, signals,
     ssh_options::SshArguments,
     start_log,
@@ -53,7 +53,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     gateway: GatewayArguments,
     #[command(flatten)]
-    guard: GuardArguments,
+    limits: LimitArguments,
     #[command(flatten)]
     pub(super) verbosity: Verbosity,
 }
@@ -84,7 +84,7 @@ impl Arguments {
             ..Options::default()
         };
         self.gateway.apply(&mut specs, &mut options)?;
-        self.guard.apply(&mut settings.lanes, &mut options)?;
+        self.limits.apply(&mut settings.lanes, &mut options)?;
         if let Some(folder) = &options.record {
             std::fs::create_dir_all(folder).map_err(|error| {
                 Failure::Failed(format!("cannot record into {}: {error}", folder.display()))

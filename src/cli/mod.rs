@@ -9,7 +9,7 @@ mod demo;
 mod destination;
 mod forward;
 mod gateway_options;
-mod guard;
+mod limits;
 mod range;
 mod replay;
 mod signals;

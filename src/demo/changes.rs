@@ -3,8 +3,7 @@
 //! The observer of a proxy sees a line of a command up to twice: as the client sent it, and as the server got
 //! it. The same holds for replies. [`Pairing`] finds which lines belong together, and keeps what differs.
 
-use std::collections::VecDeque;
-use std::mem;
+use std::{collections::VecDeque, mem};
 
 pub use crate::proxy::{Direction, Observer};
 

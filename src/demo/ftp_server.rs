@@ -5,19 +5,25 @@
 //! It connects at the PORT command, before it answers 200; a peer that registers a forward only after the 200
 //! would deadlock with it.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdTcpListener};
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::Duration;
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdTcpListener},
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    sync::Mutex,
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use libunftp::ServerBuilder;
-use libunftp::options::{ActivePassiveMode, Binder};
+use libunftp::{
+    ServerBuilder,
+    options::{ActivePassiveMode, Binder},
+};
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    runtime::{Builder, Runtime},
+};
 use tracing::{debug, warn};
 use unftp_sbe_fs::Filesystem;
 

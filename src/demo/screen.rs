@@ -1,15 +1,19 @@
 //! What the tour prints, and the observer that reports changed lines to it.
 
-use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::net::SocketAddr;
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    net::SocketAddr,
+    path::Path,
+};
 
 use tokio::sync::mpsc;
 
-use super::changes::{Direction, Observer, Pairing};
-use super::ftp_client::Mode;
-use super::paint::change_lines;
+use super::{
+    changes::{Direction, Observer, Pairing},
+    ftp_client::Mode,
+    paint::change_lines,
+};
 use crate::paint::Paint;
 
 /// What the tour prints.

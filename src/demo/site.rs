@@ -1,10 +1,12 @@
 //! Temporary folders of the tour: the files to carry, and the keys to log in with.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
 #[cfg(unix)]
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use tempfile::TempDir;
 

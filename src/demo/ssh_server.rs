@@ -7,32 +7,38 @@
 mod client;
 mod pump;
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use russh::keys::key::safe_rng;
-use russh::keys::ssh_key;
-use russh::keys::ssh_key::LineEnding;
-use russh::keys::ssh_key::certificate::{Builder, CertType};
-use russh::keys::ssh_key::rand_core::Rng as _;
-use russh::keys::{Algorithm, Certificate, EcdsaCurve, PrivateKey, PublicKey};
-use russh::server::{Config, run_stream};
-use russh::{Disconnect, Limits, MethodKind, MethodSet, SshId};
-use tokio::io::duplex;
-use tokio::net::TcpListener;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use russh::{
+    Disconnect, Limits, MethodKind, MethodSet, SshId,
+    keys::{
+        Algorithm, Certificate, EcdsaCurve, PrivateKey, PublicKey,
+        key::safe_rng,
+        ssh_key,
+        ssh_key::{
+            LineEnding,
+            certificate::{Builder, CertType},
+            rand_core::Rng as _,
+        },
+    },
+    server::{Config, run_stream},
+};
+use tokio::{io::duplex, net::TcpListener, time::sleep};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use zeroize::Zeroizing;
 
 use client::Client;
 use pump::pump_socket;
 
-use crate::lock::lock;
-use crate::ssh::Secret;
+use crate::{lock::lock, ssh::Secret};
 
 /// Users and keys that are let in, and what they may do.
 #[derive(Clone, Debug, Default)]

@@ -1,23 +1,26 @@
 //! `ferryline demo`: files carried through the proxy in all four modes. It shows what the proxy changes on
 //! the way as it happens, and then leaves everything running to be tried with any FTP client.
 
-use std::error::Error;
-use std::fmt;
-use std::fs;
-use std::io::{self, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::{
+    error::Error,
+    fmt, fs,
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
 use thiserror::Error;
 
-use super::changes::Observer;
-use super::ftp_client::{ClientError, FtpClient, Mode};
-use super::ftp_server::{FtpServer, FtpServerError};
-use super::screen::Screen;
-use super::site::{CARGO_FILE, GREETING_FILE, Site};
-use super::ssh_server::{KeyPair, Options, SshServer};
+use super::{
+    changes::Observer,
+    ftp_client::{ClientError, FtpClient, Mode},
+    ftp_server::{FtpServer, FtpServerError},
+    screen::Screen,
+    site::{CARGO_FILE, GREETING_FILE, Site},
+    ssh_server::{KeyPair, Options, SshServer},
+};
 use crate::paint::Paint;
 
 /// What the proxy is to connect. The tour hands this to the function that starts the proxy.
@@ -261,8 +264,10 @@ mod tests {
     use std::future::{pending, ready};
 
     use super::*;
-    use crate::demo::changes::Direction;
-    use crate::ssh::{Identity, Session, Settings, StrictHostKeyChecking, TerminalPrompt};
+    use crate::{
+        demo::changes::Direction,
+        ssh::{Identity, Session, Settings, StrictHostKeyChecking, TerminalPrompt},
+    };
 
     /// No proxy at all: clients connect to the FTP server itself, which has no EPRT.
     async fn no_ferry(shore: Shore) -> Result<Ferry, Box<dyn Error + Send + Sync>> {

@@ -7,17 +7,17 @@
 
 mod outcome;
 
-use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{io, net::SocketAddr, time::Duration};
 
 use bytes::BytesMut;
 use ferryline_grammar::{
     ExtendedAddress, Frame, HostPort, LineCodec, Place, ReplyFraming, masked, parse_passive_reply,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 use tokio_util::codec::Decoder;
 use zeroize::Zeroizing;
 

@@ -1,9 +1,6 @@
 //! Types between the FTP client and its caller: transfer modes, replies, errors.
 
-use std::fmt;
-use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{fmt, io, net::SocketAddr, time::Duration};
 
 use ferryline_grammar::{LineError, PassiveReplyError, ReplyCode};
 use thiserror::Error;

@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
-use russh::keys::Algorithm;
-use russh::{Preferred, compression, kex};
+use russh::{Preferred, compression, kex, keys::Algorithm};
 
-use super::settings::Settings;
-use super::settings::algorithm_kind::{
-    AlgorithmKind, KEX, KEYS, MACS, ciphers, known_ciphers, known_kex, known_keys, known_macs,
+use super::settings::{
+    Settings,
+    algorithm_kind::{
+        AlgorithmKind, KEX, KEYS, MACS, ciphers, known_ciphers, known_kex, known_keys, known_macs,
+    },
+    algorithm_list::AlgorithmList,
 };
-use super::settings::algorithm_list::AlgorithmList;
 
 /// The lists for one connection, with the host key algorithms in this order.
 pub(super) fn preferred(settings: &Settings, keys: Vec<Algorithm>) -> Preferred {

@@ -1,8 +1,10 @@
 //! Pauses between attempts. Each is twice as long as the one before, with a random part, so that many clients
 //! of a server that restarts do not come back all at once.
 
-use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
 
 /// The pauses of one series of attempts.
 #[derive(Clone, Debug)]

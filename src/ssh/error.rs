@@ -1,7 +1,6 @@
 //! Errors of the SSH session: one line each, saying who failed, at what, and what to do.
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
 
 use thiserror::Error as ThisError;
 

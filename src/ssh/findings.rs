@@ -1,9 +1,11 @@
 //! What the first connection to a destination found out, step by step. `ferryline check` shows it, also where
 //! the connection failed half way.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock},
+};
 
 use russh::keys::{HashAlg, PublicKey};
 

@@ -46,16 +46,21 @@ mod settings;
 mod transport;
 mod trust;
 
-pub use connection::arrival::Origin;
-pub use connection::channel::{Channel, ChannelReader, ChannelWriter, Probe, Received};
-pub use connection::forward::{Incoming, RemoteForward};
+pub use connection::{
+    arrival::Origin,
+    channel::{Channel, ChannelReader, ChannelWriter, Probe, Received},
+    forward::{Incoming, RemoteForward},
+};
 pub use error::{Error, ForwardError, LostReason, OpenError};
 pub use findings::{Findings, HostKey};
 pub(crate) use glob::glob;
-pub use lanes::LaneGuard;
-pub use lanes::prefetch::{PrefetchedForward, Spoilt};
+pub use lanes::{
+    LaneGuard,
+    prefetch::{PrefetchedForward, Spoilt},
+};
 pub use prompt::{Prompt, Secret, TerminalPrompt};
 pub use session::{Session, Stats};
-pub use settings::algorithm_kind::AlgorithmKind;
-pub use settings::algorithm_list::AlgorithmList;
-pub use settings::{AddressFamily, DEFAULT_LANES, Identity, Settings, StrictHostKeyChecking, Way};
+pub use settings::{
+    AddressFamily, DEFAULT_LANES, Identity, Settings, StrictHostKeyChecking, Way,
+    algorithm_kind::AlgorithmKind, algorithm_list::AlgorithmList,
+};

@@ -1,6 +1,6 @@
 //! Records a session while it happens.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use ferryline_grammar::{Frame, Line, masked, masked_reply};
 
@@ -35,7 +35,7 @@ pub enum Input<'a> {
     Timeout,
 }
 
-/// One session's transcript, from [`Scribe::record`]. Events are queued, and written in their order in whole
+/// One session's transcript, written by a [`Scribe`]. Events are queued, and written in their order in whole
 /// lines, so that after a crash only the last line can be torn. The argument of a password command is never
 /// written. Dropping the recorder ends the transcript.
 pub struct Recorder {
@@ -44,12 +44,13 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(scribe: Scribe, transcript: Arc<Transcript>) -> Self {
-        Self { scribe, transcript }
-    }
-
-    pub(super) fn transcript(&self) -> &Arc<Transcript> {
-        &self.transcript
+    /// Begins the transcript of a session, in a file that only its owner can read. There must be no file of
+    /// that name.
+    pub fn begin(scribe: &Scribe, session: u64, path: PathBuf, header: &Header) -> Self {
+        Self {
+            scribe: scribe.clone(),
+            transcript: scribe.begin(session, path, &heading(header)),
+        }
     }
 
     /// Records an input of the state machine at `now`, before the machine gets it.

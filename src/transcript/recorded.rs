@@ -77,7 +77,7 @@ async fn q88_no_password_reaches_the_disk() {
     let path = file(&folder);
     let (tell, told) = mpsc::channel();
     let scribe = Scribe::start(LIMIT, move |_, _, fate| tell.send(fate).unwrap()).unwrap();
-    let recorder = scribe.record(1, path.clone(), &Header::default());
+    let recorder = Recorder::begin(&scribe, 1, path.clone(), &Header::default());
     for command in ["pass hunter2", "SITE PSWD hunter2 hunter2"] {
         let frame = said(command);
         recorder.input(Duration::ZERO, &Input::Client(&frame));
@@ -106,7 +106,12 @@ async fn q88_no_password_reaches_the_disk() {
         assert_eq!(mode & 0o777, 0o600);
     }
     // A file is never overwritten.
-    drop(scribe.record(2, path.clone(), &Header::default()));
+    drop(Recorder::begin(
+        &scribe,
+        2,
+        path.clone(),
+        &Header::default(),
+    ));
     assert!(scribe.finish(PATIENCE).await);
     assert!(matches!(told.recv(), Ok(Fate::NotMade(_))));
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
@@ -133,7 +138,7 @@ async fn a_file_system_that_stands_still_holds_nobody_up_and_ends_the_transcript
         Ok(Box::new(paper.lock().unwrap().take().expect("one file")))
     };
     let (scribe, fates) = scribe(LIMIT, Box::new(make));
-    let recorder = scribe.record(7, PathBuf::from("x"), &Header::default());
+    let recorder = Recorder::begin(&scribe, 7, PathBuf::from("x"), &Header::default());
     let frame = said(&"x".repeat(1000));
     // 2 MiB wait at most, and the thread may have taken over as much before it was blocked.
     for _ in 0..5000 {
@@ -155,7 +160,7 @@ async fn a_transcript_has_a_limit_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let limit = 4096;
     let (scribe, fates) = scribe(limit, disk(1 << 20));
-    let recorder = scribe.record(1, file(&folder), &Header::default());
+    let recorder = Recorder::begin(&scribe, 1, file(&folder), &Header::default());
     for _ in 0..1000 {
         recorder.input(Duration::ZERO, &Input::ClientLeft);
     }
@@ -178,7 +183,7 @@ async fn a_full_disk_leaves_whole_lines_or_no_file() {
     for room in 0..heading_length() + 6 * event {
         let folder = tempfile::tempdir().unwrap();
         let (scribe, fates) = scribe(LIMIT, disk(room));
-        let recorder = scribe.record(1, file(&folder), &Header::default());
+        let recorder = Recorder::begin(&scribe, 1, file(&folder), &Header::default());
         for _ in 0..10 {
             recorder.input(Duration::ZERO, &Input::ClientLeft);
         }

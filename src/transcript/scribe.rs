@@ -17,8 +17,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    event::{Event, Header, Incomplete},
-    record::{Recorder, heading},
+    event::{Event, Incomplete},
     render::render,
 };
 use crate::lock::lock;
@@ -151,17 +150,15 @@ impl Scribe {
         Ok(Self { work, shared })
     }
 
-    /// Begins the transcript of a session, in a file that only its owner can read. There must be no file of
-    /// that name.
-    pub fn record(&self, session: u64, path: PathBuf, header: &Header) -> Recorder {
+    /// Begins the transcript of a session with these lines.
+    pub(super) fn begin(&self, session: u64, path: PathBuf, heading: &str) -> Arc<Transcript> {
         let transcript = Arc::new(Transcript {
             session,
             path,
             state: Mutex::default(),
         });
-        let recorder = Recorder::new(self.clone(), transcript);
-        self.write(recorder.transcript(), &heading(header));
-        recorder
+        self.write(&transcript, heading);
+        transcript
     }
 
     /// Waits until all is written, for `patience` at most. Returns whether all is written.

@@ -140,10 +140,9 @@ impl World {
         };
         timeout(PATIENCE, rest).await.map_err(|_| {
             format!(
-                "something is left, or does not come back: {:?}; up: {}; SSH server: {} channels, \
+                "something is left, or does not come back: {:?}; SSH server: {} channels, \
                  {} remote forwards; FTP server: {} sessions; relay: {:?}",
                 self.session.stats(),
-                self.session.is_up(),
                 self.ssh_server.channels(),
                 self.ssh_server.remote_forwards(),
                 self.ftp_server.sessions(),
@@ -154,12 +153,13 @@ impl World {
 
     fn is_quiet(&self) -> bool {
         let Stats {
+            control_is_up,
             lanes_busy,
             control_channels,
             remote_forwards,
             ..
         } = self.session.stats();
-        self.session.is_up()
+        control_is_up
             && (lanes_busy, control_channels, remote_forwards) == (0, 0, 0)
             && (
                 self.ssh_server.channels(),

@@ -21,8 +21,11 @@ use std::path::{Path, PathBuf};
 use imports::Folder;
 
 /// Folders whose modules import each other in no circle.
-const WITHOUT_CIRCLES: [&str; 23] = [
+const WITHOUT_CIRCLES: [&str; 27] = [
+    "grammar/src",
+    "src/check",
     "src/cli",
+    "src/cli/ssh_config",
     "src/control",
     "src/control/machine",
     "src/control/queue",
@@ -45,6 +48,7 @@ const WITHOUT_CIRCLES: [&str; 23] = [
     "src/ssh/settings",
     "src/ssh/transport",
     "src/ssh/trust",
+    "src/transcript",
 ];
 
 #[test]

@@ -1,12 +1,13 @@
 //! The meaning of each keyword for the settings.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use super::super::Failure;
-use super::tokens::{Tokens, in_ssh_folder};
-use super::values::{Values, algorithms, words};
-use super::{Request, is_none};
+use super::{
+    super::Failure,
+    Request, is_none,
+    tokens::{Tokens, in_ssh_folder},
+    values::{Values, algorithms, words},
+};
 use crate::ssh::{AddressFamily, AlgorithmList, Identity, Settings, StrictHostKeyChecking};
 
 /// The keywords that are honoured.

@@ -1,14 +1,17 @@
 //! Reading the configuration files where no `ssh` is installed to do it: Host, Include, wildcards
 //! and the first value. A keyword that this cannot follow (Match) is an error, and never ignored.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
-use super::super::Failure;
-use super::Request;
-use super::tokens::{home, in_ssh_folder};
-use super::values::{Values, split, words};
+use super::{
+    super::Failure,
+    Request,
+    tokens::{home, in_ssh_folder},
+    values::{Values, split, words},
+};
 use crate::{
     bounded_file::{CONFIG_LIMIT, read_text},
     ssh::glob,

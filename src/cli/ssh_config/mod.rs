@@ -7,6 +7,7 @@
 
 mod apply;
 mod file;
+mod given;
 mod openssh;
 mod tokens;
 mod values;
@@ -15,8 +16,8 @@ use std::path::PathBuf;
 
 use super::{Failure, destination::Destination};
 use crate::ssh::{Settings, Way};
+pub(super) use given::GivenOption;
 use tokens::Tokens;
-pub(super) use values::GivenOption;
 
 /// A host to look up, with the arguments about it on the command line.
 #[derive(Debug, Default)]

@@ -6,16 +6,20 @@
 //! own default therefore sets nothing; `ServerAliveInterval 0`, for example, needs `-o` to have an
 //! effect.
 
-use std::collections::HashMap;
-use std::io::{self, Read};
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    io::{self, Read},
+    process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
 
-use super::super::Failure;
-use super::Request;
-use super::values::{Values, algorithms, canonical};
+use super::{
+    super::Failure,
+    Request,
+    values::{Values, algorithms, canonical},
+};
 use crate::ssh::AlgorithmList;
 
 /// The values for a host; `None` if no `ssh` is installed.
@@ -185,8 +189,7 @@ const MOST: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
-    use super::super::GivenOption;
-    use super::*;
+    use super::{super::GivenOption, *};
 
     /// What OpenSSH 9.2 prints for an unconfigured host, shortened.
     const PLAIN: &str = "host x\nuser root\nhostname x\nport 22\naddressfamily any\nbatchmode no\n\

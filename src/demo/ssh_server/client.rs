@@ -1,23 +1,27 @@
 //! One client of the embedded SSH server: what it may do, and what it asks for.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-
-use russh::keys::PublicKey;
-use russh::server::{
-    Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Response, Session,
-    VerifiedPublicKey,
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
-use russh::{Channel, ChannelOpenFailure};
-use tokio::net::{TcpListener, TcpStream, lookup_host};
-use tokio::time::sleep;
+
+use russh::{
+    Channel, ChannelOpenFailure,
+    keys::PublicKey,
+    server::{
+        Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Response, Session,
+        VerifiedPublicKey,
+    },
+};
+use tokio::{
+    net::{TcpListener, TcpStream, lookup_host},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::pump::pump_channel;
-use super::{Counted, Faults, Shared, further_methods, methods};
+use super::{Counted, Faults, Shared, further_methods, methods, pump::pump_channel};
 use crate::lock::lock;
 
 /// One client's session.

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use russh::server::Msg;
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, server::Msg};
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, copy_buf, split};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, copy_buf, split},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
 use tokio_util::sync::CancellationToken;
 
 /// Moves bytes between the client's socket and the session. Between them is a spool that holds a channel's

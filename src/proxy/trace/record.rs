@@ -77,7 +77,7 @@ pub(crate) struct Record(Option<Recorder>);
 impl Record {
     pub(crate) fn begin(recording: Option<&Recording>, session: u64, header: &Header) -> Self {
         Self(recording.map(|Recording { folder, scribe }| {
-            scribe.record(session, path(folder, session), header)
+            Recorder::begin(scribe, session, path(folder, session), header)
         }))
     }
 

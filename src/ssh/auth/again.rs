@@ -1,15 +1,16 @@
 //! A further log-in: the same steps again, and no person is asked a second time.
 
-use russh::MethodSet;
-use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
+use russh::{
+    MethodSet,
+    client::{AuthResult, Handle, KeyboardInteractiveAuthResponse},
+};
 
-use super::credential::Holder;
-use super::interactive::finished;
-use super::login::{Login, MAX_STEPS, Step, ended, names};
-use crate::ssh::connection::events::Events;
-use crate::ssh::error::Error;
-use crate::ssh::prompt::Secret;
-use crate::ssh::settings::Settings;
+use super::{
+    credential::Holder,
+    interactive::finished,
+    login::{Login, MAX_STEPS, Step, ended, names},
+};
+use crate::ssh::{connection::events::Events, error::Error, prompt::Secret, settings::Settings};
 
 /// Logs in again, with what let the first connection in and nothing else.
 pub(crate) async fn again(

@@ -2,11 +2,17 @@
 
 use std::path::Path;
 
-use russh::client::{AuthResult, Handle};
-use russh::keys::agent::AgentIdentity;
-use russh::keys::agent::client::{AgentClient, AgentStream};
-use russh::keys::{Certificate, HashAlg};
-use russh::{SendError, Signer};
+use russh::{
+    SendError, Signer,
+    client::{AuthResult, Handle},
+    keys::{
+        Certificate, HashAlg,
+        agent::{
+            AgentIdentity,
+            client::{AgentClient, AgentStream},
+        },
+    },
+};
 use tokio::time::{Duration, timeout};
 
 use crate::ssh::connection::events::Events;

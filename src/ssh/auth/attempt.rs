@@ -1,26 +1,28 @@
 //! The first log-in: tries what is available, in ssh's order, and asks a person where it must.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use russh::client::{AuthResult, Handle};
-use russh::keys::agent::AgentIdentity;
-use russh::keys::{Certificate, PrivateKey, PublicKey};
-use russh::{MethodKind, MethodSet};
+use russh::{
+    MethodKind, MethodSet,
+    client::{AuthResult, Handle},
+    keys::{Certificate, PrivateKey, PublicKey, agent::AgentIdentity},
+};
 use tokio::time::timeout;
 
-use super::agent::Agent;
-use super::candidates::{Candidate, Files, What};
-use super::credential::{Credential, Holder, Probed, probe};
-use super::interactive::{Exchange, Question, exchange};
-use super::keys::LockedKey;
-use super::login::{Login, MAX_STEPS, Step, ended, names};
-use crate::ssh::connection::events::Events;
-use crate::ssh::connection::shared::Shared;
-use crate::ssh::error::Error;
-use crate::ssh::prompt::{Patience, Prompt, Secret};
-use crate::ssh::settings::Settings;
+use super::{
+    agent::Agent,
+    candidates::{Candidate, Files, What},
+    credential::{Credential, Holder, Probed, probe},
+    interactive::{Exchange, Question, exchange},
+    keys::LockedKey,
+    login::{Login, MAX_STEPS, Step, ended, names},
+};
+use crate::ssh::{
+    connection::{events::Events, shared::Shared},
+    error::Error,
+    prompt::{Patience, Prompt, Secret},
+    settings::Settings,
+};
 
 /// Runs the first log-in: tries what is available, and asks a person where it must.
 pub(crate) async fn first(

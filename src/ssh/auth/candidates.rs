@@ -4,21 +4,28 @@
 //! the agent, key files. There is one difference: key files that the user named come before the agent's other
 //! keys, because a server that allows few tries cuts off a client that has many keys.
 
-use std::collections::VecDeque;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    collections::VecDeque,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use russh::keys::agent::AgentIdentity;
-use russh::keys::{Certificate, HashAlg, PublicKey};
+use russh::keys::{Certificate, HashAlg, PublicKey, agent::AgentIdentity};
 
-use super::credential::{Credential, Holder};
-use super::keys::{KeyFile, LockedKey, public_half_of};
-use crate::bounded_file::{KEY_LIMIT, read_text};
-use crate::ssh::algorithms::may_sign;
-use crate::ssh::error::escaped;
-use crate::ssh::settings::{Identity, Settings};
+use super::{
+    credential::{Credential, Holder},
+    keys::{KeyFile, LockedKey, public_half_of},
+};
+use crate::{
+    bounded_file::{KEY_LIMIT, read_text},
+    ssh::{
+        algorithms::may_sign,
+        error::escaped,
+        settings::{Identity, Settings},
+    },
+};
 
 /// One thing to offer.
 pub(super) struct Candidate {

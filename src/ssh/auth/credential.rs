@@ -3,18 +3,19 @@
 
 use std::sync::Arc;
 
-use russh::client::{AuthResult, Handle};
-use russh::keys::agent::AgentIdentity;
-use russh::keys::signature::Signer as _;
-use russh::keys::ssh_key::Signature;
-use russh::keys::ssh_key::encoding::Encode;
-use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
-use russh::{SendError, Signer as Signs};
+use russh::{
+    SendError, Signer as Signs,
+    client::{AuthResult, Handle},
+    keys::{
+        Algorithm, Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey,
+        agent::AgentIdentity,
+        signature::Signer as _,
+        ssh_key::{Signature, encoding::Encode},
+    },
+};
 
 use super::agent::{Agent, Unsigned};
-use crate::ssh::algorithms::allows_signatures;
-use crate::ssh::connection::events::Events;
-use crate::ssh::settings::Settings;
+use crate::ssh::{algorithms::allows_signatures, connection::events::Events, settings::Settings};
 
 /// Something to log in with.
 #[derive(Clone)]

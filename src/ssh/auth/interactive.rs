@@ -1,11 +1,11 @@
 //! The method keyboard-interactive (RFC 4256): the server's questions, put to a person.
 
-use russh::MethodSet;
-use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
+use russh::{
+    MethodSet,
+    client::{AuthResult, Handle, KeyboardInteractiveAuthResponse},
+};
 
-use crate::ssh::connection::events::Events;
-use crate::ssh::error::escaped;
-use crate::ssh::prompt::Secret;
+use crate::ssh::{connection::events::Events, error::escaped, prompt::Secret};
 
 /// How one exchange ended.
 pub(super) enum Exchange {

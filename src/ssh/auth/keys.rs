@@ -7,17 +7,21 @@
 //! when it is dropped, which is when the session ends, for further connections need it. What the
 //! parsers underneath copy on their way is not all wiped.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
 
 use russh::keys::{
     self, Algorithm, PrivateKey, PublicKey, decode_secret_key, parse_public_key_base64,
 };
 use zeroize::Zeroizing;
 
-use crate::bounded_file::{KEY_LIMIT, read_text};
-use crate::ssh::prompt::Secret;
+use crate::{
+    bounded_file::{KEY_LIMIT, read_text},
+    ssh::prompt::Secret,
+};
 
 /// What is in a key file.
 pub(super) enum KeyFile {

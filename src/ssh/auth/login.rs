@@ -1,12 +1,16 @@
 //! How a connection logged in, step by step.
 
-use russh::MethodSet;
-use russh::keys::{HashAlg, PublicKey};
+use russh::{
+    MethodSet,
+    keys::{HashAlg, PublicKey},
+};
 
 use super::credential::{Credential, Holder};
-use crate::ssh::error::{Error, escaped};
-use crate::ssh::prompt::Secret;
-use crate::ssh::settings::Settings;
+use crate::ssh::{
+    error::{Error, escaped},
+    prompt::Secret,
+    settings::Settings,
+};
 
 /// How the first connection logged in, step by step (a server may want several steps): enough to log further
 /// connections in.

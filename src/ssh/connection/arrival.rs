@@ -1,7 +1,9 @@
 //! Connections that the SSH server passes on, and which originators are expected.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
 use russh::client::{ChannelOpenHandle, Msg};
 use tokio::sync::oneshot;

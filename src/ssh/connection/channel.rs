@@ -3,21 +3,20 @@
 //! russh's own stream type turns every end, also that of a lost connection, into an end of file. In FTP an
 //! end of file says that the file is complete, so this type tells the ends apart.
 
-use std::ops::Deref;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use russh::client::Msg;
-use russh::{ChannelId, ChannelMsg, ChannelWriteHalf};
+use russh::{ChannelId, ChannelMsg, ChannelWriteHalf, client::Msg};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::flow::Flow;
-use super::half_close::{HalfClose, Parting};
-use super::handle::Connection;
-use super::keep_alive::Hold;
-use super::receive_half::ReceiveHalf;
+use super::{
+    flow::Flow,
+    half_close::{HalfClose, Parting},
+    handle::Connection,
+    keep_alive::Hold,
+    receive_half::ReceiveHalf,
+};
 use crate::ssh::error::LostReason;
 
 /// A channel split in two, with an explicit end of file in both directions. When both halves are
@@ -147,7 +146,15 @@ impl ChannelReader {
         }
     }
 
-    /// Leaves as [`ChannelWriter::leave`] does, also where that half was dropped in the middle of a write.
+    /// Leaves the channel: sends an end of file, on which a server hangs up, and drops what the far side
+    /// still sends. If the far side has not closed the channel after 5 s, this side does. This side closes at
+    /// once where it sent an end of file before and the far side goes on sending. Returns when the close, or
+    /// the end of file, is on its way.
+    ///
+    /// A channel that this side closes costs memory for as long as its connection lives. One that the far
+    /// side closes does not.
+    ///
+    /// The sending half may have been dropped in the middle of a write.
     pub async fn leave(self) {
         // Nothing reads any more, and the session loop must not wait for a reader.
         self.receive.shut();
@@ -213,18 +220,8 @@ impl ChannelWriter {
         channel.closed_here.cancel();
     }
 
-    /// Leaves the channel: sends an end of file, on which a server hangs up, and drops what the far side
-    /// still sends. If the far side has not closed the channel after 5 s, this side does. This side closes at
-    /// once where it sent an end of file before and the far side goes on sending. Returns when the close, or
-    /// the end of file, is on its way.
-    ///
-    /// A channel that this side closes costs memory for as long as its connection lives. One that the far
-    /// side closes does not.
-    pub async fn leave(self) {
-        self.channel.leave(CLOSE_TIMEOUT).await;
-    }
-
-    /// As [`leave`](Self::leave), and waits until the SSH server has taken notice, for at most `limit`.
+    /// Leaves as [`ChannelReader::leave`] does, and waits until the SSH server has taken notice, for at most
+    /// `limit`.
     pub async fn leave_and_wait(self, limit: Duration) {
         self.channel.leave_and_wait(limit).await;
     }
@@ -367,7 +364,7 @@ impl ChannelShared {
         }
     }
 
-    /// See [`ChannelWriter::leave`]. The loop of a stalled connection may take no messages; `limit` bounds
+    /// See [`ChannelReader::leave`]. The loop of a stalled connection may take no messages; `limit` bounds
     /// the wait for it.
     async fn leave(&self, limit: Duration) {
         if self.ends.has_sent_eof() && !self.ends.is_orderly() {

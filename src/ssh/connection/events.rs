@@ -1,18 +1,25 @@
 //! What the SSH server sends, as russh reports it.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
 
-use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
-use russh::keys::PublicKeyOrCertificate;
-use russh::{Channel, ChannelId, ChannelOpenFailure};
+use russh::{
+    Channel, ChannelId, ChannelOpenFailure,
+    client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session},
+    keys::PublicKeyOrCertificate,
+};
 
-use super::arrival::Arrival;
-use super::shared::Shared;
-use crate::lock::lock;
-use crate::ssh::error::{Error, SILENCE, escaped};
-use crate::ssh::findings::Findings;
-use crate::ssh::trust::host_keys::HostKeyVerifier;
+use super::{arrival::Arrival, shared::Shared};
+use crate::{
+    lock::lock,
+    ssh::{
+        error::{Error, SILENCE, escaped},
+        findings::Findings,
+        trust::host_keys::HostKeyVerifier,
+    },
+};
 
 /// The error type of the events; russh wants one of our own.
 #[derive(Debug)]

@@ -3,10 +3,12 @@
 //! russh's session loop waits for a reader whose queue is full, and everything else on that SSH connection
 //! waits with it. So before a transfer is put beside others, the pool looks at how fast those are read.
 
-use std::future::poll_fn;
-use std::sync::{Arc, Mutex};
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex},
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use crate::lock::lock;
 

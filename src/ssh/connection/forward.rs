@@ -1,19 +1,22 @@
 //! Remote forwards (RFC 4254 section 7.1): a port on the SSH server's host, for one connection.
 
-use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Waker};
-use std::time::Duration;
+use std::{
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
 
-use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::arrival::{Arrival, Expected, Origin};
-use super::channel::{self, Channel};
-use super::handle::Connection;
-use super::keep_alive::{Counted, Hold, KeepAlive};
+use super::{
+    arrival::{Arrival, Expected, Origin},
+    channel::{self, Channel},
+    handle::Connection,
+    keep_alive::{Counted, Hold, KeepAlive},
+};
 use crate::ssh::error::ForwardError;
 
 /// A port that the SSH server listens on for us. Dropping it cancels it.

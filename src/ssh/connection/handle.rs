@@ -1,16 +1,11 @@
 //! One SSH connection, as its users hold it.
 
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
-use russh::Disconnect;
-use russh::client::Handle;
+use russh::{Disconnect, client::Handle};
 use tokio::time::timeout;
 
-use super::events::Events;
-use super::place::Place;
-use super::shared::Shared;
+use super::{events::Events, place::Place, shared::Shared};
 
 /// One authenticated SSH connection. It ends in order when the last holder drops it.
 pub(crate) struct Connection {

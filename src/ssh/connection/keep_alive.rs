@@ -1,9 +1,13 @@
 //! What a channel or a forward keeps in use as long as it needs it, without knowing what that is.
 
-use std::any::Any;
-use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::{
+    any::Any,
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use crate::lock::lock;
 

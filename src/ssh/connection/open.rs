@@ -1,16 +1,15 @@
 //! Opening channels on an SSH connection (RFC 4254 section 7.2).
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use russh::ChannelOpenFailure;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
-use super::channel::{self, Channel};
-use super::handle::Connection;
-use super::keep_alive::Hold;
+use super::{
+    channel::{self, Channel},
+    handle::Connection,
+    keep_alive::Hold,
+};
 use crate::ssh::error::OpenError;
 
 /// Opens a `direct-tcpip` channel (RFC 4254 section 7.2), within 30 s.

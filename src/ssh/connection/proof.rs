@@ -5,21 +5,24 @@
 //! is closed, or belongs to another program. So the first connection asks for a remote forward on its host's
 //! loopback. The other one has to reach that port and send a random token through it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
-use russh::keys::key::safe_rng;
-use russh::keys::ssh_key::rand_core::Rng as _;
+use russh::keys::{key::safe_rng, ssh_key::rand_core::Rng as _};
 use tokio::time::timeout;
 
-use super::arrival::Origin;
-use super::channel::{Channel, Received};
-use super::forward::{self, RemoteForward};
-use super::handle::Connection;
-use super::keep_alive::{Counted, Hold, KeepAlive};
-use super::open::open;
+use super::{
+    arrival::Origin,
+    channel::{Channel, Received},
+    forward::{self, RemoteForward},
+    handle::Connection,
+    keep_alive::{Counted, Hold, KeepAlive},
+    open::open,
+};
 use crate::ssh::error::{ForwardError, OpenError};
 
 /// Why two connections are not known to end on one host.

@@ -4,25 +4,33 @@
 //! Nothing here awaits an answer of the server inside an event callback: callbacks run in russh's
 //! session loop, which would then never read that answer.
 
-use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::time::Duration;
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, OnceLock, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use russh::keys::PublicKey;
-use russh::{ChannelId, ChannelOpenFailure};
-use tokio::sync::Notify;
-use tokio::time::timeout;
+use russh::{ChannelId, ChannelOpenFailure, keys::PublicKey};
+use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::arrival::{Arrival, Expected};
-use super::flow::Flow;
-use super::receive_half::ReceiveHalf;
-use super::warnings::Warnings;
-use crate::lock::lock;
-use crate::ssh::error::{LostReason, escaped};
-use crate::ssh::transport::heard::Heard;
+use super::{
+    arrival::{Arrival, Expected},
+    flow::Flow,
+    receive_half::ReceiveHalf,
+    warnings::Warnings,
+};
+use crate::{
+    lock::lock,
+    ssh::{
+        error::{LostReason, escaped},
+        transport::heard::Heard,
+    },
+};
 
 /// What the connection's event callbacks and its users share.
 pub(crate) struct Shared {

@@ -1,17 +1,18 @@
 //! How russh runs a connection: algorithms, windows, keepalives.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use russh::client::{Config, GexParams};
-use russh::{Limits, Preferred, SshId};
+use russh::{
+    Limits, Preferred, SshId,
+    client::{Config, GexParams},
+};
 
 use super::role::Role;
-use crate::ssh::algorithms;
-use crate::ssh::settings::Settings;
-use crate::ssh::settings::algorithm_list::AlgorithmList;
-use crate::ssh::trust::host_keys::HostKeyVerifier;
+use crate::ssh::{
+    algorithms,
+    settings::{Settings, algorithm_list::AlgorithmList},
+    trust::host_keys::HostKeyVerifier,
+};
 
 /// The russh configuration of a connection.
 pub(super) async fn config(

@@ -1,35 +1,36 @@
 //! Making one SSH connection: the way there, key exchange, host key, log-in.
 
-use std::io;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    sync::{Arc, Mutex, OnceLock},
+    time::{Duration, Instant},
+};
 
 use russh::client::{self, Handle};
-use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::config::config;
-use super::role::Role;
-use super::way::{Dialling, JumpHost, PreparedWay, Reached};
-use crate::lock::lock;
-use crate::ssh::algorithms;
-use crate::ssh::auth::{self, Login};
-use crate::ssh::connection::events::Events;
-use crate::ssh::connection::handle::Connection;
-use crate::ssh::connection::place::Place;
-use crate::ssh::connection::shared::Shared;
-use crate::ssh::connection::warnings::Warnings;
-use crate::ssh::error::{Error, escaped};
-use crate::ssh::findings::Findings;
-use crate::ssh::prompt::{Patience, Prompt};
-use crate::ssh::settings::algorithm_kind::AlgorithmKind;
-use crate::ssh::settings::{Settings, Way};
-use crate::ssh::transport::greeting::other_protocol;
-use crate::ssh::transport::heard::Heard;
-use crate::ssh::transport::proxy_command::ProxyCommand;
-use crate::ssh::transport::stream;
-use crate::ssh::trust::host_keys::HostKeyVerifier;
+use super::{
+    config::config,
+    role::Role,
+    way::{Dialling, JumpHost, PreparedWay, Reached},
+};
+use crate::{
+    lock::lock,
+    ssh::{
+        algorithms,
+        auth::{self, Login},
+        connection::{
+            events::Events, handle::Connection, place::Place, shared::Shared, warnings::Warnings,
+        },
+        error::{Error, escaped},
+        findings::Findings,
+        prompt::{Patience, Prompt},
+        settings::{Settings, Way, algorithm_kind::AlgorithmKind},
+        transport::{greeting::other_protocol, heard::Heard, proxy_command::ProxyCommand, stream},
+        trust::host_keys::HostKeyVerifier,
+    },
+};
 
 /// Makes connections to one destination. The first one finds out how; further ones do the same.
 pub(crate) struct Dialer {

@@ -8,25 +8,35 @@
 //! jump host refuses a further log-in (one-time passwords), there are no lanes, as with such a server without
 //! a jump.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::pin::Pin;
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+};
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex};
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex},
+    time::timeout,
+};
 
 use super::role::Role;
-use crate::ssh::connection::channel::{Channel, ChannelReader, ChannelWriter, Received};
-use crate::ssh::connection::handle::Connection;
-use crate::ssh::connection::keep_alive::Hold;
-use crate::ssh::connection::open::open;
-use crate::ssh::connection::place::Place;
-use crate::ssh::error::{Error, OpenError};
-use crate::ssh::settings::Settings;
-use crate::ssh::transport::connect::connect;
-use crate::ssh::transport::proxy_command::{self, ProxyCommand};
-use crate::ssh::transport::stream::Stream;
+use crate::ssh::{
+    connection::{
+        channel::{Channel, ChannelReader, ChannelWriter, Received},
+        handle::Connection,
+        keep_alive::Hold,
+        open::open,
+        place::Place,
+    },
+    error::{Error, OpenError},
+    settings::Settings,
+    transport::{
+        connect::connect,
+        proxy_command::{self, ProxyCommand},
+        stream::Stream,
+    },
+};
 
 /// A [`Way`](crate::ssh::Way) to one destination, ready to be gone any number of times.
 pub(super) enum PreparedWay {

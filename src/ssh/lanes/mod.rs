@@ -19,44 +19,56 @@
 //! An idle lane may carry a prefetched forward (see `prefetch`). It is as idle as any other: a transfer that
 //! needs it takes it at once, and the prefetched forward is thrown away.
 //!
-//! - `state`: what the pool knows of its lanes; `admission`: whether the server accepts a further log-in
+//! The pool's state is private to this module and its children, and each part of it to a module of its own:
+//!
+//! - `lane`: the lanes and what runs on each; `admission`: whether the server accepts a further log-in
 //! - `queue`: the transfers that wait; `taking`: how each comes to its lane
 //! - `opening`: log-ins for lanes; `pace`: when they may be made
 //! - `turns`: how often lanes come free
 //! - `prefetch`: a remote forward asked for ahead
 
 mod admission;
+mod lane;
 mod opening;
 mod pace;
-mod queue;
-
 pub(super) mod prefetch;
-mod state;
+mod queue;
 mod taking;
 mod turns;
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
-use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::lock::lock;
-use crate::ssh::connection::arrival::Origin;
-use crate::ssh::connection::channel::Channel;
-use crate::ssh::connection::forward::{self, RemoteForward};
-use crate::ssh::connection::handle::Connection;
-use crate::ssh::connection::keep_alive::{Counted, Hold, KeepAlive};
-use crate::ssh::connection::open::open;
-use crate::ssh::dial::Dialer;
-use crate::ssh::error::{ForwardError, OpenError};
+use crate::{
+    lock::lock,
+    ssh::{
+        connection::{
+            arrival::Origin,
+            channel::Channel,
+            forward::{self, RemoteForward},
+            handle::Connection,
+            keep_alive::{Counted, Hold, KeepAlive},
+            open::open,
+            place::Place,
+        },
+        dial::Dialer,
+        error::{ForwardError, OpenError},
+    },
+};
 use admission::Admission;
-use prefetch::PrefetchLane;
-use state::{Lane, State};
+use lane::{Lane, Lanes};
+use pace::Pace;
+use queue::Queue;
 
 /// A lane for one data connection. It is in use until this is dropped and every channel opened on it has
 /// brought a download to its end, or is dropped.
@@ -163,6 +175,44 @@ pub(super) struct Pool {
     forwards: Arc<AtomicUsize>,
 }
 
+/// What the pool knows, under one lock.
+struct State {
+    lanes: Lanes,
+    /// Transfers that wait for a lane.
+    queue: Queue,
+    /// When log-ins may be made.
+    pace: Pace,
+    /// Whether the server accepts a further log-in.
+    admission: Admission,
+    /// The control connection: a lane has to end on its host.
+    control: Weak<Connection>,
+    /// The place of the control connection.
+    place: Place,
+}
+
+impl State {
+    fn new(patience: Duration) -> Self {
+        Self {
+            lanes: Lanes::default(),
+            queue: Queue::default(),
+            pace: Pace::new(patience),
+            admission: Admission::default(),
+            control: Weak::new(),
+            place: Place::default(),
+        }
+    }
+
+    /// Whether the transfers that wait are about to get lanes that come free.
+    fn one_is_free_soon(&mut self, now: Instant) -> bool {
+        self.lanes.are_free_soon(self.queue.len(), now)
+    }
+
+    /// Whether the server is known to refuse a further log-in.
+    fn is_single(&mut self) -> bool {
+        self.admission.is_refused(Instant::now())
+    }
+}
+
 impl Pool {
     pub(super) fn new(dialer: Arc<Dialer>, stop: CancellationToken) -> Arc<Self> {
         let state = State::new(dialer.settings().lane_patience);
@@ -185,7 +235,7 @@ impl Pool {
         let moved = !self.dialer.is_sure() || state.place != *control.place();
         state.place = control.place().clone();
         let retired = match moved {
-            true => state.retire_all(),
+            true => state.lanes.retire_all(),
             false => Vec::new(),
         };
         state.admission = Admission::default();
@@ -203,36 +253,17 @@ impl Pool {
         state.place = control.place().clone();
     }
 
-    /// An idle lane for a prefetched forward, if there is one at this moment. This neither waits nor makes a
-    /// log-in. The lane stays in the count of idle lanes.
-    pub(super) fn lane_for_prefetch(self: &Arc<Self>) -> Option<PrefetchLane> {
-        let mut state = lock(&self.state);
-        let id = state.next_id();
-        let lane = state.warmest_without_prefetch()?;
-        let spoilt = CancellationToken::new();
-        Some(PrefetchLane {
-            pool: Arc::clone(self),
-            connection: Arc::clone(&lane.connection),
-            lane: lane.id,
-            id: lane.mark(id, &spoilt),
-            spoilt,
-        })
-    }
-
     /// The control connection, for a transfer that has no lane.
     pub(super) fn on_control(self: &Arc<Self>, connection: Arc<Connection>) -> LaneGuard {
-        self.guard(connection, None)
+        self.guard_of(connection, None)
     }
 
     pub(super) fn lanes_open(&self) -> usize {
-        let state = lock(&self.state);
-        let open = |lane: &&Lane| !lane.connection.is_lost();
-        state.lanes.iter().filter(open).count()
+        lock(&self.state).lanes.open()
     }
 
     pub(super) fn lanes_busy(&self) -> usize {
-        let state = lock(&self.state);
-        state.lanes.iter().filter(|lane| lane.leases > 0).count()
+        lock(&self.state).lanes.busy()
     }
 
     /// Whether the server is known to refuse a further log-in.
@@ -247,19 +278,24 @@ impl Pool {
     /// Opens new lanes in place of the idle ones, which may lead nowhere because the path is in doubt.
     pub(super) fn renew_idle(self: &Arc<Self>) {
         let mut state = lock(&self.state);
-        state.lanes.retain(|lane| lane.leases > 0);
+        state.lanes.remove_idle();
         state.pace.forgive();
         self.top_up(&mut state, KEEP_WARM);
     }
 
     /// Takes all lanes out of the pool.
     pub(super) fn drain(&self) -> Vec<Arc<Connection>> {
-        let lanes = std::mem::take(&mut lock(&self.state).lanes);
+        let connections = lock(&self.state).lanes.take_all();
         self.changed.send_replace(());
-        lanes.into_iter().map(|lane| lane.connection).collect()
+        connections
     }
 
-    fn guard(self: &Arc<Self>, connection: Arc<Connection>, lane: Option<u64>) -> LaneGuard {
+    /// The use of a lane that counts it already.
+    fn guard(self: &Arc<Self>, lane: &Lane) -> LaneGuard {
+        self.guard_of(Arc::clone(lane.connection()), Some(lane.id()))
+    }
+
+    fn guard_of(self: &Arc<Self>, connection: Arc<Connection>, lane: Option<u64>) -> LaneGuard {
         LaneGuard {
             lease: Arc::new(Lease {
                 pool: Arc::clone(self),
@@ -272,7 +308,7 @@ impl Pool {
 
     fn give_back(self: &Arc<Self>, id: u64) {
         let mut state = lock(&self.state);
-        let gone = state.given_back(id, Instant::now());
+        let gone = state.lanes.given_back(id, Instant::now());
         if gone.is_some() {
             self.top_up(&mut state, KEEP_WARM);
         }
@@ -296,14 +332,14 @@ impl Pool {
             true => 0,
             false => state.queue.pressing(),
         };
-        let wanted = (pressing + warm).saturating_sub(state.idle() + under_way);
+        let wanted = (pressing + warm).saturating_sub(state.lanes.idle() + under_way);
         let room = max.saturating_sub(state.lanes.len() + under_way);
         // What is wanted is known better when these are done.
         let at_once = MAX_LOGINS.saturating_sub(under_way);
         let begun = wanted.min(room).min(at_once);
         for _ in 0..begun.min(state.pace.room(now)) {
             state.pace.begin(now);
-            runtime.spawn(opening::open_lane(Arc::clone(self), state.epoch));
+            runtime.spawn(opening::open_lane(Arc::clone(self), state.lanes.epoch()));
         }
     }
 
@@ -314,7 +350,7 @@ impl Pool {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        if state.all_are_busy(Instant::now()) && !std::mem::replace(&mut state.warming, true) {
+        if state.lanes.begins_warming(Instant::now()) {
             runtime.spawn(warm(Arc::clone(self)));
         }
     }
@@ -325,13 +361,13 @@ async fn warm(pool: Arc<Pool>) {
     loop {
         let left = {
             let mut state = lock(&pool.state);
-            let busy_for = state.busy_since.map(|since| since.elapsed());
+            let busy_for = state.lanes.busy_for();
             let left = busy_for.map(|busy| MOMENT.saturating_sub(busy));
             match left {
                 Some(left) if !left.is_zero() => left,
                 Some(_) if state.one_is_free_soon(Instant::now()) => MOMENT,
                 over => {
-                    state.warming = false;
+                    state.lanes.end_warming();
                     if over.is_some() {
                         pool.top_up(&mut state, KEEP_WARM);
                     }
@@ -353,7 +389,7 @@ async fn reap(pool: Arc<Pool>) {
             () = pool.stop.cancelled() => return,
             () = sleep(REAP_EVERY) => {}
         }
-        let gone = lock(&pool.state).take_unused(Instant::now());
+        let gone = lock(&pool.state).lanes.take_unused(Instant::now());
         // Dropping the last holder ends the connection.
         drop(gone);
     }

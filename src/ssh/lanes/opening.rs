@@ -1,20 +1,26 @@
 //! Log-ins for lanes, in the background, and what becomes of the pool when one is refused.
 
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
 
 use tokio::time::sleep;
 
-use super::pace::Recovered;
-use super::state::State;
-use super::{KEEP_WARM, Pool};
-use crate::lock::lock;
-use crate::ssh::backoff::Backoff;
-use crate::ssh::connection::handle::Connection;
-use crate::ssh::connection::place::Place;
-use crate::ssh::connection::proof::{self, Unproven};
-use crate::ssh::dial::Role;
-use crate::ssh::error::Error;
+use super::{KEEP_WARM, Pool, State, pace::Recovered};
+use crate::{
+    lock::lock,
+    ssh::{
+        backoff::Backoff,
+        connection::{
+            handle::Connection,
+            place::Place,
+            proof::{self, Unproven},
+        },
+        dial::Role,
+        error::Error,
+    },
+};
 
 /// Opens one lane and puts it into the pool. It runs in a task of its own, so that a transfer which gives up
 /// leaves a lane behind for the next one.
@@ -29,9 +35,9 @@ pub(super) async fn open_lane(pool: Arc<Pool>, epoch: u64) {
     match opened {
         None => {}
         // The new connection leads to where the control connection was before.
-        Some(_) if state.epoch != epoch => pool.top_up(&mut state, KEEP_WARM),
+        Some(_) if state.lanes.epoch() != epoch => pool.top_up(&mut state, KEEP_WARM),
         Some(Ok(connection)) => {
-            let id = state.add(Arc::clone(&connection));
+            let id = state.lanes.add(Arc::clone(&connection));
             tokio::spawn(watch_lane(Arc::clone(&pool), id, connection));
             state.admission.let_in();
             pool.serve(&mut state);
@@ -157,7 +163,7 @@ async fn watch_lane(pool: Arc<Pool>, id: u64, connection: Arc<Connection>) {
         () = shared.lost_token().cancelled() => pool.dialer.lane_lost(&shared),
         () = pool.stop.cancelled() => return,
     }
-    lock(&pool.state).lanes.retain(|lane| lane.id != id);
+    lock(&pool.state).lanes.remove(id);
     pool.changed.send_replace(());
 }
 

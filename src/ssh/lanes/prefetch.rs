@@ -4,20 +4,23 @@
 //! and spoils the prefetched forward. No peer is told its port before a transfer takes it. A connection that
 //! comes earlier is refused, and spoils it, too: some program is watching that port.
 
-use std::fmt;
-use std::net::IpAddr;
-use std::pin::Pin;
-use std::sync::Arc;
+use std::{fmt, net::IpAddr, pin::Pin, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Lane, Pool};
-use crate::lock::lock;
-use crate::ssh::connection::arrival::Origin;
-use crate::ssh::connection::forward::{self, RemoteForward};
-use crate::ssh::connection::handle::Connection;
-use crate::ssh::connection::keep_alive::{Counted, KeepAlive};
-use crate::ssh::error::ForwardError;
+use super::{Pool, lane::PrefetchMark};
+use crate::{
+    lock::lock,
+    ssh::{
+        connection::{
+            arrival::Origin,
+            forward::{self, RemoteForward},
+            handle::Connection,
+            keep_alive::{Counted, KeepAlive},
+        },
+        error::ForwardError,
+    },
+};
 
 /// A remote forward that is asked for, or stands ready, and has no transfer yet. Dropping it cancels
 /// it.
@@ -127,14 +130,26 @@ impl fmt::Debug for PrefetchedForward {
 
 /// An idle lane with a prefetched forward on it. Dropping it leaves the lane without the forward.
 pub(crate) struct PrefetchLane {
-    pub(super) pool: Arc<Pool>,
-    pub(super) connection: Arc<Connection>,
-    pub(super) lane: u64,
-    pub(super) id: u64,
-    pub(super) spoilt: CancellationToken,
+    pool: Arc<Pool>,
+    connection: Arc<Connection>,
+    mark: PrefetchMark,
+    spoilt: CancellationToken,
 }
 
 impl PrefetchLane {
+    /// An idle lane for a prefetched forward, if there is one at this moment. This neither waits nor makes a
+    /// log-in. The lane stays in the count of idle lanes.
+    pub(in crate::ssh) fn find(pool: &Arc<Pool>) -> Option<Self> {
+        let spoilt = CancellationToken::new();
+        let (mark, connection) = lock(&pool.state).lanes.mark_prefetch(&spoilt)?;
+        Some(Self {
+            pool: Arc::clone(pool),
+            connection,
+            mark,
+            spoilt,
+        })
+    }
+
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
@@ -152,31 +167,14 @@ impl PrefetchLane {
     /// Takes the lane for a transfer; `None` where another transfer has it, or it is lost.
     pub(crate) fn take(&self) -> Option<KeepAlive> {
         let mut state = lock(&self.pool.state);
-        let lane = state.lanes.iter_mut().find(|lane| self.marks(lane))?;
-        if lane.connection.is_lost() || self.spoilt.is_cancelled() {
-            return None;
-        }
-        lane.prefetch = None;
-        lane.leases += 1;
-        let guard = self.pool.guard(Arc::clone(&lane.connection), Some(lane.id));
+        let guard = self.pool.guard(state.lanes.take_prefetched(self.mark)?);
         self.pool.keep_warm(&mut state);
         Some(guard.keep_alive())
-    }
-
-    fn marks(&self, lane: &Lane) -> bool {
-        lane.id == self.lane
-            && lane
-                .prefetch
-                .as_ref()
-                .is_some_and(|prefetch| prefetch.id == self.id)
     }
 }
 
 impl Drop for PrefetchLane {
     fn drop(&mut self) {
-        let mut state = lock(&self.pool.state);
-        if let Some(lane) = state.lanes.iter_mut().find(|lane| self.marks(lane)) {
-            lane.prefetch = None;
-        }
+        lock(&self.pool.state).lanes.unmark_prefetch(self.mark);
     }
 }

@@ -1,14 +1,14 @@
 //! How a transfer comes to its lane: an idle one, one that comes free or is opened, or a share.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::time::sleep_until;
 
-use super::state::{Sharing, State};
-use super::{LaneGuard, MOMENT, Pool};
-use crate::lock::lock;
-use crate::ssh::error::Error;
+use super::{LaneGuard, MOMENT, Pool, State, lane::Sharing};
+use crate::{lock::lock, ssh::error::Error};
 
 impl Pool {
     /// A lane for a transfer; `None` where the control connection must do instead.
@@ -69,16 +69,15 @@ impl Pool {
             if let Err(lane) = state.queue.serve(lane) {
                 // No transfer waited any more. The lane is given back under the lock that is held here.
                 if let Some(id) = lane.disarm() {
-                    state.given_back(id, Instant::now());
+                    state.lanes.given_back(id, Instant::now());
                 }
             }
         }
-        state.all_are_busy(Instant::now());
+        state.lanes.all_are_busy(Instant::now());
     }
 
     fn take_idle(self: &Arc<Self>, state: &mut State) -> Option<LaneGuard> {
-        let lane = state.take_idle()?;
-        let lane = self.guard(Arc::clone(&lane.connection), Some(lane.id));
+        let lane = self.guard(state.lanes.take_idle()?);
         self.keep_warm(state);
         Some(lane)
     }
@@ -120,10 +119,8 @@ impl Pool {
                 true => OPEN_PATIENCE,
                 false => HELD_UP_PATIENCE,
             };
-        match state.share(now >= last) {
-            Sharing::Lane(lane) => {
-                Decision::Lane(self.guard(Arc::clone(&lane.connection), Some(lane.id)))
-            }
+        match state.lanes.share(now >= last) {
+            Sharing::Lane(lane) => Decision::Lane(self.guard(lane)),
             Sharing::NoLane => Decision::Control,
             Sharing::AllHeldUp if now < last => Decision::Wait((now + LOOK_AGAIN).min(last)),
             Sharing::AllHeldUp => Decision::HeldUp,

@@ -1,8 +1,10 @@
 //! `SSH_ASKPASS`: a program that asks in place of a terminal (ssh(1), ENVIRONMENT).
 
-use std::ffi::OsString;
-use std::io::Read;
-use std::process::{Command, Stdio};
+use std::{
+    ffi::OsString,
+    io::Read,
+    process::{Command, Stdio},
+};
 
 use zeroize::Zeroizing;
 

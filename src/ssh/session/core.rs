@@ -1,20 +1,24 @@
 //! What the handles of a session share: the control connection and its state, the lanes, the clients that
 //! wait.
 
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+    time::{Duration, Instant},
+};
 
-use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::ssh::connection::handle::Connection;
-use crate::ssh::connection::shared::Shared;
-use crate::ssh::dial::Dialer;
-use crate::ssh::error::{Error, OpenError};
-use crate::ssh::lanes::Pool;
+use crate::ssh::{
+    connection::{handle::Connection, shared::Shared},
+    dial::Dialer,
+    error::{Error, OpenError},
+    lanes::Pool,
+};
 
 /// What the handles of a session share.
 pub(super) struct Core {

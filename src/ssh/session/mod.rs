@@ -6,29 +6,38 @@
 mod core;
 mod redial;
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
-use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, sleep_until},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::core::{Core, Waiting};
-use crate::ssh::connection::arrival::Origin;
-use crate::ssh::connection::channel::Channel;
-use crate::ssh::connection::handle::Connection;
-use crate::ssh::connection::keep_alive::{Counted, Hold};
-use crate::ssh::connection::open::{OPEN_TIMEOUT, open_patiently};
-use crate::ssh::dial::{Dialer, Role};
-use crate::ssh::error::{Error, OpenError};
-use crate::ssh::findings::Findings;
-use crate::ssh::lanes::prefetch::PrefetchedForward;
-use crate::ssh::lanes::{LaneGuard, Pool};
-use crate::ssh::prompt::Prompt;
-use crate::ssh::settings::Settings;
+use crate::ssh::{
+    connection::{
+        arrival::Origin,
+        channel::Channel,
+        handle::Connection,
+        keep_alive::{Counted, Hold},
+        open::{OPEN_TIMEOUT, open_patiently},
+    },
+    dial::{Dialer, Role},
+    error::{Error, OpenError},
+    findings::Findings,
+    lanes::{
+        LaneGuard, Pool,
+        prefetch::{PrefetchLane, PrefetchedForward},
+    },
+    prompt::Prompt,
+    settings::Settings,
+};
 use redial::keep_up;
 
 /// One SSH destination: the control connection, shared by all FTP control channels, and a pool of
@@ -42,6 +51,8 @@ pub struct Session {
 /// What a session holds at the moment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Stats {
+    /// Whether the control connection is there.
+    pub control_is_up: bool,
     /// Data lanes that are connected.
     pub lanes_open: usize,
     /// Data lanes that are in use.
@@ -189,7 +200,7 @@ impl Session {
         if self.core.stop.is_cancelled() {
             return None;
         }
-        let lane = self.core.pool.lane_for_prefetch()?;
+        let lane = PrefetchLane::find(&self.core.pool)?;
         Some(PrefetchedForward::ask(lane, bind, origin))
     }
 
@@ -211,14 +222,10 @@ impl Session {
         &self.core.destination
     }
 
-    /// Whether the control connection is there at this moment.
-    pub fn is_up(&self) -> bool {
-        self.core.watch().borrow().live().is_some()
-    }
-
     /// What it holds at the moment.
     pub fn stats(&self) -> Stats {
         Stats {
+            control_is_up: self.core.watch().borrow().live().is_some(),
             lanes_open: self.core.pool.lanes_open(),
             lanes_busy: self.core.pool.lanes_busy(),
             control_channels: self.core.control_channels.load(Ordering::Acquire),

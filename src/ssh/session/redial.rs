@@ -5,19 +5,20 @@
 //! connection start beside it: where the path is back, the old one may still be in the pauses of TCP's
 //! retransmission, and where an address has changed, the old one never comes back.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
 use super::core::Core;
-use crate::ssh::backoff::Backoff;
-use crate::ssh::connection::handle::Connection;
-use crate::ssh::connection::proof;
-use crate::ssh::connection::shared::Shared;
-use crate::ssh::dial::Role;
-use crate::ssh::error::Error;
+use crate::ssh::{
+    backoff::Backoff,
+    connection::{handle::Connection, proof, shared::Shared},
+    dial::Role,
+    error::Error,
+};
 
 /// Keeps the control connection up until the session ends.
 pub(crate) async fn keep_up(core: Arc<Core>) {

@@ -3,8 +3,11 @@
 //! Good algorithms are offered by default. Others (SHA-1, CBC, 3DES) are known, and used only where the user
 //! asked for them by name.
 
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
-use russh::{cipher, kex, mac};
+use russh::{
+    cipher, kex,
+    keys::{Algorithm, EcdsaCurve, HashAlg},
+    mac,
+};
 
 /// What algorithms are for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

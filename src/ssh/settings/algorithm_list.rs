@@ -1,7 +1,6 @@
 //! Lists of algorithms in the words of `ssh_config`.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use super::algorithm_kind::AlgorithmKind;
 use crate::ssh::glob::glob;

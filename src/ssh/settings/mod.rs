@@ -3,8 +3,7 @@
 pub(super) mod algorithm_kind;
 pub(super) mod algorithm_list;
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use algorithm_list::AlgorithmList;
 

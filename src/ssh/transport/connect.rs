@@ -4,17 +4,18 @@
 //! The kernel repeats a SYN that is not answered after ever longer pauses. Where a client waits, a fresh
 //! attempt is made every few seconds instead, at the addresses that the name has by then.
 
-use std::collections::VecDeque;
-use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{collections::VecDeque, io, net::SocketAddr, time::Duration};
 
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    net::{TcpSocket, TcpStream, lookup_host},
+    task::{AbortHandle, JoinSet},
+    time::{sleep, timeout},
+};
 
-use crate::ssh::error::Error;
-use crate::ssh::settings::{AddressFamily, Settings};
+use crate::ssh::{
+    error::Error,
+    settings::{AddressFamily, Settings},
+};
 
 /// Connects to the destination: to `address`, or where there is none to the addresses of its name. The limit
 /// is for the name and all its addresses together. With `impatient`, attempts that are not answered are made

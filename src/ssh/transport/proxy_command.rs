@@ -1,21 +1,24 @@
 //! `ProxyCommand`: a command whose standard input and output lead to the SSH server.
 
-use std::io;
-use std::pin::Pin;
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::{
+    io,
+    pin::Pin,
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, BufReader, ReadBuf};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, BufReader, ReadBuf},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+    sync::watch,
+    time::timeout,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::stream::Duplex;
-use crate::lock::lock;
-use crate::ssh::error::escaped;
+use crate::{lock::lock, ssh::error::escaped};
 
 /// Starts a command line the way ssh does: with the user's shell, which the command then replaces. What the
 /// command writes to standard error goes to the log. It ends with the stream, at the latest a second later.

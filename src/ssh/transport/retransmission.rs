@@ -36,8 +36,7 @@ const LONGEST_PAUSE: u32 = 3000;
 
 #[cfg(test)]
 mod tests {
-    use nix::errno::Errno;
-    use nix::sys::socket::GetSockOpt as _;
+    use nix::{errno::Errno, sys::socket::GetSockOpt as _};
     use tokio::net::TcpListener;
     use tokio_util::sync::CancellationToken;
 

@@ -6,21 +6,24 @@
 //! of ours holds its next small packet back for 40 ms. And the stream can be cut from outside, so
 //! that a session that waits for a peer which has gone silent can always be ended.
 
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::Sleep;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, BufReader, ReadBuf},
+    net::TcpStream,
+    time::Sleep,
+};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::greeting::Greeting;
-use super::heard::Heard;
+use super::{greeting::Greeting, heard::Heard};
 
 /// Makes a transport of a stream. Cancelling `cut` makes every later read and write of it fail. A peer that
 /// takes nothing for `patience` has the same effect in the end: russh looks for no keepalive replies while it

@@ -7,8 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use russh::keys::{Certificate, HashAlg};
 
-use crate::ssh::error::escaped;
-use crate::ssh::glob::glob;
+use crate::ssh::{error::escaped, glob::glob};
 
 /// What is wrong with a certificate, and what to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -78,9 +77,11 @@ const RENEW: &str = "have the server's administrator renew it";
 
 #[cfg(test)]
 mod tests {
-    use russh::keys::key::safe_rng;
-    use russh::keys::ssh_key::certificate::{Builder, CertType};
-    use russh::keys::{Algorithm, PrivateKey};
+    use russh::keys::{
+        Algorithm, PrivateKey,
+        key::safe_rng,
+        ssh_key::certificate::{Builder, CertType},
+    };
 
     use super::*;
 

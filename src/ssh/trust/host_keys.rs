@@ -1,15 +1,18 @@
 //! Whether to trust the host key that a server shows.
 
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 
-use super::host_certs;
-use super::known_hosts::{self, Found, Mark};
-use crate::ssh::error::Error;
-use crate::ssh::prompt::{Patience, Prompt};
-use crate::ssh::settings::{Settings, StrictHostKeyChecking};
+use super::{
+    host_certs,
+    known_hosts::{self, Found, Mark},
+};
+use crate::ssh::{
+    error::Error,
+    prompt::{Patience, Prompt},
+    settings::{Settings, StrictHostKeyChecking},
+};
 
 /// Decides about the host key of one connection. Blocking: it reads files and may ask a person.
 pub(crate) struct HostKeyVerifier {
@@ -301,14 +304,13 @@ const MAX_QUESTIONS: usize = 3;
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::PathBuf;
-    use std::sync::Mutex;
-    use std::time::Duration;
+    use std::{fs, path::PathBuf, sync::Mutex, time::Duration};
 
-    use russh::keys::PrivateKey;
-    use russh::keys::key::safe_rng;
-    use russh::keys::ssh_key::certificate::{Builder, CertType};
+    use russh::keys::{
+        PrivateKey,
+        key::safe_rng,
+        ssh_key::certificate::{Builder, CertType},
+    };
 
     use super::*;
     use crate::ssh::prompt::Secret;

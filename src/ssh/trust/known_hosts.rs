@@ -3,17 +3,23 @@
 //! russh's own reader knows neither `@revoked` nor wildcards, negation or several files, so the
 //! matching is done here, on the line parser of `ssh_key`.
 
-use std::fs;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
 
 use hmac::{Hmac, KeyInit, Mac};
-use russh::keys::PublicKey;
-use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
+use russh::keys::{
+    PublicKey,
+    ssh_key::known_hosts::{Entry, HostPatterns, Marker},
+};
 use sha1::Sha1;
 
-use crate::bounded_file::{self, KNOWN_HOSTS_LIMIT};
-use crate::ssh::glob::glob;
+use crate::{
+    bounded_file::{self, KNOWN_HOSTS_LIMIT},
+    ssh::glob::glob,
+};
 
 /// A line of a known_hosts file that concerns the host that was asked for.
 #[derive(Clone, Debug)]

@@ -523,8 +523,8 @@ async fn leaving_closes_where_an_end_of_file_was_sent_before() {
         .await
         .unwrap();
     channel.writer.finish().await.unwrap();
-    drop(channel.reader);
-    channel.writer.leave().await;
+    drop(channel.writer);
+    channel.reader.leave().await;
     // Channels that are given time have 5 s.
     let end = tokio::time::timeout(std::time::Duration::from_secs(4), gones.recv()).await;
     assert!(end.is_ok(), "it was given time once more");

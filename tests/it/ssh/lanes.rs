@@ -212,7 +212,7 @@ async fn while_the_server_is_away_waiting_is_bounded() {
     let session = world.connect().await;
     world.server.update(|f| f.hang_up = true);
     world.server.kill();
-    until("it is lost", || !session.is_up()).await;
+    until("it is lost", || !session.stats().control_is_up).await;
     let began = std::time::Instant::now();
     let (control, lane) = tokio::join!(
         session.open_control("127.0.0.1", 1, originator()),
@@ -378,9 +378,9 @@ async fn a_server_that_lets_in_and_hangs_up_is_not_knocked_at_all_the_time() {
     let before = server.logins();
     let hanging_up = async {
         loop {
-            until("it is connected", || session.is_up()).await;
+            until("it is connected", || session.stats().control_is_up).await;
             server.kill();
-            until("it is lost", || !session.is_up()).await;
+            until("it is lost", || !session.stats().control_is_up).await;
         }
     };
     // The pauses are 0.25 to 0.5 s, 0.5 to 1 s, 1 to 2 s, 2 to 4 s.
@@ -394,7 +394,7 @@ async fn a_refused_reconnection_is_reported_at_once() {
     let world = World::with(|o| o.faults.max_logins = Some(1)).await;
     let session = world.connect().await;
     world.server.kill();
-    until("it is lost", || !session.is_up()).await;
+    until("it is lost", || !session.stats().control_is_up).await;
     let error = loop {
         match within("an answer", session.lane()).await {
             Err(error) => break error,
@@ -463,7 +463,7 @@ async fn a_channel_that_was_left_is_closed_by_the_far_side() {
             .open_control("127.0.0.1", echo.port(), originator())
             .await
             .unwrap();
-        left.writer.leave().await;
+        left.reader.leave().await;
     }
     all_quiet(&session, &world.server).await;
     // A log-in would have begun before this answer.

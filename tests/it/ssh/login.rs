@@ -18,11 +18,11 @@ async fn a_known_host_and_a_key_are_enough() {
         session.destination(),
         format!("anna@127.0.0.1:{}", address.port())
     );
-    assert!(session.is_up());
+    assert!(session.stats().control_is_up);
     assert!(script.asked().is_empty(), "nobody is asked");
     within("close", session.close()).await;
     until("the server sees it", || world.server.connections() == 0).await;
-    assert!(!session.is_up());
+    assert!(!session.stats().control_is_up);
     let error = session.lane().await.unwrap_err();
     assert!(matches!(error, Error::Closed { .. }), "{error}");
 }

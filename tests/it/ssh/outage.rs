@@ -113,7 +113,7 @@ async fn q126_a_client_waits_for_a_lost_connection_as_long_as_the_path_is_silent
     // The end of the old connection passes, and nothing of another one does.
     path.silence_further_ones();
     world.server.kill();
-    until("it is lost", || !session.is_up()).await;
+    until("it is lost", || !session.stats().control_is_up).await;
     let began = Instant::now();
     let opening = session.open_control("127.0.0.1", echo.port(), originator());
     let back = async {

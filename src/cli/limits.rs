@@ -13,7 +13,7 @@ use crate::proxy::Options;
 
 /// Limits, each with a default that an ordinary host never reaches.
 #[derive(Args, Debug)]
-pub(super) struct GuardArguments {
+pub(super) struct LimitArguments {
     /// Clients served at once, over all forwards; one more gets 421
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = SESSIONS.parser())]
     max_sessions: u32,
@@ -40,7 +40,7 @@ pub(super) struct GuardArguments {
     only_user: Vec<String>,
 }
 
-impl GuardArguments {
+impl LimitArguments {
     /// Writes the limits into `options`. Raises the limit of file descriptors as far as it goes. If it
     /// is too low for `lanes`, or for `--max-sessions`, lowers them.
     pub(super) fn apply(&self, lanes: &mut usize, options: &mut Options) -> Result<(), Failure> {
@@ -310,11 +310,11 @@ mod tests {
         #[derive(Debug, clap::Parser)]
         struct Words {
             #[command(flatten)]
-            guard: GuardArguments,
+            limits: LimitArguments,
         }
         let words = <Words as clap::Parser>::try_parse_from(words.split_whitespace())?;
         let mut options = Options::default();
-        words.guard.apply(&mut 0, &mut options).unwrap();
+        words.limits.apply(&mut 0, &mut options).unwrap();
         Ok(options)
     }
 

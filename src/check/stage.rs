@@ -1,0 +1,34 @@
+//! The steps to the SSH session, by name and in their order.
+
+/// Steps of a connection, in their order.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Stage {
+    Resolve,
+    Connect,
+    Version,
+    HostKey,
+    Authentication,
+    Lane,
+}
+
+impl Stage {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Resolve,
+        Self::Connect,
+        Self::Version,
+        Self::HostKey,
+        Self::Authentication,
+        Self::Lane,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Version => "ssh-version",
+            Self::HostKey => "host-key",
+            Self::Authentication => "authentication",
+            Self::Lane => "lane",
+        }
+    }
+}
