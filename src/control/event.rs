@@ -124,6 +124,9 @@ pub enum Ending {
     Nul,
     /// Towards the server: the SSH session was given up because the SSH server was silent.
     Silent,
+    /// Towards the client: its first bytes are those of TLS (RFC 8446 §5.1), as of a client that was told
+    /// `ftps://`.
+    Tls,
 }
 
 impl Ending {
@@ -134,7 +137,7 @@ impl Ending {
                 "a command line longer than {limit} bytes; the session ends"
             )),
             Self::Nul => Some("a NUL in a command line; the session ends".to_owned()),
-            Self::Eof | Self::Flood | Self::Lost | Self::Silent => None,
+            Self::Eof | Self::Flood | Self::Lost | Self::Silent | Self::Tls => None,
         }
     }
 }
@@ -288,8 +291,13 @@ impl fmt::Display for Notice {
             ),
             Self::NotFtp(what) => write!(
                 f,
-                "the client speaks {what}, not FTP; its session is ended (a browser or another \
-                 program was pointed at this port)"
+                "the client speaks {what}, not FTP; its session is ended ({})",
+                match *what {
+                    "TLS" =>
+                        "use ftp:// in it and not ftps://, plain FTP and not implicit TLS: its connection \
+                              is inside SSH already",
+                    _ => "a browser or another program was pointed at this port",
+                }
             ),
             Self::NotFtpServer(said) => write!(
                 f,

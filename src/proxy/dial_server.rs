@@ -76,7 +76,7 @@ pub(super) async fn dial_server(
         }) => {
             let (read, to_client) = stream.into_split();
             Some(ControlConnections {
-                client: LineReader::new(
+                client: LineReader::of_client(
                     read,
                     LineCodec::commands_up_to(context.options.command_limit),
                 ),

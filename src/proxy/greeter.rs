@@ -32,7 +32,7 @@ use super::{
     trace::observe::{Direction, show},
 };
 use crate::{
-    control::{Greeter, LOWEST_DATA_PORT, Notice, Step, Target, refusal},
+    control::{Ending, Greeter, LOWEST_DATA_PORT, Notice, Step, Target, refusal},
     ssh::OpenError,
 };
 
@@ -49,7 +49,7 @@ pub(super) async fn greet(
         number,
         peer,
         context,
-        client: LineReader::new(
+        client: LineReader::of_client(
             read,
             LineCodec::commands_up_to(context.options.command_limit),
         ),
@@ -117,7 +117,16 @@ impl Reception<'_> {
         self.say(Greeter::greeting()).await?;
         let mut greeter = Greeter::default();
         loop {
-            let frame = self.client.next().await.map_err(Greeter::last_word)?;
+            let frame = match self.client.next().await {
+                Ok(frame) => frame,
+                Err(ending) => {
+                    if ending == Ending::Tls {
+                        let notice = Notice::NotFtp("TLS");
+                        self.context.warnings.notice(self.number, &notice);
+                    }
+                    return Err(Greeter::last_word(ending));
+                }
+            };
             let mut step = greeter.client(&frame);
             if let Step::Named(host) = &step {
                 step = match self.find(host).await {

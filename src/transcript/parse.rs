@@ -262,6 +262,7 @@ fn ending(input: &str) -> Parsed<'_, Ending> {
         map(preceded(tag("line-too-long "), number), Ending::LineTooLong),
         value(Ending::Lost, tag("lost")),
         value(Ending::Nul, tag("nul")),
+        value(Ending::Tls, tag("tls")),
         value(Ending::Silent, tag("silent")),
     ))
     .parse(input)

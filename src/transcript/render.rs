@@ -206,6 +206,7 @@ fn ending(ending: Ending) -> String {
         Ending::LineTooLong(limit) => format!("line-too-long {limit}"),
         Ending::Lost => "lost".into(),
         Ending::Nul => "nul".into(),
+        Ending::Tls => "tls".into(),
         Ending::Silent => "silent".into(),
     }
 }

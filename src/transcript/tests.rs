@@ -200,6 +200,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Ending::Eof),
         Just(Ending::Lost),
         Just(Ending::Nul),
+        Just(Ending::Tls),
         Just(Ending::Silent),
         any::<usize>().prop_map(Ending::LineTooLong),
     ];

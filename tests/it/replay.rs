@@ -24,6 +24,7 @@ const ACTIONS: [&str; 31] = [
     "client-lost",
     "client-nul",
     "client-telnet",
+    "client-tls",
     "close",
     "connected",
     "cut",

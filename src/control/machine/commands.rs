@@ -108,7 +108,7 @@ impl Control {
             }
             Verb::Auth => refuse(
                 502,
-                "AUTH is refused: this connection is already inside SSH",
+                "AUTH is refused: this connection is inside SSH already; turn TLS off in the client",
             ),
             Verb::Adat
             | Verb::Ccc
@@ -119,7 +119,7 @@ impl Control {
             | Verb::Prot => refuse(
                 502,
                 &format!(
-                    "{} is refused: this connection is already inside SSH",
+                    "{} is refused: this connection is inside SSH already; turn TLS off in the client",
                     command.verb.name()
                 ),
             ),

@@ -25,7 +25,7 @@ use crate::control::{
     activity::Activity,
     answers::answer,
     data::Data,
-    event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Output},
+    event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output},
     incoming::Incoming,
     outputs::Outputs,
     peers::{ClientEof, Peers},
@@ -141,6 +141,11 @@ impl Control {
             }
             Ending::Flood => self.end_with(421, FLOOD),
             Ending::Lost | Ending::Silent => self.client_lost(now),
+            // It could read no reply.
+            Ending::Tls => {
+                self.outputs.notice(Notice::NotFtp("TLS"));
+                self.end(DataAtEnd::Abort);
+            }
             Ending::LineTooLong(_) | Ending::Nul => {
                 self.end_with(500, &ending.command_fault().unwrap_or_default());
             }
@@ -171,7 +176,8 @@ impl Control {
                 421,
                 &format!("the FTP server sent a reply line longer than {limit} bytes"),
             ),
-            Ending::Lost => self.end_with(421, "the SSH connection was lost"),
+            // No server begins so: its first bytes are not looked at.
+            Ending::Lost | Ending::Tls => self.end_with(421, "the SSH connection was lost"),
             Ending::Nul => self.end_with(421, "the FTP server sent a NUL in a reply"),
             Ending::Silent => self.end_with(
                 421,

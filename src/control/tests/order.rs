@@ -3,7 +3,7 @@
 use super::bench::{Bench, settings};
 use crate::control::{ActiveMode, Settings};
 
-const AUTH: &str = "C< 502 ferryline: AUTH is refused: this connection is already inside SSH";
+const AUTH: &str = "C< 502 ferryline: AUTH is refused: this connection is inside SSH already; turn TLS off in the client";
 
 #[test]
 fn an_answer_of_ours_comes_after_the_replies_before_it() {
@@ -24,7 +24,7 @@ fn q65_what_would_hide_the_control_connection_is_refused() {
         bench.client(
             &format!("{verb} x"),
             &[&format!(
-                "C< 502 ferryline: {verb} is refused: this connection is already inside SSH"
+                "C< 502 ferryline: {verb} is refused: this connection is inside SSH already; turn TLS off in the client"
             )],
         );
     }

@@ -155,7 +155,7 @@ fn q84_commands_behind_auth_are_answered_one_by_one() {
         "331 password",
         &[
             "C< 331 password",
-            "C< 502 ferryline: AUTH is refused: this connection is already inside SSH",
+            "C< 502 ferryline: AUTH is refused: this connection is inside SSH already; turn TLS off in the client",
         ],
     );
     bench.server("230 in", &["C< 230 in"]);
@@ -305,7 +305,7 @@ fn q77_a_port_in_disguise_is_not_passed_on() {
         "C< 501 ferryline: 10.0.0.9 is not the address of this control connection (127.0.0.1)";
     bench.client("XPORT 10,0,0,9,4,1", &[foreign]);
     bench.client("xeprt |1|10.0.0.9|1025|", &[foreign]);
-    let inside = "is refused: this connection is already inside SSH";
+    let inside = "is refused: this connection is inside SSH already; turn TLS off in the client";
     bench.client("XAUTH TLS", &[&format!("C< 502 ferryline: AUTH {inside}")]);
     // A well-formed line passes as it was typed.
     bench.client("XPWD", &["S> XPWD"]);

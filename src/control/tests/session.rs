@@ -267,7 +267,7 @@ fn q68_the_220_to_host_is_no_greeting() {
         "220 ftp.example",
         &[
             "C< 220 ftp.example",
-            "C< 502 ferryline: AUTH is refused: this connection is already inside SSH",
+            "C< 502 ferryline: AUTH is refused: this connection is inside SSH already; turn TLS off in the client",
         ],
     );
 }

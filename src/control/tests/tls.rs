@@ -36,7 +36,7 @@ fn the_client_gets_the_servers_own_word() {
     let mut bench = Bench::local();
     bench.client(
         "AUTH TLS",
-        &["C< 502 ferryline: AUTH is refused: this connection is already inside SSH"],
+        &["C< 502 ferryline: AUTH is refused: this connection is inside SSH already; turn TLS off in the client"],
     );
     bench.client("USER me", &["S> USER me"]);
     bench.server("331 password", &["C< 331 password"]);

@@ -69,7 +69,12 @@ pub(crate) struct LineReader<S> {
     buffer: BytesMut,
     ending: Option<Ending>,
     ahead: Option<Frame>,
+    /// Nothing has come yet, and TLS is to be seen before its bytes are taken for lines.
+    looks_for_tls: bool,
 }
+
+/// The first bytes of a TLS connection: a handshake record (RFC 8446 §5.1).
+const TLS_HANDSHAKE: [u8; 2] = [0x16, 0x03];
 
 impl<S: Source> LineReader<S> {
     pub(crate) fn new(source: S, codec: LineCodec) -> Self {
@@ -79,6 +84,15 @@ impl<S: Source> LineReader<S> {
             buffer: BytesMut::new(),
             ending: None,
             ahead: None,
+            looks_for_tls: false,
+        }
+    }
+
+    /// For a client's side: one that begins with TLS ends with [`Ending::Tls`].
+    pub(crate) fn of_client(source: S, codec: LineCodec) -> Self {
+        Self {
+            looks_for_tls: true,
+            ..Self::new(source, codec)
         }
     }
 
@@ -88,6 +102,19 @@ impl<S: Source> LineReader<S> {
             return Ok(frame);
         }
         loop {
+            if self.looks_for_tls && self.ending.is_none() {
+                if self.buffer.starts_with(&TLS_HANDSHAKE) {
+                    return Err(Ending::Tls);
+                }
+                // An empty buffer, or one byte that may be the first of TLS.
+                if TLS_HANDSHAKE.starts_with(&self.buffer) {
+                    if let Err(ending) = self.source.fill(&mut self.buffer).await {
+                        self.ending = Some(ending);
+                    }
+                    continue;
+                }
+                self.looks_for_tls = false;
+            }
             let decoded = match self.ending {
                 None => self.codec.decode(&mut self.buffer),
                 Some(_) => self.codec.decode_eof(&mut self.buffer),

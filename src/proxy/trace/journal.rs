@@ -243,6 +243,7 @@ impl fmt::Display for End {
             Ending::Flood => format!("{who} sent too much"),
             Ending::LineTooLong(limit) => format!("{who} sent a line longer than {limit} bytes"),
             Ending::Nul => format!("{who} sent a NUL"),
+            Ending::Tls => format!("{who} speaks TLS"),
         };
         match self {
             Self::Open => f.write_str("stopped"),

@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use crate::common::{
-    Ferry, Gate, ScriptedClient, ScriptedServer, answer, begins_file, host_port, read_to_end,
+    Ferry, Gate, Log, ScriptedClient, ScriptedServer, answer, begins_file, host_port, read_to_end,
     sends_file, six_numbers,
 };
 
@@ -370,6 +370,28 @@ async fn a_passive_reply_behind_a_bare_cr_is_not_smuggled_past() {
     client
         .expect_exactly("257 x 227 Entering Passive Mode (1,2,3,4,5,6)")
         .await;
+}
+
+/// As of curl with `ftps://`, and of FileZilla with implicit TLS. Its many NULs say nothing of TLS.
+#[tokio::test]
+async fn q80_a_client_that_begins_with_tls_is_told_so_in_the_log() {
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\x00\x00\r\nPASV\r\n";
+    for pieces in [vec![&hello[..]], vec![&hello[..1], &hello[1..]]] {
+        let log = Log::warnings();
+        let server = ScriptedServer::new().start().await;
+        let ferry = Ferry::to(server.address()).await;
+        let mut client = ScriptedClient::connect(ferry.v4).await;
+        client.expect("220 ").await;
+        for piece in pieces {
+            client.send_raw(piece).await;
+        }
+        ended(&mut client).await;
+        let line = log.says("the client speaks TLS").await;
+        assert!(line.contains("use ftp:// in it and not ftps://"), "{line}");
+        server.control_ended().await;
+        assert!(server.lines().is_empty(), "{}", server.transcript());
+        ferry.at_rest().await;
+    }
 }
 
 /// A browser can be made to send FTP commands in the body of a POST (Q80).
