@@ -15,7 +15,7 @@ use ferryline_grammar::{Frame, masked};
 const PASSWORDS: [&str; 3] = ["over-the-water", "under-the-water", "nobody-asked"];
 
 /// The kinds of lines that a session can have: the first words of each.
-const ACTIONS: [&str; 31] = [
+const ACTIONS: [&str; 32] = [
     "broken",
     "claimed",
     "client-eof",
