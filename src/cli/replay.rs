@@ -9,7 +9,9 @@ use std::{
 use clap::Args;
 
 use super::Failure;
-use crate::transcript::{CutOff, Event, Incomplete, Replayed, parse, replay, rewrite, show};
+use crate::transcript::{
+    CutOff, Event, Incomplete, LEGEND, Replayed, parse, replay, rewrite, show, show_all,
+};
 
 /// The arguments of `ferryline replay`.
 #[derive(Args, Debug)]
@@ -20,9 +22,13 @@ pub(super) struct Arguments {
     /// Write the present output into the files, in place of what was expected
     #[arg(long, conflicts_with = "show")]
     accept: bool,
-    /// Print the sessions with the present output
+    /// Print the sessions as they go now: each line of a peer once, and marked where ferryline changed, added
+    /// or withheld something
     #[arg(long)]
     show: bool,
+    /// With --show, print every event, in the form of the file
+    #[arg(long, requires = "show")]
+    all: bool,
 }
 
 /// Replays every file; fails if anything differs anywhere.
@@ -46,10 +52,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         if arguments.show {
             let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             say(format_args!("# {name}"));
-            say(format_args!(
-                "{}",
-                show(&replayed.events, colour).trim_end_matches('\n')
-            ));
+            let text = match arguments.all {
+                true => show_all(&replayed.events, colour),
+                false => format!("{LEGEND}{}", show(&replayed.events, colour)),
+            };
+            say(format_args!("{}", text.trim_end_matches('\n')));
         }
         if replayed.differences.is_empty() {
             continue;

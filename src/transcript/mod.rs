@@ -33,5 +33,5 @@ pub use self::{
     replay::{CutOff, Difference, Replayed, replay},
     rewrite::rewrite,
     scribe::{Fate, Scribe, Told},
-    show::show,
+    show::{LEGEND, show, show_all},
 };

@@ -2,11 +2,13 @@
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
+use ferryline_grammar::{Command, Frame, Verb};
+
 use super::{
     event::{Event, Header, Incomplete, Line},
     render::render,
 };
-use crate::control::{Control, ForwardEvent, Output};
+use crate::control::{Control, ForwardEvent, ForwardId, Output};
 
 /// An output that differs from the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub fn replay(lines: &[Line]) -> Replayed {
         },
         last_input: 0,
         invented: 0,
+        unused: None,
+        used: None,
     };
     if peers_only {
         player.note(None, None, Event::Header(Header::default()));
@@ -89,6 +93,10 @@ struct Player {
     replayed: Replayed,
     last_input: usize,
     invented: u16,
+    /// The invented data connection that waits for its transfer.
+    unused: Option<ForwardId>,
+    /// The invented data connection of the transfer that the client has asked for.
+    used: Option<ForwardId>,
 }
 
 /// First port of an invented forward.
@@ -116,8 +124,60 @@ impl Player {
         if let Some(at) = line.at {
             self.now = self.now.max(at);
         }
+        self.invent_end(&line.event);
         self.note(Some(line.number), line.at, line.event.clone());
         self.feed(line.event.clone());
+        self.take_outputs();
+        self.invent_beginning(&line.event);
+    }
+
+    /// Lets the data connection of a transfer come that the client has asked for.
+    fn invent_beginning(&mut self, event: &Event) {
+        if self.is_transfer(event)
+            && let Some(id) = self.unused.take()
+        {
+            self.used = Some(id);
+            self.happens(id, ForwardEvent::Claimed);
+            self.happens(id, ForwardEvent::Connected { target: 0 });
+        }
+    }
+
+    /// Lets all of the data have moved before the FTP server says so.
+    fn invent_end(&mut self, event: &Event) {
+        let success = match event {
+            Event::Server(Frame::Line(line)) => line.text().starts_with(b"2"),
+            _ => false,
+        };
+        if success && let Some(id) = self.used.take() {
+            self.happens(id, ForwardEvent::Drained);
+            self.happens(id, ForwardEvent::Ended);
+        }
+    }
+
+    fn is_transfer(&self, event: &Event) -> bool {
+        let Event::Client(Frame::Line(line)) = event else {
+            return false;
+        };
+        let verb = Command::parse(line.text()).map(|command| command.verb);
+        self.replayed.peers_only
+            && matches!(
+                verb,
+                Some(
+                    Verb::Appe
+                        | Verb::List
+                        | Verb::Mlsd
+                        | Verb::Nlst
+                        | Verb::Retr
+                        | Verb::Stor
+                        | Verb::Stou
+                )
+            )
+    }
+
+    fn happens(&mut self, id: ForwardId, event: ForwardEvent) {
+        let event = Event::Forward(id, event);
+        self.note(None, None, event.clone());
+        self.feed(event);
         self.take_outputs();
     }
 
@@ -157,18 +217,10 @@ impl Player {
             if let Some(id) = invent {
                 let port = INVENTED_PORT.wrapping_add(self.invented);
                 self.invented = self.invented.wrapping_add(1);
-                // The data comes and ends at once: nothing in the file says otherwise.
-                for happened in [
-                    ForwardEvent::Ready(SocketAddr::from(([127, 0, 0, 1], port))),
-                    ForwardEvent::Claimed,
-                    ForwardEvent::Connected { target: 0 },
-                    ForwardEvent::Drained,
-                ] {
-                    let event = Event::Forward(id, happened);
-                    self.note(None, None, event.clone());
-                    self.feed(event);
-                    self.take_outputs();
-                }
+                // Only the last one can be the next transfer's.
+                self.unused = Some(id);
+                let address = SocketAddr::from(([127, 0, 0, 1], port));
+                self.happens(id, ForwardEvent::Ready(address));
             }
         }
     }

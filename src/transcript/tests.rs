@@ -77,7 +77,7 @@ fn a_file_of_the_peers_lines_gets_invented_forwards() {
     let replayed = replay(&lines);
     assert!(replayed.peers_only);
     assert_eq!(replayed.differences, []);
-    let shown = show(&replayed.events, false);
+    let shown = show_all(&replayed.events, false);
     for line in [
         "! local-forward 1 localhost:40000",
         "C< 227 Entering Passive Mode (127,0,0,1,156,65).",
