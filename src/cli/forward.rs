@@ -1,6 +1,10 @@
 //! `ferryline forward`: the main command.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::{Args, ValueEnum};
 
@@ -17,6 +21,7 @@ use crate::{
     control::{ActiveMode, DataHost, LOWEST_DATA_PORT},
     proxy::{ForwardSpec, Options, Proxy},
     ssh::{Session, Settings, TerminalPrompt},
+    transcript::Keep,
 };
 
 /// The arguments of `ferryline forward`.
@@ -50,6 +55,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "MIB", default_value_t = 64, requires = "record",
         value_parser = clap::value_parser!(u16).range(1..=4096))]
     record_limit: u16,
+    /// Remove the oldest transcripts when there are more than so many (1000), or more of them together than so
+    /// many bytes (500M, 2G); may be given for both
+    #[arg(long, value_name = "NUMBER|SIZE", requires = "record", value_parser = keep)]
+    record_keep: Vec<Keep>,
     #[command(flatten)]
     gateway: GatewayArguments,
     #[command(flatten)]
@@ -81,12 +90,16 @@ impl Arguments {
             active: self.active.into(),
             record: self.record,
             record_limit: u64::from(self.record_limit) << 20,
+            record_keep: Keep {
+                files: self.record_keep.iter().filter_map(|keep| keep.files).min(),
+                bytes: self.record_keep.iter().filter_map(|keep| keep.bytes).min(),
+            },
             ..Options::default()
         };
         self.gateway.apply(&mut specs, &mut options)?;
         self.limits.apply(&mut settings.lanes, &mut options)?;
         if let Some(folder) = &options.record {
-            std::fs::create_dir_all(folder).map_err(|error| {
+            make_private(folder).map_err(|error| {
                 Failure::Failed(format!("cannot record into {}: {error}", folder.display()))
             })?;
         }
@@ -136,6 +149,44 @@ impl From<ActiveArgument> for ActiveMode {
             ActiveArgument::Remote => Self::Remote,
         }
     }
+}
+
+/// Makes a folder that only its owner can look into, unless it is there. Its parents must be there: a name with
+/// a slip in it makes nothing.
+fn make_private(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Parses a number of files, or a size.
+fn keep(text: &str) -> Result<Keep, String> {
+    let expected = "expected a number of files (1000) or a size with K, M, G or T (500M)";
+    let (digits, shift) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (text.get(..at), 10),
+        Some((at, 'm' | 'M')) => (text.get(..at), 20),
+        Some((at, 'g' | 'G')) => (text.get(..at), 30),
+        Some((at, 't' | 'T')) => (text.get(..at), 40),
+        _ => {
+            let files = text.parse().ok().filter(|files| *files > 0);
+            return Ok(Keep {
+                files: Some(files.ok_or(expected)?),
+                bytes: None,
+            });
+        }
+    };
+    let number: Option<u32> = digits.and_then(|digits| digits.parse().ok());
+    let bytes = number
+        .filter(|number| *number > 0)
+        .map(|number| u64::from(number) << shift);
+    Ok(Keep {
+        files: None,
+        bytes: Some(bytes.ok_or(expected)?),
+    })
 }
 
 /// Runs until it is asked to stop.
@@ -195,4 +246,41 @@ fn announce(proxy: &Proxy, specs: &[ForwardSpec], ssh: &Session) -> Result<(), F
         out.push(line.as_bytes());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_a_number_of_files_or_a_size() {
+        let files = |files| Keep {
+            files: Some(files),
+            bytes: None,
+        };
+        let bytes = |bytes| Keep {
+            files: None,
+            bytes: Some(bytes),
+        };
+        assert_eq!(keep("1000"), Ok(files(1000)));
+        assert_eq!(keep("500M"), Ok(bytes(500 << 20)));
+        assert_eq!(keep("2g"), Ok(bytes(2 << 30)));
+        for text in ["", "0", "0M", "-1", "M", "1.5G", "10MB", "\u{e4}"] {
+            assert!(keep(text).is_err(), "{text}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_folder_of_transcripts_is_its_owners_and_a_slip_in_its_path_makes_none() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("records");
+        make_private(&folder).unwrap();
+        make_private(&folder).unwrap();
+        let mode = fs::metadata(&folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert!(make_private(&home.path().join("reords/here")).is_err());
+    }
 }

@@ -90,10 +90,9 @@ impl Proxy {
         let sessions = Arc::new(AtomicU64::new(0));
         let admission = Admission::new(options.seats());
         let warnings = Arc::new(Warnings::default());
-        let recording = options
-            .record
-            .as_deref()
-            .and_then(|folder| Recording::start(folder, options.record_limit, &warnings));
+        let recording = options.record.as_deref().and_then(|folder| {
+            Recording::start(folder, options.record_limit, options.record_keep, &warnings)
+        });
         for bound in self.forwards {
             let context = Arc::new(Context {
                 ssh: ssh.clone(),

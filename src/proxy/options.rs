@@ -8,7 +8,10 @@ use super::{
     policy::{admission::Seats, allow::HostPattern, gateway::Gateway},
     trace::observe::Observer,
 };
-use crate::control::{ActiveMode, DataHost, LOWEST_DATA_PORT, Limits};
+use crate::{
+    control::{ActiveMode, DataHost, LOWEST_DATA_PORT, Limits},
+    transcript::Keep,
+};
 
 /// What applies to all forwards of a proxy.
 #[derive(Clone)]
@@ -39,6 +42,8 @@ pub struct Options {
     pub record: Option<PathBuf>,
     /// Greatest size of a transcript, in bytes.
     pub record_limit: u64,
+    /// What is kept of the transcripts in that folder.
+    pub record_keep: Keep,
     /// Greatest number of FTP clients that are served at once, over all forwards. Connections of `tcp/`
     /// forwards have the same number of seats of their own.
     pub max_sessions: usize,
@@ -75,6 +80,7 @@ impl Default for Options {
             observer: None,
             record: None,
             record_limit: 64 << 20,
+            record_keep: Keep::default(),
             max_sessions: 256,
             refusals: 256,
             max_per_client: 0,

@@ -166,13 +166,14 @@ impl Session {
             routed: standing.routed,
             limits: context.options.limits,
         };
+        let server = match &settings.routed {
+            Some(named) => named.clone(),
+            None => context.spec.destination().to_string(),
+        };
         let journal = Journal::new(
             number,
             data.client_peer,
-            match &settings.routed {
-                Some(named) => named.clone(),
-                None => context.spec.destination().to_string(),
-            },
+            server.clone(),
             settings.routed.is_some(),
             Arc::clone(&context.warnings),
         );
@@ -180,7 +181,8 @@ impl Session {
         let record = Record::begin(
             context.recording.as_ref(),
             number,
-            &Header::new(&settings, knowledge),
+            &server,
+            Header::new(&settings, knowledge),
         );
         Self {
             number,

@@ -28,10 +28,10 @@ mod tests;
 pub use self::{
     event::{Event, Header, Incomplete, Line},
     parse::{ParseError, parse},
-    record::{Input, Recorder},
+    record::{Input, Recorder, recorded_input, recorded_output},
     render::render,
     replay::{CutOff, Difference, Replayed, replay},
     rewrite::rewrite,
-    scribe::{Fate, Scribe, Told},
+    scribe::{Fate, Keep, Scribe, Told},
     show::{LEGEND, show, show_all},
 };

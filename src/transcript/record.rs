@@ -55,40 +55,50 @@ impl Recorder {
 
     /// Records an input of the state machine at `now`, before the machine gets it.
     pub fn input(&self, now: Duration, input: &Input<'_>) {
-        let event = match input {
-            Input::Client(frame) => Event::Client(masked_frame(frame, masked_line)),
-            Input::ClientEnded(ending) => Event::ClientEnded(*ending),
-            Input::ClientLeft => Event::ClientLeft,
-            Input::Forward(id, event) => Event::Forward(*id, (*event).clone()),
-            Input::Server(frame) => Event::Server(masked_frame(frame, masked_reply_line)),
-            Input::ServerEnded(ending) => Event::ServerEnded(*ending),
-            Input::Cut => Event::Cut,
-            Input::Stop => Event::Stop,
-            Input::Timeout => Event::Timeout,
-        };
-        self.event(Some(now), &event);
+        self.event(Some(now), &recorded_input(input));
     }
 
     /// Records an output of the state machine.
     pub fn output(&self, output: &Output) {
-        let output = match output {
-            Output::ToServer(bytes) => {
-                Output::ToServer(masked_line(&escape::split(bytes)).into_bytes())
-            }
-            Output::ToClient(bytes) => {
-                Output::ToClient(masked_reply_line(&escape::split(bytes)).into_bytes())
-            }
-            other => other.clone(),
-        };
-        self.event(None, &Event::Output(output));
+        self.event(None, &recorded_output(output));
     }
 
-    fn event(&self, at: Option<Duration>, event: &Event) {
+    /// Records an event, at this time if it is an input. No password may be in it: [`recorded_input`] and
+    /// [`recorded_output`] mask them.
+    pub fn event(&self, at: Option<Duration>, event: &Event) {
         if let Some(mut line) = render(at, event) {
             line.push('\n');
             self.scribe.write(&self.transcript, &line);
         }
     }
+}
+
+/// The event that stands for an input of the state machine, passwords masked.
+pub fn recorded_input(input: &Input<'_>) -> Event {
+    match input {
+        Input::Client(frame) => Event::Client(masked_frame(frame, masked_line)),
+        Input::ClientEnded(ending) => Event::ClientEnded(*ending),
+        Input::ClientLeft => Event::ClientLeft,
+        Input::Forward(id, event) => Event::Forward(*id, (*event).clone()),
+        Input::Server(frame) => Event::Server(masked_frame(frame, masked_reply_line)),
+        Input::ServerEnded(ending) => Event::ServerEnded(*ending),
+        Input::Cut => Event::Cut,
+        Input::Stop => Event::Stop,
+        Input::Timeout => Event::Timeout,
+    }
+}
+
+/// The event that stands for an output of the state machine, passwords masked.
+pub fn recorded_output(output: &Output) -> Event {
+    Event::Output(match output {
+        Output::ToServer(bytes) => {
+            Output::ToServer(masked_line(&escape::split(bytes)).into_bytes())
+        }
+        Output::ToClient(bytes) => {
+            Output::ToClient(masked_reply_line(&escape::split(bytes)).into_bytes())
+        }
+        other => other.clone(),
+    })
 }
 
 impl Drop for Recorder {

@@ -12,7 +12,7 @@ use ferryline_grammar::{Frame, Line};
 use tempfile::TempDir;
 
 use super::{
-    scribe::{Make, Paper},
+    scribe::{Keep, Make, Paper},
     *,
 };
 use crate::control::Output;
@@ -29,7 +29,7 @@ fn scribe(limit: u64, make: Box<Make>) -> (Scribe, Fates) {
     let told_of = move |session, _: &Path, fate| {
         let _ = tell.send((session, fate));
     };
-    let scribe = Scribe::start_with(limit, told_of, make).unwrap();
+    let scribe = Scribe::start_with(limit, Keep::default(), told_of, make).unwrap();
     (scribe, told)
 }
 
@@ -76,7 +76,10 @@ async fn q88_no_password_reaches_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder);
     let (tell, told) = mpsc::channel();
-    let scribe = Scribe::start(LIMIT, move |_, _, fate| tell.send(fate).unwrap()).unwrap();
+    let scribe = Scribe::start(LIMIT, Keep::default(), move |_, _, fate| {
+        tell.send(fate).unwrap()
+    })
+    .unwrap();
     let recorder = Recorder::begin(&scribe, 1, path.clone(), &Header::default());
     for command in ["pass hunter2", "SITE PSWD hunter2 hunter2"] {
         let frame = said(command);
@@ -203,5 +206,53 @@ async fn a_full_disk_leaves_whole_lines_or_no_file() {
         let lines = parse(&text).unwrap();
         // Its heading, its events, and where there is room for it, the reason for its end.
         assert_eq!(lines.len(), 1 + events + usize::from(has_room), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_transcripts_are_removed_and_none_that_is_being_written() {
+    let folder = TempDir::new().unwrap();
+    let length = heading_length() as u64;
+    for (keep, left) in [
+        (
+            Keep {
+                files: Some(3),
+                bytes: None,
+            },
+            &["1", "4", "5"][..],
+        ),
+        (
+            Keep {
+                files: None,
+                bytes: Some(2 * length),
+            },
+            &["1", "5"],
+        ),
+        (Keep::default(), &["1", "2", "3", "4", "5"]),
+    ] {
+        fs::write(folder.path().join("0.txt"), "no transcript").unwrap();
+        let scribe = Scribe::start(LIMIT, keep, |_, _, _| {}).unwrap();
+        let begin = |session: u64| {
+            let path = folder.path().join(format!("{session}.session"));
+            Recorder::begin(&scribe, session, path, &Header::default())
+        };
+        let open = begin(1);
+        for session in 2..=5 {
+            drop(begin(session));
+            assert!(scribe.finish(PATIENCE).await);
+        }
+        let mut found: Vec<String> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|end| end == "session"))
+            .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        found.sort();
+        assert_eq!(found, left);
+        assert!(folder.path().join("0.txt").exists());
+        drop((open, scribe));
+        for session in found {
+            fs::remove_file(folder.path().join(format!("{session}.session"))).unwrap();
+        }
     }
 }

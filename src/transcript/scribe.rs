@@ -32,6 +32,15 @@ const ALL_WAITING: usize = 16 << 20;
 /// Room that is kept in a transcript's size for the line that says that it has ended.
 const LAST_LINE: u64 = 64;
 
+/// What is kept of the transcripts in a folder. The oldest are removed, but none that is still being written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Most files; `None`: all.
+    pub files: Option<usize>,
+    /// Most bytes of all files together; `None`: all.
+    pub bytes: Option<u64>,
+}
+
 /// Fate of a transcript.
 #[derive(Debug)]
 pub enum Fate {
@@ -116,20 +125,22 @@ impl Paper for File {
 }
 
 impl Scribe {
-    /// Starts the thread. A transcript has `limit` bytes at most.
+    /// Starts the thread. A transcript has `limit` bytes at most, and a folder holds what `keep` says.
     ///
     /// # Errors
     ///
     /// If the operating system has no thread for it.
     pub fn start(
         limit: u64,
+        keep: Keep,
         told: impl Fn(u64, &Path, Fate) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        Self::start_with(limit, told, Box::new(make))
+        Self::start_with(limit, keep, told, Box::new(make))
     }
 
     pub(super) fn start_with(
         limit: u64,
+        keep: Keep,
         told: impl Fn(u64, &Path, Fate) + Send + Sync + 'static,
         make: Box<Make>,
     ) -> io::Result<Self> {
@@ -142,6 +153,7 @@ impl Scribe {
         let writer = Writer {
             shared: Arc::clone(&shared),
             make,
+            keep,
             files: HashMap::new(),
         };
         thread::Builder::new()
@@ -231,12 +243,14 @@ impl Transcript {
 struct Writer {
     shared: Arc<Shared>,
     make: Box<Make>,
+    keep: Keep,
     /// Open files, by session.
     files: HashMap<u64, Open>,
 }
 
 struct Open {
     paper: Box<dyn Paper>,
+    path: PathBuf,
     /// Number of bytes of whole lines in it.
     length: u64,
     /// Number of those that are the heading's. A file without more is of no use.
@@ -297,13 +311,52 @@ impl Writer {
         });
         let mut open = Open {
             paper,
+            path: transcript.path.clone(),
             length: 0,
             heading: to_u64(header_end.unwrap_or(lines.len())),
         };
         write(&mut open, lines).map_err(|error| give_up(&mut open, error, &transcript.path))?;
         (self.shared.told)(transcript.session, &transcript.path, Fate::Begun);
         self.files.insert(transcript.session, open);
+        if let Some(folder) = transcript.path.parent()
+            && self.keep != Keep::default()
+        {
+            self.remove_oldest(folder);
+        }
         Ok(())
+    }
+
+    /// Removes the oldest transcripts of the folder, until it holds no more than is to be kept. What cannot be
+    /// looked at or removed stays: the next transcript is another occasion.
+    fn remove_oldest(&self, folder: &Path) {
+        let Ok(entries) = fs::read_dir(folder) else {
+            return;
+        };
+        let mut found: Vec<(PathBuf, u64)> = entries
+            .filter_map(Result::ok)
+            .filter(|entry| {
+                Path::new(&entry.file_name())
+                    .extension()
+                    .is_some_and(|end| end == "session")
+            })
+            .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.len())))
+            .collect();
+        // The names begin with the time.
+        found.sort_unstable();
+        let mut files = found.len();
+        let mut bytes: u64 = found.iter().map(|(_, length)| length).sum();
+        for (path, length) in found {
+            let too_many = self.keep.files.is_some_and(|most| files > most);
+            let too_much = self.keep.bytes.is_some_and(|most| bytes > most);
+            if !too_many && !too_much {
+                return;
+            }
+            let is_open = self.files.values().any(|open| open.path == path);
+            if !is_open && fs::remove_file(&path).is_ok() {
+                files -= 1;
+                bytes -= length;
+            }
+        }
     }
 }
 

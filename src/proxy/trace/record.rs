@@ -3,13 +3,18 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
+
+use ferryline_grammar::{Command, Frame, Verb};
+use time::OffsetDateTime;
 
 use super::warnings::Warnings;
 use crate::{
     control::Output,
-    transcript::{Fate, Header, Input, Recorder, Scribe},
+    transcript::{
+        Event, Fate, Header, Input, Keep, Recorder, Scribe, recorded_input, recorded_output,
+    },
 };
 
 /// The folder that gets a transcript of every session, and their writer.
@@ -21,10 +26,15 @@ pub(crate) struct Recording {
 
 impl Recording {
     /// Starts transcripts of `limit` bytes at most; `None` where they cannot be written, which is logged.
-    pub(crate) fn start(folder: &Path, limit: u64, warnings: &Arc<Warnings>) -> Option<Self> {
+    pub(crate) fn start(
+        folder: &Path,
+        limit: u64,
+        keep: Keep,
+        warnings: &Arc<Warnings>,
+    ) -> Option<Self> {
         let warnings = Arc::clone(warnings);
         let told = move |session, path: &Path, fate| tell(&warnings, session, path, fate);
-        match Scribe::start(limit, told) {
+        match Scribe::start(limit, keep, told) {
             Ok(scribe) => Some(Self {
                 folder: folder.to_owned(),
                 scribe,
@@ -72,36 +82,147 @@ fn tell(warnings: &Warnings, session: u64, path: &Path, fate: Fate) {
 
 /// A session's transcript, or nothing. It waits for no file system: a transcript that cannot be written any
 /// more ends, and the session goes on.
-pub(crate) struct Record(Option<Recorder>);
+pub(crate) struct Record(Option<Stage>);
+
+/// How far a transcript is.
+enum Stage {
+    /// The client has not said yet who its user is, whose name the file gets. Until then little happens, which
+    /// waits here.
+    Nameless(Box<Nameless>),
+    Named(Recorder),
+}
+
+/// What the file will begin with.
+struct Nameless {
+    recording: Recording,
+    session: u64,
+    server: String,
+    header: Header,
+    since: OffsetDateTime,
+    waiting: Vec<(Option<Duration>, Event)>,
+}
+
+/// Number of events that wait for a user's name.
+const MOST_WAITING: usize = 32;
 
 impl Record {
-    pub(crate) fn begin(recording: Option<&Recording>, session: u64, header: &Header) -> Self {
-        Self(recording.map(|Recording { folder, scribe }| {
-            Recorder::begin(scribe, session, path(folder, session), header)
+    /// `server`: the FTP server, as its name is to stand in that of the file.
+    pub(crate) fn begin(
+        recording: Option<&Recording>,
+        session: u64,
+        server: &str,
+        header: Header,
+    ) -> Self {
+        Self(recording.map(|recording| {
+            Stage::Nameless(Box::new(Nameless {
+                recording: recording.clone(),
+                session,
+                server: server.to_owned(),
+                header,
+                since: OffsetDateTime::now_utc(),
+                waiting: Vec::new(),
+            }))
         }))
     }
 
-    pub(crate) fn input(&self, now: Duration, input: &Input<'_>) {
-        if let Some(recorder) = &self.0 {
-            recorder.input(now, input);
+    pub(crate) fn input(&mut self, now: Duration, input: &Input<'_>) {
+        let user = match input {
+            Input::Client(Frame::Line(line)) => user_in(line.text()),
+            _ => None,
+        };
+        self.event(Some(now), recorded_input(input), user);
+    }
+
+    pub(crate) fn output(&mut self, output: &Output) {
+        self.event(None, recorded_output(output), None);
+    }
+
+    fn event(&mut self, at: Option<Duration>, event: Event, user: Option<String>) {
+        match &mut self.0 {
+            Some(Stage::Named(recorder)) => recorder.event(at, &event),
+            Some(Stage::Nameless(begun)) => {
+                begun.waiting.push((at, event));
+                if user.is_some() || begun.waiting.len() >= MOST_WAITING {
+                    self.name(user.as_deref().unwrap_or("nobody"));
+                }
+            }
+            None => {}
         }
     }
 
-    pub(crate) fn output(&self, output: &Output) {
-        if let Some(recorder) = &self.0 {
-            recorder.output(output);
+    /// Begins the file, whose name has this user's.
+    fn name(&mut self, user: &str) {
+        match self.0.take() {
+            Some(Stage::Nameless(begun)) => {
+                let Recording { folder, scribe } = &begun.recording;
+                let name = file_name(begun.since, user, &begun.server, begun.session);
+                let path = folder.join(name);
+                let recorder = Recorder::begin(scribe, begun.session, path, &begun.header);
+                for (at, event) in &begun.waiting {
+                    recorder.event(*at, event);
+                }
+                self.0 = Some(Stage::Named(recorder));
+            }
+            other => self.0 = other,
         }
     }
 }
 
-/// The path `TIME-PROCESS-SESSION.session`: in order of time, and never the name of another.
-fn path(folder: &Path, session: u64) -> PathBuf {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    folder.join(format!(
-        "{}-{}-{session:06}.session",
-        now.as_millis(),
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.name("nobody");
+    }
+}
+
+/// The user that a client's line names, if it does.
+fn user_in(line: &[u8]) -> Option<String> {
+    let command = Command::parse(line).filter(|command| command.verb == Verb::User)?;
+    Some(String::from_utf8_lossy(command.argument.trim_ascii()).into_owned())
+}
+
+/// The name `DATE-TIME-USER-SERVER-PROCESS-SESSION.session`, in UTC: in order of time, and never the name of
+/// another.
+fn file_name(since: OffsetDateTime, user: &str, server: &str, session: u64) -> String {
+    let plain = |text: &str| -> String {
+        let letters = text.chars().take(NAMED);
+        letters
+            .map(|letter| match letter {
+                'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '@' => letter,
+                _ => '_',
+            })
+            .collect()
+    };
+    format!(
+        "{:04}{:02}{:02}-{:02}{:02}{:02}.{:03}-{}-{}-{}-{session:06}.session",
+        since.year(),
+        u8::from(since.month()),
+        since.day(),
+        since.hour(),
+        since.minute(),
+        since.second(),
+        since.millisecond(),
+        plain(user),
+        plain(server),
         std::process::id()
-    ))
+    )
+}
+
+/// Number of letters of a user and of a server in the name of a file.
+const NAMED: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_by_date_user_and_server_and_by_nothing_that_leads_elsewhere() {
+        let since = OffsetDateTime::from_unix_timestamp(1_795_960_501).unwrap();
+        let name = file_name(since, "../me\n", "[::1]:21", 3);
+        let expected = format!(
+            "20261129-135501.000-.._me_-___1__21-{}-000003.session",
+            std::process::id()
+        );
+        assert_eq!(name, expected);
+        assert!(file_name(since, &"x".repeat(5000), "s", 1).len() < 150);
+    }
 }
