@@ -191,7 +191,7 @@ pub(super) struct Forward {
     /// A connection to it was refused that may have been the client's.
     doubtful: bool,
     /// The driver waits for [`Output::Join`](super::Output::Join) for this joined forward.
-    joined: bool,
+    awaits_join: bool,
     /// The server refused a transfer that would have used it, and may have closed its port.
     refused: bool,
     /// Number of times it was kept for longer, because a command that may use it was unanswered.
@@ -229,7 +229,7 @@ impl Forward {
             asked_by,
             state: ForwardState::Opening,
             doubtful: false,
-            joined: false,
+            awaits_join: false,
             refused: false,
             renewed: 0,
             blocked: false,
@@ -318,12 +318,12 @@ impl Forward {
 
     /// Notes that the driver waits for the beginning of its transfer.
     pub(super) fn await_transfer(&mut self) {
-        self.joined = true;
+        self.awaits_join = true;
     }
 
     /// Notes that its transfer has begun. Returns whether the driver waits for that.
     pub(super) fn transfer_begins(&mut self) -> bool {
-        std::mem::take(&mut self.joined)
+        std::mem::take(&mut self.awaits_join)
     }
 
     pub(super) fn mark_refused(&mut self) {

@@ -52,7 +52,7 @@ pub(super) struct ExchangePlace {
     /// It has not been sent yet.
     pub(super) unsent: bool,
     /// Its final reply is awaited.
-    pub(super) sent: bool,
+    pub(super) awaits_reply: bool,
     /// Ferryline holds its output back.
     pub(super) held: bool,
 }
@@ -112,7 +112,7 @@ impl Exchange {
     }
 
     /// Whether its final reply is awaited.
-    pub(super) fn is_sent(&self) -> bool {
+    pub(super) fn awaits_reply(&self) -> bool {
         matches!(self.stage, Stage::Sent)
     }
 
@@ -263,7 +263,7 @@ impl Exchange {
     pub(super) fn report(&mut self, last: Option<Bytes>) -> Option<TransferReport> {
         let answered = self.is_answered();
         let transfer = self.transfer_mut()?;
-        let told = transfer.is_answered() && last.is_some();
+        let told = transfer.is_answered_by_ferryline() && last.is_some();
         (answered || told).then(|| transfer.report(last)).flatten()
     }
 
@@ -273,7 +273,7 @@ impl Exchange {
             key: self.key,
             sent_seq: self.sent_seq,
             unsent: self.is_unsent(),
-            sent: self.is_sent(),
+            awaits_reply: self.awaits_reply(),
             held: self.held,
         }
     }
@@ -290,7 +290,7 @@ impl Exchange {
             Request::Passive(passive) => passive.is_joined(),
             _ => false,
         };
-        keeps && self.is_sent()
+        keeps && self.awaits_reply()
     }
 
     /// Whether it is an active request that is carried as passive, and has no data connection yet.
@@ -301,8 +301,8 @@ impl Exchange {
     /// Whether it has asked the server for a data connection of which the client does not know yet.
     pub(super) fn renews_connection(&self) -> bool {
         match &self.request {
-            Request::Active(_) => self.is_sent(),
-            Request::Passive(_) => self.is_sent() || self.held,
+            Request::Active(_) => self.awaits_reply(),
+            Request::Passive(_) => self.awaits_reply() || self.held,
             _ => false,
         }
     }

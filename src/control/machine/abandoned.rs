@@ -14,7 +14,7 @@ impl Control {
     pub(super) fn abandoned_deadline(&self) -> Option<Duration> {
         match self.peers.client_eof() {
             ClientEof::None if !self.peers.client_has_left() => None,
-            ClientEof::Sent(at) if !self.queue.transfer_running() => {
+            ClientEof::Sent(at) if !self.queue.transfer_unfinished() => {
                 // A transfer that ended after the client's EOF was not bounded while it ran: count from its
                 // end.
                 let since = at.max(self.activity.since());
@@ -28,8 +28,10 @@ impl Control {
         if self.abandoned_deadline().is_none_or(|at| now < at) {
             return;
         }
-        if matches!(self.peers.client_eof(), ClientEof::Sent(_)) && !self.queue.transfer_running() {
-            self.finish();
+        if matches!(self.peers.client_eof(), ClientEof::Sent(_))
+            && !self.queue.transfer_unfinished()
+        {
+            self.end_in_order();
             return;
         }
         let what = if self.has_data() {

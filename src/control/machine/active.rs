@@ -132,7 +132,7 @@ impl Control {
 
     /// Tries the next form after the server refused the line in this one.
     pub(super) fn retry_port_form(&mut self, now: Duration, key: Key) {
-        self.queue.asked_again();
+        self.queue.expect_another_final();
         let Some(next) = self.next_form(key) else {
             self.active_refused(key);
             self.give_up_active(now, key, "the FTP server refuses active mode");

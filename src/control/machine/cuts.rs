@@ -36,8 +36,8 @@ impl Control {
             Some(transfer) if transfer.may_be_download() && has_all => {}
             Some(transfer) => {
                 transfer.cut(reason, overdue);
-                transfer.has_used(id);
-                self.withdraw_success(id, reason);
+                transfer.bind_to(id);
+                self.withdraw_successes_over(id, reason);
             }
             // The client has seen its data connection break, and the FTP server may have seen an end of file:
             // a transfer that is asked for now would fail, or move an empty file.
@@ -65,14 +65,14 @@ impl Control {
         self.data.mark_dead(reason);
         let renewed = self.queue.renewed_behind(order);
         for (place, transfer) in self.queue.transfers_mut() {
-            if place.sent && place.sent_seq > order && place.sent_seq < renewed {
+            if place.awaits_reply && place.sent_seq > order && place.sent_seq < renewed {
                 transfer.cut_unless_known(reason);
             }
         }
     }
 
     /// Withdraws a success that the server sent for the transfer over this forward, while it is still held.
-    pub(super) fn withdraw_success(&mut self, id: ForwardId, reason: &'static str) {
+    pub(super) fn withdraw_successes_over(&mut self, id: ForwardId, reason: &'static str) {
         for exchange in self.queue.iter_mut() {
             if exchange.uses(id) && exchange.withdraw_success(reason, cut_short(reason)) {
                 self.incoming.withhold_rest(exchange.key());
@@ -89,7 +89,7 @@ impl Control {
                 transfer.stop_awaiting_answer();
                 // What is coming in is that answer.
                 if let Some(reason) = transfer.cut_reason()
-                    && place.sent
+                    && place.awaits_reply
                     && incoming != Some(place.key)
                 {
                     transfer.answered_by_ferryline();

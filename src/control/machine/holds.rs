@@ -68,12 +68,12 @@ impl Control {
     }
 
     /// Notes that the data connection over this forward has ended in order.
-    pub(super) fn data_ended(&mut self, id: ForwardId) {
+    pub(super) fn note_data_ended(&mut self, id: ForwardId) {
         if self.data.is_connected(id)
             && let Some(transfer) = self.transfer_over(id)
         {
-            transfer.has_used(id);
-            transfer.data_has_ended();
+            transfer.bind_to(id);
+            transfer.note_data_ended();
         }
     }
 
@@ -103,7 +103,7 @@ impl Control {
             Some(_) => {}
         }
         self.transfer_over(id)
-            .is_some_and(|t| !t.may_be_upload() && !t.is_answered())
+            .is_some_and(|t| !t.may_be_upload() && !t.is_answered_by_ferryline())
     }
 
     pub(super) fn hold_deadline(&self) -> Option<Duration> {
@@ -184,7 +184,7 @@ impl Control {
                 _ => {}
             }
         }
-        let data = transfer.has_data_ended() || forward.is_some_and(Forward::is_connected);
+        let data = transfer.data_ended() || forward.is_some_and(Forward::is_connected);
         (farewell && transfer.may_be_upload() && data).then_some(Wait::Reply)
     }
 
@@ -225,8 +225,8 @@ pub(super) fn unanswered_transfer<'a>(
 ) -> Option<&'a Transfer> {
     match exchange.request() {
         Request::Transfer(transfer)
-            if exchange.is_sent()
-                && !transfer.is_lost()
+            if exchange.awaits_reply()
+                && !transfer.bars_success()
                 && marks.last_abort <= exchange.sent_seq() =>
         {
             Some(transfer)

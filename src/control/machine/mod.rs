@@ -318,7 +318,7 @@ impl Control {
         self.flush(now);
         self.close_forgotten();
         self.activity
-            .note_transfers(now, self.queue.transfer_running());
+            .note_transfers(now, self.queue.transfer_unfinished());
         self.note_doubts(now);
         if self.peers.client_eof() == ClientEof::Due && !self.queue.has_unsent() {
             if self.end_waits(now) {
@@ -339,17 +339,17 @@ impl Control {
         );
         let patience = self.settings.limits.missing_reply;
         if self.peers.server_has_ended() && !data_awaited {
-            self.finish();
+            self.end_in_order();
         } else if !self.has_room() && self.queue.waits_for_server(patience) {
             // Ferryline reads no more here, so it would wait without end for what it does not read.
             self.end_with(421, "too many replies wait for an earlier one");
-        } else if self.peers.is_stopping() && !self.queue.transfer_running() {
+        } else if self.peers.is_stopping() && !self.queue.transfer_unfinished() {
             self.end_with(421, SHUTTING_DOWN);
         }
     }
 
     /// Ends the server's side: no more is expected from it.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn end_in_order(&mut self) {
         if self.peers.is_over() {
             return;
         }

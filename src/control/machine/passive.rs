@@ -84,7 +84,7 @@ impl Control {
         if let Some(passive) = self.queue.passive(key) {
             let line = passive.ask_in_other_form();
             self.queue.sent(key);
-            self.queue.asked_again();
+            self.queue.expect_another_final();
             self.outputs.say_to_server(line);
         }
     }

@@ -83,7 +83,7 @@ impl Control {
         if matches!(value, 230 | 232) {
             self.activity.logged_in();
         }
-        let (key, handling) = match self.queue.answering(value) {
+        let (key, handling) = match self.queue.match_reply(value) {
             Some(key) => {
                 if matches!(value, 100..200) {
                     self.begins_unknown(now, key, value);
@@ -162,7 +162,7 @@ impl Control {
         // Its lines come one by one, and no line of a later reply may come between.
         let key = self.queue.push(Request::Unasked, Stage::Incoming);
         let late = code == 229 && self.queue.take_late_epsv();
-        let handling = if late || self.queue.is_late_refusal(code) {
+        let handling = if late || self.queue.take_late_refusal(code) {
             ReplyHandling::Withheld
         } else if matches!(code, 227..=229) {
             self.withhold(key, code)

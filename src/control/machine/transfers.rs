@@ -75,7 +75,7 @@ impl Control {
                 self.gone(now, id);
             }
             ForwardEvent::Ended => {
-                self.data_ended(id);
+                self.note_data_ended(id);
                 self.gone(now, id);
             }
             ForwardEvent::Failed(reason) => {
@@ -193,12 +193,12 @@ impl Control {
             return last;
         };
         if let Some(id) = forward {
-            transfer.use_forward(id);
+            transfer.bind_if_unbound(id);
         }
         if transfer.unreached().is_some() {
             return self.unreached_reply(key, code);
         }
-        if transfer.is_answered() {
+        if transfer.is_answered_by_ferryline() {
             // The server works on it all the same, and may answer other commands meanwhile.
             if code < 200 {
                 transfer.begins();
@@ -224,7 +224,7 @@ impl Control {
         let forward = transfer
             .forward()
             .and_then(|id| Some((id, self.data.get(id)?)));
-        match transfer.final_reply(code, aborted, forward, self.data.is_stream()) {
+        match transfer.decide_final_reply(code, aborted, forward, self.data.is_stream()) {
             FinalReplyFate::Passes => last,
             FinalReplyFate::Cut(reason) => {
                 self.queue.say(key, cut_short(reason));
@@ -308,9 +308,9 @@ impl Control {
         let between = self.data.since()..order;
         let mut taken = false;
         for (place, transfer) in self.queue.transfers_mut() {
-            if place.held || place.sent {
+            if place.held || place.awaits_reply {
                 if between.contains(&place.sent_seq) {
-                    transfer.use_forward(id);
+                    transfer.bind_if_unbound(id);
                 }
                 taken |= transfer.forward() == Some(id);
             }

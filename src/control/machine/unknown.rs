@@ -55,7 +55,7 @@ impl Control {
         }
         let since = self.data.since();
         for exchange in self.queue.iter_mut() {
-            if exchange.is_sent()
+            if exchange.awaits_reply()
                 && exchange.sent_seq() > since
                 && let Request::Other { lost } = exchange.request_mut()
             {
@@ -68,8 +68,10 @@ impl Control {
     /// unanswered. A file may have to be fetched from a tape before its client is told to connect (Q104).
     pub(super) fn keeps_for_longer(&mut self, now: Duration, id: ForwardId) -> bool {
         let until = now + self.settings.limits.unused_forward;
-        let awaited =
-            self.transfer_over(id).is_some_and(|t| !t.is_answered()) || self.may_be_unknowns(id);
+        let awaited = self
+            .transfer_over(id)
+            .is_some_and(|t| !t.is_answered_by_ferryline())
+            || self.may_be_unknowns(id);
         match self.data.get_mut(id) {
             Some(forward) if awaited => forward.renew(until, MOST_RENEWALS),
             _ => false,
@@ -77,7 +79,7 @@ impl Control {
     }
 
     fn may_use_current(&self, exchange: &Exchange) -> bool {
-        exchange.is_sent()
+        exchange.awaits_reply()
             && exchange.sent_seq() > self.data.since()
             && matches!(exchange.request(), Request::Other { .. })
     }

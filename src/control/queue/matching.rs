@@ -8,11 +8,11 @@ use crate::control::{
 impl Queue {
     /// Finds the request that a reply with this code answers, and gives up the requests before it that this
     /// shows to have been passed over.
-    pub(in crate::control) fn answering(&mut self, code: u16) -> Option<Key> {
+    pub(in crate::control) fn match_reply(&mut self, code: u16) -> Option<Key> {
         let mut waiting: Vec<&mut Exchange> = self
             .entries
             .iter_mut()
-            .filter(|exchange| exchange.is_sent())
+            .filter(|exchange| exchange.awaits_reply())
             .collect();
         waiting.sort_by_key(|exchange| exchange.sent_seq());
 
@@ -36,14 +36,16 @@ impl Queue {
                 .iter()
                 .rposition(|exchange| exchange.transfer().is_some_and(begun))
         };
-        let (begun, cut) = (last_of(|_| true), last_of(Transfer::is_lost));
+        let (begun, cut) = (last_of(|_| true), last_of(Transfer::bars_success));
         let count = waiting.len();
         let mut running: Option<&mut Exchange> = None;
         for (place, exchange) in waiting.into_iter().enumerate() {
             // A transfer without a data connection gets no such answer: only the ABOR does.
             if own_abort
                 && matches!(code, 225 | 226)
-                && exchange.transfer().is_some_and(Transfer::is_answered)
+                && exchange
+                    .transfer()
+                    .is_some_and(Transfer::is_answered_by_ferryline)
             {
                 exchange.answered();
                 continue;
@@ -58,7 +60,7 @@ impl Queue {
                     let granted = code < 300 && matches!(exchange.request(), Request::Active(_));
                     let running = running.filter(|_| granted);
                     if let Some(transfer) = running.and_then(Exchange::transfer_mut) {
-                        transfer.overtake();
+                        transfer.mark_overtaken();
                     }
                     return Some(exchange.key());
                 }
@@ -104,11 +106,13 @@ fn pass_over<'a>(passed_over: impl Iterator<Item = &'a mut Exchange>, guard: &mu
         // A server may answer while a transfer runs, whose own final reply is still to come.
         match exchange.transfer_mut() {
             // The client has gone on; a refusal that comes late belongs to no request.
-            Some(transfer) if transfer.is_answered() || transfer.unreached().is_some() => {
+            Some(transfer)
+                if transfer.is_answered_by_ferryline() || transfer.unreached().is_some() =>
+            {
                 exchange.answered();
                 late_refusals = late_refusals.saturating_add(1);
             }
-            Some(transfer) => transfer.overtake(),
+            Some(transfer) => transfer.mark_overtaken(),
             None => exchange.answered(),
         }
         guard.out_of_order();

@@ -264,7 +264,7 @@ impl Queue {
     }
 
     /// Whether this reply, which answers no request, is the late refusal of a transfer.
-    pub(super) fn is_late_refusal(&mut self, code: u16) -> bool {
+    pub(super) fn take_late_refusal(&mut self, code: u16) -> bool {
         let refusal = matches!(code, 422..=499 | 550..=599) && self.late_refusals > 0;
         self.late_refusals -= u8::from(refusal);
         refusal
@@ -297,7 +297,7 @@ impl Queue {
     pub(super) fn has_transfer_behind(&self, order: u64) -> bool {
         self.entries.iter().any(|exchange| {
             matches!(exchange.request(), Request::Transfer(_))
-                && exchange.is_sent()
+                && exchange.awaits_reply()
                 && exchange.sent_seq() > order
         })
     }
@@ -307,10 +307,10 @@ impl Queue {
         self.entries.iter().any(|exchange| exchange.is_unsent())
     }
 
-    pub(super) fn transfer_running(&self) -> bool {
+    pub(super) fn transfer_unfinished(&self) -> bool {
         self.entries.iter().any(|exchange| {
-            matches!(exchange.request(), Request::Transfer(transfer) if !transfer.is_answered())
-                && (exchange.is_sent() || exchange.is_held())
+            matches!(exchange.request(), Request::Transfer(transfer) if !transfer.is_answered_by_ferryline())
+                && (exchange.awaits_reply() || exchange.is_held())
         })
     }
 
@@ -324,7 +324,7 @@ impl Queue {
                     continue;
                 }
                 let running = matches!(exchange.request(), Request::Transfer(t) if t.has_begun());
-                if exchange.is_sent() && !running && !exchange.is_held() {
+                if exchange.awaits_reply() && !running && !exchange.is_held() {
                     if let Some(passive) = exchange.passive() {
                         self.stray_passive = Some(passive.expects_229());
                     }
@@ -385,7 +385,7 @@ impl Queue {
     }
 
     /// Notes that ferryline itself asked again: one more final reply will come.
-    pub(super) fn asked_again(&mut self) {
+    pub(super) fn expect_another_final(&mut self) {
         self.commands += 1;
     }
 
@@ -410,7 +410,7 @@ impl Queue {
         let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
         for exchange in &mut self.entries {
             if matches!(exchange.request(), Request::Transfer(_))
-                && exchange.is_sent()
+                && exchange.awaits_reply()
                 && exchange.sent_seq() < order
             {
                 exchange.answered();
@@ -424,8 +424,8 @@ impl Queue {
     pub(super) fn give_up_told_before(&mut self, key: Key) {
         let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
         for exchange in &mut self.entries {
-            if matches!(exchange.request(), Request::Transfer(transfer) if transfer.is_answered())
-                && exchange.is_sent()
+            if matches!(exchange.request(), Request::Transfer(transfer) if transfer.is_answered_by_ferryline())
+                && exchange.awaits_reply()
                 && exchange.sent_seq() < order
             {
                 exchange.answered();
@@ -446,9 +446,9 @@ impl Queue {
 
     /// Whether a passive request waits for the server's reply.
     pub(super) fn passive_sent(&self) -> bool {
-        self.entries
-            .iter()
-            .any(|exchange| matches!(exchange.request(), Request::Passive(_)) && exchange.is_sent())
+        self.entries.iter().any(|exchange| {
+            matches!(exchange.request(), Request::Passive(_)) && exchange.awaits_reply()
+        })
     }
 
     /// Whether a request still needs this forward.

@@ -99,7 +99,7 @@ impl Queue {
 
     fn walk(&self, patience: Duration) -> Walk {
         Walk {
-            running: self.transfer_running(),
+            running: self.transfer_unfinished(),
             patience,
             heard: self.heard,
             behind: false,
