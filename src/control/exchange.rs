@@ -8,9 +8,9 @@ use ferryline_grammar::Line;
 use super::{
     event::{ForwardId, TransferReport},
     gate::Gate,
-    held::{Held, Reply},
     key::Key,
     passive_request::PassiveRequest,
+    pending_lines::{ClientLine, PendingLines},
     request::Request,
     transfer::Transfer,
 };
@@ -24,7 +24,7 @@ pub(super) struct Exchange {
     /// Its place in the send order; 0 before it is sent, and where nothing is sent.
     sent_seq: u64,
     /// Lines that go to the client as soon as the entry's turn has come.
-    out: Held,
+    out: PendingLines,
     /// Ferryline holds this entry's output back, and with it all output behind it.
     held: bool,
 }
@@ -64,7 +64,7 @@ impl Exchange {
             request,
             stage,
             sent_seq: 0,
-            out: Held::default(),
+            out: PendingLines::default(),
             held: false,
         }
     }
@@ -165,10 +165,10 @@ impl Exchange {
         self.stage = Stage::Answered;
     }
 
-    /// Answers it in the server's place, which it was not sent to: only its place in the queue says when its
-    /// turn comes.
-    pub(super) fn answer_unsent(&mut self, now: Duration, reply: Bytes) {
-        self.out.say(reply);
+    /// Answers it in the place of the server, which has not been sent it. Its answer goes out when its turn in
+    /// the queue comes.
+    pub(super) fn answer_unsent(&mut self, now: Duration, answer: Bytes) {
+        self.out.say(answer);
         self.request = Request::Local { since: now };
         self.stage = Stage::Answered;
     }
@@ -267,7 +267,7 @@ impl Exchange {
         (answered || told).then(|| transfer.report(last)).flatten()
     }
 
-    /// What is known of its place, to be looked at beside its transfer.
+    /// Its place in the queue, for a caller that has its transfer in hand.
     pub(super) fn place(&self) -> ExchangePlace {
         ExchangePlace {
             key: self.key,
@@ -279,7 +279,7 @@ impl Exchange {
     }
 
     /// Takes the lines that wait to go out.
-    pub(super) fn take_lines(&mut self) -> VecDeque<Reply> {
+    pub(super) fn take_lines(&mut self) -> VecDeque<ClientLine> {
         self.out.take()
     }
 

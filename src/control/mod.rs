@@ -20,10 +20,10 @@
 //! - `exchange`: one request and its answer as far as it has come; `key`: its name
 //! - `queue`: the exchanges of a session, in the order of the client's requests; `queue/matching`: which
 //!   request a reply answers; `queue/turns`: when an answer may go to the client
-//! - `request`: the kinds of request; `passive_request`, `port`, `transfer`: what is known of a PASV or EPSV,
+//! - `request`: the kinds of request; `passive_request`, `active_request`, `transfer`: what is known of a PASV or EPSV,
 //!   of a PORT or EPRT, and of a command that moves data
 //! - `machine/replies`: what is done with a line of the server; `incoming`: the reply that it belongs to
-//! - `held`: the lines that wait for their turn, and their cost
+//! - `pending_lines`: the lines that wait for their turn, and their cost
 //! - `guard`: the last look at each line for the client
 //!
 //! Commands: what is done with a line of the client
@@ -78,6 +78,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod active_request;
 mod activity;
 mod answers;
 mod data;
@@ -87,7 +88,6 @@ mod feat;
 mod gate;
 mod greeter;
 mod guard;
-mod held;
 mod incoming;
 mod key;
 mod machine;
@@ -95,7 +95,7 @@ mod other_protocol;
 mod outputs;
 mod passive_request;
 mod peers;
-mod port;
+mod pending_lines;
 mod queue;
 mod request;
 mod route;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 
-use super::{event::ForwardId, held::BufferedReply};
+use super::{event::ForwardId, pending_lines::BufferedReply};
 
 /// State of one PASV or EPSV, or of a PORT or EPRT that is carried as passive.
 #[derive(Debug)]

@@ -277,13 +277,13 @@ impl Control {
     /// Whether there is room to hold more replies.
     fn has_room(&self) -> bool {
         let limits = &self.settings.limits;
-        self.queue.held_bytes() < limits.held_bytes
+        self.queue.pending_cost() < limits.held_bytes
             && self.queue.len() < limits.requests.saturating_mul(4)
     }
 
     /// Ends the session with a last line to the client, unless the server's own has been passed on.
     pub(super) fn end_with(&mut self, code: u16, text: &str) {
-        if !self.peers.has_said_farewell() || self.queue.held_bytes() > 0 {
+        if !self.peers.has_said_farewell() || self.queue.pending_cost() > 0 {
             self.peers.say_farewell();
             self.outputs.say_to_client(answer(code, text));
         }

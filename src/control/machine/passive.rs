@@ -95,7 +95,7 @@ impl Control {
         let passive = self.queue.get(key).and_then(Exchange::passive);
         let joined = passive.is_some_and(PassiveRequest::is_joined);
         let expects_229 = passive.is_some_and(PassiveRequest::expects_229);
-        let reply = match (joined, expects_229) {
+        let success = match (joined, expects_229) {
             (true, _) => Some("200 ferryline: active mode, carried as passive".into()),
             (false, true) => Some(render_229(address.port())),
             (false, false) => ipv4_of(address.ip()).map(|address_v4| {
@@ -105,10 +105,10 @@ impl Control {
                 })
             }),
         };
-        match reply {
-            Some(reply) => {
-                let reply = Bytes::from(reply + "\r\n");
-                self.queue.answer_held(key, reply);
+        match success {
+            Some(success) => {
+                let line = Bytes::from(success + "\r\n");
+                self.queue.answer_held(key, line);
                 if let Some(forward) = self.data.get_mut(id).filter(|_| joined) {
                     forward.await_transfer();
                 }

@@ -121,8 +121,8 @@ impl Control {
                 if !(200..400).contains(&code) {
                     return ReplyHandling::Pass { last: code >= 200 };
                 }
-                let reply = answer(425, "the FTP server offers no passive data connection");
-                self.queue.say(key, reply);
+                let refusal = answer(425, "the FTP server offers no passive data connection");
+                self.queue.say(key, refusal);
                 ReplyHandling::Withheld
             }
             // Its answer in the other form is still to come.

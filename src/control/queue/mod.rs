@@ -14,12 +14,12 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::Bytes;
 
 use crate::control::{
+    active_request::ActiveRequest,
     event::ForwardId,
     exchange::{Exchange, ExchangePlace, Stage},
     guard::Guard,
     key::Key,
     passive_request::PassiveRequest,
-    port::Active,
     request::Request,
     transfer::Transfer,
 };
@@ -88,9 +88,9 @@ impl Queue {
     }
 
     /// Adds an answer that needs no server.
-    pub(super) fn push_local(&mut self, reply: Bytes, now: Duration) {
+    pub(super) fn push_local(&mut self, answer: Bytes, now: Duration) {
         let key = self.push(Request::Local { since: now }, Stage::Answered);
-        self.say(key, reply);
+        self.say(key, answer);
     }
 
     /// Notes that this request was sent to the server, or sent again.
@@ -168,7 +168,7 @@ impl Queue {
     }
 
     /// The PORT or EPRT of this key, unless it is carried as passive or answered.
-    pub(super) fn active(&mut self, key: Key) -> Option<&mut Active> {
+    pub(super) fn active(&mut self, key: Key) -> Option<&mut ActiveRequest> {
         match self.entry(key)?.request_mut() {
             Request::Active(active) => Some(active),
             _ => None,
@@ -234,7 +234,7 @@ impl Queue {
 
     /// Cost of the lines that wait to be written to the client. Looks at each entry, of which there are few,
     /// and at no line.
-    pub(super) fn held_bytes(&self) -> usize {
+    pub(super) fn pending_cost(&self) -> usize {
         self.entries.iter().map(|exchange| exchange.cost()).sum()
     }
 
