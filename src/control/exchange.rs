@@ -6,6 +6,7 @@ use bytes::Bytes;
 use ferryline_grammar::Line;
 
 use super::{
+    active_request::ActiveRequest,
     event::{ForwardId, TransferReport},
     gate::Gate,
     key::Key,
@@ -77,10 +78,6 @@ impl Exchange {
         &self.request
     }
 
-    pub(super) fn request_mut(&mut self) -> &mut Request {
-        &mut self.request
-    }
-
     /// Turns it into another request: what was sent, or is to be sent, is now taken for that.
     pub(super) fn becomes(&mut self, request: Request) {
         self.request = request;
@@ -89,6 +86,27 @@ impl Exchange {
     pub(super) fn passive(&self) -> Option<&PassiveRequest> {
         match &self.request {
             Request::Passive(passive) => Some(passive),
+            _ => None,
+        }
+    }
+
+    pub(super) fn passive_mut(&mut self) -> Option<&mut PassiveRequest> {
+        match &mut self.request {
+            Request::Passive(passive) => Some(passive),
+            _ => None,
+        }
+    }
+
+    pub(super) fn active(&self) -> Option<&ActiveRequest> {
+        match &self.request {
+            Request::Active(active) => Some(active),
+            _ => None,
+        }
+    }
+
+    pub(super) fn active_mut(&mut self) -> Option<&mut ActiveRequest> {
+        match &mut self.request {
+            Request::Active(active) => Some(active),
             _ => None,
         }
     }
@@ -103,6 +121,14 @@ impl Exchange {
     pub(super) fn transfer_mut(&mut self) -> Option<&mut Transfer> {
         match &mut self.request {
             Request::Transfer(transfer) => Some(transfer),
+            _ => None,
+        }
+    }
+
+    /// Where it is a command of no known verb: why the data connection that it may have been meant for failed.
+    pub(super) fn lost_mut(&mut self) -> Option<&mut Option<String>> {
+        match &mut self.request {
+            Request::Other { lost } => Some(lost),
             _ => None,
         }
     }

@@ -46,6 +46,15 @@ impl PassiveForm {
     }
 }
 
+/// The forms in which the server may be asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AskableForms {
+    /// EPSV ALL is not in force: after it the server must be sent no PASV (RFC 2428 §4).
+    pub(super) pasv: bool,
+    /// The server is not known to refuse EPSV.
+    pub(super) epsv: bool,
+}
+
 /// How the server has been asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
@@ -167,17 +176,15 @@ impl PassiveRequest {
         self.asked.is_second()
     }
 
-    /// Whether this reply, other than 227 and 229, makes ferryline ask in the other form. `only_epsv`: EPSV
-    /// ALL is in force. `no_epsv`: the server is known not to serve EPSV.
-    pub(super) fn retries(&self, code: u16, only_epsv: bool, no_epsv: bool) -> bool {
+    /// Whether this reply, other than 227 and 229, makes ferryline ask in the other form.
+    pub(super) fn retries(&self, code: u16, askable: AskableForms) -> bool {
         match self.asked {
-            // After EPSV ALL the server must be sent no PASV (RFC 2428 §4).
             Asked::First(PassiveForm::Epsv) => {
-                !only_epsv && matches!(code, 200..=299 | 500..=529 | 531..=599)
+                askable.pasv && matches!(code, 200..=299 | 500..=529 | 531..=599)
             }
             // A server reached over IPv6 can name no address in a 227 (Q22).
             Asked::First(PassiveForm::Pasv) => {
-                !no_epsv && matches!(code, 425 | 500 | 501 | 502 | 504 | 522)
+                askable.epsv && matches!(code, 425 | 500 | 501 | 502 | 504 | 522)
             }
             _ => false,
         }

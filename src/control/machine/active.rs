@@ -13,7 +13,6 @@ use crate::control::{
     exchange::Exchange,
     key::Key,
     machine::Control,
-    request::Request,
     settings::{ActiveMode, LOWEST_DATA_PORT},
 };
 
@@ -215,10 +214,8 @@ impl Control {
 
     /// A property of a PORT or EPRT; the default once the request is carried as passive or answered.
     fn of_active<T: Default>(&self, key: Key, what: impl FnOnce(&ActiveRequest) -> T) -> T {
-        match self.queue.get(key).map(|exchange| exchange.request()) {
-            Some(Request::Active(active)) => what(active),
-            _ => T::default(),
-        }
+        let active = self.queue.get(key).and_then(Exchange::active);
+        active.map_or_else(T::default, what)
     }
 
     /// Gives up remote forwards for this request. It is carried as passive; where that is not wanted, the

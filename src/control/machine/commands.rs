@@ -87,7 +87,7 @@ impl Control {
             let active = self
                 .queue
                 .get(key)
-                .is_some_and(|exchange| matches!(exchange.request(), Request::Active(_)));
+                .is_some_and(|exchange| exchange.active().is_some());
             if active {
                 self.open_active(now, key);
             } else {
@@ -280,22 +280,21 @@ impl Control {
         else {
             return;
         };
-        let line = match exchange.request_mut() {
-            Request::Transfer(transfer) => {
-                transfer.sent(now, command_of(&line));
-                if let Some(reason) = self.data.dead().filter(|_| !renewed) {
-                    let refusal = answer(425, reason);
-                    let report = transfer.report(Some(refusal.clone()));
-                    exchange.answer_unsent(now, refusal);
-                    self.outputs.extend(report.map(Output::Transferred));
-                    return;
-                }
-                line
+        if let Some(transfer) = exchange.transfer_mut() {
+            transfer.sent(now, command_of(&line));
+            if let Some(reason) = self.data.dead().filter(|_| !renewed) {
+                let refusal = answer(425, reason);
+                let report = transfer.report(Some(refusal.clone()));
+                exchange.answer_unsent(now, refusal);
+                self.outputs.extend(report.map(Output::Transferred));
+                return;
             }
-            Request::Passive(passive) => {
-                passive.sent(now);
-                passive.line().unwrap_or(line)
-            }
+        }
+        if let Some(passive) = exchange.passive_mut() {
+            passive.sent(now);
+        }
+        let line = match exchange.request() {
+            Request::Passive(passive) => passive.line().unwrap_or(line),
             Request::Login { plain: Some(plain) } => plain.clone(),
             _ => line,
         };

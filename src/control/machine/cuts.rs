@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::control::{
     answers::answer, data::Forward, event::ForwardId, exchange::Exchange, machine::Control,
-    queue::Queue, request::Request, transfer::Transfer,
+    queue::Queue, transfer::Transfer,
 };
 
 impl Control {
@@ -48,7 +48,7 @@ impl Control {
             None => {}
         }
         for exchange in self.queue.iter_mut() {
-            if let Request::Active(active) = exchange.request_mut()
+            if let Some(active) = exchange.active_mut()
                 && active.forward() == Some(id)
             {
                 active.lose(reason);

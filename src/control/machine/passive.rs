@@ -18,7 +18,7 @@ use crate::control::{
     exchange::Exchange,
     key::Key,
     machine::Control,
-    passive_request::{PassiveForm, PassiveRequest},
+    passive_request::{AskableForms, PassiveForm, PassiveRequest},
     request::Request,
     settings::DataHost,
 };
@@ -68,7 +68,11 @@ impl Control {
     /// Whether this reply to a passive request, other than 227 and 229, makes ferryline ask in the other
     /// form.
     pub(super) fn retries_passive_form(&self, passive: &PassiveRequest, code: u16) -> bool {
-        passive.retries(code, self.data.only_epsv(), self.knowledge.no_epsv)
+        let askable = AskableForms {
+            pasv: !self.data.only_epsv(),
+            epsv: !self.knowledge.no_epsv,
+        };
+        passive.retries(code, askable)
     }
 
     /// The form in which a server is asked for a passive data connection, where the client leaves that open.

@@ -64,7 +64,7 @@ impl Control {
     /// Whether the reply that is coming in is a passive request's own.
     fn answers_passive(&self) -> bool {
         let exchange = self.incoming.key().and_then(|key| self.queue.get(key));
-        exchange.is_some_and(|exchange| matches!(exchange.request(), Request::Passive(_)))
+        exchange.is_some_and(|exchange| exchange.passive().is_some())
     }
 
     /// Handles a command that went out while a reply is open. Some servers leave a refusal open (Q29): then
@@ -203,24 +203,24 @@ impl Control {
             }
             ReplyHandling::LateEpsv => {
                 if code >= 400
-                    && let Request::Passive(passive) = exchange.request_mut()
+                    && let Some(passive) = exchange.passive_mut()
                 {
                     passive.buffer_refusal(verbatim(line));
                 }
             }
             ReplyHandling::RetryPassiveForm => {
-                if let Request::Passive(passive) = exchange.request_mut() {
+                if let Some(passive) = exchange.passive_mut() {
                     passive.buffer_first_refusal(verbatim(line));
                 }
             }
             ReplyHandling::Dropped | ReplyHandling::Withheld => {}
             ReplyHandling::Collect => {
-                if let Request::Passive(passive) = exchange.request_mut() {
+                if let Some(passive) = exchange.passive_mut() {
                     passive.buffer_reply(Bytes::copy_from_slice(line.text()));
                 }
             }
             ReplyHandling::RetryPortForm => {
-                if let Request::Active(active) = exchange.request_mut() {
+                if let Some(active) = exchange.active_mut() {
                     active.buffer_refusal(verbatim(line), first);
                 }
             }

@@ -29,7 +29,7 @@ impl Control {
         let has_way = self.data.current().is_some() || self.queue.forward_before(key).is_some();
         let until = now + self.settings.limits.unreached;
         if let Some(exchange) = self.queue.entry(key)
-            && let Request::Other { lost } = exchange.request_mut()
+            && let Some(lost) = exchange.lost_mut()
         {
             let unreached = lost.take().map(|reason| Unreached { reason, until });
             if has_way || unreached.is_some() {
@@ -57,7 +57,7 @@ impl Control {
         for exchange in self.queue.iter_mut() {
             if exchange.awaits_reply()
                 && exchange.sent_seq() > since
-                && let Request::Other { lost } = exchange.request_mut()
+                && let Some(lost) = exchange.lost_mut()
             {
                 lost.get_or_insert_with(|| reason.to_owned());
             }

@@ -48,17 +48,10 @@ impl Control {
         let until = now + self.settings.limits.unreached;
         let transfer = self.queue.iter_mut().find_map(|exchange| {
             let sent = exchange.awaits_reply();
-            match exchange.request_mut() {
-                Request::Transfer(transfer)
-                    if sent
-                        && !transfer.is_answered_by_ferryline()
-                        && (transfer.forward() == Some(id)
-                            || (transfer.forward().is_none() && current)) =>
-                {
-                    Some(transfer)
-                }
-                _ => None,
-            }
+            exchange.transfer_mut().filter(|transfer| {
+                sent && !transfer.is_answered_by_ferryline()
+                    && (transfer.forward() == Some(id) || (transfer.forward().is_none() && current))
+            })
         });
         match transfer {
             Some(transfer) => {

@@ -57,7 +57,7 @@ impl Queue {
             };
             match answer {
                 Fit::Answers => {
-                    let granted = code < 300 && matches!(exchange.request(), Request::Active(_));
+                    let granted = code < 300 && exchange.active().is_some();
                     let running = running.filter(|_| granted);
                     if let Some(transfer) = running.and_then(Exchange::transfer_mut) {
                         transfer.mark_overtaken();

@@ -127,7 +127,7 @@ impl Queue {
     /// Holds the answer to this passive request, which waits for this forward.
     pub(super) fn hold_for_forward(&mut self, key: Key, id: ForwardId) {
         if let Some(exchange) = self.entry(key)
-            && let Request::Passive(passive) = exchange.request_mut()
+            && let Some(passive) = exchange.passive_mut()
         {
             passive.opens(id);
             exchange.hold();
@@ -169,18 +169,12 @@ impl Queue {
 
     /// The PORT or EPRT of this key, unless it is carried as passive or answered.
     pub(super) fn active(&mut self, key: Key) -> Option<&mut ActiveRequest> {
-        match self.entry(key)?.request_mut() {
-            Request::Active(active) => Some(active),
-            _ => None,
-        }
+        self.entry(key)?.active_mut()
     }
 
     /// The passive request of this key.
     pub(super) fn passive(&mut self, key: Key) -> Option<&mut PassiveRequest> {
-        match self.entry(key)?.request_mut() {
-            Request::Passive(passive) => Some(passive),
-            _ => None,
-        }
+        self.entry(key)?.passive_mut()
     }
 
     /// The transfer of this key.
@@ -446,9 +440,9 @@ impl Queue {
 
     /// Whether a passive request waits for the server's reply.
     pub(super) fn passive_sent(&self) -> bool {
-        self.entries.iter().any(|exchange| {
-            matches!(exchange.request(), Request::Passive(_)) && exchange.awaits_reply()
-        })
+        self.entries
+            .iter()
+            .any(|exchange| exchange.passive().is_some() && exchange.awaits_reply())
     }
 
     /// Whether a request still needs this forward.
