@@ -296,7 +296,6 @@ fn the_search_for_circles_finds_them() {
     assert_eq!(circles(root, in_tests), [""; 0]);
 }
 
-/// The modules of a folder.
 /// The `impl` blocks of types that these files define, but not in the same module or one above it.
 fn strays(files: &[(PathBuf, String)]) -> Vec<String> {
     let module = |file: &Path| match file.file_stem().and_then(|stem| stem.to_str()) {
@@ -349,6 +348,7 @@ fn strays(files: &[(PathBuf, String)]) -> Vec<String> {
         .collect()
 }
 
+/// The modules of a folder.
 fn folder_of(folder: &str) -> Folder {
     let names = |path: &Path| -> Vec<String> {
         let inside = path

@@ -7,9 +7,30 @@
 
 use std::time::Duration;
 
-use crate::control::{machine::Control, peers::ClientEof};
+use crate::control::{
+    event::{DataAtEnd, ForwardId, Output},
+    machine::Control,
+    peers::ClientEof,
+};
 
 impl Control {
+    /// Handles the loss of the client's control connection. The client's upload may be complete all the same:
+    /// the system of a client that ends without having read all replies sends a reset.
+    pub(super) fn client_lost(&mut self, now: Duration) {
+        let waits = self.upload_awaited();
+        if !waits {
+            self.end(DataAtEnd::Abort);
+            return;
+        }
+        self.peers.note_activity(now);
+        self.peers.owe_client_eof();
+        let running = self.data.iter().filter(|(_, f)| f.is_connected());
+        let running: Vec<ForwardId> = running.map(|(id, _)| id).collect();
+        for id in running {
+            self.outputs.push(Output::Settle(id));
+        }
+    }
+
     /// Time at which a session that its client has left ends, if nothing happens before.
     pub(super) fn abandoned_deadline(&self) -> Option<Duration> {
         match self.peers.client_eof() {

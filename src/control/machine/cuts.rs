@@ -22,6 +22,25 @@ impl Control {
         self.fell_short(id, CUT, Some(until));
     }
 
+    /// Handles a client's side of a data connection that broke. An upload must not be taken for complete: the
+    /// server's control connection is closed before the way of the data, so that the server knows.
+    pub(super) fn broken(&mut self, now: Duration, id: ForwardId) {
+        let upload = self
+            .transfer_over(id)
+            .is_some_and(|transfer| transfer.may_be_upload());
+        if upload {
+            self.end_with(
+                421,
+                "the data connection of an upload broke; the session ends, so that the FTP server \
+                 does not take what it has for the whole file",
+            );
+        } else if self.data.contains(id) {
+            self.client_side_broke(id);
+            self.close_forward(id);
+            self.gone(now, id);
+        }
+    }
+
     /// Handles a client's side of a data connection that broke, or never came. The server sees that, and will
     /// reply.
     pub(super) fn client_side_broke(&mut self, id: ForwardId) {

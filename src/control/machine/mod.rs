@@ -6,12 +6,14 @@ mod commands;
 mod cuts;
 mod doubts;
 mod final_reply;
+mod forward_limit;
 mod forwards;
 mod holds;
 mod idle;
 mod passive;
 mod replies;
 mod silence;
+mod targets;
 mod transfers;
 mod unknown;
 mod unreached;
@@ -24,7 +26,7 @@ use ferryline_grammar::{Frame, Line};
 use crate::control::{
     activity::Activity,
     answers::answer,
-    data::Data,
+    data::{Data, Forward},
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Output},
     incoming::Incoming,
     outputs::Outputs,
@@ -260,13 +262,42 @@ impl Control {
         self.peers.hears_server() && self.has_room()
     }
 
+    /// Whether the client's data over this forward may go to the FTP server: the server has begun to answer
+    /// the transfer that the data is for, or knew of it before it had the data connection.
+    pub fn takes_data(&mut self, id: ForwardId) -> bool {
+        if !self.data.get(id).is_some_and(Forward::is_passive) {
+            return true;
+        }
+        self.transfer_over(id).is_some_and(|t| t.takes_data())
+    }
+
+    /// Whether the client's EOF on this data connection is kept from the FTP server until the server has sent
+    /// its own.
+    ///
+    /// In a download the client's EOF says nothing. An SSH server that had both EOFs could end the channel
+    /// early, and that would look like the end of the file (Q130).
+    pub fn keeps_end(&mut self, id: ForwardId) -> bool {
+        // After an ABOR the server may wait for the client's end.
+        if !self.data.is_stream() || self.queue.last_abort() > 0 {
+            return false;
+        }
+        match self.data.get(id) {
+            None => return false,
+            Some(forward) if forward.is_drained() => return false,
+            Some(forward) if forward.outlives() => return true,
+            Some(_) => {}
+        }
+        self.transfer_over(id)
+            .is_some_and(|t| !t.may_be_upload() && !t.is_answered_by_ferryline())
+    }
+
     /// Whether the session has ended; [`Output::End`] has been given out or is about to be.
     pub fn is_over(&self) -> bool {
         self.peers.is_over()
     }
 
     /// Notes what the next sessions with this server can start from.
-    pub(super) fn learn(&mut self, change: impl FnOnce(&mut Knowledge)) {
+    fn learn(&mut self, change: impl FnOnce(&mut Knowledge)) {
         let before = self.knowledge;
         change(&mut self.knowledge);
         if before != self.knowledge {
@@ -282,7 +313,7 @@ impl Control {
     }
 
     /// Ends the session with a last line to the client, unless the server's own has been passed on.
-    pub(super) fn end_with(&mut self, code: u16, text: &str) {
+    fn end_with(&mut self, code: u16, text: &str) {
         if !self.peers.has_said_farewell() || self.queue.pending_cost() > 0 {
             self.peers.say_farewell();
             self.outputs.say_to_client(answer(code, text));
@@ -290,7 +321,7 @@ impl Control {
         self.end(DataAtEnd::Abort);
     }
 
-    pub(super) fn end(&mut self, data: DataAtEnd) {
+    fn end(&mut self, data: DataAtEnd) {
         if !self.peers.end() {
             return;
         }
@@ -349,7 +380,7 @@ impl Control {
     }
 
     /// Ends the server's side: no more is expected from it.
-    pub(super) fn end_in_order(&mut self) {
+    fn end_in_order(&mut self) {
         if self.peers.is_over() {
             return;
         }
@@ -385,6 +416,6 @@ const FLOOD: &str = "the FTP server sends more replies than the client takes";
 const SHUTTING_DOWN: &str = "the tunnel is being shut down";
 
 /// The bytes of a line exactly as they came.
-pub(super) fn verbatim(line: &Line) -> Bytes {
+fn verbatim(line: &Line) -> Bytes {
     line.clone().into_bytes()
 }

@@ -256,7 +256,7 @@ impl Control {
             ReplyHandling::Dropped => {}
             ReplyHandling::LateEpsv => self.late_epsv_came(now, key),
             ReplyHandling::RetryPortForm => self.retry_port_form(now, key),
-            ReplyHandling::Feat(_) | ReplyHandling::Withheld => self.answered(key),
+            ReplyHandling::Feat(_) | ReplyHandling::Withheld => self.queue.answered(key),
         }
     }
 
@@ -273,11 +273,11 @@ impl Control {
         match exchange.request() {
             Request::Active(_) if good => {
                 self.active_accepted(key);
-                self.answered(key);
+                self.queue.answered(key);
             }
             Request::Active(_) => {
                 self.active_refused(key);
-                self.answered(key);
+                self.queue.answered(key);
             }
             Request::Passive(passive) => {
                 let expects_229 = passive.expects_229();
@@ -285,41 +285,35 @@ impl Control {
                 if good {
                     self.queue.expect_stray_passive(expects_229);
                 }
-                self.answered(key);
+                self.queue.answered(key);
             }
             Request::EpsvAll => {
                 if good {
                     self.data.epsv_all_accepted();
                 }
-                self.answered(key);
+                self.queue.answered(key);
             }
             Request::Mode(mode) => {
                 if good {
                     self.data.mode_accepted(*mode);
                 }
-                self.answered(key);
+                self.queue.answered(key);
             }
             Request::Rein => {
                 if good {
                     self.data.reset_parameters();
                     self.close_current();
                 }
-                self.answered(key);
+                self.queue.answered(key);
             }
             Request::Transfer(_) => self.transfer_done(key, code),
             Request::Abort => {
                 if matches!(code, 225 | 226) {
                     self.queue.give_up_transfers_before(key);
                 }
-                self.answered(key);
+                self.queue.answered(key);
             }
-            _ => self.answered(key),
-        }
-    }
-
-    fn answered(&mut self, key: Key) {
-        if let Some(exchange) = self.queue.entry(key) {
-            exchange.answered();
+            _ => self.queue.answered(key),
         }
     }
 }

@@ -2,7 +2,12 @@
 //! class of the reply.
 
 use crate::control::{
-    exchange::Exchange, guard::Guard, key::Key, queue::Queue, request::Request, transfer::Transfer,
+    exchange::{Exchange, Stage},
+    guard::Guard,
+    key::Key,
+    queue::Queue,
+    request::Request,
+    transfer::Transfer,
 };
 
 impl Queue {
@@ -73,6 +78,64 @@ impl Queue {
             }
         }
         None
+    }
+
+    /// Notes a command of the client. Where the client has been handed an answer to every command before, the
+    /// requests that still wait for one got fewer replies than expected: they are given up, except the one
+    /// whose reply is coming in.
+    pub(in crate::control) fn command_came(&mut self, incoming: Option<Key>) {
+        if self.finals >= self.commands {
+            for exchange in &mut self.entries {
+                if Some(exchange.key()) == incoming {
+                    continue;
+                }
+                let running = matches!(exchange.request(), Request::Transfer(t) if t.has_begun());
+                if exchange.awaits_reply() && !running && !exchange.is_held() {
+                    if let Some(passive) = exchange.passive() {
+                        self.stray_passive = Some(passive.expects_229());
+                    }
+                    exchange.answered();
+                    self.guard.out_of_order();
+                }
+            }
+        }
+        if self
+            .entries
+            .iter()
+            .all(|exchange| matches!(exchange.stage(), Stage::Answered | Stage::Incoming))
+        {
+            self.finals = 0;
+            self.commands = 0;
+        }
+        self.commands += 1;
+    }
+
+    /// Gives up the transfers that were sent before this ABOR, which has been answered: they will not be.
+    pub(in crate::control) fn give_up_transfers_before(&mut self, key: Key) {
+        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
+        for exchange in &mut self.entries {
+            if matches!(exchange.request(), Request::Transfer(_))
+                && exchange.awaits_reply()
+                && exchange.sent_seq() < order
+            {
+                exchange.answered();
+                self.guard.out_of_order();
+            }
+        }
+    }
+
+    /// Gives up the transfers that ferryline has answered before this ABOR of its own, which has been
+    /// answered: the server will not answer them.
+    pub(in crate::control) fn give_up_told_before(&mut self, key: Key) {
+        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
+        for exchange in &mut self.entries {
+            if matches!(exchange.request(), Request::Transfer(transfer) if transfer.is_answered_by_ferryline())
+                && exchange.awaits_reply()
+                && exchange.sent_seq() < order
+            {
+                exchange.answered();
+            }
+        }
     }
 }
 

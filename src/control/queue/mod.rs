@@ -7,6 +7,7 @@
 //! of the reply, so that an extra or a missing reply puts nothing out of step for good (Q23, Q42, Q44, Q71).
 
 mod matching;
+mod send_order;
 mod turns;
 
 use std::{collections::VecDeque, time::Duration};
@@ -273,29 +274,6 @@ impl Queue {
         before.any(Exchange::renews_connection)
     }
 
-    /// Send order of the first unanswered request for another data connection behind this place: what is sent
-    /// behind that one uses its data connection.
-    pub(super) fn renewed_behind(&self, order: u64) -> u64 {
-        let renewals = self
-            .entries
-            .iter()
-            .filter(|exchange| exchange.renews_connection());
-        let orders = renewals
-            .map(|exchange| exchange.sent_seq())
-            .filter(|renewed| *renewed > order);
-        orders.min().unwrap_or(u64::MAX)
-    }
-
-    /// Whether the server has been sent a transfer behind the request with this send order, and has not
-    /// answered it.
-    pub(super) fn has_transfer_behind(&self, order: u64) -> bool {
-        self.entries.iter().any(|exchange| {
-            matches!(exchange.request(), Request::Transfer(_))
-                && exchange.awaits_reply()
-                && exchange.sent_seq() > order
-        })
-    }
-
     /// Whether anything waits to be sent.
     pub(super) fn has_unsent(&self) -> bool {
         self.entries.iter().any(|exchange| exchange.is_unsent())
@@ -306,36 +284,6 @@ impl Queue {
             matches!(exchange.request(), Request::Transfer(transfer) if !transfer.is_answered_by_ferryline())
                 && (exchange.awaits_reply() || exchange.is_held())
         })
-    }
-
-    /// Notes a command of the client. Where the client has been handed an answer to every command before, the
-    /// requests that still wait for one got fewer replies than expected: they are given up, except the one
-    /// whose reply is coming in.
-    pub(super) fn command_came(&mut self, incoming: Option<Key>) {
-        if self.finals >= self.commands {
-            for exchange in &mut self.entries {
-                if Some(exchange.key()) == incoming {
-                    continue;
-                }
-                let running = matches!(exchange.request(), Request::Transfer(t) if t.has_begun());
-                if exchange.awaits_reply() && !running && !exchange.is_held() {
-                    if let Some(passive) = exchange.passive() {
-                        self.stray_passive = Some(passive.expects_229());
-                    }
-                    exchange.answered();
-                    self.guard.out_of_order();
-                }
-            }
-        }
-        if self
-            .entries
-            .iter()
-            .all(|exchange| matches!(exchange.stage(), Stage::Answered | Stage::Incoming))
-        {
-            self.finals = 0;
-            self.commands = 0;
-        }
-        self.commands += 1;
     }
 
     /// Notes that a passive request was answered by another reply, so that its own may still come.
@@ -381,61 +329,6 @@ impl Queue {
     /// Notes that ferryline itself asked again: one more final reply will come.
     pub(super) fn expect_another_final(&mut self) {
         self.commands += 1;
-    }
-
-    /// Whether the server has been sent an ABOR behind this request.
-    pub(super) fn is_aborted(&self, key: Key) -> bool {
-        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
-        self.last_abort() > order
-    }
-
-    /// Send order of the last ABOR that is still unanswered; 0: there is none.
-    pub(super) fn last_abort(&self) -> u64 {
-        let aborts = self.entries.iter();
-        let aborts = aborts.filter(|exchange| matches!(exchange.request(), Request::Abort));
-        aborts
-            .map(|exchange| exchange.sent_seq())
-            .max()
-            .unwrap_or(0)
-    }
-
-    /// Gives up the transfers that were sent before this ABOR, which has been answered: they will not be.
-    pub(super) fn give_up_transfers_before(&mut self, key: Key) {
-        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
-        for exchange in &mut self.entries {
-            if matches!(exchange.request(), Request::Transfer(_))
-                && exchange.awaits_reply()
-                && exchange.sent_seq() < order
-            {
-                exchange.answered();
-                self.guard.out_of_order();
-            }
-        }
-    }
-
-    /// Gives up the transfers that ferryline has answered before this ABOR of its own, which has been
-    /// answered: the server will not answer them.
-    pub(super) fn give_up_told_before(&mut self, key: Key) {
-        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
-        for exchange in &mut self.entries {
-            if matches!(exchange.request(), Request::Transfer(transfer) if transfer.is_answered_by_ferryline())
-                && exchange.awaits_reply()
-                && exchange.sent_seq() < order
-            {
-                exchange.answered();
-            }
-        }
-    }
-
-    /// Forward of the last passive request before this one whose answer still waits for it, with that
-    /// request's send order.
-    pub(super) fn forward_before(&self, key: Key) -> Option<(u64, ForwardId)> {
-        self.entries
-            .iter()
-            .take_while(|exchange| exchange.key() != key)
-            .filter(|exchange| exchange.is_held())
-            .filter_map(|exchange| Some((exchange.sent_seq(), exchange.passive()?.forward()?)))
-            .max_by_key(|(order, _)| *order)
     }
 
     /// Whether a passive request waits for the server's reply.
