@@ -35,13 +35,13 @@ pub(super) struct Exchange {
 pub(super) enum Stage {
     /// Its final reply has come in, or none will come.
     Answered,
-    /// It answers no request, and its lines are coming in.
+    /// Nothing was sent for it, and its lines are coming in.
     Incoming,
     /// Its final reply is awaited.
     Sent,
     /// It waits to be sent.
     Unsent(Line),
-    /// It waits for its remote forward; nothing behind it is sent before.
+    /// It waits for its remote forward; of what is behind it, only ABOR is sent before.
     Waiting,
 }
 

@@ -155,8 +155,8 @@ impl PassiveRequest {
         self.listener().is_some()
     }
 
-    /// The line that is sent in place of the client's: that one goes as it is where it is a PASV, because
-    /// Telnet signs are removed already (Q59).
+    /// The line that the server is sent in place of the client's EPSV. A PASV goes as the client sent it: its
+    /// Telnet commands are already taken out (Q59).
     pub(super) fn line(&self) -> Option<Bytes> {
         self.expects_229().then(|| self.asked.form().line())
     }
@@ -254,7 +254,7 @@ impl PassiveRequest {
         self.reply.take()
     }
 
-    /// Buffers a line of the refusal of the form that is asked for.
+    /// Buffers a line of a refusal that the client may get.
     pub(super) fn buffer_refusal(&mut self, line: Bytes) {
         if let Refusal::Buffered(refusal) = &mut self.refusal {
             refusal.push(line);
@@ -274,7 +274,8 @@ impl PassiveRequest {
         matches!(&self.refusal, Refusal::Buffered(refusal) if !refusal.is_empty())
     }
 
-    /// Takes the refusal for the client; empty where there is none.
+    /// Takes the refusal for the client; empty where there is none. From here on the reply to the other form
+    /// is no second answer.
     pub(super) fn tell_refusal(&mut self) -> Vec<Bytes> {
         match std::mem::replace(&mut self.refusal, Refusal::Told) {
             Refusal::Buffered(mut refusal) => refusal.take(),

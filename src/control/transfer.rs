@@ -16,7 +16,7 @@ use super::{
 pub(super) struct Transfer {
     direction: Direction,
     start: Start,
-    /// The data connection it uses, known from its first reply on.
+    /// The forward it uses, once that is known.
     forward: Option<ForwardId>,
     fate: Fate,
     final_reply: FinalReply,
@@ -56,7 +56,7 @@ enum Start {
     Preliminary,
 }
 
-/// What ferryline knows of the end of a transfer that the FTP server may not know.
+/// How the transfer ended, where the FTP server may not know it.
 #[derive(Debug)]
 enum Fate {
     /// Nothing: the server's final reply counts.
@@ -398,10 +398,12 @@ impl Transfer {
         self.doubted
     }
 
+    /// Notes that its data connection has ended in order.
     pub(super) fn note_data_ended(&mut self) {
         self.data_ended = true;
     }
 
+    /// Whether its data connection has ended in order.
     pub(super) fn data_ended(&self) -> bool {
         self.data_ended
     }
@@ -416,6 +418,7 @@ impl Transfer {
         self.waited < Some(wait)
     }
 
+    /// Notes that the server has answered a later request before it.
     pub(super) fn mark_overtaken(&mut self) {
         self.overtaken = true;
     }

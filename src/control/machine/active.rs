@@ -212,7 +212,7 @@ impl Control {
         }
     }
 
-    /// A property of a PORT or EPRT; the default once the request is carried as passive or answered.
+    /// A property of a PORT or EPRT; the default once it is carried as passive, or ferryline has answered it.
     fn of_active<T: Default>(&self, key: Key, what: impl FnOnce(&ActiveRequest) -> T) -> T {
         let active = self.queue.get(key).and_then(Exchange::active);
         active.map_or_else(T::default, what)

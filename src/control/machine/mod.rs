@@ -1,4 +1,4 @@
-//! [`Control`], the face of the machine. Other files hold what it does with each input.
+//! [`Control`], the face of the machine. The other files of this folder hold its steps.
 
 mod abandoned;
 mod active;
@@ -42,11 +42,12 @@ use crate::control::{
 ///
 /// # How to drive it
 ///
-/// It has three kinds of methods:
+/// It has four kinds of methods:
 ///
 /// - *Inputs*. [`client`](Self::client) and [`server`](Self::server) take what the line codecs decoded, in
-///   order. [`client_ended`](Self::client_ended) and [`server_ended`](Self::server_ended) come once each,
-///   after the last line of that side; [`client_left`](Self::client_left) may come before.
+///   order. [`client_ended`](Self::client_ended) and [`server_ended`](Self::server_ended) come after the last
+///   line of that side, and a second call for the same side does nothing. [`Ending::Lost`] may come at any
+///   time, and [`client_left`](Self::client_left) before the client's end.
 ///   [`forward`](Self::forward) takes the events of a forward. [`timeout`](Self::timeout) is due at
 ///   [`poll_timeout`](Self::poll_timeout). [`stop`](Self::stop) winds the session up, and
 ///   [`cut`](Self::cut) ends it. All but `cut` take `now`, the time since the session began, which never
@@ -56,6 +57,9 @@ use crate::control::{
 ///   [`forward`](Self::forward). After [`Output::End`] there is nothing more to do.
 /// - *Flow*. While [`wants_client`](Self::wants_client) or [`wants_server`](Self::wants_server) is false,
 ///   that side should not be read: this bounds the machine's memory.
+/// - *Questions*. [`takes_data`](Self::takes_data) and [`keeps_end`](Self::keeps_end) say whether the client's
+///   data, and its EOF, may go to the FTP server. [`is_over`](Self::is_over): nothing more is to be done but to
+///   carry the last outputs out.
 ///
 /// A forward's events must come in their causal order: [`ForwardEvent::Claimed`] before any line that the
 /// server sent after it had accepted that connection.
@@ -69,7 +73,7 @@ pub struct Control {
     outputs: Outputs,
     peers: Peers,
     activity: Activity,
-    /// What waits for a transfer before it.
+    /// The wait of the next command, or of the client's EOF, for a transfer before it.
     hold: Option<Hold>,
 }
 
@@ -107,7 +111,7 @@ impl Control {
                 }
             }
         }
-        self.settle(now);
+        self.advance(now);
     }
 
     /// Takes one frame of the server.
@@ -127,7 +131,7 @@ impl Control {
                 }
             }
         }
-        self.settle(now);
+        self.advance(now);
     }
 
     /// Takes the end of the client's side.
@@ -147,7 +151,7 @@ impl Control {
                 self.end_with(500, &ending.command_fault().unwrap_or_default());
             }
         }
-        self.settle(now);
+        self.advance(now);
     }
 
     /// Takes the news that the client has ended its side, although some of what it sent has not been read yet
@@ -166,7 +170,7 @@ impl Control {
         }
         self.peers.server_ended(ending);
         match ending {
-            // A final reply that waits for its data still gets its time: see `settle`.
+            // A final reply that waits for its data still gets its time: see `advance`.
             Ending::Eof => {}
             Ending::Flood => self.end_with(421, FLOOD),
             Ending::LineTooLong(limit) => self.end_with(
@@ -180,7 +184,7 @@ impl Control {
                 "the SSH connection was lost: the SSH server does not answer any more",
             ),
         }
-        self.settle(now);
+        self.advance(now);
     }
 
     /// Takes an event of a forward. Names that are not known (any more) are ignored.
@@ -190,7 +194,7 @@ impl Control {
         }
         self.peers.note_activity(now);
         self.forward_event(now, id, event);
-        self.settle(now);
+        self.advance(now);
     }
 
     /// Handles what is due by `now`.
@@ -207,19 +211,21 @@ impl Control {
         self.expire_doubts(now);
         self.end_silence(now);
         self.expire_idle(now);
-        self.settle(now);
+        self.advance(now);
     }
 
-    /// Winds the session up: a running transfer may end first, then the client gets a 421.
+    /// Winds the session up: a running transfer may end first, then the client gets a 421, unless the server
+    /// has said farewell.
     pub fn stop(&mut self, now: Duration) {
         if self.peers.is_over() {
             return;
         }
         self.peers.stop();
-        self.settle(now);
+        self.advance(now);
     }
 
-    /// Ends the session at once: what still runs is cut, and the client gets a 421.
+    /// Ends the session at once: what still runs is cut, and the client gets a 421, unless the server has said
+    /// farewell.
     pub fn cut(&mut self) {
         if !self.peers.is_over() {
             self.end_with(421, SHUTTING_DOWN);
@@ -321,6 +327,7 @@ impl Control {
         self.end(DataAtEnd::Abort);
     }
 
+    /// Ends the session.
     fn end(&mut self, data: DataAtEnd) {
         if !self.peers.end() {
             return;
@@ -341,7 +348,7 @@ impl Control {
     }
 
     /// Carries on with all that an input has made possible.
-    fn settle(&mut self, now: Duration) {
+    fn advance(&mut self, now: Duration) {
         if self.peers.is_over() {
             return;
         }
@@ -379,7 +386,7 @@ impl Control {
         }
     }
 
-    /// Ends the server's side: no more is expected from it.
+    /// Ends a session whose server sends no more: all that it has sent goes out, and what runs may end.
     fn end_in_order(&mut self) {
         if self.peers.is_over() {
             return;
@@ -389,6 +396,7 @@ impl Control {
         self.end(DataAtEnd::Finish);
     }
 
+    /// Hands the client what may go to it now.
     fn flush(&mut self, now: Duration) {
         let patience = self.settings.limits.missing_reply;
         self.queue.flush(now, patience, &mut self.outputs);

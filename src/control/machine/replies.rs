@@ -141,7 +141,7 @@ impl Control {
             Request::OwnAbort if code == 421 => ReplyHandling::Pass { last: true },
             Request::OwnAbort if code < 200 => ReplyHandling::Dropped,
             Request::OwnAbort => {
-                self.queue.give_up_told_before(key);
+                self.queue.give_up_answered_before(key);
                 ReplyHandling::Withheld
             }
             Request::Feat if code == 211 => ReplyHandling::Feat(FeatFilter::default()),

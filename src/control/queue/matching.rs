@@ -45,7 +45,7 @@ impl Queue {
         let count = waiting.len();
         let mut running: Option<&mut Exchange> = None;
         for (place, exchange) in waiting.into_iter().enumerate() {
-            // A transfer without a data connection gets no such answer: only the ABOR does.
+            // Ferryline has answered this transfer, and has sent an ABOR for it: the 225 or 226 is the ABOR's.
             if own_abort
                 && matches!(code, 225 | 226)
                 && exchange
@@ -80,7 +80,7 @@ impl Queue {
         None
     }
 
-    /// Notes a command of the client. Where the client has been handed an answer to every command before, the
+    /// Notes a command of the client. Where the server has sent a final reply for every command before, the
     /// requests that still wait for one got fewer replies than expected: they are given up, except the one
     /// whose reply is coming in.
     pub(in crate::control) fn command_came(&mut self, incoming: Option<Key>) {
@@ -126,7 +126,7 @@ impl Queue {
 
     /// Gives up the transfers that ferryline has answered before this ABOR of its own, which has been
     /// answered: the server will not answer them.
-    pub(in crate::control) fn give_up_told_before(&mut self, key: Key) {
+    pub(in crate::control) fn give_up_answered_before(&mut self, key: Key) {
         let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
         for exchange in &mut self.entries {
             if matches!(exchange.request(), Request::Transfer(transfer) if transfer.is_answered_by_ferryline())
@@ -161,8 +161,8 @@ fn beginning(mut waiting: Vec<&mut Exchange>, guard: &mut Guard) -> Option<Key> 
     waiting.get(found).map(|exchange| exchange.key())
 }
 
-/// Gives up the requests before the passive one that a reply answers. Returns the number of transfers among
-/// them that the server may still refuse.
+/// Gives up the requests before the passive one that a reply answers, except transfers that may still run:
+/// these are overtaken. Returns the number of transfers given up, which the server may still refuse.
 fn pass_over<'a>(passed_over: impl Iterator<Item = &'a mut Exchange>, guard: &mut Guard) -> u8 {
     let mut late_refusals: u8 = 0;
     for exchange in passed_over {
@@ -195,9 +195,12 @@ enum Fit {
     PassedOver,
 }
 
-/// Whether this reply can only be the success of a transfer behind the request: a server answers in order,
-/// and it has begun that one. If the server sends one 1xx too many, the 250 may be the request's own; so this
-/// counts only where the reply must not pass for that of a transfer that was cut.
+/// Whether this reply is the success of a transfer behind the request: a server answers in order, and it has
+/// begun that transfer.
+///
+/// A 226 or 250 is the success of a transfer behind this request if that transfer was cut. It is so, too, if
+/// that transfer has begun and the request is a PORT or PASV. For other requests the code must be 226 (if the
+/// server sends one 1xx too many, a 250 may be the request's own). An ABOR may have the 226 itself.
 fn of_one_behind(request: &Request, code: u16, begun: bool, cut: bool) -> bool {
     let plain = match request {
         Request::Transfer(_) | Request::OwnAbort => return false,

@@ -2,9 +2,10 @@
 //!
 //! Replies pass in the order in which the server sends them, unless ferryline itself has changed the order:
 //! by an answer of its own, a reply that waits for a forward or for data, or a request that it sent a second
-//! time in another form. Such an entry is *held*, and what comes behind it waits. Only these cases need the
-//! matching of replies to requests. It goes by order and, where FTP servers are known to differ, by the class
-//! of the reply, so that an extra or a missing reply puts nothing out of step for good (Q23, Q42, Q44, Q71).
+//! time in another form. What comes behind such an entry waits. (*Held* is only an entry that waits for a
+//! forward or for data.) Only these cases need the matching of replies to requests. It goes by order and,
+//! where FTP servers are known to differ, by the class of the reply, so that an extra or a missing reply puts
+//! nothing out of step for good (Q23, Q42, Q44, Q71).
 
 mod matching;
 mod send_order;
@@ -30,11 +31,11 @@ pub(super) struct Queue {
     entries: VecDeque<Exchange>,
     next_key: Key,
     next_seq: u64,
-    /// Number of final replies that the client has seen since no request was under way. `commands`: the same
-    /// for commands.
+    /// Number of final replies that the server has sent since no request was under way.
     finals: u64,
+    /// Number of commands since then: the client's, and those that ferryline sent besides.
     commands: u64,
-    /// When the last of them came.
+    /// When the last final reply came.
     heard: Duration,
     guard: Guard,
     /// Number of transfers that ferryline has answered and that the server may still refuse.
@@ -142,7 +143,7 @@ impl Queue {
         }
     }
 
-    /// Answers a request whose answer was held, by this line.
+    /// Answers a held request with this line, and holds it no longer.
     pub(super) fn answer_held(&mut self, key: Key, line: Bytes) {
         if let Some(exchange) = self.entry(key) {
             exchange.let_go();
@@ -168,7 +169,7 @@ impl Queue {
         self.get(key).map_or(0, |exchange| exchange.sent_seq())
     }
 
-    /// The PORT or EPRT of this key, unless it is carried as passive or answered.
+    /// The PORT or EPRT of this key, unless it is carried as passive, or ferryline has answered it.
     pub(super) fn active(&mut self, key: Key) -> Option<&mut ActiveRequest> {
         self.entry(key)?.active_mut()
     }
@@ -258,7 +259,8 @@ impl Queue {
         None
     }
 
-    /// Whether this reply, which answers no request, is the late refusal of a transfer.
+    /// Takes a reply with this code, which answers no request, for the late refusal of a transfer. Returns
+    /// whether it can be one.
     pub(super) fn take_late_refusal(&mut self, code: u16) -> bool {
         let refusal = matches!(code, 422..=499 | 550..=599) && self.late_refusals > 0;
         self.late_refusals -= u8::from(refusal);
@@ -279,6 +281,8 @@ impl Queue {
         self.entries.iter().any(|exchange| exchange.is_unsent())
     }
 
+    /// Whether a transfer is unfinished: the server owes its final reply, or ferryline holds that, and has not
+    /// answered in the server's place.
     pub(super) fn transfer_unfinished(&self) -> bool {
         self.entries.iter().any(|exchange| {
             matches!(exchange.request(), Request::Transfer(transfer) if !transfer.is_answered_by_ferryline())

@@ -32,7 +32,7 @@ impl Queue {
         self.last_abort() > order
     }
 
-    /// Send order of the last ABOR that is still unanswered; 0: there is none.
+    /// Send order of the last ABOR in the queue; 0: there is none.
     pub(in crate::control) fn last_abort(&self) -> u64 {
         let aborts = self.entries.iter();
         let aborts = aborts.filter(|exchange| matches!(exchange.request(), Request::Abort));
