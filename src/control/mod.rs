@@ -33,7 +33,7 @@
 //! - `feat`: which features a FEAT reply may list
 //! - `tls`: FTP servers that insist on TLS; `other_protocol`: peers that do not speak FTP
 //! - `route`: the FTP server named in the user name; `greeter`: the dialogue before that server is known
-//! - `answers`: ferryline's own replies
+//! - `answers`: ferryline's own answers
 //!
 //! Data connections
 //!
