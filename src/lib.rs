@@ -8,8 +8,8 @@
 //!
 //! # Layout
 //!
-//! Dependencies point one way: `cli` → `check` → `proxy` → {`transcript`, `ssh`} → `control` →
-//! `ferryline_grammar`.
+//! Dependencies point one way: `cli` → `check` → `proxy` → {`transcript` → `control` →
+//! `ferryline_grammar`, `ssh`}.
 //!
 //! - [`cli`]: one file for each subcommand; arguments in, validated settings out
 //! - [`check`]: the doctor: tries each step to the FTP server, and says what works and what

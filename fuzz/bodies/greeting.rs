@@ -170,9 +170,9 @@ impl Greeting {
                 assert!(matches!(refusal[..], [0xff, 0xfc | 0xfe, _]));
                 self.said.push(refusal.to_vec());
             }
-            (Step::Say(reply), Frame::Line(_)) => self.says_line(&reply),
-            (Step::Goodbye { reply, last_word }, Frame::Line(_)) => {
-                let words = reply.iter().chain(&last_word);
+            (Step::Say(answer), Frame::Line(_)) => self.says_line(&answer),
+            (Step::Goodbye { answer, last_word }, Frame::Line(_)) => {
+                let words = answer.iter().chain(&last_word);
                 assert!(words.clone().count() > 0, "no answer");
                 words.for_each(|word| self.says_line(word));
                 return Err(Over);

@@ -1,8 +1,8 @@
-//! Ferryline's own replies: one line of bounded 7-bit ASCII each, which names ferryline.
+//! Ferryline's own answers: one line of bounded 7-bit ASCII each, which names ferryline.
 
 use bytes::Bytes;
 
-/// Longest text in such a reply. Some clients have buffers of a few hundred bytes.
+/// Longest text in such an answer. Some clients have buffers of a few hundred bytes.
 const TEXT_LIMIT: usize = 240;
 
 /// Renders `CODE ferryline: TEXT` with CRLF. `text` may hold what another party sent: it is escaped and
@@ -23,7 +23,7 @@ pub fn answer(code: u16, text: &str) -> Bytes {
     Bytes::from(line)
 }
 
-/// Renders the only reply of a session that cannot begin, or that is ended from outside: 421 with the reason.
+/// Renders the only answer of a session that cannot begin, or that is ended from outside: 421 with the reason.
 pub fn refusal(reason: &str) -> Bytes {
     answer(421, reason)
 }

@@ -190,8 +190,8 @@ pub(super) struct Forward {
     state: ForwardState,
     /// A connection to it was refused that may have been the client's.
     doubtful: bool,
-    /// The driver waits for [`Output::Join`](super::Output::Join) for this joined forward.
-    joined: bool,
+    /// It is a joined forward, and the driver waits for [`Output::Join`](super::Output::Join).
+    awaits_join: bool,
     /// The server refused a transfer that would have used it, and may have closed its port.
     refused: bool,
     /// Number of times it was kept for longer, because a command that may use it was unanswered.
@@ -218,7 +218,7 @@ pub(super) enum ForwardState {
     Ready { until: Option<Duration> },
     /// One side has connected, and the other half of the way is being made.
     Claimed,
-    /// The data connection stands, end to end. `drained`: the client has all that the server sent.
+    /// The data connection stands, end to end. `drained`: nothing is left to hand over.
     Connected { drained: bool },
 }
 
@@ -229,7 +229,7 @@ impl Forward {
             asked_by,
             state: ForwardState::Opening,
             doubtful: false,
-            joined: false,
+            awaits_join: false,
             refused: false,
             renewed: 0,
             blocked: false,
@@ -261,7 +261,8 @@ impl Forward {
         matches!(self.state, ForwardState::Ready { .. })
     }
 
-    /// Whether the client has all that the server sent.
+    /// Whether nothing is left to hand over: the client has all that the server sent, or the SSH server has all
+    /// of an upload.
     pub(super) fn is_drained(&self) -> bool {
         self.state == ForwardState::Connected { drained: true }
     }
@@ -294,6 +295,7 @@ impl Forward {
         target > 0 && matches!(self.way, Way::Passive { targets } if target < targets)
     }
 
+    /// Notes that nothing is left to hand over.
     pub(super) fn drained(&mut self) {
         self.state = ForwardState::Connected { drained: true };
     }
@@ -318,12 +320,12 @@ impl Forward {
 
     /// Notes that the driver waits for the beginning of its transfer.
     pub(super) fn await_transfer(&mut self) {
-        self.joined = true;
+        self.awaits_join = true;
     }
 
     /// Notes that its transfer has begun. Returns whether the driver waits for that.
     pub(super) fn transfer_begins(&mut self) -> bool {
-        std::mem::take(&mut self.joined)
+        std::mem::take(&mut self.awaits_join)
     }
 
     pub(super) fn mark_refused(&mut self) {

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use ferryline_grammar::Line;
 
 use super::{
+    active_request::ActiveRequest,
     event::{ForwardId, TransferReport},
     gate::Gate,
-    held::{Held, Reply},
     key::Key,
     passive_request::PassiveRequest,
+    pending_lines::{ClientLine, PendingLines},
     request::Request,
     transfer::Transfer,
 };
@@ -24,7 +25,7 @@ pub(super) struct Exchange {
     /// Its place in the send order; 0 before it is sent, and where nothing is sent.
     sent_seq: u64,
     /// Lines that go to the client as soon as the entry's turn has come.
-    out: Held,
+    out: PendingLines,
     /// Ferryline holds this entry's output back, and with it all output behind it.
     held: bool,
 }
@@ -34,13 +35,13 @@ pub(super) struct Exchange {
 pub(super) enum Stage {
     /// Its final reply has come in, or none will come.
     Answered,
-    /// It answers no request, and its lines are coming in.
+    /// Nothing was sent for it, and its lines are coming in.
     Incoming,
     /// Its final reply is awaited.
     Sent,
     /// It waits to be sent.
     Unsent(Line),
-    /// It waits for its remote forward; nothing behind it is sent before.
+    /// It waits for its remote forward; of what is behind it, only ABOR is sent before.
     Waiting,
 }
 
@@ -52,7 +53,7 @@ pub(super) struct ExchangePlace {
     /// It has not been sent yet.
     pub(super) unsent: bool,
     /// Its final reply is awaited.
-    pub(super) sent: bool,
+    pub(super) awaits_reply: bool,
     /// Ferryline holds its output back.
     pub(super) held: bool,
 }
@@ -64,7 +65,7 @@ impl Exchange {
             request,
             stage,
             sent_seq: 0,
-            out: Held::default(),
+            out: PendingLines::default(),
             held: false,
         }
     }
@@ -77,10 +78,6 @@ impl Exchange {
         &self.request
     }
 
-    pub(super) fn request_mut(&mut self) -> &mut Request {
-        &mut self.request
-    }
-
     /// Turns it into another request: what was sent, or is to be sent, is now taken for that.
     pub(super) fn becomes(&mut self, request: Request) {
         self.request = request;
@@ -89,6 +86,27 @@ impl Exchange {
     pub(super) fn passive(&self) -> Option<&PassiveRequest> {
         match &self.request {
             Request::Passive(passive) => Some(passive),
+            _ => None,
+        }
+    }
+
+    pub(super) fn passive_mut(&mut self) -> Option<&mut PassiveRequest> {
+        match &mut self.request {
+            Request::Passive(passive) => Some(passive),
+            _ => None,
+        }
+    }
+
+    pub(super) fn active(&self) -> Option<&ActiveRequest> {
+        match &self.request {
+            Request::Active(active) => Some(active),
+            _ => None,
+        }
+    }
+
+    pub(super) fn active_mut(&mut self) -> Option<&mut ActiveRequest> {
+        match &mut self.request {
+            Request::Active(active) => Some(active),
             _ => None,
         }
     }
@@ -107,12 +125,20 @@ impl Exchange {
         }
     }
 
+    /// Where it is a command of no known verb: why the data connection that it may have been meant for failed.
+    pub(super) fn lost_mut(&mut self) -> Option<&mut Option<String>> {
+        match &mut self.request {
+            Request::Other { lost } => Some(lost),
+            _ => None,
+        }
+    }
+
     pub(super) fn stage(&self) -> &Stage {
         &self.stage
     }
 
     /// Whether its final reply is awaited.
-    pub(super) fn is_sent(&self) -> bool {
+    pub(super) fn awaits_reply(&self) -> bool {
         matches!(self.stage, Stage::Sent)
     }
 
@@ -165,10 +191,10 @@ impl Exchange {
         self.stage = Stage::Answered;
     }
 
-    /// Answers it in the server's place, which it was not sent to: only its place in the queue says when its
-    /// turn comes.
-    pub(super) fn answer_unsent(&mut self, now: Duration, reply: Bytes) {
-        self.out.say(reply);
+    /// Answers it in the place of the server, which has not been sent it. Its answer goes out when its turn in
+    /// the queue comes.
+    pub(super) fn answer_unsent(&mut self, now: Duration, answer: Bytes) {
+        self.out.say(answer);
         self.request = Request::Local { since: now };
         self.stage = Stage::Answered;
     }
@@ -263,23 +289,23 @@ impl Exchange {
     pub(super) fn report(&mut self, last: Option<Bytes>) -> Option<TransferReport> {
         let answered = self.is_answered();
         let transfer = self.transfer_mut()?;
-        let told = transfer.is_answered() && last.is_some();
+        let told = transfer.is_answered_by_ferryline() && last.is_some();
         (answered || told).then(|| transfer.report(last)).flatten()
     }
 
-    /// What is known of its place, to be looked at beside its transfer.
+    /// Its place in the queue, for a caller that has its transfer in hand.
     pub(super) fn place(&self) -> ExchangePlace {
         ExchangePlace {
             key: self.key,
             sent_seq: self.sent_seq,
             unsent: self.is_unsent(),
-            sent: self.is_sent(),
+            awaits_reply: self.awaits_reply(),
             held: self.held,
         }
     }
 
     /// Takes the lines that wait to go out.
-    pub(super) fn take_lines(&mut self) -> VecDeque<Reply> {
+    pub(super) fn take_lines(&mut self) -> VecDeque<ClientLine> {
         self.out.take()
     }
 
@@ -290,7 +316,7 @@ impl Exchange {
             Request::Passive(passive) => passive.is_joined(),
             _ => false,
         };
-        keeps && self.is_sent()
+        keeps && self.awaits_reply()
     }
 
     /// Whether it is an active request that is carried as passive, and has no data connection yet.
@@ -301,8 +327,8 @@ impl Exchange {
     /// Whether it has asked the server for a data connection of which the client does not know yet.
     pub(super) fn renews_connection(&self) -> bool {
         match &self.request {
-            Request::Active(_) => self.is_sent(),
-            Request::Passive(_) => self.is_sent() || self.held,
+            Request::Active(_) => self.awaits_reply(),
+            Request::Passive(_) => self.awaits_reply() || self.held,
             _ => false,
         }
     }

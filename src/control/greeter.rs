@@ -37,17 +37,17 @@ pub struct Greeter {
 pub enum Step {
     /// Nothing: an empty line, or a Telnet option too many.
     Nothing,
-    /// Write this to the client: a reply to a command.
+    /// Write this to the client: the answer to a command.
     Say(Bytes),
     /// Write this to the client: the refusal of a Telnet option.
     Refuse(Bytes),
     /// Look up this server, in the form in which the client typed it. Where the client cannot have it:
     /// [`Greeter::refuse`].
     Named(Vec<u8>),
-    /// Write the reply, if there is one, and the last line, if there is one, and close.
+    /// Write the answer, if there is one, and the last line, if there is one, and close.
     Goodbye {
-        /// The reply to the client's last command.
-        reply: Option<Bytes>,
+        /// The answer to the client's last command.
+        answer: Option<Bytes>,
         /// The line that follows it.
         last_word: Option<Bytes>,
     },
@@ -100,7 +100,7 @@ impl Greeter {
                 None => self.refuse(&format!("this port leads to many FTP servers: {HOW}")),
             },
             Verb::Quit => Step::Goodbye {
-                reply: None,
+                answer: None,
                 last_word: Some(answer(221, "goodbye")),
             },
             Verb::Noop => Step::Say(answer(200, "nothing done")),
@@ -126,14 +126,14 @@ impl Greeter {
 
     /// Refuses the server that the client has named, for this reason.
     pub fn refuse(&mut self, reason: &str) -> Step {
-        let reply = answer(530, reason);
+        let refused = answer(530, reason);
         self.tries = self.tries.saturating_sub(1);
         match self.tries {
             0 => Step::Goodbye {
-                reply: Some(reply),
+                answer: Some(refused),
                 last_word: Some(refusal("too many FTP servers were named in vain")),
             },
-            _ => Step::Say(reply),
+            _ => Step::Say(refused),
         }
     }
 

@@ -11,7 +11,7 @@ use ferryline_grammar::{
     Place, ReplyCode, ReplyFraming, is_longer_number, lax_code, may_name_endpoint,
 };
 
-use super::{answers::answer, held::Reply, key::Key, request::Request};
+use super::{answers::answer, key::Key, pending_lines::ClientLine, request::Request};
 
 /// Reads the replies as clients do.
 #[derive(Debug, Default)]
@@ -51,10 +51,10 @@ impl Guard {
     }
 
     /// Returns the line in the form in which it may go to the client. `key`: the request that it answers.
-    pub(super) fn pass(&mut self, request: &Request, key: Option<Key>, line: Reply) -> Bytes {
+    pub(super) fn pass(&mut self, request: &Request, key: Option<Key>, line: ClientLine) -> Bytes {
         let (line, own) = match line {
-            Reply::Own(line) => (line, true),
-            Reply::Relayed(line) => (line, false),
+            ClientLine::Own(line) => (line, true),
+            ClientLine::Relayed(line) => (line, false),
         };
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         let text = text.strip_suffix(b"\r").unwrap_or(text);

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 
-use super::{event::ForwardId, held::BufferedReply};
+use super::{event::ForwardId, pending_lines::BufferedReply};
 
 /// State of one PASV or EPSV, or of a PORT or EPRT that is carried as passive.
 #[derive(Debug)]
@@ -44,6 +44,15 @@ impl PassiveForm {
             Self::Pasv => b"PASV\r\n",
         })
     }
+}
+
+/// The forms in which the server may be asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AskableForms {
+    /// EPSV ALL is not in force: after it the server must be sent no PASV (RFC 2428 §4).
+    pub(super) pasv: bool,
+    /// The server is not known to refuse EPSV.
+    pub(super) epsv: bool,
 }
 
 /// How the server has been asked.
@@ -146,8 +155,8 @@ impl PassiveRequest {
         self.listener().is_some()
     }
 
-    /// The line that is sent in place of the client's: that one goes as it is where it is a PASV, because
-    /// Telnet signs are removed already (Q59).
+    /// The line that the server is sent in place of the client's EPSV. A PASV goes as the client sent it: its
+    /// Telnet commands are already taken out (Q59).
     pub(super) fn line(&self) -> Option<Bytes> {
         self.expects_229().then(|| self.asked.form().line())
     }
@@ -167,17 +176,15 @@ impl PassiveRequest {
         self.asked.is_second()
     }
 
-    /// Whether this reply, other than 227 and 229, makes ferryline ask in the other form. `only_epsv`: EPSV
-    /// ALL is in force. `no_epsv`: the server is known not to serve EPSV.
-    pub(super) fn retries(&self, code: u16, only_epsv: bool, no_epsv: bool) -> bool {
+    /// Whether this reply, other than 227 and 229, makes ferryline ask in the other form.
+    pub(super) fn retries(&self, code: u16, askable: AskableForms) -> bool {
         match self.asked {
-            // After EPSV ALL the server must be sent no PASV (RFC 2428 §4).
             Asked::First(PassiveForm::Epsv) => {
-                !only_epsv && matches!(code, 200..=299 | 500..=529 | 531..=599)
+                askable.pasv && matches!(code, 200..=299 | 500..=529 | 531..=599)
             }
             // A server reached over IPv6 can name no address in a 227 (Q22).
             Asked::First(PassiveForm::Pasv) => {
-                !no_epsv && matches!(code, 425 | 500 | 501 | 502 | 504 | 522)
+                askable.epsv && matches!(code, 425 | 500 | 501 | 502 | 504 | 522)
             }
             _ => false,
         }
@@ -247,7 +254,7 @@ impl PassiveRequest {
         self.reply.take()
     }
 
-    /// Buffers a line of the refusal of the form that is asked for.
+    /// Buffers a line of a refusal that the client may get.
     pub(super) fn buffer_refusal(&mut self, line: Bytes) {
         if let Refusal::Buffered(refusal) = &mut self.refusal {
             refusal.push(line);
@@ -267,7 +274,8 @@ impl PassiveRequest {
         matches!(&self.refusal, Refusal::Buffered(refusal) if !refusal.is_empty())
     }
 
-    /// Takes the refusal for the client; empty where there is none.
+    /// Takes the refusal for the client; empty where there is none. From here on the reply to the other form
+    /// is no second answer.
     pub(super) fn tell_refusal(&mut self) -> Vec<Bytes> {
         match std::mem::replace(&mut self.refusal, Refusal::Told) {
             Refusal::Buffered(mut refusal) => refusal.take(),

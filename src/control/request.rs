@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{passive_request::PassiveRequest, port::Active, transfer::Transfer};
+use super::{active_request::ActiveRequest, passive_request::PassiveRequest, transfer::Transfer};
 
 /// What a request is to the state machine.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(super) enum Request {
     /// ABOR: one reply, or two with the transfer's own.
     Abort,
     /// PORT or EPRT.
-    Active(Active),
+    Active(ActiveRequest),
     /// EPSV ALL.
     EpsvAll,
     /// FEAT.

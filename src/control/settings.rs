@@ -72,8 +72,9 @@ pub struct Limits {
     /// Number of requests that may be under way at once; more wait in the client's socket. Each input costs a
     /// look at four times as many at most.
     pub requests: usize,
-    /// Limit on the cost of held replies: their bytes, and 128 for each line. More wait in the server's
-    /// socket. Also the limit on the bytes of commands that wait; more wait in the client's socket.
+    /// Limit on the cost of the lines that wait to go to the client: their bytes, and 128 for each line. More
+    /// wait in the server's socket. Also the limit on the bytes of commands that wait; more wait in the
+    /// client's socket.
     pub held_bytes: usize,
     /// How long a command behind a transfer command waits for the client to connect to its data port. By then
     /// a client that opened its data connection before the command is there.

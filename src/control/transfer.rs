@@ -16,7 +16,7 @@ use super::{
 pub(super) struct Transfer {
     direction: Direction,
     start: Start,
-    /// The data connection it uses, known from its first reply on.
+    /// The forward it uses, once that is known.
     forward: Option<ForwardId>,
     fate: Fate,
     final_reply: FinalReply,
@@ -56,7 +56,7 @@ enum Start {
     Preliminary,
 }
 
-/// What ferryline knows of the end of a transfer that the FTP server may not know.
+/// How the transfer ended, where the FTP server may not know it.
 #[derive(Debug)]
 enum Fate {
     /// Nothing: the server's final reply counts.
@@ -169,12 +169,12 @@ impl Transfer {
     }
 
     /// Binds the transfer to this forward, unless it is known to use another.
-    pub(super) fn use_forward(&mut self, id: ForwardId) {
+    pub(super) fn bind_if_unbound(&mut self, id: ForwardId) {
         self.forward.get_or_insert(id);
     }
 
     /// Binds the transfer to this forward, whatever was assumed before.
-    pub(super) fn has_used(&mut self, id: ForwardId) {
+    pub(super) fn bind_to(&mut self, id: ForwardId) {
         self.forward = Some(id);
     }
 
@@ -252,7 +252,7 @@ impl Transfer {
 
     /// Notes that the data connection could not be made.
     pub(super) fn not_reached(&mut self, unreached: Unreached) {
-        if !self.is_answered() {
+        if !self.is_answered_by_ferryline() {
             self.fate = Fate::Unreached(unreached);
         }
     }
@@ -281,18 +281,18 @@ impl Transfer {
     }
 
     /// Whether ferryline has told the client how it ended.
-    pub(super) fn is_answered(&self) -> bool {
+    pub(super) fn is_answered_by_ferryline(&self) -> bool {
         matches!(self.fate, Fate::AnsweredByFerryline)
     }
 
     /// Whether no success of it may reach the client.
-    pub(super) fn is_lost(&self) -> bool {
-        self.is_answered() || self.cut_reason().is_some()
+    pub(super) fn bars_success(&self) -> bool {
+        self.is_answered_by_ferryline() || self.cut_reason().is_some()
     }
 
     /// Decides on the server's final reply. `aborted`: the server has been sent an ABOR behind the transfer.
     /// `forward`: that of its data connection, if it is still there. `stream`: an EOF ends the file.
-    pub(super) fn final_reply(
+    pub(super) fn decide_final_reply(
         &mut self,
         code: u16,
         aborted: bool,
@@ -386,7 +386,7 @@ impl Transfer {
             FinalReply::Held { success_at, .. } => success_at.is_some(),
             FinalReply::Released { success } => success,
         };
-        self.has_begun() || success || self.is_answered()
+        self.has_begun() || success || self.is_answered_by_ferryline()
     }
 
     /// Notes that its client may have been refused, and has until this time to connect (again).
@@ -398,11 +398,13 @@ impl Transfer {
         self.doubted
     }
 
-    pub(super) fn data_has_ended(&mut self) {
+    /// Notes that its data connection has ended in order.
+    pub(super) fn note_data_ended(&mut self) {
         self.data_ended = true;
     }
 
-    pub(super) fn has_data_ended(&self) -> bool {
+    /// Whether its data connection has ended in order.
+    pub(super) fn data_ended(&self) -> bool {
         self.data_ended
     }
 
@@ -416,7 +418,8 @@ impl Transfer {
         self.waited < Some(wait)
     }
 
-    pub(super) fn overtake(&mut self) {
+    /// Notes that the server has answered a later request before it.
+    pub(super) fn mark_overtaken(&mut self) {
         self.overtaken = true;
     }
 

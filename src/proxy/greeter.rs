@@ -138,7 +138,7 @@ impl Reception<'_> {
                     Err(Refused::Name(reason)) => greeter.refuse_name(&reason),
                     Err(Refused::Server(reason)) => greeter.refuse(&reason),
                     Err(Refused::Every(last_word)) => Step::Goodbye {
-                        reply: None,
+                        answer: None,
                         last_word: Some(last_word),
                     },
                 };
@@ -150,10 +150,10 @@ impl Reception<'_> {
                 // `find` deals with a name above.
                 Step::Nothing | Step::Named(_) => {}
                 Step::Refuse(refusal) => self.write(&refusal).await?,
-                Step::Say(reply) => self.say(reply).await?,
-                Step::Goodbye { reply, last_word } => {
-                    if let Some(reply) = reply {
-                        self.say(reply).await?;
+                Step::Say(answer) => self.say(answer).await?,
+                Step::Goodbye { answer, last_word } => {
+                    if let Some(answer) = answer {
+                        self.say(answer).await?;
                     }
                     return Err(last_word);
                 }

@@ -7,14 +7,35 @@
 
 use std::time::Duration;
 
-use crate::control::{machine::Control, peers::ClientEof};
+use crate::control::{
+    event::{DataAtEnd, ForwardId, Output},
+    machine::Control,
+    peers::ClientEof,
+};
 
 impl Control {
+    /// Handles the loss of the client's control connection. The client's upload may be complete all the same:
+    /// the system of a client that ends without having read all replies sends a reset.
+    pub(super) fn client_lost(&mut self, now: Duration) {
+        let waits = self.upload_awaited();
+        if !waits {
+            self.end(DataAtEnd::Abort);
+            return;
+        }
+        self.peers.note_activity(now);
+        self.peers.owe_client_eof();
+        let running = self.data.iter().filter(|(_, f)| f.is_connected());
+        let running: Vec<ForwardId> = running.map(|(id, _)| id).collect();
+        for id in running {
+            self.outputs.push(Output::Settle(id));
+        }
+    }
+
     /// Time at which a session that its client has left ends, if nothing happens before.
     pub(super) fn abandoned_deadline(&self) -> Option<Duration> {
         match self.peers.client_eof() {
             ClientEof::None if !self.peers.client_has_left() => None,
-            ClientEof::Sent(at) if !self.queue.transfer_running() => {
+            ClientEof::Sent(at) if !self.queue.transfer_unfinished() => {
                 // A transfer that ended after the client's EOF was not bounded while it ran: count from its
                 // end.
                 let since = at.max(self.activity.since());
@@ -28,8 +49,10 @@ impl Control {
         if self.abandoned_deadline().is_none_or(|at| now < at) {
             return;
         }
-        if matches!(self.peers.client_eof(), ClientEof::Sent(_)) && !self.queue.transfer_running() {
-            self.finish();
+        if matches!(self.peers.client_eof(), ClientEof::Sent(_))
+            && !self.queue.transfer_unfinished()
+        {
+            self.end_in_order();
             return;
         }
         let what = if self.has_data() {

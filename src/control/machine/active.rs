@@ -6,14 +6,13 @@ use std::{
 };
 
 use crate::control::{
+    active_request::{ActiveForm, ActiveRequest},
     answers::answer,
     data::{Forward, Way},
     event::{ForwardId, Notice, Output},
     exchange::Exchange,
     key::Key,
     machine::Control,
-    port::{Active, ActiveForm},
-    request::Request,
     settings::{ActiveMode, LOWEST_DATA_PORT},
 };
 
@@ -132,7 +131,7 @@ impl Control {
 
     /// Tries the next form after the server refused the line in this one.
     pub(super) fn retry_port_form(&mut self, now: Duration, key: Key) {
-        self.queue.asked_again();
+        self.queue.expect_another_final();
         let Some(next) = self.next_form(key) else {
             self.active_refused(key);
             self.give_up_active(now, key, "the FTP server refuses active mode");
@@ -154,7 +153,7 @@ impl Control {
 
     /// Closes the forward when the server refuses what it was for.
     pub(super) fn active_refused(&mut self, key: Key) {
-        if let Some(id) = self.of_active(key, Active::forward) {
+        if let Some(id) = self.of_active(key, ActiveRequest::forward) {
             self.close_forward(id);
         }
     }
@@ -170,7 +169,7 @@ impl Control {
     }
 
     fn first_form(&self, key: Key) -> ActiveForm {
-        let extended = self.of_active(key, Active::is_extended);
+        let extended = self.of_active(key, ActiveRequest::is_extended);
         let over_ipv6 = match self.far_bind() {
             Some(bind) => bind.is_ipv6(),
             None => self.knowledge.active_over_ipv6,
@@ -186,7 +185,7 @@ impl Control {
 
     fn next_form(&self, key: Key) -> Option<ActiveForm> {
         let one_family = self.far_bind().is_some();
-        self.of_active(key, Active::form)?.next(one_family)
+        self.of_active(key, ActiveRequest::form)?.next(one_family)
     }
 
     fn open_active_as(&mut self, key: Key, form: ActiveForm) {
@@ -206,19 +205,17 @@ impl Control {
 
     /// Sends the line for the forward that stands.
     fn send_active(&mut self, key: Key) {
-        if let Some(line) = self.of_active(key, Active::line) {
+        if let Some(line) = self.of_active(key, ActiveRequest::line) {
             self.queue.sent(key);
             self.outputs.say_to_server(line);
             self.resync();
         }
     }
 
-    /// A property of a PORT or EPRT; the default once the request is carried as passive or answered.
-    fn of_active<T: Default>(&self, key: Key, what: impl FnOnce(&Active) -> T) -> T {
-        match self.queue.get(key).map(|exchange| exchange.request()) {
-            Some(Request::Active(active)) => what(active),
-            _ => T::default(),
-        }
+    /// A property of a PORT or EPRT; the default once it is carried as passive, or ferryline has answered it.
+    fn of_active<T: Default>(&self, key: Key, what: impl FnOnce(&ActiveRequest) -> T) -> T {
+        let active = self.queue.get(key).and_then(Exchange::active);
+        active.map_or_else(T::default, what)
     }
 
     /// Gives up remote forwards for this request. It is carried as passive; where that is not wanted, the
@@ -233,7 +230,7 @@ impl Control {
             self.carry_as_passive(now, key, deliver_to);
             return;
         }
-        let refusal = self.queue.active(key).map(Active::take_refusal);
+        let refusal = self.queue.active(key).map(ActiveRequest::take_refusal);
         if let Some(exchange) = self.queue.entry(key) {
             match refusal.filter(|refusal| !refusal.is_empty()) {
                 Some(refusal) => {

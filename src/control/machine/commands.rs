@@ -9,6 +9,7 @@ use ferryline_grammar::{
 };
 
 use crate::control::{
+    active_request::ActiveRequest,
     answers::answer,
     event::{DataAtEnd, Notice, Output},
     exchange::Stage,
@@ -16,7 +17,6 @@ use crate::control::{
     machine::{Control, verbatim},
     other_protocol::other_protocol,
     passive_request::PassiveRequest,
-    port::Active,
     request::Request,
     route::UserAtHost,
     settings::ActiveMode,
@@ -43,25 +43,25 @@ impl Control {
         }
         self.queue.command_came(self.incoming.key());
         if hides_command(line.text()) {
-            let reply = answer(500, "a bare carriage return hides a second command");
-            self.queue.push_local(reply, now);
+            let refusal = answer(500, "a bare carriage return hides a second command");
+            self.queue.push_local(refusal, now);
             return;
         }
         if is_disguised(line.text(), &command) {
-            let reply = answer(500, "a verb is made of letters");
-            self.queue.push_local(reply, now);
+            let refusal = answer(500, "a verb is made of letters");
+            self.queue.push_local(refusal, now);
             return;
         }
         if line.text().len() > LEAST_BUFFER && holds_active_request(line.text()) {
-            let reply = answer(
+            let refusal = answer(
                 500,
                 "a long line with a PORT or EPRT in it is not passed on",
             );
-            self.queue.push_local(reply, now);
+            self.queue.push_local(refusal, now);
             return;
         }
         match self.decide(&command) {
-            Decision::Answer(reply) => self.queue.push_local(reply, now),
+            Decision::Answer(answer) => self.queue.push_local(answer, now),
             Decision::Pass(request) => {
                 // ABOR is for the transfer that runs: it does not wait for what waits (Q60).
                 let aborts = matches!(command.verb, Verb::Abor);
@@ -87,7 +87,7 @@ impl Control {
             let active = self
                 .queue
                 .get(key)
-                .is_some_and(|exchange| matches!(exchange.request(), Request::Active(_)));
+                .is_some_and(|exchange| exchange.active().is_some());
             if active {
                 self.open_active(now, key);
             } else {
@@ -251,7 +251,9 @@ impl Control {
             );
         }
         match self.deliver_to(address, port) {
-            Ok(deliver_to) => Decision::Pass(Request::Active(Active::new(extended, deliver_to))),
+            Ok(deliver_to) => {
+                Decision::Pass(Request::Active(ActiveRequest::new(extended, deliver_to)))
+            }
             Err(reason) => refuse(501, &reason),
         }
     }
@@ -278,22 +280,21 @@ impl Control {
         else {
             return;
         };
-        let line = match exchange.request_mut() {
-            Request::Transfer(transfer) => {
-                transfer.sent(now, command_of(&line));
-                if let Some(reason) = self.data.dead().filter(|_| !renewed) {
-                    let reply = answer(425, reason);
-                    let report = transfer.report(Some(reply.clone()));
-                    exchange.answer_unsent(now, reply);
-                    self.outputs.extend(report.map(Output::Transferred));
-                    return;
-                }
-                line
+        if let Some(transfer) = exchange.transfer_mut() {
+            transfer.sent(now, command_of(&line));
+            if let Some(reason) = self.data.dead().filter(|_| !renewed) {
+                let refusal = answer(425, reason);
+                let report = transfer.report(Some(refusal.clone()));
+                exchange.answer_unsent(now, refusal);
+                self.outputs.extend(report.map(Output::Transferred));
+                return;
             }
-            Request::Passive(passive) => {
-                passive.sent(now);
-                passive.line().unwrap_or(line)
-            }
+        }
+        if let Some(passive) = exchange.passive_mut() {
+            passive.sent(now);
+        }
+        let line = match exchange.request() {
+            Request::Passive(passive) => passive.line().unwrap_or(line),
             Request::Login { plain: Some(plain) } => plain.clone(),
             _ => line,
         };

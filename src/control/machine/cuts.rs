@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::control::{
     answers::answer, data::Forward, event::ForwardId, exchange::Exchange, machine::Control,
-    queue::Queue, request::Request, transfer::Transfer,
+    queue::Queue, transfer::Transfer,
 };
 
 impl Control {
@@ -20,6 +20,25 @@ impl Control {
     pub(super) fn cut_off(&mut self, now: Duration, id: ForwardId) {
         let until = now + self.settings.limits.missing_reply;
         self.fell_short(id, CUT, Some(until));
+    }
+
+    /// Handles a client's side of a data connection that broke. An upload must not be taken for complete: the
+    /// server's control connection is closed before the way of the data, so that the server knows.
+    pub(super) fn broken(&mut self, now: Duration, id: ForwardId) {
+        let upload = self
+            .transfer_over(id)
+            .is_some_and(|transfer| transfer.may_be_upload());
+        if upload {
+            self.end_with(
+                421,
+                "the data connection of an upload broke; the session ends, so that the FTP server \
+                 does not take what it has for the whole file",
+            );
+        } else if self.data.contains(id) {
+            self.client_side_broke(id);
+            self.close_forward(id);
+            self.gone(now, id);
+        }
     }
 
     /// Handles a client's side of a data connection that broke, or never came. The server sees that, and will
@@ -36,8 +55,8 @@ impl Control {
             Some(transfer) if transfer.may_be_download() && has_all => {}
             Some(transfer) => {
                 transfer.cut(reason, overdue);
-                transfer.has_used(id);
-                self.withdraw_success(id, reason);
+                transfer.bind_to(id);
+                self.withdraw_successes_over(id, reason);
             }
             // The client has seen its data connection break, and the FTP server may have seen an end of file:
             // a transfer that is asked for now would fail, or move an empty file.
@@ -48,7 +67,7 @@ impl Control {
             None => {}
         }
         for exchange in self.queue.iter_mut() {
-            if let Request::Active(active) = exchange.request_mut()
+            if let Some(active) = exchange.active_mut()
                 && active.forward() == Some(id)
             {
                 active.lose(reason);
@@ -65,14 +84,14 @@ impl Control {
         self.data.mark_dead(reason);
         let renewed = self.queue.renewed_behind(order);
         for (place, transfer) in self.queue.transfers_mut() {
-            if place.sent && place.sent_seq > order && place.sent_seq < renewed {
+            if place.awaits_reply && place.sent_seq > order && place.sent_seq < renewed {
                 transfer.cut_unless_known(reason);
             }
         }
     }
 
     /// Withdraws a success that the server sent for the transfer over this forward, while it is still held.
-    pub(super) fn withdraw_success(&mut self, id: ForwardId, reason: &'static str) {
+    pub(super) fn withdraw_successes_over(&mut self, id: ForwardId, reason: &'static str) {
         for exchange in self.queue.iter_mut() {
             if exchange.uses(id) && exchange.withdraw_success(reason, cut_short(reason)) {
                 self.incoming.withhold_rest(exchange.key());
@@ -89,7 +108,7 @@ impl Control {
                 transfer.stop_awaiting_answer();
                 // What is coming in is that answer.
                 if let Some(reason) = transfer.cut_reason()
-                    && place.sent
+                    && place.awaits_reply
                     && incoming != Some(place.key)
                 {
                     transfer.answered_by_ferryline();

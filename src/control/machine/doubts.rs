@@ -68,12 +68,12 @@ impl Control {
     /// another transfer runs: the ABOR would end that one.
     fn abort_waiting(&mut self) {
         let ended = matches!(self.peers.client_eof(), ClientEof::Sent(_));
-        if ended || self.queue.transfer_running() {
+        if ended || self.queue.transfer_unfinished() {
             return;
         }
         let key = self.queue.push(Request::OwnAbort, Stage::Sent);
         self.queue.sent(key);
-        self.queue.asked_again();
+        self.queue.expect_another_final();
         self.outputs.say_to_server(Bytes::from_static(b"ABOR\r\n"));
         self.resync();
     }

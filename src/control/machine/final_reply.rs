@@ -148,7 +148,7 @@ impl Control {
                 self.outputs.notice(Notice::StalledTransfer(id));
             } else {
                 self.outputs.notice(Notice::UnconfirmedTransfer(id));
-                self.withdraw_success(id, CUT);
+                self.withdraw_successes_over(id, CUT);
             }
             self.release(id);
         }
@@ -166,7 +166,7 @@ impl Control {
         for id in gated {
             // The end of the upload has not been seen yet.
             if self.transfer_over(id).is_some_and(|t| t.may_be_upload()) {
-                self.withdraw_success(id, ABORTED);
+                self.withdraw_successes_over(id, ABORTED);
             }
             self.release(id);
         }

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use crate::control::{
     data::{Forward, ForwardState},
-    event::{DataAtEnd, ForwardId, Output},
+    event::ForwardId,
     exchange::Exchange,
     key::Key,
     machine::Control,
@@ -50,60 +50,14 @@ impl Control {
         self.hold(now, awaited)
     }
 
-    /// Handles the loss of the client's control connection. The client's upload may be complete all the same:
-    /// the system of a client that ends without having read all replies sends a reset.
-    pub(super) fn client_lost(&mut self, now: Duration) {
-        let waits = self.upload_awaited();
-        if !waits {
-            self.end(DataAtEnd::Abort);
-            return;
-        }
-        self.peers.note_activity(now);
-        self.peers.owe_client_eof();
-        let running = self.data.iter().filter(|(_, f)| f.is_connected());
-        let running: Vec<ForwardId> = running.map(|(id, _)| id).collect();
-        for id in running {
-            self.outputs.push(Output::Settle(id));
-        }
-    }
-
     /// Notes that the data connection over this forward has ended in order.
-    pub(super) fn data_ended(&mut self, id: ForwardId) {
+    pub(super) fn note_data_ended(&mut self, id: ForwardId) {
         if self.data.is_connected(id)
             && let Some(transfer) = self.transfer_over(id)
         {
-            transfer.has_used(id);
-            transfer.data_has_ended();
+            transfer.bind_to(id);
+            transfer.note_data_ended();
         }
-    }
-
-    /// Whether the client's data over this forward may go to the FTP server: the server has begun to answer
-    /// the transfer that the data is for, or knew of it before it had the data connection.
-    pub fn takes_data(&mut self, id: ForwardId) -> bool {
-        if !self.data.get(id).is_some_and(Forward::is_passive) {
-            return true;
-        }
-        self.transfer_over(id).is_some_and(|t| t.takes_data())
-    }
-
-    /// Whether the client's EOF on this data connection is kept from the FTP server until the server has sent
-    /// its own.
-    ///
-    /// In a download the client's EOF says nothing. An SSH server that had both EOFs could end the channel
-    /// early, and that would look like the end of the file (Q130).
-    pub fn keeps_end(&mut self, id: ForwardId) -> bool {
-        // After an ABOR the server may wait for the client's end.
-        if !self.data.is_stream() || self.queue.last_abort() > 0 {
-            return false;
-        }
-        match self.data.get(id) {
-            None => return false,
-            Some(forward) if forward.is_drained() => return false,
-            Some(forward) if forward.outlives() => return true,
-            Some(_) => {}
-        }
-        self.transfer_over(id)
-            .is_some_and(|t| !t.may_be_upload() && !t.is_answered())
     }
 
     pub(super) fn hold_deadline(&self) -> Option<Duration> {
@@ -155,7 +109,7 @@ impl Control {
         waits.next()
     }
 
-    fn upload_awaited(&self) -> bool {
+    pub(super) fn upload_awaited(&self) -> bool {
         let marks = self.marks();
         self.queue.iter().any(|exchange| {
             unanswered_transfer(exchange, &marks).is_some_and(|transfer| {
@@ -184,7 +138,7 @@ impl Control {
                 _ => {}
             }
         }
-        let data = transfer.has_data_ended() || forward.is_some_and(Forward::is_connected);
+        let data = transfer.data_ended() || forward.is_some_and(Forward::is_connected);
         (farewell && transfer.may_be_upload() && data).then_some(Wait::Reply)
     }
 
@@ -225,8 +179,8 @@ pub(super) fn unanswered_transfer<'a>(
 ) -> Option<&'a Transfer> {
     match exchange.request() {
         Request::Transfer(transfer)
-            if exchange.is_sent()
-                && !transfer.is_lost()
+            if exchange.awaits_reply()
+                && !transfer.bars_success()
                 && marks.last_abort <= exchange.sent_seq() =>
         {
             Some(transfer)

@@ -1,4 +1,4 @@
-//! [`Control`], the face of the machine. Other files hold what it does with each input.
+//! [`Control`], the face of the machine. The other files of this folder hold its steps.
 
 mod abandoned;
 mod active;
@@ -6,12 +6,14 @@ mod commands;
 mod cuts;
 mod doubts;
 mod final_reply;
+mod forward_limit;
 mod forwards;
 mod holds;
 mod idle;
 mod passive;
 mod replies;
 mod silence;
+mod targets;
 mod transfers;
 mod unknown;
 mod unreached;
@@ -24,7 +26,7 @@ use ferryline_grammar::{Frame, Line};
 use crate::control::{
     activity::Activity,
     answers::answer,
-    data::Data,
+    data::{Data, Forward},
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output},
     incoming::Incoming,
     outputs::Outputs,
@@ -40,11 +42,12 @@ use crate::control::{
 ///
 /// # How to drive it
 ///
-/// It has three kinds of methods:
+/// It has four kinds of methods:
 ///
 /// - *Inputs*. [`client`](Self::client) and [`server`](Self::server) take what the line codecs decoded, in
-///   order. [`client_ended`](Self::client_ended) and [`server_ended`](Self::server_ended) come once each,
-///   after the last line of that side; [`client_left`](Self::client_left) may come before.
+///   order. [`client_ended`](Self::client_ended) and [`server_ended`](Self::server_ended) come after the last
+///   line of that side, and a second call for the same side does nothing. [`Ending::Lost`] may come at any
+///   time, and [`client_left`](Self::client_left) before the client's end.
 ///   [`forward`](Self::forward) takes the events of a forward. [`timeout`](Self::timeout) is due at
 ///   [`poll_timeout`](Self::poll_timeout). [`stop`](Self::stop) winds the session up, and
 ///   [`cut`](Self::cut) ends it. All but `cut` take `now`, the time since the session began, which never
@@ -54,6 +57,9 @@ use crate::control::{
 ///   [`forward`](Self::forward). After [`Output::End`] there is nothing more to do.
 /// - *Flow*. While [`wants_client`](Self::wants_client) or [`wants_server`](Self::wants_server) is false,
 ///   that side should not be read: this bounds the machine's memory.
+/// - *Questions*. [`takes_data`](Self::takes_data) and [`keeps_end`](Self::keeps_end) say whether the client's
+///   data, and its EOF, may go to the FTP server. [`is_over`](Self::is_over): nothing more is to be done but to
+///   carry the last outputs out.
 ///
 /// A forward's events must come in their causal order: [`ForwardEvent::Claimed`] before any line that the
 /// server sent after it had accepted that connection.
@@ -67,7 +73,7 @@ pub struct Control {
     outputs: Outputs,
     peers: Peers,
     activity: Activity,
-    /// What waits for a transfer before it.
+    /// The wait of the next command, or of the client's EOF, for a transfer before it.
     hold: Option<Hold>,
 }
 
@@ -105,7 +111,7 @@ impl Control {
                 }
             }
         }
-        self.settle(now);
+        self.advance(now);
     }
 
     /// Takes one frame of the server.
@@ -125,7 +131,7 @@ impl Control {
                 }
             }
         }
-        self.settle(now);
+        self.advance(now);
     }
 
     /// Takes the end of the client's side.
@@ -150,7 +156,7 @@ impl Control {
                 self.end_with(500, &ending.command_fault().unwrap_or_default());
             }
         }
-        self.settle(now);
+        self.advance(now);
     }
 
     /// Takes the news that the client has ended its side, although some of what it sent has not been read yet
@@ -169,7 +175,7 @@ impl Control {
         }
         self.peers.server_ended(ending);
         match ending {
-            // A final reply that waits for its data still gets its time: see `settle`.
+            // A final reply that waits for its data still gets its time: see `advance`.
             Ending::Eof => {}
             Ending::Flood => self.end_with(421, FLOOD),
             Ending::LineTooLong(limit) => self.end_with(
@@ -184,7 +190,7 @@ impl Control {
                 "the SSH connection was lost: the SSH server does not answer any more",
             ),
         }
-        self.settle(now);
+        self.advance(now);
     }
 
     /// Takes an event of a forward. Names that are not known (any more) are ignored.
@@ -194,7 +200,7 @@ impl Control {
         }
         self.peers.note_activity(now);
         self.forward_event(now, id, event);
-        self.settle(now);
+        self.advance(now);
     }
 
     /// Handles what is due by `now`.
@@ -211,19 +217,21 @@ impl Control {
         self.expire_doubts(now);
         self.end_silence(now);
         self.expire_idle(now);
-        self.settle(now);
+        self.advance(now);
     }
 
-    /// Winds the session up: a running transfer may end first, then the client gets a 421.
+    /// Winds the session up: a running transfer may end first, then the client gets a 421, unless the server
+    /// has said farewell.
     pub fn stop(&mut self, now: Duration) {
         if self.peers.is_over() {
             return;
         }
         self.peers.stop();
-        self.settle(now);
+        self.advance(now);
     }
 
-    /// Ends the session at once: what still runs is cut, and the client gets a 421.
+    /// Ends the session at once: what still runs is cut, and the client gets a 421, unless the server has said
+    /// farewell.
     pub fn cut(&mut self) {
         if !self.peers.is_over() {
             self.end_with(421, SHUTTING_DOWN);
@@ -266,13 +274,42 @@ impl Control {
         self.peers.hears_server() && self.has_room()
     }
 
+    /// Whether the client's data over this forward may go to the FTP server: the server has begun to answer
+    /// the transfer that the data is for, or knew of it before it had the data connection.
+    pub fn takes_data(&mut self, id: ForwardId) -> bool {
+        if !self.data.get(id).is_some_and(Forward::is_passive) {
+            return true;
+        }
+        self.transfer_over(id).is_some_and(|t| t.takes_data())
+    }
+
+    /// Whether the client's EOF on this data connection is kept from the FTP server until the server has sent
+    /// its own.
+    ///
+    /// In a download the client's EOF says nothing. An SSH server that had both EOFs could end the channel
+    /// early, and that would look like the end of the file (Q130).
+    pub fn keeps_end(&mut self, id: ForwardId) -> bool {
+        // After an ABOR the server may wait for the client's end.
+        if !self.data.is_stream() || self.queue.last_abort() > 0 {
+            return false;
+        }
+        match self.data.get(id) {
+            None => return false,
+            Some(forward) if forward.is_drained() => return false,
+            Some(forward) if forward.outlives() => return true,
+            Some(_) => {}
+        }
+        self.transfer_over(id)
+            .is_some_and(|t| !t.may_be_upload() && !t.is_answered_by_ferryline())
+    }
+
     /// Whether the session has ended; [`Output::End`] has been given out or is about to be.
     pub fn is_over(&self) -> bool {
         self.peers.is_over()
     }
 
     /// Notes what the next sessions with this server can start from.
-    pub(super) fn learn(&mut self, change: impl FnOnce(&mut Knowledge)) {
+    fn learn(&mut self, change: impl FnOnce(&mut Knowledge)) {
         let before = self.knowledge;
         change(&mut self.knowledge);
         if before != self.knowledge {
@@ -283,20 +320,21 @@ impl Control {
     /// Whether there is room to hold more replies.
     fn has_room(&self) -> bool {
         let limits = &self.settings.limits;
-        self.queue.held_bytes() < limits.held_bytes
+        self.queue.pending_cost() < limits.held_bytes
             && self.queue.len() < limits.requests.saturating_mul(4)
     }
 
     /// Ends the session with a last line to the client, unless the server's own has been passed on.
-    pub(super) fn end_with(&mut self, code: u16, text: &str) {
-        if !self.peers.has_said_farewell() || self.queue.held_bytes() > 0 {
+    fn end_with(&mut self, code: u16, text: &str) {
+        if !self.peers.has_said_farewell() || self.queue.pending_cost() > 0 {
             self.peers.say_farewell();
             self.outputs.say_to_client(answer(code, text));
         }
         self.end(DataAtEnd::Abort);
     }
 
-    pub(super) fn end(&mut self, data: DataAtEnd) {
+    /// Ends the session.
+    fn end(&mut self, data: DataAtEnd) {
         if !self.peers.end() {
             return;
         }
@@ -316,7 +354,7 @@ impl Control {
     }
 
     /// Carries on with all that an input has made possible.
-    fn settle(&mut self, now: Duration) {
+    fn advance(&mut self, now: Duration) {
         if self.peers.is_over() {
             return;
         }
@@ -324,7 +362,7 @@ impl Control {
         self.flush(now);
         self.close_forgotten();
         self.activity
-            .note_transfers(now, self.queue.transfer_running());
+            .note_transfers(now, self.queue.transfer_unfinished());
         self.note_doubts(now);
         if self.peers.client_eof() == ClientEof::Due && !self.queue.has_unsent() {
             if self.end_waits(now) {
@@ -345,17 +383,17 @@ impl Control {
         );
         let patience = self.settings.limits.missing_reply;
         if self.peers.server_has_ended() && !data_awaited {
-            self.finish();
+            self.end_in_order();
         } else if !self.has_room() && self.queue.waits_for_server(patience) {
             // Ferryline reads no more here, so it would wait without end for what it does not read.
             self.end_with(421, "too many replies wait for an earlier one");
-        } else if self.peers.is_stopping() && !self.queue.transfer_running() {
+        } else if self.peers.is_stopping() && !self.queue.transfer_unfinished() {
             self.end_with(421, SHUTTING_DOWN);
         }
     }
 
-    /// Ends the server's side: no more is expected from it.
-    pub(super) fn finish(&mut self) {
+    /// Ends a session whose server sends no more: all that it has sent goes out, and what runs may end.
+    fn end_in_order(&mut self) {
         if self.peers.is_over() {
             return;
         }
@@ -364,6 +402,7 @@ impl Control {
         self.end(DataAtEnd::Finish);
     }
 
+    /// Hands the client what may go to it now.
     fn flush(&mut self, now: Duration) {
         let patience = self.settings.limits.missing_reply;
         self.queue.flush(now, patience, &mut self.outputs);
@@ -391,6 +430,6 @@ const FLOOD: &str = "the FTP server sends more replies than the client takes";
 const SHUTTING_DOWN: &str = "the tunnel is being shut down";
 
 /// The bytes of a line exactly as they came.
-pub(super) fn verbatim(line: &Line) -> Bytes {
+fn verbatim(line: &Line) -> Bytes {
     line.clone().into_bytes()
 }

@@ -7,20 +7,18 @@ use std::{
 
 use bytes::Bytes;
 use ferryline_grammar::{
-    HostPort, PassiveEndpoint, PassiveReplyError, ReplyCode, is_loopback, parse_passive_reply,
-    render_227, render_229,
+    HostPort, PassiveReplyError, ReplyCode, parse_passive_reply, render_227, render_229,
 };
 
 use crate::control::{
     answers::answer,
     data::Way,
-    event::{ForwardId, Notice, Output, Target},
+    event::{ForwardId, Output},
     exchange::Exchange,
     key::Key,
     machine::Control,
-    passive_request::{PassiveForm, PassiveRequest},
+    passive_request::{AskableForms, PassiveForm, PassiveRequest},
     request::Request,
-    settings::DataHost,
 };
 
 const NO_IPV6: &str = "PASV cannot name an IPv6 address; use EPSV, or connect over IPv4";
@@ -68,7 +66,11 @@ impl Control {
     /// Whether this reply to a passive request, other than 227 and 229, makes ferryline ask in the other
     /// form.
     pub(super) fn retries_passive_form(&self, passive: &PassiveRequest, code: u16) -> bool {
-        passive.retries(code, self.data.only_epsv(), self.knowledge.no_epsv)
+        let askable = AskableForms {
+            pasv: !self.data.only_epsv(),
+            epsv: !self.knowledge.no_epsv,
+        };
+        passive.retries(code, askable)
     }
 
     /// The form in which a server is asked for a passive data connection, where the client leaves that open.
@@ -84,7 +86,7 @@ impl Control {
         if let Some(passive) = self.queue.passive(key) {
             let line = passive.ask_in_other_form();
             self.queue.sent(key);
-            self.queue.asked_again();
+            self.queue.expect_another_final();
             self.outputs.say_to_server(line);
         }
     }
@@ -95,7 +97,7 @@ impl Control {
         let passive = self.queue.get(key).and_then(Exchange::passive);
         let joined = passive.is_some_and(PassiveRequest::is_joined);
         let expects_229 = passive.is_some_and(PassiveRequest::expects_229);
-        let reply = match (joined, expects_229) {
+        let success = match (joined, expects_229) {
             (true, _) => Some("200 ferryline: active mode, carried as passive".into()),
             (false, true) => Some(render_229(address.port())),
             (false, false) => ipv4_of(address.ip()).map(|address_v4| {
@@ -105,10 +107,10 @@ impl Control {
                 })
             }),
         };
-        match reply {
-            Some(reply) => {
-                let reply = Bytes::from(reply + "\r\n");
-                self.queue.answer_held(key, reply);
+        match success {
+            Some(success) => {
+                let line = Bytes::from(success + "\r\n");
+                self.queue.answer_held(key, line);
                 if let Some(forward) = self.data.get_mut(id).filter(|_| joined) {
                     forward.await_transfer();
                 }
@@ -143,68 +145,6 @@ impl Control {
             .is_none()
             .then_some(NO_IPV6)
     }
-
-    fn targets(&mut self, endpoint: &PassiveEndpoint) -> Result<Vec<Target>, String> {
-        let port = endpoint.port;
-        let lowest = self.settings.lowest_data_port;
-        if port < lowest {
-            self.outputs.notice(Notice::LowDataPort { port, lowest });
-            return Err(format!(
-                "the FTP server's passive reply names port {port}; ports below {lowest} are refused"
-            ));
-        }
-        let control = Target {
-            host: self.settings.server_host.clone(),
-            port,
-        };
-        // An empty address, or 0.0.0.0 (Q10), means the control connection's host.
-        let named = endpoint
-            .address
-            .filter(|address| !address.is_unspecified() && address.to_string() != control.host);
-        let Some(named) = named else {
-            return Ok(vec![control]);
-        };
-        if self.settings.data_host != DataHost::Reply && self.is_one_of_the_servers(named) {
-            // The SSH server would look the name up again, and might get another address (Q123).
-            return Ok(vec![Target {
-                host: named.to_string(),
-                port,
-            }]);
-        }
-        let reply = Target {
-            host: named.to_string(),
-            port,
-        };
-        let usable = usable(named, &self.settings.server_host);
-        match self.settings.data_host {
-            DataHost::Auto if !usable => Ok(vec![control]),
-            DataHost::Auto if self.knowledge.reply_address_works => Ok(vec![reply]),
-            DataHost::Auto => Ok(vec![control, reply]),
-            DataHost::Control => {
-                let expected = is_loopback(&control.host) && named.is_loopback();
-                if !expected {
-                    self.outputs.notice_once(Notice::OtherDataHost {
-                        named,
-                        used: control.host.clone(),
-                    });
-                }
-                Ok(vec![control])
-            }
-            DataHost::Reply if usable => Ok(vec![reply]),
-            DataHost::Reply => Err(format!(
-                "the FTP server's passive reply names {named}, which is not an address that another \
-                 host can have; use --data-host control"
-            )),
-        }
-    }
-}
-
-impl Control {
-    /// Whether an address is one of those that the server's name stands for.
-    fn is_one_of_the_servers(&self, named: IpAddr) -> bool {
-        let known = &self.settings.server_addresses;
-        usable(named, &self.settings.server_host) && known.contains(&named.to_canonical())
-    }
 }
 
 fn why(code: ReplyCode, error: &PassiveReplyError) -> String {
@@ -222,20 +162,4 @@ fn ipv4_of(address: IpAddr) -> Option<Ipv4Addr> {
         IpAddr::V4(v4) => Some(v4),
         IpAddr::V6(v6) => v6.to_ipv4_mapped(),
     }
-}
-
-/// Whether the address in a reply may be dialled. Never one that means the SSH server's own host or link,
-/// unless the FTP server was addressed that way (Q78).
-fn usable(address: IpAddr, server_host: &str) -> bool {
-    let address = address.to_canonical();
-    let local_to_host = match address {
-        IpAddr::V4(v4) => {
-            v4.is_link_local()
-                || v4.is_multicast()
-                || v4.is_broadcast()
-                || matches!(v4.octets(), [0, ..])
-        }
-        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_multicast() || v6.is_unspecified(),
-    };
-    !local_to_host && (!address.is_loopback() || is_loopback(server_host))
 }

@@ -64,7 +64,7 @@ impl Control {
     /// Whether the reply that is coming in is a passive request's own.
     fn answers_passive(&self) -> bool {
         let exchange = self.incoming.key().and_then(|key| self.queue.get(key));
-        exchange.is_some_and(|exchange| matches!(exchange.request(), Request::Passive(_)))
+        exchange.is_some_and(|exchange| exchange.passive().is_some())
     }
 
     /// Handles a command that went out while a reply is open. Some servers leave a refusal open (Q29): then
@@ -83,7 +83,7 @@ impl Control {
         if matches!(value, 230 | 232) {
             self.activity.logged_in();
         }
-        let (key, handling) = match self.queue.answering(value) {
+        let (key, handling) = match self.queue.match_reply(value) {
             Some(key) => {
                 if matches!(value, 100..200) {
                     self.begins_unknown(now, key, value);
@@ -121,8 +121,8 @@ impl Control {
                 if !(200..400).contains(&code) {
                     return ReplyHandling::Pass { last: code >= 200 };
                 }
-                let reply = answer(425, "the FTP server offers no passive data connection");
-                self.queue.say(key, reply);
+                let refusal = answer(425, "the FTP server offers no passive data connection");
+                self.queue.say(key, refusal);
                 ReplyHandling::Withheld
             }
             // Its answer in the other form is still to come.
@@ -141,7 +141,7 @@ impl Control {
             Request::OwnAbort if code == 421 => ReplyHandling::Pass { last: true },
             Request::OwnAbort if code < 200 => ReplyHandling::Dropped,
             Request::OwnAbort => {
-                self.queue.give_up_told_before(key);
+                self.queue.give_up_answered_before(key);
                 ReplyHandling::Withheld
             }
             Request::Feat if code == 211 => ReplyHandling::Feat(FeatFilter::default()),
@@ -162,7 +162,7 @@ impl Control {
         // Its lines come one by one, and no line of a later reply may come between.
         let key = self.queue.push(Request::Unasked, Stage::Incoming);
         let late = code == 229 && self.queue.take_late_epsv();
-        let handling = if late || self.queue.is_late_refusal(code) {
+        let handling = if late || self.queue.take_late_refusal(code) {
             ReplyHandling::Withheld
         } else if matches!(code, 227..=229) {
             self.withhold(key, code)
@@ -203,24 +203,24 @@ impl Control {
             }
             ReplyHandling::LateEpsv => {
                 if code >= 400
-                    && let Request::Passive(passive) = exchange.request_mut()
+                    && let Some(passive) = exchange.passive_mut()
                 {
                     passive.buffer_refusal(verbatim(line));
                 }
             }
             ReplyHandling::RetryPassiveForm => {
-                if let Request::Passive(passive) = exchange.request_mut() {
+                if let Some(passive) = exchange.passive_mut() {
                     passive.buffer_first_refusal(verbatim(line));
                 }
             }
             ReplyHandling::Dropped | ReplyHandling::Withheld => {}
             ReplyHandling::Collect => {
-                if let Request::Passive(passive) = exchange.request_mut() {
+                if let Some(passive) = exchange.passive_mut() {
                     passive.buffer_reply(Bytes::copy_from_slice(line.text()));
                 }
             }
             ReplyHandling::RetryPortForm => {
-                if let Request::Active(active) = exchange.request_mut() {
+                if let Some(active) = exchange.active_mut() {
                     active.buffer_refusal(verbatim(line), first);
                 }
             }
@@ -256,7 +256,7 @@ impl Control {
             ReplyHandling::Dropped => {}
             ReplyHandling::LateEpsv => self.late_epsv_came(now, key),
             ReplyHandling::RetryPortForm => self.retry_port_form(now, key),
-            ReplyHandling::Feat(_) | ReplyHandling::Withheld => self.answered(key),
+            ReplyHandling::Feat(_) | ReplyHandling::Withheld => self.queue.answered(key),
         }
     }
 
@@ -273,11 +273,11 @@ impl Control {
         match exchange.request() {
             Request::Active(_) if good => {
                 self.active_accepted(key);
-                self.answered(key);
+                self.queue.answered(key);
             }
             Request::Active(_) => {
                 self.active_refused(key);
-                self.answered(key);
+                self.queue.answered(key);
             }
             Request::Passive(passive) => {
                 let expects_229 = passive.expects_229();
@@ -285,41 +285,35 @@ impl Control {
                 if good {
                     self.queue.expect_stray_passive(expects_229);
                 }
-                self.answered(key);
+                self.queue.answered(key);
             }
             Request::EpsvAll => {
                 if good {
                     self.data.epsv_all_accepted();
                 }
-                self.answered(key);
+                self.queue.answered(key);
             }
             Request::Mode(mode) => {
                 if good {
                     self.data.mode_accepted(*mode);
                 }
-                self.answered(key);
+                self.queue.answered(key);
             }
             Request::Rein => {
                 if good {
                     self.data.reset_parameters();
                     self.close_current();
                 }
-                self.answered(key);
+                self.queue.answered(key);
             }
             Request::Transfer(_) => self.transfer_done(key, code),
             Request::Abort => {
                 if matches!(code, 225 | 226) {
                     self.queue.give_up_transfers_before(key);
                 }
-                self.answered(key);
+                self.queue.answered(key);
             }
-            _ => self.answered(key),
-        }
-    }
-
-    fn answered(&mut self, key: Key) {
-        if let Some(exchange) = self.queue.entry(key) {
-            exchange.answered();
+            _ => self.queue.answered(key),
         }
     }
 }

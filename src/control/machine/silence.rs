@@ -39,7 +39,7 @@ impl Control {
     /// Handles the end of the late answer.
     pub(super) fn late_epsv_came(&mut self, now: Duration, key: Key) {
         self.queue.take_late_epsv();
-        self.queue.asked_again();
+        self.queue.expect_another_final();
         let until = now + self.settings.limits.silent_epsv;
         if let Some(passive) = self.queue.passive(key)
             && passive.late_epsv_came(until)
@@ -52,7 +52,7 @@ impl Control {
     /// The passive request that is the first unanswered one, and the time until which the server may be
     /// silent about it.
     fn silent(&self) -> Option<(Key, Duration)> {
-        let unanswered = self.queue.iter().filter(|exchange| exchange.is_sent());
+        let unanswered = self.queue.iter().filter(|exchange| exchange.awaits_reply());
         let next = unanswered.min_by_key(|exchange| exchange.sent_seq())?;
         if self.incoming.key() == Some(next.key()) {
             return None;

@@ -29,7 +29,7 @@ impl Control {
         let has_way = self.data.current().is_some() || self.queue.forward_before(key).is_some();
         let until = now + self.settings.limits.unreached;
         if let Some(exchange) = self.queue.entry(key)
-            && let Request::Other { lost } = exchange.request_mut()
+            && let Some(lost) = exchange.lost_mut()
         {
             let unreached = lost.take().map(|reason| Unreached { reason, until });
             if has_way || unreached.is_some() {
@@ -55,9 +55,9 @@ impl Control {
         }
         let since = self.data.since();
         for exchange in self.queue.iter_mut() {
-            if exchange.is_sent()
+            if exchange.awaits_reply()
                 && exchange.sent_seq() > since
-                && let Request::Other { lost } = exchange.request_mut()
+                && let Some(lost) = exchange.lost_mut()
             {
                 lost.get_or_insert_with(|| reason.to_owned());
             }
@@ -68,8 +68,10 @@ impl Control {
     /// unanswered. A file may have to be fetched from a tape before its client is told to connect (Q104).
     pub(super) fn keeps_for_longer(&mut self, now: Duration, id: ForwardId) -> bool {
         let until = now + self.settings.limits.unused_forward;
-        let awaited =
-            self.transfer_over(id).is_some_and(|t| !t.is_answered()) || self.may_be_unknowns(id);
+        let awaited = self
+            .transfer_over(id)
+            .is_some_and(|t| !t.is_answered_by_ferryline())
+            || self.may_be_unknowns(id);
         match self.data.get_mut(id) {
             Some(forward) if awaited => forward.renew(until, MOST_RENEWALS),
             _ => false,
@@ -77,7 +79,7 @@ impl Control {
     }
 
     fn may_use_current(&self, exchange: &Exchange) -> bool {
-        exchange.is_sent()
+        exchange.awaits_reply()
             && exchange.sent_seq() > self.data.since()
             && matches!(exchange.request(), Request::Other { .. })
     }

@@ -42,27 +42,20 @@ impl Control {
         // The SSH server may have made the connection and lost us before it could say so: then the FTP server
         // may have reported a success by now.
         if self.transfer_over(id).is_some_and(|t| !t.moved_nothing()) {
-            self.withdraw_success(id, CUT);
+            self.withdraw_successes_over(id, CUT);
         }
         self.release(id);
         let until = now + self.settings.limits.unreached;
         let transfer = self.queue.iter_mut().find_map(|exchange| {
-            let sent = exchange.is_sent();
-            match exchange.request_mut() {
-                Request::Transfer(transfer)
-                    if sent
-                        && !transfer.is_answered()
-                        && (transfer.forward() == Some(id)
-                            || (transfer.forward().is_none() && current)) =>
-                {
-                    Some(transfer)
-                }
-                _ => None,
-            }
+            let sent = exchange.awaits_reply();
+            exchange.transfer_mut().filter(|transfer| {
+                sent && !transfer.is_answered_by_ferryline()
+                    && (transfer.forward() == Some(id) || (transfer.forward().is_none() && current))
+            })
         });
         match transfer {
             Some(transfer) => {
-                transfer.has_used(id);
+                transfer.bind_to(id);
                 transfer.not_reached(Unreached { reason, until });
             }
             None => self.outputs.notice(Notice::Unreachable(id, reason)),

@@ -2,17 +2,22 @@
 //! class of the reply.
 
 use crate::control::{
-    exchange::Exchange, guard::Guard, key::Key, queue::Queue, request::Request, transfer::Transfer,
+    exchange::{Exchange, Stage},
+    guard::Guard,
+    key::Key,
+    queue::Queue,
+    request::Request,
+    transfer::Transfer,
 };
 
 impl Queue {
     /// Finds the request that a reply with this code answers, and gives up the requests before it that this
     /// shows to have been passed over.
-    pub(in crate::control) fn answering(&mut self, code: u16) -> Option<Key> {
+    pub(in crate::control) fn match_reply(&mut self, code: u16) -> Option<Key> {
         let mut waiting: Vec<&mut Exchange> = self
             .entries
             .iter_mut()
-            .filter(|exchange| exchange.is_sent())
+            .filter(|exchange| exchange.awaits_reply())
             .collect();
         waiting.sort_by_key(|exchange| exchange.sent_seq());
 
@@ -36,14 +41,16 @@ impl Queue {
                 .iter()
                 .rposition(|exchange| exchange.transfer().is_some_and(begun))
         };
-        let (begun, cut) = (last_of(|_| true), last_of(Transfer::is_lost));
+        let (begun, cut) = (last_of(|_| true), last_of(Transfer::bars_success));
         let count = waiting.len();
         let mut running: Option<&mut Exchange> = None;
         for (place, exchange) in waiting.into_iter().enumerate() {
-            // A transfer without a data connection gets no such answer: only the ABOR does.
+            // Ferryline has answered this transfer, and has sent an ABOR for it: the 225 or 226 is the ABOR's.
             if own_abort
                 && matches!(code, 225 | 226)
-                && exchange.transfer().is_some_and(Transfer::is_answered)
+                && exchange
+                    .transfer()
+                    .is_some_and(Transfer::is_answered_by_ferryline)
             {
                 exchange.answered();
                 continue;
@@ -55,10 +62,10 @@ impl Queue {
             };
             match answer {
                 Fit::Answers => {
-                    let granted = code < 300 && matches!(exchange.request(), Request::Active(_));
+                    let granted = code < 300 && exchange.active().is_some();
                     let running = running.filter(|_| granted);
                     if let Some(transfer) = running.and_then(Exchange::transfer_mut) {
-                        transfer.overtake();
+                        transfer.mark_overtaken();
                     }
                     return Some(exchange.key());
                 }
@@ -71,6 +78,64 @@ impl Queue {
             }
         }
         None
+    }
+
+    /// Notes a command of the client. Where the server has sent a final reply for every command before, the
+    /// requests that still wait for one got fewer replies than expected: they are given up, except the one
+    /// whose reply is coming in.
+    pub(in crate::control) fn command_came(&mut self, incoming: Option<Key>) {
+        if self.finals >= self.commands {
+            for exchange in &mut self.entries {
+                if Some(exchange.key()) == incoming {
+                    continue;
+                }
+                let running = matches!(exchange.request(), Request::Transfer(t) if t.has_begun());
+                if exchange.awaits_reply() && !running && !exchange.is_held() {
+                    if let Some(passive) = exchange.passive() {
+                        self.stray_passive = Some(passive.expects_229());
+                    }
+                    exchange.answered();
+                    self.guard.out_of_order();
+                }
+            }
+        }
+        if self
+            .entries
+            .iter()
+            .all(|exchange| matches!(exchange.stage(), Stage::Answered | Stage::Incoming))
+        {
+            self.finals = 0;
+            self.commands = 0;
+        }
+        self.commands += 1;
+    }
+
+    /// Gives up the transfers that were sent before this ABOR, which has been answered: they will not be.
+    pub(in crate::control) fn give_up_transfers_before(&mut self, key: Key) {
+        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
+        for exchange in &mut self.entries {
+            if matches!(exchange.request(), Request::Transfer(_))
+                && exchange.awaits_reply()
+                && exchange.sent_seq() < order
+            {
+                exchange.answered();
+                self.guard.out_of_order();
+            }
+        }
+    }
+
+    /// Gives up the transfers that ferryline has answered before this ABOR of its own, which has been
+    /// answered: the server will not answer them.
+    pub(in crate::control) fn give_up_answered_before(&mut self, key: Key) {
+        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
+        for exchange in &mut self.entries {
+            if matches!(exchange.request(), Request::Transfer(transfer) if transfer.is_answered_by_ferryline())
+                && exchange.awaits_reply()
+                && exchange.sent_seq() < order
+            {
+                exchange.answered();
+            }
+        }
     }
 }
 
@@ -96,19 +161,21 @@ fn beginning(mut waiting: Vec<&mut Exchange>, guard: &mut Guard) -> Option<Key> 
     waiting.get(found).map(|exchange| exchange.key())
 }
 
-/// Gives up the requests before the passive one that a reply answers. Returns the number of transfers among
-/// them that the server may still refuse.
+/// Gives up the requests before the passive one that a reply answers, except transfers that may still run:
+/// these are overtaken. Returns the number of transfers given up, which the server may still refuse.
 fn pass_over<'a>(passed_over: impl Iterator<Item = &'a mut Exchange>, guard: &mut Guard) -> u8 {
     let mut late_refusals: u8 = 0;
     for exchange in passed_over {
         // A server may answer while a transfer runs, whose own final reply is still to come.
         match exchange.transfer_mut() {
             // The client has gone on; a refusal that comes late belongs to no request.
-            Some(transfer) if transfer.is_answered() || transfer.unreached().is_some() => {
+            Some(transfer)
+                if transfer.is_answered_by_ferryline() || transfer.unreached().is_some() =>
+            {
                 exchange.answered();
                 late_refusals = late_refusals.saturating_add(1);
             }
-            Some(transfer) => transfer.overtake(),
+            Some(transfer) => transfer.mark_overtaken(),
             None => exchange.answered(),
         }
         guard.out_of_order();
@@ -128,9 +195,12 @@ enum Fit {
     PassedOver,
 }
 
-/// Whether this reply can only be the success of a transfer behind the request: a server answers in order,
-/// and it has begun that one. If the server sends one 1xx too many, the 250 may be the request's own; so this
-/// counts only where the reply must not pass for that of a transfer that was cut.
+/// Whether this reply is the success of a transfer behind the request: a server answers in order, and it has
+/// begun that transfer.
+///
+/// A 226 or 250 is the success of a transfer behind this request if that transfer was cut. It is so, too, if
+/// that transfer has begun and the request is a PORT or PASV. For other requests the code must be 226 (if the
+/// server sends one 1xx too many, a 250 may be the request's own). An ABOR may have the 226 itself.
 fn of_one_behind(request: &Request, code: u16, begun: bool, cut: bool) -> bool {
     let plain = match request {
         Request::Transfer(_) | Request::OwnAbort => return false,

@@ -2,11 +2,13 @@
 //!
 //! Replies pass in the order in which the server sends them, unless ferryline itself has changed the order:
 //! by an answer of its own, a reply that waits for a forward or for data, or a request that it sent a second
-//! time in another form. Such an entry is *held*, and what comes behind it waits. Only these cases need the
-//! matching of replies to requests. It goes by order and, where FTP servers are known to differ, by the class
-//! of the reply, so that an extra or a missing reply puts nothing out of step for good (Q23, Q42, Q44, Q71).
+//! time in another form. What comes behind such an entry waits. (*Held* is only an entry that waits for a
+//! forward or for data.) Only these cases need the matching of replies to requests. It goes by order and,
+//! where FTP servers are known to differ, by the class of the reply, so that an extra or a missing reply puts
+//! nothing out of step for good (Q23, Q42, Q44, Q71).
 
 mod matching;
+mod send_order;
 mod turns;
 
 use std::{collections::VecDeque, time::Duration};
@@ -14,12 +16,12 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::Bytes;
 
 use crate::control::{
+    active_request::ActiveRequest,
     event::ForwardId,
     exchange::{Exchange, ExchangePlace, Stage},
     guard::Guard,
     key::Key,
     passive_request::PassiveRequest,
-    port::Active,
     request::Request,
     transfer::Transfer,
 };
@@ -29,11 +31,11 @@ pub(super) struct Queue {
     entries: VecDeque<Exchange>,
     next_key: Key,
     next_seq: u64,
-    /// Number of final replies that the client has seen since no request was under way. `commands`: the same
-    /// for commands.
+    /// Number of final replies that the server has sent since no request was under way.
     finals: u64,
+    /// Number of commands since then: the client's, and those that ferryline sent besides.
     commands: u64,
-    /// When the last of them came.
+    /// When the last final reply came.
     heard: Duration,
     guard: Guard,
     /// Number of transfers that ferryline has answered and that the server may still refuse.
@@ -88,9 +90,9 @@ impl Queue {
     }
 
     /// Adds an answer that needs no server.
-    pub(super) fn push_local(&mut self, reply: Bytes, now: Duration) {
+    pub(super) fn push_local(&mut self, answer: Bytes, now: Duration) {
         let key = self.push(Request::Local { since: now }, Stage::Answered);
-        self.say(key, reply);
+        self.say(key, answer);
     }
 
     /// Notes that this request was sent to the server, or sent again.
@@ -127,7 +129,7 @@ impl Queue {
     /// Holds the answer to this passive request, which waits for this forward.
     pub(super) fn hold_for_forward(&mut self, key: Key, id: ForwardId) {
         if let Some(exchange) = self.entry(key)
-            && let Request::Passive(passive) = exchange.request_mut()
+            && let Some(passive) = exchange.passive_mut()
         {
             passive.opens(id);
             exchange.hold();
@@ -141,7 +143,7 @@ impl Queue {
         }
     }
 
-    /// Answers a request whose answer was held, by this line.
+    /// Answers a held request with this line, and holds it no longer.
     pub(super) fn answer_held(&mut self, key: Key, line: Bytes) {
         if let Some(exchange) = self.entry(key) {
             exchange.let_go();
@@ -167,20 +169,14 @@ impl Queue {
         self.get(key).map_or(0, |exchange| exchange.sent_seq())
     }
 
-    /// The PORT or EPRT of this key, unless it is carried as passive or answered.
-    pub(super) fn active(&mut self, key: Key) -> Option<&mut Active> {
-        match self.entry(key)?.request_mut() {
-            Request::Active(active) => Some(active),
-            _ => None,
-        }
+    /// The PORT or EPRT of this key, unless it is carried as passive, or ferryline has answered it.
+    pub(super) fn active(&mut self, key: Key) -> Option<&mut ActiveRequest> {
+        self.entry(key)?.active_mut()
     }
 
     /// The passive request of this key.
     pub(super) fn passive(&mut self, key: Key) -> Option<&mut PassiveRequest> {
-        match self.entry(key)?.request_mut() {
-            Request::Passive(passive) => Some(passive),
-            _ => None,
-        }
+        self.entry(key)?.passive_mut()
     }
 
     /// The transfer of this key.
@@ -234,7 +230,7 @@ impl Queue {
 
     /// Cost of the lines that wait to be written to the client. Looks at each entry, of which there are few,
     /// and at no line.
-    pub(super) fn held_bytes(&self) -> usize {
+    pub(super) fn pending_cost(&self) -> usize {
         self.entries.iter().map(|exchange| exchange.cost()).sum()
     }
 
@@ -263,8 +259,9 @@ impl Queue {
         None
     }
 
-    /// Whether this reply, which answers no request, is the late refusal of a transfer.
-    pub(super) fn is_late_refusal(&mut self, code: u16) -> bool {
+    /// Takes a reply with this code, which answers no request, for the late refusal of a transfer. Returns
+    /// whether it can be one.
+    pub(super) fn take_late_refusal(&mut self, code: u16) -> bool {
         let refusal = matches!(code, 422..=499 | 550..=599) && self.late_refusals > 0;
         self.late_refusals -= u8::from(refusal);
         refusal
@@ -279,69 +276,18 @@ impl Queue {
         before.any(Exchange::renews_connection)
     }
 
-    /// Send order of the first unanswered request for another data connection behind this place: what is sent
-    /// behind that one uses its data connection.
-    pub(super) fn renewed_behind(&self, order: u64) -> u64 {
-        let renewals = self
-            .entries
-            .iter()
-            .filter(|exchange| exchange.renews_connection());
-        let orders = renewals
-            .map(|exchange| exchange.sent_seq())
-            .filter(|renewed| *renewed > order);
-        orders.min().unwrap_or(u64::MAX)
-    }
-
-    /// Whether the server has been sent a transfer behind the request with this send order, and has not
-    /// answered it.
-    pub(super) fn has_transfer_behind(&self, order: u64) -> bool {
-        self.entries.iter().any(|exchange| {
-            matches!(exchange.request(), Request::Transfer(_))
-                && exchange.is_sent()
-                && exchange.sent_seq() > order
-        })
-    }
-
     /// Whether anything waits to be sent.
     pub(super) fn has_unsent(&self) -> bool {
         self.entries.iter().any(|exchange| exchange.is_unsent())
     }
 
-    pub(super) fn transfer_running(&self) -> bool {
+    /// Whether a transfer is unfinished: the server owes its final reply, or ferryline holds that, and has not
+    /// answered in the server's place.
+    pub(super) fn transfer_unfinished(&self) -> bool {
         self.entries.iter().any(|exchange| {
-            matches!(exchange.request(), Request::Transfer(transfer) if !transfer.is_answered())
-                && (exchange.is_sent() || exchange.is_held())
+            matches!(exchange.request(), Request::Transfer(transfer) if !transfer.is_answered_by_ferryline())
+                && (exchange.awaits_reply() || exchange.is_held())
         })
-    }
-
-    /// Notes a command of the client. Where the client has been handed an answer to every command before, the
-    /// requests that still wait for one got fewer replies than expected: they are given up, except the one
-    /// whose reply is coming in.
-    pub(super) fn command_came(&mut self, incoming: Option<Key>) {
-        if self.finals >= self.commands {
-            for exchange in &mut self.entries {
-                if Some(exchange.key()) == incoming {
-                    continue;
-                }
-                let running = matches!(exchange.request(), Request::Transfer(t) if t.has_begun());
-                if exchange.is_sent() && !running && !exchange.is_held() {
-                    if let Some(passive) = exchange.passive() {
-                        self.stray_passive = Some(passive.expects_229());
-                    }
-                    exchange.answered();
-                    self.guard.out_of_order();
-                }
-            }
-        }
-        if self
-            .entries
-            .iter()
-            .all(|exchange| matches!(exchange.stage(), Stage::Answered | Stage::Incoming))
-        {
-            self.finals = 0;
-            self.commands = 0;
-        }
-        self.commands += 1;
     }
 
     /// Notes that a passive request was answered by another reply, so that its own may still come.
@@ -385,70 +331,15 @@ impl Queue {
     }
 
     /// Notes that ferryline itself asked again: one more final reply will come.
-    pub(super) fn asked_again(&mut self) {
+    pub(super) fn expect_another_final(&mut self) {
         self.commands += 1;
-    }
-
-    /// Whether the server has been sent an ABOR behind this request.
-    pub(super) fn is_aborted(&self, key: Key) -> bool {
-        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
-        self.last_abort() > order
-    }
-
-    /// Send order of the last ABOR that is still unanswered; 0: there is none.
-    pub(super) fn last_abort(&self) -> u64 {
-        let aborts = self.entries.iter();
-        let aborts = aborts.filter(|exchange| matches!(exchange.request(), Request::Abort));
-        aborts
-            .map(|exchange| exchange.sent_seq())
-            .max()
-            .unwrap_or(0)
-    }
-
-    /// Gives up the transfers that were sent before this ABOR, which has been answered: they will not be.
-    pub(super) fn give_up_transfers_before(&mut self, key: Key) {
-        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
-        for exchange in &mut self.entries {
-            if matches!(exchange.request(), Request::Transfer(_))
-                && exchange.is_sent()
-                && exchange.sent_seq() < order
-            {
-                exchange.answered();
-                self.guard.out_of_order();
-            }
-        }
-    }
-
-    /// Gives up the transfers that ferryline has answered before this ABOR of its own, which has been
-    /// answered: the server will not answer them.
-    pub(super) fn give_up_told_before(&mut self, key: Key) {
-        let order = self.get(key).map_or(0, |exchange| exchange.sent_seq());
-        for exchange in &mut self.entries {
-            if matches!(exchange.request(), Request::Transfer(transfer) if transfer.is_answered())
-                && exchange.is_sent()
-                && exchange.sent_seq() < order
-            {
-                exchange.answered();
-            }
-        }
-    }
-
-    /// Forward of the last passive request before this one whose answer still waits for it, with that
-    /// request's send order.
-    pub(super) fn forward_before(&self, key: Key) -> Option<(u64, ForwardId)> {
-        self.entries
-            .iter()
-            .take_while(|exchange| exchange.key() != key)
-            .filter(|exchange| exchange.is_held())
-            .filter_map(|exchange| Some((exchange.sent_seq(), exchange.passive()?.forward()?)))
-            .max_by_key(|(order, _)| *order)
     }
 
     /// Whether a passive request waits for the server's reply.
     pub(super) fn passive_sent(&self) -> bool {
         self.entries
             .iter()
-            .any(|exchange| matches!(exchange.request(), Request::Passive(_)) && exchange.is_sent())
+            .any(|exchange| exchange.passive().is_some() && exchange.awaits_reply())
     }
 
     /// Whether a request still needs this forward.

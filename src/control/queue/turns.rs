@@ -12,6 +12,7 @@ use crate::control::{
     outputs::Outputs,
     queue::Queue,
     request::Request,
+    transfer::Transfer,
 };
 
 impl Queue {
@@ -74,24 +75,21 @@ impl Queue {
     pub(in crate::control) fn give_up(&mut self, last_word: &Bytes, outputs: &mut Outputs) {
         for mut exchange in std::mem::take(&mut self.entries) {
             let (awaited, held) = (exchange.is_open(), exchange.is_held());
-            match exchange.request_mut() {
-                Request::Active(active) if awaited => {
-                    let refusal = active.take_refusal();
-                    if !refusal.is_empty() {
-                        exchange.relay_all(refusal);
-                    } else if exchange.is_waiting() {
-                        exchange.say(last_word.clone());
-                    }
-                }
-                Request::Passive(passive) if awaited && passive.is_owed_an_answer(held) => {
+            if let Some(active) = exchange.active_mut().filter(|_| awaited) {
+                let refusal = active.take_refusal();
+                if !refusal.is_empty() {
+                    exchange.relay_all(refusal);
+                } else if exchange.is_waiting() {
                     exchange.say(last_word.clone());
                 }
-                Request::Transfer(transfer) => {
-                    if let Some(unreached) = transfer.take_unreached() {
-                        exchange.say(answer(425, &unreached.reason));
-                    }
+            } else if let Some(passive) = exchange.passive() {
+                if awaited && passive.is_owed_an_answer(held) {
+                    exchange.say(last_word.clone());
                 }
-                _ => {}
+            } else if let Some(unreached) =
+                exchange.transfer_mut().and_then(Transfer::take_unreached)
+            {
+                exchange.say(answer(425, &unreached.reason));
             }
             hand_out(&mut self.guard, &mut exchange, outputs);
         }
@@ -99,7 +97,7 @@ impl Queue {
 
     fn walk(&self, patience: Duration) -> Walk {
         Walk {
-            running: self.transfer_running(),
+            running: self.transfer_unfinished(),
             patience,
             heard: self.heard,
             behind: false,

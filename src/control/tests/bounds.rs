@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bench::{Bench, settings};
 use crate::control::{
     Limits, Settings,
-    held::{LINE_COST, lines_looked_at},
+    pending_lines::{LINE_COST, lines_looked_at},
 };
 
 /// A session in a download that the server has reported done too early: all its replies are held from now on.

@@ -46,13 +46,13 @@ fn a_client_that_names_servers_in_vain_is_sent_away_after_ten() {
         assert!(said(&greeter.refuse("no")).starts_with("530 "));
     }
     let Step::Goodbye {
-        reply: Some(reply),
+        answer: Some(answer),
         last_word: Some(last),
     } = greeter.refuse("no")
     else {
         panic!("an eleventh server may be named");
     };
-    assert!(reply.starts_with(b"530 ") && last.starts_with(b"421 "));
+    assert!(answer.starts_with(b"530 ") && last.starts_with(b"421 "));
 }
 
 #[test]

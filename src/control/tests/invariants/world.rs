@@ -482,7 +482,7 @@ impl World {
             "{} entries",
             queue.len()
         );
-        let held = queue.held_bytes();
+        let held = queue.pending_cost();
         assert!(held <= limits.held_bytes + 128 * 1024, "{held} bytes held");
         let recounted: usize = queue.iter().map(|exchange| exchange.recount()).sum();
         assert_eq!(held, recounted, "what is held is not what is counted");

@@ -10,14 +10,14 @@ pub(super) const LINE_COST: usize = 128;
 
 /// One line for the client, with its author.
 #[derive(Debug)]
-pub(super) enum Reply {
+pub(super) enum ClientLine {
     /// Ferryline.
     Own(Bytes),
     /// The FTP server.
     Relayed(Bytes),
 }
 
-impl Reply {
+impl ClientLine {
     fn bytes(&self) -> &Bytes {
         let (Self::Own(bytes) | Self::Relayed(bytes)) = self;
         bytes
@@ -26,20 +26,20 @@ impl Reply {
 
 /// Lines in their order, with a running total of their cost.
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    lines: VecDeque<Reply>,
+pub(super) struct PendingLines {
+    lines: VecDeque<ClientLine>,
     cost: usize,
 }
 
-impl Held {
+impl PendingLines {
     /// Adds a line of ferryline's own.
     pub(super) fn say(&mut self, line: Bytes) {
-        self.push(Reply::Own(line));
+        self.push(ClientLine::Own(line));
     }
 
     /// Adds a line of the server.
     pub(super) fn relay(&mut self, line: Bytes) {
-        self.push(Reply::Relayed(line));
+        self.push(ClientLine::Relayed(line));
     }
 
     /// Adds lines of the server.
@@ -49,7 +49,7 @@ impl Held {
         }
     }
 
-    fn push(&mut self, line: Reply) {
+    fn push(&mut self, line: ClientLine) {
         self.cost += cost(line.bytes());
         self.lines.push_back(line);
     }
@@ -63,8 +63,8 @@ impl Held {
         }
     }
 
-    /// Takes all lines, which are held no longer.
-    pub(super) fn take(&mut self) -> VecDeque<Reply> {
+    /// Takes all lines, which wait no longer.
+    pub(super) fn take(&mut self) -> VecDeque<ClientLine> {
         self.cost = 0;
         std::mem::take(&mut self.lines)
     }
@@ -114,7 +114,7 @@ impl BufferedReply {
 }
 
 #[cfg(test)]
-impl Held {
+impl PendingLines {
     /// Cost, added up anew.
     pub(super) fn recount(&self) -> usize {
         let costs = self.lines.iter().map(|line| line.bytes().len() + LINE_COST);
@@ -156,17 +156,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cost_follows_what_is_held() {
-        let mut held = Held::default();
-        held.relay_all(["220-a\r\n", "\n", "220 b\r\n"].map(Bytes::from));
-        assert_eq!(held.cost(), 15 + 3 * LINE_COST);
-        held.truncate(1);
-        assert_eq!((held.len(), held.cost()), (1, 7 + LINE_COST));
-        held.truncate(5);
-        held.say(Bytes::from("x"));
-        assert_eq!(held.cost(), 8 + 2 * LINE_COST);
-        assert_eq!(held.take().len(), 2);
-        assert_eq!((held.len(), held.cost()), (0, 0));
+    fn the_cost_follows_the_lines() {
+        let mut pending = PendingLines::default();
+        pending.relay_all(["220-a\r\n", "\n", "220 b\r\n"].map(Bytes::from));
+        assert_eq!(pending.cost(), 15 + 3 * LINE_COST);
+        pending.truncate(1);
+        assert_eq!((pending.len(), pending.cost()), (1, 7 + LINE_COST));
+        pending.truncate(5);
+        pending.say(Bytes::from("x"));
+        assert_eq!(pending.cost(), 8 + 2 * LINE_COST);
+        assert_eq!(pending.take().len(), 2);
+        assert_eq!((pending.len(), pending.cost()), (0, 0));
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use ferryline_grammar::{ExtendedAddress, HostPort};
 
-use super::{event::ForwardId, held::BufferedReply};
+use super::{event::ForwardId, pending_lines::BufferedReply};
 
 /// State of one PORT or EPRT.
 #[derive(Debug)]
-pub(super) struct Active {
+pub(super) struct ActiveRequest {
     extended: bool,
     deliver_to: SocketAddr,
     forward: RemoteForward,
@@ -63,7 +63,7 @@ impl ActiveForm {
     }
 }
 
-impl Active {
+impl ActiveRequest {
     /// `extended`: the client's own verb was EPRT. `deliver_to`: the client's listener.
     pub(super) fn new(extended: bool, deliver_to: SocketAddr) -> Self {
         Self {
