@@ -330,6 +330,17 @@ fn a_session_can_be_shown() {
     let shown = ferryline(&["replay", "--show", &path(&folder().join(&source.name))]);
     assert_eq!(shown.status.code(), Some(0), "{}", said(&shown));
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(text.contains("# -  not passed on "), "{text}");
+    assert!(text.contains("\n+ C< 227 "), "{text}");
+    let all = [
+        "replay",
+        "--show",
+        "--all",
+        &path(&folder().join(&source.name)),
+    ];
+    let shown = ferryline(&all);
+    assert_eq!(shown.status.code(), Some(0), "{}", said(&shown));
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
     for line in source.text.lines().filter(|line| !line.starts_with('#')) {
         assert!(text.contains(line), "{line} is missing in:\n{text}");
     }

@@ -440,8 +440,9 @@ impl World {
         for client in &mut self.lax {
             client.reads(bytes, is_servers);
         }
-        // The lax clients judge a line with a blank in front.
-        if !matches!(code, 227..=229) || text.contains("ferryline") || text.starts_with(' ') {
+        // The lax clients judge a line with a blank in front, of any kind.
+        let blank = matches!(bytes.first(), Some(b'\t'..=b'\r' | b' '));
+        if !matches!(code, 227..=229) || text.contains("ferryline") || blank {
             return;
         }
         let port = port_of(&text);
