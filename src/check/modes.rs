@@ -91,7 +91,12 @@ impl Trial<'_> {
                 (true, carried)
             }
             Err(text) => {
-                log.failed(verb, text, remedy::mode(self.spec, text));
+                let remedy = remedy::mode(self.spec, text);
+                match mode {
+                    Mode::Passive | Mode::ExtendedPassive => log.failed(verb, text, remedy),
+                    // Nearly all clients use passive mode, or turn to it.
+                    Mode::Active | Mode::ExtendedActive => log.warning(verb, text, remedy),
+                }
                 (false, None)
             }
         };

@@ -3,6 +3,8 @@
 /// Steps of a connection, in their order.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Stage {
+    /// The jump hosts, in their order.
+    JumpHost,
     Resolve,
     Connect,
     Version,
@@ -12,7 +14,8 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
+        Self::JumpHost,
         Self::Resolve,
         Self::Connect,
         Self::Version,
@@ -23,6 +26,7 @@ impl Stage {
 
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::JumpHost => "jump-host",
             Self::Resolve => "resolve",
             Self::Connect => "connect",
             Self::Version => "ssh-version",
