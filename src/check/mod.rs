@@ -38,7 +38,7 @@ use std::{
 
 pub use self::{
     render::Screen,
-    report::{Event, ForwardReport, ModeReport, Report, Status, Step, Tell},
+    report::{Event, ForwardReport, ModeReport, RESOLVE, Report, Status, Step, Tell},
 };
 use crate::{
     proxy::{ForwardSpec, Options},
@@ -70,10 +70,16 @@ pub struct FtpUser {
     pub password: Secret,
 }
 
-/// Makes the check. Calls `tell` with every step when it is done.
-pub async fn run(plan: &Plan, prompt: Arc<dyn Prompt>, tell: Tell<'_>) -> Report {
+/// Makes the check. Calls `tell` with every step when it is done. What is found out about the SSH server on the
+/// way is in `findings` at once.
+pub async fn run(
+    plan: &Plan,
+    prompt: Arc<dyn Prompt>,
+    findings: ssh::Findings,
+    tell: Tell<'_>,
+) -> Report {
     let time = time::utc(SystemTime::now());
-    let (steps, session) = way::walk(plan, prompt, tell).await;
+    let (steps, session) = way::walk(plan, prompt, findings, tell).await;
     let mut forwards = Vec::new();
     for spec in &plan.forwards {
         forwards.push(match &session {

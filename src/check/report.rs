@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use crate::ftp_client::Mode;
 
+/// The name of the step that looks up the SSH server's name, which is done before anything connects.
+pub const RESOLVE: &str = "resolve";
+
 /// Result of a whole check.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -11,8 +14,8 @@ pub struct Report {
     pub version: &'static str,
     /// When it was begun, in UTC: `2026-11-29T13:00:00Z` (RFC 3339).
     pub time: String,
-    /// Whether clients can work, which is exit code 0: no step failed. With an FTP user this includes both
-    /// passive modes, which nearly all clients use; an active mode that does not work is a warning.
+    /// Whether clients can work, which is exit code 0: no step failed. With an FTP user this includes PASV,
+    /// which nearly all clients use; another mode that does not work is a warning then.
     pub ok: bool,
     /// The SSH server, and the jump hosts on the way there: `user@host via user@hop`.
     pub destination: String,

@@ -1,5 +1,7 @@
 //! The steps to the SSH session, by name and in their order.
 
+use super::report::RESOLVE;
+
 /// Steps of a connection, in their order.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Stage {
@@ -27,7 +29,7 @@ impl Stage {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::JumpHost => "jump-host",
-            Self::Resolve => "resolve",
+            Self::Resolve => RESOLVE,
             Self::Connect => "connect",
             Self::Version => "ssh-version",
             Self::HostKey => "host-key",

@@ -15,6 +15,7 @@ use crate::ssh::{Error, Findings, HostKey, Prompt, Session, Settings, StrictHost
 pub(super) async fn walk(
     plan: &Plan,
     prompt: Arc<dyn Prompt>,
+    findings: Findings,
     tell: Tell<'_>,
 ) -> (Vec<Step>, Option<Session>) {
     let settings = &plan.settings;
@@ -24,7 +25,6 @@ pub(super) async fn walk(
     if let (Ok(detail), []) = (&resolved, hops.as_slice()) {
         log.ok(Stage::Resolve.name(), detail);
     }
-    let findings = Findings::default();
     let connected = Session::connect_and_tell(settings.clone(), prompt, findings.clone()).await;
     let failed = connected
         .as_ref()

@@ -3,19 +3,27 @@
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use clap::{Arg, Args};
 use zeroize::Zeroizing;
 
-use super::{Failure, Verbosity, forward, runtime, start_log, terminal::Patience, time::TimeRange};
+use super::{
+    Failure, Verbosity, forward, runtime, start_log,
+    terminal::Patience,
+    time::TimeRange,
+    waiting::{Attended, attend},
+};
 use crate::{
     bounded_file::{KEY_LIMIT, read_text},
     check::{self, FtpUser, Plan, Report, Screen},
     paint::{ForLocale, Paint},
-    ssh::{Prompt, Secret, TerminalPrompt},
+    ssh::{Findings, Prompt, Secret, TerminalPrompt},
 };
 
 /// The arguments of `ferryline check`: those of `forward`, and its own.
@@ -119,22 +127,30 @@ pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<bool, Failu
         timeout: arguments.check.timeout,
     };
     let runtime = runtime()?;
-    let report = runtime.block_on(examine(&plan, arguments.check.json));
+    let report = runtime.block_on(examine(&plan, arguments.check.json, verbosity));
     // The end does not wait for a resolver that does not answer.
     runtime.shutdown_background();
     Ok(report.ok)
 }
 
-async fn examine(plan: &Plan, json: bool) -> Report {
-    let prompt = Arc::new(TerminalPrompt);
+async fn examine(plan: &Plan, json: bool, verbosity: Verbosity) -> Report {
+    let prompt = Arc::new(Attended::new(TerminalPrompt));
+    let findings = Findings::default();
+    let is_connected = AtomicBool::new(false);
     let mut screen = Screen::new(ForLocale(io::stdout()), Paint::for_stdout());
     // The check goes on without a reader of its output: the exit code has the result, too.
     let mut tell = |event: check::Event<'_>| {
+        // The host's name is looked up before; all other steps are told once there is a connection, or none.
+        let before = matches!(event, check::Event::Step(step) if step.name == check::RESOLVE);
+        is_connected.fetch_or(!before, Ordering::Relaxed);
         if !json {
             let _ = screen.show(event);
         }
     };
-    let report = check::run(plan, prompt, &mut tell).await;
+    let checking = check::run(plan, prompt.clone(), findings.clone(), &mut tell);
+    let is_over = || is_connected.load(Ordering::Relaxed);
+    let way = plan.settings.in_words();
+    let report = attend(checking, &way, &prompt, is_over, &findings, verbosity).await;
     if json {
         let mut out = io::stdout().lock();
         let _ = serde_json::to_writer_pretty(&mut out, &report)

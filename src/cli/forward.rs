@@ -12,7 +12,7 @@ use super::{
     ssh_options::SshArguments,
     start_log,
     terminal::{self, Patience},
-    waiting::{self, Attended},
+    waiting::{Attended, attend},
 };
 use crate::{
     control::{ActiveMode, DataHost, LOWEST_DATA_PORT},
@@ -229,10 +229,9 @@ async fn forward(
     let way = settings.in_words();
     let prompt = Arc::new(Attended::new(TerminalPrompt));
     let findings = Findings::default();
-    let waiting = waiting::tell(&way, &prompt, &findings, verbosity);
+    let connecting = Session::connect_and_tell(settings, prompt.clone(), findings.clone());
     let connected = tokio::select! {
-        connected = Session::connect_and_tell(settings, prompt.clone(), findings.clone()) => connected,
-        () = waiting => return Ok(()),
+        connected = attend(connecting, &way, &prompt, || false, &findings, verbosity) => connected,
         () = stop.cancelled() => return Ok(()),
     };
     let ssh = connected.map_err(Failure::failed)?;

@@ -68,8 +68,8 @@ enum Command {
         tried), with what to do about it: local ports, jump hosts, SSH server, host key, log-in, a second \
         connection, the way to the FTP server, its greeting and features, whether it insists on TLS. \
         With --ftp-user it logs in and lists a folder in all four modes through ferryline itself. \
-        Exit code 0 where clients can work, else 1: no step failed, and with --ftp-user the passive \
-        modes work, which nearly all clients use.",
+        Exit code 0 where clients can work, else 1: no step failed, and with --ftp-user PASV works, \
+        which nearly all clients use.",
         after_help = check::EXAMPLES,
         mut_args(check::hide_what_it_does_not_use)
     )]

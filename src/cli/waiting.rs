@@ -1,11 +1,9 @@
 //! A word to a person who waits for an SSH log-in.
 
 use std::{
+    convert::Infallible,
     io::{self, IsTerminal},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -43,25 +41,34 @@ impl<P: Prompt> Prompt for Attended<P> {
     }
 }
 
-/// Says on a terminal what is waited for, once that has taken two seconds. Never returns, so that the log-in
-/// decides.
-pub(super) async fn tell<P>(
+/// Runs `connecting`, and says on a terminal what it waits for, once that has taken two seconds. `connecting`
+/// has made a connection to `way`, or failed to, when `is_over` says so, or at its end.
+pub(super) async fn attend<P, T>(
+    connecting: impl Future<Output = T>,
     way: &str,
-    prompt: &Arc<Attended<P>>,
+    prompt: &Attended<P>,
+    is_over: impl Fn() -> bool,
     findings: &Findings,
     verbosity: Verbosity,
-) {
-    let is_wanted = !verbosity.quiet && io::stderr().is_terminal();
-    if is_wanted {
-        after_a_while(UNTOLD, prompt, || terminal::tell(&waits_for(way, findings))).await;
+) -> T {
+    let told = async {
+        let is_wanted = !verbosity.quiet && io::stderr().is_terminal();
+        if is_wanted {
+            let say = || terminal::tell(&waits_for(way, findings));
+            after_a_while(UNTOLD, || prompt.has_asked() || is_over(), say).await;
+        }
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        done = connecting => done,
+        never = told => match never {},
     }
-    std::future::pending().await
 }
 
-async fn after_a_while<P>(time: Duration, prompt: &Attended<P>, say: impl FnOnce()) {
+async fn after_a_while(time: Duration, is_moot: impl Fn() -> bool, say: impl FnOnce()) {
     tokio::time::sleep(time).await;
     // A person who was asked knows what is going on; and the text would stand in the answer.
-    if !prompt.has_asked() {
+    if !is_moot() {
         say();
     }
 }
@@ -103,7 +110,7 @@ mod tests {
                 prompt.visible("really?");
             }
             let mut told = false;
-            after_a_while(Duration::ZERO, &prompt, || told = true).await;
+            after_a_while(Duration::ZERO, || prompt.has_asked(), || told = true).await;
             assert_eq!(told, !asked);
         }
     }
