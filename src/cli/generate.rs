@@ -38,11 +38,62 @@ pub(super) fn man(mut command: Command, arguments: &ManArguments) -> Result<(), 
             })
         })?;
     }
+    let page = page(command).map_err(Failure::failed)?;
+    print(ascii(&String::from_utf8_lossy(&page)).as_bytes())
+}
+
+/// The page in ASCII: not every roff reads UTF-8, and each knows these names of characters.
+fn ascii(page: &str) -> String {
+    let mut out = String::with_capacity(page.len());
+    for c in page.chars() {
+        match c.is_ascii() {
+            true => out.push(c),
+            false => out.push_str(&format!("\\[u{:04X}]", u32::from(c))),
+        }
+    }
+    out
+}
+
+/// The page, with a synopsis and examples as the help has them: clap_mangen's synopsis has no values, and its
+/// examples would run into one another.
+fn page(command: Command) -> io::Result<Vec<u8>> {
+    // It would leave out the description of those.
+    let mut command = command.mut_args(|argument| argument.hide_short_help(false));
+    let usage = command.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").to_owned();
+    let has_subcommands = command.has_subcommands();
+    let examples = command.get_after_long_help().or(command.get_after_help());
+    let examples = examples.map(ToString::to_string);
+    let source = format!("ferryline {}", env!("CARGO_PKG_VERSION"));
+    let man = clap_mangen::Man::new(command).source(source);
     let mut page = Vec::new();
-    clap_mangen::Man::new(command)
-        .render(&mut page)
-        .map_err(Failure::failed)?;
-    print(&page)
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    section(&mut page, "SYNOPSIS", &usage)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if has_subcommands {
+        man.render_subcommands_section(&mut page)?;
+    }
+    if let Some(examples) = examples {
+        let examples = examples.trim_start_matches("Examples:\n");
+        section(&mut page, "EXAMPLES", examples)?;
+    }
+    Ok(page)
+}
+
+/// A section whose lines stay as they are.
+fn section(page: &mut Vec<u8>, title: &str, text: &str) -> io::Result<()> {
+    writeln!(page, ".SH {title}\n.nf")?;
+    for line in text.lines() {
+        // A point or a quote at the beginning would be a request.
+        let line = line
+            .replace('\\', "\\e")
+            .replace('-', "\\-")
+            .replace('\'', "\\(aq");
+        writeln!(page, "\\&{line}")?;
+    }
+    writeln!(page, ".fi")
 }
 
 /// Prints the completions for a shell.

@@ -89,6 +89,7 @@ async fn verbosity_may_stand_before_the_subcommand_and_be_spelled_out() {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn quiet_is_quiet_whatever_the_environment_says() {
     let shore = Shore::new().await;

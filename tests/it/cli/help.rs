@@ -99,7 +99,15 @@ async fn there_is_a_man_page_for_each_subcommand() {
         let page = said(&["man", subcommand]).await;
         let title = format!(".TH ferryline-{subcommand} 1");
         assert!(page.contains(&title), "{page}");
+        assert!(page.is_ascii(), "{page}");
+        // Each option is described: its name is not followed by nothing.
+        let lines: Vec<&str> = page.lines().collect();
+        for (number, _) in lines.iter().enumerate().filter(|(_, line)| **line == ".TP") {
+            assert!(!lines[number + 2].is_empty(), "{}", lines[number + 1]);
+        }
     }
+    let page = said(&["man", "forward"]).await;
+    assert!(page.contains("ferryline forward [OPTIONS] \\-L"), "{page}");
     let home = tempfile::tempdir().unwrap();
     let ended = run(home.path(), &["man", "nonsense"]).await;
     assert!(ended.one_line(2).contains("forward, check"), "{ended:?}");
