@@ -12,7 +12,7 @@ from pathlib import Path
 from netns import entering
 from process import daemon, run
 
-READY = re.compile(r"^(?:ftp|tcp)://(?P<host>\[[^]]*\]|[^:/]+):(?P<port>\d+) → .+ → .+$")
+READY = re.compile(r"^(?:ftp|tcp)://(?P<host>\[[^]]*\]|[^:/]+):(?P<port>\d+) (?:→|->) .+ (?:→|->) .+$")
 
 
 @dataclass
