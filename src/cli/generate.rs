@@ -62,7 +62,9 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
     let usage = command.render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").to_owned();
     let has_subcommands = command.has_subcommands();
-    let examples = command.get_after_long_help().or(command.get_after_help());
+    let examples = command
+        .get_after_long_help()
+        .or_else(|| command.get_after_help());
     let examples = examples.map(ToString::to_string);
     let source = format!("ferryline {}", env!("CARGO_PKG_VERSION"));
     let man = clap_mangen::Man::new(command).source(source);
