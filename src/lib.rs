@@ -21,7 +21,7 @@
 //! - [`demo`]: an embedded SSH server and FTP server, for `ferryline demo` and the hermetic tests
 //! - [`ftp_client`]: a small FTP client; `check`, the demo and the tests drive the proxy with
 //!   it
-//! - [`paint`]: colours on a terminal
+//! - [`paint`]: colours on a terminal, and marks that the locale has
 //! - `bounded_file`: files that are read up to a bound
 //! - `lock`: mutexes
 //! - `log_limit`: warnings that other programs can cause without limit

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    ferryline::cli::run(ferryline::cli::Cli::parse())
+    ferryline::cli::main()
 }

@@ -9,28 +9,36 @@
 //!
 //! - `report`: the steps and what they amount to, for people and for machines
 //! - `way`: the steps to the SSH session; `stage`: their names and order
+//! - `listen`: whether the ports of `-L` can be listened on; `holder`: which program has one that cannot
 //! - `server`: the steps of one forward, up to the log-in
 //! - `modes`: a listing in each of the four modes
 //! - `ferry`: the proxy that they go through
 //! - `watch`: the lines that passed between the proxy and the FTP server
 //! - `remedy`: what to do where a step does not work
 //! - `render`: a report on a terminal
+//! - `time`: when the check was made
 
 mod ferry;
+mod holder;
+mod listen;
 mod modes;
 mod remedy;
 mod render;
 mod report;
 mod server;
 mod stage;
+mod time;
 mod watch;
 mod way;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 pub use self::{
     render::Screen,
-    report::{Event, ForwardReport, ModeReport, Report, Status, Step, Tell},
+    report::{Event, ForwardReport, ModeReport, RESOLVE, Report, Status, Step, Tell},
 };
 use crate::{
     proxy::{ForwardSpec, Options},
@@ -42,7 +50,8 @@ use crate::{
 pub struct Plan {
     /// The SSH server.
     pub settings: ssh::Settings,
-    /// The forwards; the ports that they would listen on are not bound.
+    /// The forwards. The ports that they would listen on are bound for a moment only, to see whether they can
+    /// be.
     pub forwards: Vec<ForwardSpec>,
     /// How data connections are carried.
     pub options: Options,
@@ -61,22 +70,31 @@ pub struct FtpUser {
     pub password: Secret,
 }
 
-/// Makes the check. Calls `tell` with every step when it is done.
-pub async fn run(plan: &Plan, prompt: Arc<dyn Prompt>, tell: Tell<'_>) -> Report {
-    let (steps, session) = way::walk(plan, prompt, tell).await;
+/// Makes the check. Calls `tell` with every step when it is done. What is found out about the SSH server on the
+/// way is in `findings` at once.
+pub async fn run(
+    plan: &Plan,
+    prompt: Arc<dyn Prompt>,
+    findings: ssh::Findings,
+    tell: Tell<'_>,
+) -> Report {
+    let time = time::utc(SystemTime::now());
+    let (steps, session) = way::walk(plan, prompt, findings, tell).await;
     let mut forwards = Vec::new();
     for spec in &plan.forwards {
         forwards.push(match &session {
             Some(session) => server::examine(plan, spec, session, tell).await,
-            None => server::not_reached(spec, tell),
+            None => server::not_reached(plan, spec, tell).await,
         });
     }
     if let Some(session) = &session {
         session.close().await;
     }
     Report {
+        version: env!("CARGO_PKG_VERSION"),
+        time,
         ok: session.is_some() && forwards.iter().all(|forward| forward.ok),
-        destination: plan.settings.destination(),
+        destination: plan.settings.in_words(),
         steps,
         forwards,
     }

@@ -39,6 +39,7 @@ pub(super) async fn try_all(
         ferry,
         client: Some(client),
         why_carried: false,
+        pasv_works: false,
     };
     let mut reports = Vec::new();
     for mode in Mode::ALL {
@@ -61,6 +62,8 @@ struct Trial<'a> {
     /// Whether the reason for carrying active mode as passive was given. From then on the proxy does not try
     /// a remote forward again.
     why_carried: bool,
+    /// Whether PASV was tried, and works.
+    pasv_works: bool,
 }
 
 impl Trial<'_> {
@@ -91,11 +94,22 @@ impl Trial<'_> {
                 (true, carried)
             }
             Err(text) => {
-                log.failed(verb, text, remedy::mode(self.spec, text));
+                let remedy = remedy::mode(self.spec, text);
+                match mode {
+                    Mode::Passive => log.failed(verb, text, remedy),
+                    Mode::ExtendedPassive if !self.pasv_works => log.failed(verb, text, remedy),
+                    Mode::ExtendedPassive => {
+                        let instead = "PASV works: have clients use it (curl: --disable-epsv)";
+                        log.warning(verb, text, format!("{remedy}. {instead}"));
+                    }
+                    // Nearly all clients use passive mode, or turn to it.
+                    Mode::Active | Mode::ExtendedActive => log.warning(verb, text, remedy),
+                }
                 (false, None)
             }
         };
         if mode == Mode::Passive {
+            self.pasv_works = works;
             self.data_address(log, &passed, works);
         }
         ModeReport::new(mode, works, carried)

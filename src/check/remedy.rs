@@ -15,36 +15,33 @@ pub(super) const TLS: &str = "let plain log-ins in from the SSH host, where SSH 
     (vsftpd: force_local_logins_ssl=NO and force_local_data_ssl=NO; ProFTPD: TLSRequired off; \
     pure-ftpd: TLS 1; FileZilla Server: do not require explicit FTP over TLS)";
 
-/// A step of the SSH connection failed.
+/// A step of the SSH connection failed: what the error itself advises, else what helps at this step.
 pub(super) fn ssh(stage: Stage, error: &Error) -> String {
+    if let Some(remedy) = error.remedy() {
+        return remedy;
+    }
     let remedy = match stage {
         Stage::Resolve => "check the spelling, or give the address of the SSH server",
-        Stage::Connect => {
-            "check host, port (-p) and firewalls; 'ssh -v' to the same server will fail too"
+        Stage::JumpHost | Stage::Connect | Stage::Version | Stage::HostKey => {
+            "'ssh -v' to the same server tells more"
         }
-        Stage::Version => {
-            "-p is the port of the SSH server; the FTP server's port stands at the end of -L"
-        }
-        Stage::HostKey => match error {
-            Error::HostKeyChanged { file, line, .. } => {
-                return format!(
-                    "find out why first; if the change is genuine, remove line {line} of {}",
-                    file.display()
-                );
-            }
-            Error::HostKeyUnknown { .. } => {
-                "compare the fingerprint with the administrator's, then connect once with \
-                 -o StrictHostKeyChecking=accept-new"
-            }
-            Error::HostKeyRevoked { .. } => "do not use this server: ask its administrator",
-            _ => "'ssh -v' to the same server tells what the two cannot agree on",
-        },
         Stage::Authentication => {
             "check user (-l) and key (-i, the agent); 'ssh -v' to the same server tells more"
         }
         Stage::Lane => LANE,
     };
     remedy.to_owned()
+}
+
+/// What the SSH server said about a forward, without the advice that is for the log.
+pub(super) fn cause(error: &OpenError) -> String {
+    match error {
+        OpenError::ConnectFailed(said) => format!("the SSH server could not connect ({said})"),
+        OpenError::Prohibited(said) => {
+            format!("the SSH server forbids it (administratively prohibited: {said})")
+        }
+        other => other.to_string(),
+    }
 }
 
 /// The SSH server does not connect to the FTP server.
@@ -56,6 +53,10 @@ pub(super) fn forward(spec: &ForwardSpec, error: &OpenError) -> String {
             "in sshd_config of the SSH server: AllowTcpForwarding yes (or local), and PermitOpen any \
              or {host}:* (data go to ports that nobody knows before); in the user's authorized_keys: \
              no 'restrict' or 'no-port-forwarding', and permitopen=\"{host}:*\" if any"
+        ),
+        OpenError::ConnectFailed(said) if is_about_the_name(said) => format!(
+            "the SSH host cannot find the address of {host}: check the spelling in -L, or give the address; \
+             'getent hosts {host}' there tells the same"
         ),
         OpenError::ConnectFailed(_) => format!(
             "on the SSH host nothing is to be had at {target}: is the FTP server up, the port right \
@@ -71,6 +72,33 @@ pub(super) fn forward(spec: &ForwardSpec, error: &OpenError) -> String {
         }
     }
 }
+
+/// Whether a resolver said this (glibc, musl, the BSDs).
+fn is_about_the_name(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    let words = [
+        "name resolution",
+        "name or service",
+        "name does not resolve",
+        "nodename nor servname",
+        "no address associated",
+        "unknown host",
+    ];
+    words.iter().any(|word| said.contains(word))
+}
+
+/// ferryline itself ended the session in place of a greeting.
+pub(super) fn own_greeting(text: &str) -> String {
+    let remedy = if text.contains("not an FTP server") {
+        "-L ends in host and port of the FTP server: another service answers there. 21 is the usual port of FTP"
+    } else {
+        VERBOSE
+    };
+    remedy.to_owned()
+}
+
+/// Nothing better is known.
+pub(super) const VERBOSE: &str = "-vv shows every line of the control connection";
 
 /// A further SSH connection does not lead to the FTP server that the first one leads to.
 pub(super) const SEVERAL_HOSTS: &str = "does the SSH server's name, or its address, stand for several hosts? Name \
@@ -116,7 +144,7 @@ pub(super) fn mode(spec: &ForwardSpec, text: &str) -> String {
     } else if text.contains("LIST") && text.contains("550") {
         "the user may not list this folder: give another --ftp-user"
     } else {
-        "-vv shows every line of the control connection"
+        VERBOSE
     };
     remedy.to_owned()
 }
@@ -154,6 +182,22 @@ mod tests {
             "331 Please specify the password.",
         ] {
             assert!(!wants_tls(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_the_ssh_host_does_not_know_is_told_from_a_server_that_is_down() {
+        let spec: ForwardSpec = "0:ftp.example:21".parse().unwrap();
+        for (said, advice) in [
+            (
+                "Temporary failure in name resolution",
+                "getent hosts ftp.example",
+            ),
+            ("Name or service not known", "getent hosts ftp.example"),
+            ("Connection refused", "nc -v ftp.example 21"),
+        ] {
+            let remedy = forward(&spec, &OpenError::ConnectFailed(said.into()));
+            assert!(remedy.contains(advice), "{said}: {remedy}");
         }
     }
 

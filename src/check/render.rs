@@ -60,6 +60,7 @@ impl<W: Write> Screen<W> {
             Status::Ok => self.paint.good("✓"),
             Status::Failed => self.paint.bad("✗"),
             Status::Skipped => self.paint.faint("–"),
+            Status::Warning => self.paint.doubtful("!"),
         };
         let label = step.name.replace('-', " ");
         let detail = match step.status {

@@ -4,13 +4,20 @@ use serde::Serialize;
 
 use crate::ftp_client::Mode;
 
+/// The name of the step that looks up the SSH server's name, which is done before anything connects.
+pub const RESOLVE: &str = "resolve";
+
 /// Result of a whole check.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Whether the exit code is 0: every forward works in at least one mode, or, where no FTP user
-    /// was given, no step failed.
+    /// The version of ferryline that made it.
+    pub version: &'static str,
+    /// When it was begun, in UTC: `2026-11-29T13:00:00Z` (RFC 3339).
+    pub time: String,
+    /// Whether clients can work, which is exit code 0: no step failed. With an FTP user this includes PASV,
+    /// which nearly all clients use; another mode that does not work is a warning then.
     pub ok: bool,
-    /// The SSH server: `user@host`.
+    /// The SSH server, and the jump hosts on the way there: `user@host via user@hop`.
     pub destination: String,
     /// The steps up to the SSH session.
     pub steps: Vec<Step>,
@@ -67,6 +74,8 @@ pub enum Status {
     Failed,
     /// It was not tried; `detail` says why.
     Skipped,
+    /// It did not work, and most clients can do without it.
+    Warning,
 }
 
 /// Event that is reported while a check runs.
@@ -110,7 +119,18 @@ impl<'a> Log<'a> {
         detail: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        self.add(name, Status::Failed, detail.into(), Some(remedy.into()));
+        let remedy = Some(remedy.into()).filter(|remedy: &String| !remedy.is_empty());
+        self.add(name, Status::Failed, detail.into(), remedy);
+    }
+
+    /// Adds a step that does not work and that most clients can do without.
+    pub(super) fn warning(
+        &mut self,
+        name: &'static str,
+        detail: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(name, Status::Warning, detail.into(), Some(remedy.into()));
     }
 
     pub(super) fn skipped(&mut self, name: &'static str, detail: impl Into<String>) {

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::{
     Plan,
     ferry::{FAREWELL, Ferry},
-    modes, remedy,
+    listen, modes, remedy,
     report::{Event, ForwardReport, Log, ModeReport, Tell, summary},
     way::nobody,
 };
@@ -18,10 +18,11 @@ use crate::{
 };
 
 /// Report on a forward without an SSH session.
-pub(super) fn not_reached(spec: &ForwardSpec, tell: Tell<'_>) -> ForwardReport {
+pub(super) async fn not_reached(plan: &Plan, spec: &ForwardSpec, tell: Tell<'_>) -> ForwardReport {
     let forward = title(spec);
     tell(Event::Forward(&forward));
     let mut log = Log::new(tell);
+    listen::step(&mut log, plan, spec).await;
     log.skipped(FORWARD, "not reached");
     ForwardReport {
         forward,
@@ -43,6 +44,7 @@ pub(super) async fn examine(
     tell(Event::Forward(&forward));
     let mut log = Log::new(tell);
     let mut modes = Vec::new();
+    let listens = listen::step(&mut log, plan, spec).await;
     let reached = reach(&mut log, plan, spec, session).await;
     if spec.kind == ForwardKind::Ftp && !reached {
         skip_from(&mut log, GREETING, "not reached");
@@ -58,11 +60,11 @@ pub(super) async fn examine(
             }
         }
     }
-    let works = modes.iter().any(|mode| mode.works);
     ForwardReport {
         forward,
-        ok: works || (modes.is_empty() && !log.has_failed()),
+        ok: !log.has_failed(),
         summary: match modes.as_slice() {
+            _ if !listens => "it cannot listen on its port: see the steps above".to_owned(),
             [] if log.has_failed() => "it cannot be used: see the steps above".to_owned(),
             [] if spec.kind == ForwardKind::Tcp => "it can be used".to_owned(),
             [] => format!("nothing is in the way so far; {ADD_USER}"),
@@ -115,7 +117,11 @@ async fn reach(log: &mut Log<'_>, plan: &Plan, spec: &ForwardSpec, session: &Ses
             true
         }
         Err(error) => {
-            log.failed(FORWARD, error.to_string(), remedy::forward(spec, &error));
+            log.failed(
+                FORWARD,
+                remedy::cause(&error),
+                remedy::forward(spec, &error),
+            );
             false
         }
     }
@@ -143,7 +149,7 @@ async fn through(
     session: &Session,
     ferry: &Ferry,
 ) -> Vec<ModeReport> {
-    let Some((mut client, system)) = greet(log, plan, ferry).await else {
+    let Some(mut client) = greet(log, plan, ferry).await else {
         skip_from(log, FEATURES, "not reached");
         return Vec::new();
     };
@@ -151,11 +157,7 @@ async fn through(
     if !matches!(features, Features::LogInFirst(_)) || plan.user.is_none() {
         features.show(log);
     }
-    let known = Known {
-        tls_offered: features.offers_tls(),
-        system: !system.is_empty(),
-    };
-    if !log_in(log, plan, &mut client, known).await {
+    if !log_in(log, plan, &mut client, features.offers_tls()).await {
         return Vec::new();
     }
     if matches!(features, Features::LogInFirst(_)) {
@@ -165,37 +167,34 @@ async fn through(
     modes::try_all(log, plan, spec, session, ferry, client).await
 }
 
-/// Returns the control connection, and what the server reports of its system.
-async fn greet(log: &mut Log<'_>, plan: &Plan, ferry: &Ferry) -> Option<(FtpClient, String)> {
+/// Returns the control connection, if the server greets as FTP servers do.
+async fn greet(log: &mut Log<'_>, plan: &Plan, ferry: &Ferry) -> Option<FtpClient> {
+    ferry.watch.take();
     let greeted = FtpClient::greeted(ferry.address, plan.timeout).await;
-    let (mut client, greeting) = match greeted {
-        Ok((client, greeting)) if greeting.code.class() == 2 => (client, greeting),
+    match greeted {
+        Ok((client, greeting)) if greeting.code.class() == 2 => {
+            log.ok(GREETING, greeting.to_string());
+            Some(client)
+        }
         Ok((_, greeting)) => {
-            let text = format!("the server answered \"{greeting}\"");
-            let remedy = match remedy::wants_tls(&text) {
-                true => remedy::TLS.to_owned(),
-                false => remedy::greeting(&text),
-            };
-            log.failed(GREETING, text, remedy);
-            return None;
+            let text = greeting.to_string();
+            match ferry.watch.own_word(&text) {
+                Some(own) => log.failed(GREETING, own, remedy::own_greeting(own)),
+                None => {
+                    let remedy = match remedy::wants_tls(&text) {
+                        true => remedy::TLS.to_owned(),
+                        false => remedy::greeting(&text),
+                    };
+                    log.failed(GREETING, format!("the server answered \"{text}\""), remedy);
+                }
+            }
+            None
         }
         Err(error) => {
             let text = error.to_string();
             log.failed(GREETING, &text, remedy::greeting(&text));
-            return None;
+            None
         }
-    };
-    let system = system(&mut client).await;
-    log.ok(GREETING, format!("{greeting}{system}"));
-    Some((client, system))
-}
-
-/// What the server reports of its system; some servers tell only after the log-in.
-async fn system(client: &mut FtpClient) -> String {
-    match client.command("SYST").await {
-        Ok(reply) if reply.code.class() == 2 => format!("; {reply}"),
-        // An error comes again with the next command.
-        _ => String::new(),
     }
 }
 
@@ -236,7 +235,7 @@ impl Features {
                 log.skipped(FEATURES, format!("only after the log-in ({reply})"));
             }
             Self::None(reply) => log.ok(FEATURES, format!("the server has no FEAT ({reply})")),
-            Self::Failed(error) => log.failed(FEATURES, error.to_string(), VERBOSE),
+            Self::Failed(error) => log.failed(FEATURES, error.to_string(), remedy::VERBOSE),
         }
     }
 
@@ -250,15 +249,8 @@ impl Features {
     }
 }
 
-/// What was found out before the log-in.
-#[derive(Clone, Copy)]
-struct Known {
-    tls_offered: bool,
-    system: bool,
-}
-
 /// Finds out whether the server insists on TLS, and logs in where there is a user.
-async fn log_in(log: &mut Log<'_>, plan: &Plan, client: &mut FtpClient, known: Known) -> bool {
+async fn log_in(log: &mut Log<'_>, plan: &Plan, client: &mut FtpClient, tls_offered: bool) -> bool {
     // A name that belongs to no user, where there is none to try: no password follows it.
     let name = plan.user.as_ref().map_or("ferryline-check", |u| &u.name);
     let mut answer = client.command(&format!("USER {name}")).await;
@@ -272,7 +264,11 @@ async fn log_in(log: &mut Log<'_>, plan: &Plan, client: &mut FtpClient, known: K
         Ok(reply) => reply,
         Err(error) => {
             let closed = matches!(error.problem, Problem::Closed);
-            let remedy = if closed { remedy::LOG_IN } else { VERBOSE };
+            let remedy = if closed {
+                remedy::LOG_IN
+            } else {
+                remedy::VERBOSE
+            };
             log.skipped(TLS, "no answer that would tell");
             log.failed(LOG_IN, error.to_string(), remedy);
             skip_from(log, PASV, "not reached");
@@ -288,7 +284,7 @@ async fn log_in(log: &mut Log<'_>, plan: &Plan, client: &mut FtpClient, known: K
     }
     log.ok(
         TLS,
-        match known.tls_offered {
+        match tls_offered {
             true => "not required; offered, and refused by ferryline: SSH protects the connection",
             false => "not required, and not offered",
         },
@@ -299,11 +295,7 @@ async fn log_in(log: &mut Log<'_>, plan: &Plan, client: &mut FtpClient, known: K
     };
     match reply.code.class() {
         2 => {
-            let mut detail = format!("{}: {reply}", user.name);
-            if !known.system {
-                detail.push_str(&system(client).await);
-            }
-            log.ok(LOG_IN, detail);
+            log.ok(LOG_IN, format!("{}: {reply}", user.name));
             true
         }
         3 => {
@@ -353,4 +345,3 @@ const TLS: &str = "tls";
 const LOG_IN: &str = "log-in";
 const PASV: &str = "PASV";
 const ADD_USER: &str = "add --ftp-user NAME to try log-in and transfers";
-const VERBOSE: &str = "-vv shows every line of the control connection";

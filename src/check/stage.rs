@@ -1,8 +1,12 @@
 //! The steps to the SSH session, by name and in their order.
 
+use super::report::RESOLVE;
+
 /// Steps of a connection, in their order.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Stage {
+    /// The jump hosts, in their order.
+    JumpHost,
     Resolve,
     Connect,
     Version,
@@ -12,7 +16,8 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
+        Self::JumpHost,
         Self::Resolve,
         Self::Connect,
         Self::Version,
@@ -23,7 +28,8 @@ impl Stage {
 
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Resolve => "resolve",
+            Self::JumpHost => "jump-host",
+            Self::Resolve => RESOLVE,
             Self::Connect => "connect",
             Self::Version => "ssh-version",
             Self::HostKey => "host-key",

@@ -26,6 +26,16 @@ impl Observer for Watch {
 }
 
 impl Watch {
+    /// What ferryline itself says in this reply to the client; `None`: the server said it.
+    pub(super) fn own_word<'a>(&self, reply: &'a str) -> Option<&'a str> {
+        let lines = lock(&self.0);
+        let of_server = lines.iter().any(|(way, line)| {
+            *way == Direction::FromServer && String::from_utf8_lossy(line) == reply
+        });
+        let (_, own) = reply.split_once(' ')?;
+        own.strip_prefix("ferryline: ").filter(|_| !of_server)
+    }
+
     /// Takes the lines since the last call.
     pub(super) fn take(&self) -> Passed {
         let mut lines = lock(&self.0);
@@ -141,6 +151,18 @@ mod tests {
         assert_eq!(code.value(), 227);
         assert_eq!(endpoint.address.unwrap().to_string(), "10.1.2.3");
         assert_eq!(passed.active_refused(), None);
+    }
+
+    #[test]
+    fn ferrylines_own_reply_is_told_from_the_servers() {
+        let watch = Watch::default();
+        let own = "421 ferryline: what answers is not an FTP server";
+        let told = watch.own_word(own);
+        assert_eq!(told, Some("what answers is not an FTP server"));
+        assert_eq!(watch.own_word("421 Too many users."), None);
+        // A server may be behind another ferryline.
+        watch.line(1, Direction::FromServer, own.as_bytes());
+        assert_eq!(watch.own_word(own), None);
     }
 
     #[test]

@@ -15,26 +15,35 @@ use crate::ssh::{Error, Findings, HostKey, Prompt, Session, Settings, StrictHost
 pub(super) async fn walk(
     plan: &Plan,
     prompt: Arc<dyn Prompt>,
+    findings: Findings,
     tell: Tell<'_>,
 ) -> (Vec<Step>, Option<Session>) {
     let settings = &plan.settings;
     let mut log = Log::new(tell);
+    let hops = settings.jump_hosts();
     let resolved = resolve(settings).await;
-    if let Ok(detail) = &resolved {
+    if let (Ok(detail), []) = (&resolved, hops.as_slice()) {
         log.ok(Stage::Resolve.name(), detail);
     }
-    let findings = Findings::default();
     let connected = Session::connect_and_tell(settings.clone(), prompt, findings.clone()).await;
     let failed = connected
         .as_ref()
         .err()
-        .map(|error| (failed_at(error, &findings), error));
+        .map(|error| (failed_at(error, &hops, &findings), error));
     for stage in Stage::ALL {
         let name = stage.name();
         match (&failed, stage) {
-            (_, Stage::Resolve) if resolved.is_ok() => {}
+            (_, Stage::JumpHost) => jump_hosts(&mut log, &hops, &findings, failed.as_ref()),
+            (_, Stage::Resolve) if resolved.is_ok() => {
+                if let (Ok(detail), [_, ..]) = (&resolved, hops.as_slice()) {
+                    log.ok(
+                        name,
+                        format!("{detail} (for this host; the jump host looks it up itself)"),
+                    );
+                }
+            }
             (Some((at, error)), _) if stage == *at => {
-                log.failed(name, error.to_string(), remedy::ssh(stage, error));
+                log.failed(name, error.cause(), remedy::ssh(stage, error));
             }
             (Some((at, _)), _) if stage > *at => log.skipped(name, "not reached"),
             (_, Stage::Resolve) => {
@@ -56,6 +65,58 @@ pub(super) async fn walk(
         }
     }
     (log.into_steps(), connected.ok())
+}
+
+/// One step for each jump host.
+fn jump_hosts(
+    log: &mut Log<'_>,
+    hops: &[&Settings],
+    findings: &Findings,
+    failed: Option<&(Stage, &Error)>,
+) {
+    let name = Stage::JumpHost.name();
+    let at_hop = failed.filter(|(stage, _)| *stage == Stage::JumpHost);
+    let failing = at_hop.and_then(|(_, error)| Some((failing_hop(error, hops)?, *error)));
+    // The nearest to the server comes first there, and last on the way.
+    let mut about = Vec::new();
+    let mut next = findings.jump_host();
+    while let Some(found) = next {
+        next = found.jump_host();
+        about.insert(0, found);
+    }
+    for (number, (hop, found)) in hops.iter().zip(&about).enumerate() {
+        match failing {
+            Some((at, error)) if number == at => {
+                log.failed(name, error.cause(), remedy::ssh(Stage::JumpHost, error));
+            }
+            Some((at, _)) if number > at => {
+                log.skipped(name, format!("{}: not reached", hop.destination()));
+            }
+            _ => log.ok(
+                name,
+                format!(
+                    "{}: {}, {}, {}",
+                    hop.destination(),
+                    found.server_version().unwrap_or_default(),
+                    host_key(hop, found.host_key()),
+                    log_in(hop, found)
+                ),
+            ),
+        }
+    }
+}
+
+/// The jump host at which an attempt ended; `None`: it came past all of them.
+fn failing_hop(error: &Error, hops: &[&Settings]) -> Option<usize> {
+    let place = |name: &str| hops.iter().position(|hop| hop.destination() == name);
+    match error {
+        Error::AtJumpHost { hop, .. } => place(hop),
+        // It could not be connected to: the one before it refused.
+        Error::JumpForbidden { hop, .. } => {
+            place(hop).map(|at| at + 1).filter(|at| *at < hops.len())
+        }
+        _ => None,
+    }
 }
 
 /// The addresses of the SSH server, as this host knows them.
@@ -81,8 +142,9 @@ async fn resolve(settings: &Settings) -> Result<String, String> {
 }
 
 /// The step in which an attempt ended.
-fn failed_at(error: &Error, findings: &Findings) -> Stage {
+fn failed_at(error: &Error, hops: &[&Settings], findings: &Findings) -> Stage {
     match error {
+        _ if failing_hop(error, hops).is_some() => Stage::JumpHost,
         Error::Resolve { .. } => Stage::Resolve,
         Error::Connect { .. } => Stage::Connect,
         Error::NotSsh { .. } => Stage::Version,
@@ -153,7 +215,7 @@ async fn lane(log: &mut Log<'_>, settings: &Settings, session: &Session, finding
             let detail = format!("only one connection is possible ({why}): {ONE_CONNECTION}");
             log.ok_but(name, detail, remedy::LANE);
         }
-        Ok(Err(error)) => log.failed(name, error.to_string(), remedy::ssh(Stage::Lane, &error)),
+        Ok(Err(error)) => log.failed(name, error.cause(), remedy::ssh(Stage::Lane, &error)),
         Err(_) => {
             let detail = format!("no answer within {} s", limit.as_secs());
             log.failed(name, detail, remedy::LANE);
@@ -214,7 +276,7 @@ mod tests {
                 Stage::Connect,
             ),
         ] {
-            assert_eq!(failed_at(&error, &nothing), stage, "{error}");
+            assert_eq!(failed_at(&error, &[], &nothing), stage, "{error}");
         }
     }
 

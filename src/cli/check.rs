@@ -3,19 +3,27 @@
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Arg, Args};
 use zeroize::Zeroizing;
 
-use super::{Failure, Verbosity, WARNINGS, forward, runtime, start_log, terminal::Patience};
+use super::{
+    Failure, Verbosity, forward, runtime, start_log,
+    terminal::Patience,
+    time::TimeRange,
+    waiting::{Attended, attend},
+};
 use crate::{
     bounded_file::{KEY_LIMIT, read_text},
     check::{self, FtpUser, Plan, Report, Screen},
-    paint::Paint,
-    ssh::{Prompt, Secret, TerminalPrompt},
+    paint::{ForLocale, Paint},
+    ssh::{Findings, Prompt, Secret, TerminalPrompt},
 };
 
 /// The arguments of `ferryline check`: those of `forward`, and its own.
@@ -25,34 +33,73 @@ use crate::{
 pub(super) struct Arguments {
     #[command(flatten)]
     forward: forward::Arguments,
-    /// Log in to the FTP server as this user and list a folder in all four modes; the terminal asks
-    /// for the password ('anonymous' needs none)
+    #[command(flatten)]
+    check: CheckArguments,
+}
+
+/// The options that `check` has and `forward` has not.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Check")]
+struct CheckArguments {
+    /// Log in to the FTP server as this user and list a folder in all modes
+    ///
+    /// The terminal asks for the password, unless --ftp-password-file has it; 'anonymous' needs none.
     #[arg(long, value_name = "NAME")]
     ftp_user: Option<String>,
-    /// File whose first line is the FTP user's password; only its owner may be able to read it
+    /// File whose first line is the FTP password
+    ///
+    /// Only its owner may be able to read it.
     #[arg(long, value_name = "FILE", requires = "ftp_user")]
     ftp_password_file: Option<PathBuf>,
     /// Time limit of the FTP server for each step
-    #[arg(long, value_name = "SECONDS", default_value_t = 10,
-        value_parser = clap::value_parser!(u64).range(1..=3600))]
-    timeout: u64,
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = TIMEOUT.parser())]
+    timeout: Duration,
     /// Print one JSON document, for machines
     #[arg(long)]
     json: bool,
 }
 
+/// Under the help.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  ferryline check -L 2121:localhost:21 me@ssh.example                  # how far does one come?
+  ferryline check -L 2121:localhost:21 me@ssh.example --ftp-user NAME  # with log-in and transfers
+  ferryline check --json -o BatchMode=yes -L 2121:localhost:21 me@ssh.example   # for machines
+All other options of 'ferryline forward' are accepted, too.";
+
+/// Hides the options that are accepted because `forward` has them, and change nothing here.
+pub(super) fn hide_what_it_does_not_use(argument: Arg) -> Arg {
+    let unused = [
+        "advertise",
+        "data_ports",
+        "data_wait",
+        "idle",
+        "login_time",
+        "max_line",
+        "max_per_client",
+        "max_pipelined",
+        "max_sessions",
+        "only_user",
+        "record",
+        "record_limit",
+    ];
+    match unused.contains(&argument.get_id().as_str()) {
+        true => argument.hide(true),
+        false => argument,
+    }
+}
+
+const TIMEOUT: TimeRange = TimeRange {
+    least: Duration::from_secs(1),
+    most: Duration::from_secs(3600),
+    bounds: "from 1s to at most 1h",
+};
+
 /// Runs the check; the result decides the exit code.
-pub(super) fn run(arguments: Arguments) -> Result<bool, Failure> {
+pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<bool, Failure> {
     // The report has all errors: the log is for users who ask for it.
-    let verbosity = arguments.forward.verbosity;
-    start_log(
-        Verbosity {
-            quiet: verbosity.verbose == 0,
-            ..verbosity
-        },
-        WARNINGS,
-        Patience::Endless,
-    )?;
+    let verbosity = arguments.forward.verbosity.and(before);
+    start_log(verbosity, "off", Patience::Endless)?;
     let forward::Plan {
         specs,
         settings,
@@ -64,10 +111,10 @@ pub(super) fn run(arguments: Arguments) -> Result<bool, Failure> {
             spec.port, spec.host_port
         )));
     }
-    let user = match arguments.ftp_user {
+    let user = match arguments.check.ftp_user {
         Some(name) => Some(ftp_user(
             name,
-            arguments.ftp_password_file.as_deref(),
+            arguments.check.ftp_password_file.as_deref(),
             settings.batch_mode,
         )?),
         None => None,
@@ -77,25 +124,33 @@ pub(super) fn run(arguments: Arguments) -> Result<bool, Failure> {
         forwards: specs,
         options,
         user,
-        timeout: Duration::from_secs(arguments.timeout),
+        timeout: arguments.check.timeout,
     };
     let runtime = runtime()?;
-    let report = runtime.block_on(examine(&plan, arguments.json));
+    let report = runtime.block_on(examine(&plan, arguments.check.json, verbosity));
     // The end does not wait for a resolver that does not answer.
     runtime.shutdown_background();
     Ok(report.ok)
 }
 
-async fn examine(plan: &Plan, json: bool) -> Report {
-    let prompt = Arc::new(TerminalPrompt);
-    let mut screen = Screen::new(io::stdout(), Paint::for_stdout());
+async fn examine(plan: &Plan, json: bool, verbosity: Verbosity) -> Report {
+    let prompt = Arc::new(Attended::new(TerminalPrompt));
+    let findings = Findings::default();
+    let is_connected = AtomicBool::new(false);
+    let mut screen = Screen::new(ForLocale(io::stdout()), Paint::for_stdout());
     // The check goes on without a reader of its output: the exit code has the result, too.
     let mut tell = |event: check::Event<'_>| {
+        // The host's name is looked up before; all other steps are told once there is a connection, or none.
+        let before = matches!(event, check::Event::Step(step) if step.name == check::RESOLVE);
+        is_connected.fetch_or(!before, Ordering::Relaxed);
         if !json {
             let _ = screen.show(event);
         }
     };
-    let report = check::run(plan, prompt, &mut tell).await;
+    let checking = check::run(plan, prompt.clone(), findings.clone(), &mut tell);
+    let is_over = || is_connected.load(Ordering::Relaxed);
+    let way = plan.settings.in_words();
+    let report = attend(checking, &way, &prompt, is_over, &findings, verbosity).await;
     if json {
         let mut out = io::stdout().lock();
         let _ = serde_json::to_writer_pretty(&mut out, &report)

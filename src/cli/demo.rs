@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     demo::tour::{self, Ferry, Shore},
-    paint::Paint,
+    paint::{ForLocale, Paint},
     proxy::{ForwardKind, ForwardSpec, Options, Proxy},
     ssh::{Identity, Session, Settings, StrictHostKeyChecking, TerminalPrompt},
 };
@@ -27,11 +27,12 @@ pub(super) struct Arguments {
 }
 
 /// Runs the tour; stays up until it is asked to stop, unless `--once` is given.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    start_log(arguments.verbosity, WARNINGS, Patience::Short)?;
+pub(super) fn run(arguments: &Arguments, before: Verbosity) -> Result<(), Failure> {
+    start_log(arguments.verbosity.and(before), WARNINGS, Patience::Short)?;
     let complete = runtime()?.block_on(async {
         let stop = signals::stop().map_err(Failure::failed)?;
-        let mut out = std::io::LineWriter::new(terminal::stdout().map_err(Failure::failed)?);
+        let mut out =
+            std::io::LineWriter::new(ForLocale(terminal::stdout().map_err(Failure::failed)?));
         tour::run(
             arguments.once,
             Paint::for_stdout(),

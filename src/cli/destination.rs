@@ -1,4 +1,4 @@
-//! `[user@]host` as ssh spells it, for the SSH server itself and for jump hosts.
+//! `[user@]host[:port]`, nearly as ssh spells it, for the SSH server itself and for jump hosts.
 
 use super::Failure;
 
@@ -11,15 +11,19 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// Reads `[user@]host` or `ssh://[user@]host[:port]`.
+    /// Reads `[user@]host[:port]` or `ssh://[user@]host[:port]`.
+    ///
+    /// Unlike ssh, it takes a port without `ssh://`, too. This is not ambiguous: a host name has no colon, and
+    /// an IPv6 address without brackets has at least two.
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
-        let (rest, url) = match text.strip_prefix("ssh://") {
-            Some(rest) => (rest.trim_end_matches('/'), true),
-            None => (text, false),
+        let rest = match text.strip_prefix("ssh://") {
+            Some(rest) => rest.trim_end_matches('/'),
+            None => text,
         };
-        Self::read(rest, url).map_err(|reason| {
+        Self::read(rest).map_err(|reason| {
             Failure::Usage(format!(
-                "bad destination '{text}': {reason}; expected [user@]host or ssh://[user@]host[:port]"
+                "bad destination '{text}': {reason}; expected [user@]host[:port] or ssh://[user@]host[:port], \
+                 such as me@ssh.example:22 or me@[2001:db8::5]:22"
             ))
         })
     }
@@ -27,25 +31,23 @@ impl Destination {
     /// Reads a jump host, `[user@]host[:port]` or `ssh://[user@]host[:port]`.
     pub(super) fn parse_jump(text: &str) -> Result<Self, Failure> {
         let rest = text.strip_prefix("ssh://").unwrap_or(text);
-        Self::read(rest.trim_end_matches('/'), true).map_err(|reason| {
+        Self::read(rest.trim_end_matches('/')).map_err(|reason| {
             Failure::Usage(format!(
                 "bad jump host '{text}': {reason}; expected [user@]host[:port]"
             ))
         })
     }
 
-    fn read(text: &str, with_port: bool) -> Result<Self, &'static str> {
+    fn read(text: &str) -> Result<Self, &'static str> {
         let (user, host) = match text.rsplit_once('@') {
             Some((user, host)) => (Some(user.to_owned()), host),
             None => (None, text),
         };
-        let (host, port) = match with_port {
-            true => split_port(host),
-            false => (host, None),
-        };
-        let port = match port {
-            Some(port) => Some(port.parse().map_err(|_| "the port is no port")?),
+        let (host, port) = split_port(host);
+        let port = match port.map(str::parse) {
             None => None,
+            Some(Ok(port)) if port != 0 => Some(port),
+            Some(_) => return Err("the port is no port from 1 to 65535"),
         };
         let host = host
             .strip_prefix('[')
@@ -90,7 +92,7 @@ mod tests {
             assert_eq!(found.user.as_deref(), user, "{text}");
             assert_eq!((found.host.as_str(), found.port), (host, port), "{text}");
         }
-        for text in ["", "@b", "b:x", "-oProxyCommand=x", "b:"] {
+        for text in ["", "@b", "b:x", "-oProxyCommand=x", "b:", "b:0"] {
             assert!(Destination::parse_jump(text).is_err(), "{text}");
         }
     }

@@ -16,56 +16,101 @@ use super::{
     ssh_options::SshArguments,
     start_log,
     terminal::{self, Patience},
+    waiting::{Attended, attend},
 };
 use crate::{
     control::{ActiveMode, DataHost, LOWEST_DATA_PORT},
+    paint::for_locale,
     proxy::{ForwardSpec, Options, Proxy},
-    ssh::{Session, Settings, TerminalPrompt},
+    ssh::{Findings, Session, Settings, TerminalPrompt},
     transcript::Keep,
 };
 
 /// The arguments of `ferryline forward`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// A forward; repeatable. ftp/ is the default, tcp/ is a plain local forward
+    /// A forward; repeatable. With tcp/ before it a plain local forward
+    ///
+    /// ftp/ before it is the default. Without BIND it listens on this host's loopback addresses; PORT 0 takes any free one. HOST is as the SSH
+    /// server knows it: localhost is the SSH server's own host. HOST * lets each client name its FTP server
+    /// (USER name@ftphost; see --allow-host). An IPv6 address has brackets: 2121:[2001:db8::5]:21.
     #[arg(
         short = 'L',
-        value_name = "[ftp/|tcp/][BIND:]PORT:HOST:HOSTPORT",
-        required = true
+        value_name = "[BIND:]PORT:HOST:HOSTPORT",
+        required = true,
+        help_heading = "Listening"
     )]
     local: Vec<String>,
     #[command(flatten)]
     ssh: SshArguments,
+    #[command(flatten)]
+    gateway: GatewayArguments,
+    #[command(flatten)]
+    ftp: FtpArguments,
+    #[command(flatten)]
+    limits: LimitArguments,
+    #[command(flatten)]
+    record: RecordArguments,
+    #[command(flatten)]
+    pub(super) verbosity: Verbosity,
+}
+
+/// How data connections are carried.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "FTP")]
+struct FtpArguments {
     /// Host for passive data connections
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = DataHostArgument::Control)]
     data_host: DataHostArgument,
     /// Lowest port that a passive reply of the FTP server may name, where its passive ports are below
     /// 1024. Other services of that host listen there: give the lowest port of the FTP server's own
-    #[arg(long, value_name = "PORT", default_value_t = LOWEST_DATA_PORT,
+    #[arg(long, value_name = "PORT", default_value_t = LOWEST_DATA_PORT, hide_short_help = true,
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     lowest_data_port: u16,
     /// How active data connections (PORT, EPRT) are carried
     #[arg(long, value_enum, value_name = "HOW", default_value_t = ActiveArgument::Auto)]
     active: ActiveArgument,
-    /// Write a transcript of every session into this folder, passwords masked ('ferryline replay'
-    /// reads them)
+}
+
+/// Transcripts.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Log")]
+struct RecordArguments {
+    /// Write a transcript of every session into this folder
+    ///
+    /// Passwords are masked. 'ferryline replay' reads the transcripts.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
     /// End a transcript that has reached this many MiB; its session goes on
-    #[arg(long, value_name = "MIB", default_value_t = 64, requires = "record",
+    #[arg(long, value_name = "MIB", default_value_t = 64, requires = "record", hide_short_help = true,
         value_parser = clap::value_parser!(u16).range(1..=4096))]
     record_limit: u16,
     /// Remove the oldest transcripts when there are more than so many (1000), or more of them together than so
     /// many bytes (500M, 2G); may be given for both
-    #[arg(long, value_name = "NUMBER|SIZE", requires = "record", value_parser = keep)]
+    #[arg(long, value_name = "NUMBER|SIZE", requires = "record", value_parser = keep, hide_short_help = true)]
     record_keep: Vec<Keep>,
-    #[command(flatten)]
-    gateway: GatewayArguments,
-    #[command(flatten)]
-    limits: LimitArguments,
-    #[command(flatten)]
-    pub(super) verbosity: Verbosity,
 }
+
+/// Under the short help.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  ferryline forward -L 2121:localhost:21 me@ssh.example   # curl -u NAME ftp://127.0.0.1:2121/
+  ferryline forward -g --allow-from 192.0.2.0/24 -L 2121:ftp.internal:21 me@ssh.example
+  ferryline forward -L '2121:*:21' --allow-host '*.internal' me@ssh.example  # USER NAME@ftp.internal
+'--help' tells more, and has the options that are needed rarely.";
+
+/// Under the long help.
+pub(super) const LONG_EXAMPLES: &str = "\
+Examples:
+  The FTP server on the SSH server's own host, for FTP clients on this host:
+    ferryline forward -L 2121:localhost:21 me@ssh.example
+    curl -u NAME ftp://127.0.0.1:2121/
+
+  An FTP server behind the SSH server, for clients of a network:
+    ferryline forward -g --allow-from 192.0.2.0/24 -L 2121:ftp.internal:21 me@ssh.example
+
+  Any of several FTP servers; the client's FTP user is NAME@ftp.internal:
+    ferryline forward -L '2121:*:21' --allow-host '*.internal' me@ssh.example";
 
 /// The validated arguments.
 pub(super) struct Plan {
@@ -85,18 +130,29 @@ impl Arguments {
             .map_err(|error| Failure::Usage(error.to_string()))?;
         let mut settings = self.ssh.settings()?;
         let mut options = Options {
-            data_host: self.data_host.into(),
-            lowest_data_port: self.lowest_data_port,
-            active: self.active.into(),
-            record: self.record,
-            record_limit: u64::from(self.record_limit) << 20,
+            data_host: self.ftp.data_host.into(),
+            lowest_data_port: self.ftp.lowest_data_port,
+            active: self.ftp.active.into(),
+            record: self.record.record,
+            record_limit: u64::from(self.record.record_limit) << 20,
             record_keep: Keep {
-                files: self.record_keep.iter().filter_map(|keep| keep.files).min(),
-                bytes: self.record_keep.iter().filter_map(|keep| keep.bytes).min(),
+                files: self
+                    .record
+                    .record_keep
+                    .iter()
+                    .filter_map(|keep| keep.files)
+                    .min(),
+                bytes: self
+                    .record
+                    .record_keep
+                    .iter()
+                    .filter_map(|keep| keep.bytes)
+                    .min(),
             },
             ..Options::default()
         };
         self.gateway.apply(&mut specs, &mut options)?;
+        each_has_its_port(&specs, &self.local)?;
         self.limits.apply(&mut settings.lanes, &mut options)?;
         if let Some(folder) = &options.record {
             make_private(folder).map_err(|error| {
@@ -109,6 +165,20 @@ impl Arguments {
             options,
         })
     }
+}
+
+/// Refuses two forwards on one port, which the operating system would put down to another program.
+fn each_has_its_port(specs: &[ForwardSpec], texts: &[String]) -> Result<(), Failure> {
+    for (second, (spec, text)) in specs.iter().zip(texts).enumerate() {
+        let mut before = specs.iter().zip(texts).take(second);
+        if let Some((_, first)) = before.find(|(other, _)| spec.collides_with(other)) {
+            return Err(Failure::Usage(format!(
+                "-L {first} and -L {text} both listen on port {}: give one of them another port (0 takes any free one)",
+                spec.port
+            )));
+        }
+    }
+    Ok(())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -190,15 +260,16 @@ fn keep(text: &str) -> Result<Keep, String> {
 }
 
 /// Runs until it is asked to stop.
-pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
-    start_log(arguments.verbosity, CARRIED, Patience::Short)?;
+pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<(), Failure> {
+    let verbosity = arguments.verbosity.and(before);
+    start_log(verbosity, CARRIED, Patience::Short)?;
     let Plan {
         specs,
         settings,
         options,
     } = arguments.plan()?;
     let runtime = runtime()?;
-    let done = runtime.block_on(forward(&specs, settings, options));
+    let done = runtime.block_on(forward(&specs, settings, options, verbosity));
     // An unanswered question must not delay the end.
     runtime.shutdown_background();
     done
@@ -208,6 +279,7 @@ async fn forward(
     specs: &[ForwardSpec],
     settings: Settings,
     options: Options,
+    verbosity: Verbosity,
 ) -> Result<(), Failure> {
     let stop = signals::stop().map_err(Failure::failed)?;
     // A port in use is reported before the user is asked for a password.
@@ -215,12 +287,20 @@ async fn forward(
     for (spec, addresses) in specs.iter().zip(proxy.addresses()) {
         check_bound(spec, &addresses, &options)?;
     }
+    let way = settings.in_words();
+    let prompt = Arc::new(Attended::new(TerminalPrompt));
+    let findings = Findings::default();
+    let connecting = Session::connect_and_tell(settings, prompt.clone(), findings.clone());
     let connected = tokio::select! {
-        connected = Session::connect(settings, Arc::new(TerminalPrompt)) => connected,
+        connected = attend(connecting, &way, &prompt, || false, &findings, verbosity) => connected,
         () = stop.cancelled() => return Ok(()),
     };
     let ssh = connected.map_err(Failure::failed)?;
-    announce(&proxy, specs, &ssh)?;
+    tracing::info!(
+        "logged in to {way}, {}",
+        findings.server_version().unwrap_or_default()
+    );
+    announce(&proxy, specs, &way)?;
     proxy.run(ssh.clone(), options, stop).await;
     ssh.close().await;
     Ok(())
@@ -228,22 +308,21 @@ async fn forward(
 
 /// Prints one line for each forward on standard output: a person and a script can both wait for it. The
 /// program neither stops nor waits if the line is not read.
-fn announce(proxy: &Proxy, specs: &[ForwardSpec], ssh: &Session) -> Result<(), Failure> {
+fn announce(proxy: &Proxy, specs: &[ForwardSpec], way: &str) -> Result<(), Failure> {
     let out = terminal::stdout().map_err(Failure::failed)?;
     for (spec, addresses) in specs.iter().zip(proxy.addresses()) {
         let Some(address) = addresses.first() else {
             continue;
         };
-        for more in addresses.iter().skip(1) {
-            tracing::info!("{}://{more} is the same forward", spec.kind);
-        }
         let line = format!(
-            "{}://{address} → {} → {}\n",
+            "{}://{address} → {way} → {}\n",
             spec.kind,
-            ssh.destination(),
             spec.destination()
         );
-        out.push(line.as_bytes());
+        out.push(for_locale(&line).as_bytes());
+        for more in addresses.iter().skip(1) {
+            tracing::info!("{}://{address} can be reached at {more}, too", spec.kind);
+        }
     }
     Ok(())
 }

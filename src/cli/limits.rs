@@ -8,35 +8,50 @@ use ferryline_grammar::COMMAND_LIMIT;
 use super::{
     Failure,
     range::{Range, size},
+    time::{DAY, TimeRange},
 };
 use crate::proxy::Options;
 
 /// Limits, each with a default that an ordinary host never reaches.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Limits")]
 pub(super) struct LimitArguments {
     /// Clients served at once, over all forwards; one more gets 421
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = SESSIONS.parser())]
+    #[arg(long, value_name = "N", default_value_t = 256, hide_short_help = true,
+        value_parser = SESSIONS.parser())]
     max_sessions: u32,
     /// Clients served at once from one address; 0 for no limit of its own
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = PER_CLIENT.parser())]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true,
+        value_parser = PER_CLIENT.parser())]
     max_per_client: u32,
-    /// End a session after SECONDS without a command and without a transfer; 0 for never
-    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = IDLE.parser())]
-    idle: u32,
-    /// End a session that is not logged in after SECONDS; 0 for never
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = LOGIN_TIME.parser())]
-    login_time: u32,
+    /// End a session that is idle for TIME; 0 for never
+    ///
+    /// Idle is a session without a command and without a transfer.
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = IDLE.parser())]
+    idle: Duration,
+    /// End a session that is not logged in after TIME; 0 for never
+    #[arg(long, value_name = "TIME", default_value = "5m", hide_short_help = true,
+        value_parser = LOGIN_TIME.parser())]
+    login_time: Duration,
     /// End a session that sends a longer command line
-    #[arg(long, value_name = "BYTES", default_value_t = COMMAND_LIMIT as u32, value_parser = MAX_LINE.parser())]
+    #[arg(long, value_name = "BYTES", default_value_t = COMMAND_LIMIT as u32, hide_short_help = true,
+        value_parser = MAX_LINE.parser())]
     max_line: u32,
     /// Commands of one client that may be under way at once; further ones wait
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = PIPELINED.parser())]
+    #[arg(long, value_name = "N", default_value_t = 64, hide_short_help = true,
+        value_parser = PIPELINED.parser())]
     max_pipelined: u32,
-    /// Give up a data connection that the client has requested and not opened within SECONDS
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = DATA_WAIT.parser())]
-    data_wait: u32,
+    /// Give up a data connection that the client has requested and not opened within TIME
+    #[arg(long, value_name = "TIME", default_value = "1m", hide_short_help = true,
+        value_parser = DATA_WAIT.parser())]
+    data_wait: Duration,
     /// Serve these local users only, by name or number; repeatable (Linux)
-    #[arg(long, value_name = "USER", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "USER",
+        value_delimiter = ',',
+        hide_short_help = true
+    )]
     only_user: Vec<String>,
 }
 
@@ -46,12 +61,12 @@ impl LimitArguments {
     pub(super) fn apply(&self, lanes: &mut usize, options: &mut Options) -> Result<(), Failure> {
         let max_sessions = size(self.max_sessions);
         options.max_per_client = size(self.max_per_client);
-        options.limits.idle = time(self.idle);
-        options.limits.login = time(self.login_time);
+        options.limits.idle = limit(self.idle);
+        options.limits.login = limit(self.login_time);
         options.only_users = self.only_users()?;
         options.command_limit = size(self.max_line);
         options.limits.requests = size(self.max_pipelined);
-        options.limits.unused_forward = Duration::from_secs(self.data_wait.into());
+        options.limits.unused_forward = self.data_wait;
         options.max_sessions = max_sessions;
         if let Some(descriptors) = raise_descriptors() {
             options.refusals = refusals_for(descriptors);
@@ -137,21 +152,21 @@ const PER_CLIENT: Range = Range {
     least: 0,
     ..SESSIONS
 };
-const IDLE: Range = Range {
-    least: 0,
+const IDLE: TimeRange = TimeRange {
+    least: Duration::ZERO,
     most: YEAR,
-    reason: "a year; 0 is no limit",
+    bounds: "at most 365d; 0 is no limit",
 };
-const LOGIN_TIME: Range = IDLE;
+const LOGIN_TIME: TimeRange = IDLE;
 const PIPELINED: Range = Range {
     least: 1,
     most: 256,
     reason: "each command and each reply costs a scan of all waiting ones, which delays other clients",
 };
-const DATA_WAIT: Range = Range {
-    least: 1,
-    most: 86_400,
-    reason: "a day; other users of this host can connect to the port for that long",
+const DATA_WAIT: TimeRange = TimeRange {
+    least: Duration::from_secs(1),
+    most: DAY,
+    bounds: "from 1s to at most 1d (other users of this host can connect to the port for that long)",
 };
 /// Every FTP client needs at least the length of a path (RFC 1123 leaves the length open).
 const MAX_LINE: Range = Range {
@@ -159,10 +174,10 @@ const MAX_LINE: Range = Range {
     most: 1 << 20,
     reason: "a path needs the lower bound, and a client can make ferryline keep the upper bound",
 };
-const YEAR: u32 = 365 * 86_400;
+const YEAR: Duration = DAY.saturating_mul(365);
 
-fn time(seconds: u32) -> Option<Duration> {
-    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+fn limit(time: Duration) -> Option<Duration> {
+    Some(time).filter(|time| !time.is_zero())
 }
 
 #[cfg(unix)]

@@ -9,33 +9,43 @@ mod demo;
 mod destination;
 mod forward;
 mod gateway_options;
+mod generate;
 mod limits;
 mod range;
 mod replay;
 mod signals;
 mod ssh_config;
+mod ssh_flags;
 mod ssh_options;
 mod terminal;
+mod time;
+mod version;
+mod waiting;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, io, process::ExitCode};
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use tracing_subscriber::EnvFilter;
 
 use self::terminal::Patience;
+use crate::paint::{self, ForLocale, for_locale};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "ferryline",
-    version,
+    version = version::text(),
+    propagate_version = true,
     about = "ssh -L that understands FTP: point any FTP client at a local port, and everything it \
              sends and receives, every file too, goes through SSH",
-    max_term_width = 100
+    max_term_width = 100,
+    after_help = EXAMPLES
 )]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    verbosity: Verbosity,
 }
 
 #[derive(Debug, Subcommand)]
@@ -45,17 +55,23 @@ enum Command {
         long_about = "Forward local ports to FTP servers through an SSH server.\n\n\
         Point an FTP client at the local port. Its control connection is carried through the SSH \
         session, and a forward is made for every data connection the moment it is needed: passive \
-        (PASV, EPSV) and active (PORT, EPRT)."
+        (PASV, EPSV) and active (PORT, EPRT).\n\n\
+        Times (TIME) are seconds, or have units: 90, 90s, 10m, 2h, 1d, 1h30m.",
+        after_help = forward::EXAMPLES,
+        after_long_help = forward::LONG_EXAMPLES
     )]
     Forward(Box<forward::Arguments>),
     /// Try each step on the way to the FTP server; say what works, what does not, and why
     #[command(
         long_about = "Takes the same arguments as 'forward', tries each step and prints a line \
-        for it (\u{2713} works, \u{2717} does not, \u{2013} not tried), with what to do \
-        about it: SSH server, host key, log-in, a second connection, the way to the FTP server, its \
-        greeting and features, whether it insists on TLS. With --ftp-user it logs in and lists a \
-        folder in all four modes through ferryline itself. Exit code 0 where clients can use at \
-        least one mode (without --ftp-user: where no step failed), else 1."
+        for it (\u{2713} works, \u{2717} does not, ! does not, which few clients notice, \u{2013} not \
+        tried), with what to do about it: local ports, jump hosts, SSH server, host key, log-in, a second \
+        connection, the way to the FTP server, its greeting and features, whether it insists on TLS. \
+        With --ftp-user it logs in and lists a folder in all four modes through ferryline itself. \
+        Exit code 0 where clients can work, else 1: no step failed, and with --ftp-user PASV works, \
+        which nearly all clients use.",
+        after_help = check::EXAMPLES,
+        mut_args(check::hide_what_it_does_not_use)
     )]
     Check(Box<check::Arguments>),
     /// Show ferryline at work, with nothing else installed
@@ -74,18 +90,61 @@ enum Command {
         invented forwards on 127.0.0.1: --show tells what ferryline would have done."
     )]
     Replay(replay::Arguments),
+    /// Print the man page of ferryline, or of a subcommand
+    #[command(after_help = "Example: ferryline man forward >ferryline-forward.1")]
+    Man(generate::ManArguments),
+    /// Print the completions for a shell
+    #[command(after_help = "Example: ferryline completions bash \
+        >~/.local/share/bash-completion/completions/ferryline")]
+    Completions(generate::CompletionsArguments),
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  ferryline check -L 2121:localhost:21 me@ssh.example     is all well on the way?
+  ferryline forward -L 2121:localhost:21 me@ssh.example   then: curl -u NAME ftp://127.0.0.1:2121/
+  ferryline demo                                          nothing at hand to try it with?";
 
 /// How much the program logs.
 #[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Log")]
 struct Verbosity {
-    /// Log more on standard error: connections (-v), every line of every control connection (-vv),
-    /// SSH (-vvv)
-    #[arg(short, action = ArgAction::Count)]
+    /// Log connections (-v), each line of control connections (-vv), SSH (-vvv)
+    ///
+    /// Without it, 'forward' logs warnings, and a line for each transfer and for each session's end. The log goes to standard error. The environment variable RUST_LOG, where it is set, selects what is
+    /// logged in place of -v, such as RUST_LOG=ferryline=debug; -q overrides it. NO_COLOR turns colours off.
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
-    /// Log only the error that ends the program on standard error
-    #[arg(short, conflicts_with = "verbose")]
+    /// Log only the error that ends the program
+    #[arg(short, long)]
     quiet: bool,
+}
+
+impl Verbosity {
+    /// With what was given before the subcommand.
+    fn and(self, before: Self) -> Self {
+        Self {
+            verbose: self.verbose.saturating_add(before.verbose),
+            quiet: self.quiet || before.quiet,
+        }
+    }
+
+    /// What is logged, with `usual` where nothing was asked for, and the value of `RUST_LOG`.
+    fn filter(self, usual: &str, rust_log: Option<String>) -> String {
+        if self.quiet {
+            return "off".to_owned();
+        }
+        if let Some(wanted) = rust_log.filter(|wanted| !wanted.trim().is_empty()) {
+            return wanted;
+        }
+        let wanted = match self.verbose {
+            0 => usual,
+            1 => "ferryline=info",
+            2 => "ferryline=debug",
+            _ => "ferryline=trace,russh=debug",
+        };
+        wanted.to_owned()
+    }
 }
 
 /// The reason why a command did not end on request. It decides the exit code.
@@ -103,15 +162,28 @@ impl Failure {
     }
 }
 
-/// Runs the command line and returns its exit code: 0 stopped on request or all well, 1 failed, 2
-/// usage.
-pub fn run(cli: Cli) -> ExitCode {
+/// Runs the command line of this process and returns its exit code: 0 stopped on request or all well, 1
+/// failed, 2 usage.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match Cli::try_parse_from(&arguments) {
+        Ok(cli) => run(cli),
+        Err(error) => not_run(&arguments, &error),
+    }
+}
+
+fn run(cli: Cli) -> ExitCode {
+    let before = cli.verbosity;
     let done = match cli.command {
-        Command::Forward(arguments) => forward::run(*arguments).map(|()| true),
-        Command::Check(arguments) => check::run(*arguments),
+        Command::Forward(arguments) => forward::run(*arguments, before).map(|()| true),
+        Command::Check(arguments) => check::run(*arguments, before),
         #[cfg(feature = "demo")]
-        Command::Demo(arguments) => demo::run(&arguments).map(|()| true),
+        Command::Demo(arguments) => demo::run(&arguments, before).map(|()| true),
         Command::Replay(arguments) => replay::run(&arguments).map(|()| true),
+        Command::Man(arguments) => generate::man(Cli::command(), &arguments).map(|()| true),
+        Command::Completions(arguments) => {
+            generate::completions(Cli::command(), &arguments).map(|()| true)
+        }
     };
     let code = match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -130,31 +202,73 @@ pub fn run(cli: Cli) -> ExitCode {
     code
 }
 
-/// What is logged by default: warnings.
-const WARNINGS: &str = "ferryline=warn";
-
-/// What a tunnel logs by default: warnings, and what was carried.
-const CARRIED: &str = "ferryline=warn,ferryline::carried=info";
-
-/// Sends the log to standard error. `usual` is logged where no option asks for more or less. `RUST_LOG`, where it is set, selects what is logged.
-fn start_log(verbosity: Verbosity, usual: &str, patience: Patience) -> Result<(), Failure> {
-    let default = match (verbosity.quiet, verbosity.verbose) {
-        (true, _) => "off",
-        (false, 0) => usual,
-        (false, 1) => "ferryline=info",
-        (false, 2) => "ferryline=debug",
-        (false, _) => "ferryline=trace,russh=debug",
+/// Prints what the argument parser says in place of running: the help, the version, or an error.
+fn not_run(arguments: &[OsString], error: &clap::Error) -> ExitCode {
+    if let Some(meant) = meant(arguments, error) {
+        terminal::tell(&meant);
+        return ExitCode::from(2);
+    }
+    let text = error.render();
+    // If nobody reads it, the exit code still has the result.
+    let _ = match for_locale(&text.to_string()) {
+        std::borrow::Cow::Borrowed(_) => error.print(),
+        std::borrow::Cow::Owned(plain) if error.use_stderr() => {
+            io::Write::write_all(&mut io::stderr(), plain.as_bytes())
+        }
+        std::borrow::Cow::Owned(plain) => io::Write::write_all(&mut io::stdout(), plain.as_bytes()),
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// The command that was probably meant by a line of ssh's, which names no subcommand.
+fn meant(arguments: &[OsString], error: &clap::Error) -> Option<String> {
+    let of_line = matches!(
+        error.kind(),
+        ErrorKind::InvalidSubcommand | ErrorKind::MissingSubcommand | ErrorKind::UnknownArgument
+    );
+    let words: Vec<_> = arguments
+        .iter()
+        .skip(1)
+        .map(|word| word.to_string_lossy())
+        .collect();
+    let forwards = words.iter().any(|word| word.starts_with("-L"));
+    let command = Cli::command();
+    let named = words
+        .iter()
+        .any(|word| command.find_subcommand(word.as_ref()).is_some());
+    if !of_line || !forwards || named {
+        return None;
+    }
+    let quoted = words
+        .iter()
+        .map(|word| match word.contains([' ', '*', '\'', '$', '?']) {
+            true => format!("'{}'", word.replace('\'', r"'\''")),
+            false => word.to_string(),
+        });
+    let line = quoted.collect::<Vec<_>>().join(" ");
+    Some(format!(
+        "-L belongs to a subcommand: did you mean 'ferryline forward {line}'?"
+    ))
+}
+
+/// Sends the log to standard error: what `-v`, `-q` or `RUST_LOG` ask for, else `usual`.
+fn start_log(verbosity: Verbosity, usual: &str, patience: Patience) -> Result<(), Failure> {
+    let rust_log = std::env::var(EnvFilter::DEFAULT_ENV).ok();
+    let filter = verbosity.filter(usual, rust_log);
+    let filter = EnvFilter::try_new(&filter).map_err(|error| {
+        Failure::Usage(format!(
+            "RUST_LOG is '{filter}': {error}; expected for example RUST_LOG=ferryline=debug"
+        ))
+    })?;
     let stderr = terminal::start(patience).map_err(|error| {
         Failure::Failed(format!("cannot start: no thread for the log: {error}"))
     })?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(move || stderr.clone())
+        .with_writer(move || ForLocale(stderr.clone()))
         // The subscriber would panic if standard error is closed, as with a closed terminal.
         .log_internal_errors(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(paint::is_wanted_on(&io::stderr()))
         .with_target(verbosity.verbose > 2);
     // A second start (in a test) keeps the first log.
     let _ = if verbosity.verbose == 0 {
@@ -164,6 +278,13 @@ fn start_log(verbosity: Verbosity, usual: &str, patience: Patience) -> Result<()
     };
     Ok(())
 }
+
+/// What the demo logs by default: warnings.
+#[cfg(feature = "demo")]
+const WARNINGS: &str = "ferryline=warn";
+
+/// What a tunnel logs by default: warnings, and what was carried.
+const CARRIED: &str = "ferryline=warn,ferryline::carried=info";
 
 /// The runtime, with one worker thread. One thread carries a tunnel: 1 to 2 GB/s with AES-GCM. With
 /// several threads, the tasks that hand data to each other wake each other across cores, which costs
@@ -175,4 +296,36 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(format!("cannot start: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn quiet_is_quiet_and_the_environment_comes_before_the_letters() {
+        let given = |verbose, quiet, rust_log: Option<&str>| {
+            let verbosity = Verbosity { verbose, quiet };
+            verbosity.filter("usual", rust_log.map(str::to_owned))
+        };
+        assert_eq!(given(0, false, None), "usual");
+        assert_eq!(given(1, false, Some("")), "ferryline=info");
+        assert_eq!(given(1, false, Some("trace")), "trace");
+        assert_eq!(given(0, true, Some("trace")), "off");
+    }
+
+    #[test]
+    fn verbosity_counts_before_and_behind_the_subcommand() {
+        let line = ["ferryline", "-v", "forward", "-v", "-L", "1:a:1", "h"];
+        let cli = Cli::try_parse_from(line).unwrap();
+        let Command::Forward(arguments) = cli.command else {
+            panic!("another command");
+        };
+        assert_eq!(arguments.verbosity.and(cli.verbosity).verbose, 2);
+    }
 }

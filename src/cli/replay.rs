@@ -1,16 +1,15 @@
 //! `ferryline replay`: recorded sessions as tests.
 
-use std::{
-    fmt, fs,
-    io::{IsTerminal, Write},
-    path::PathBuf,
-};
+use std::{fmt, fs, io::Write, path::PathBuf};
 
 use clap::Args;
 
 use super::Failure;
-use crate::transcript::{
-    CutOff, Event, Incomplete, LEGEND, Replayed, parse, replay, rewrite, show, show_all,
+use crate::{
+    paint,
+    transcript::{
+        CutOff, Event, Incomplete, LEGEND, Replayed, parse, replay, rewrite, show, show_all,
+    },
 };
 
 /// The arguments of `ferryline replay`.
@@ -50,7 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             say(format_args!("{name}:{}: {}", end.line, cut_off(end)));
         }
         if arguments.show {
-            let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let colour = paint::is_wanted_on(&std::io::stdout());
             say(format_args!("# {name}"));
             let text = match arguments.all {
                 true => show_all(&replayed.events, colour),
@@ -65,8 +64,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             fs::write(file, rewrite(&text, &replayed))
                 .map_err(|error| Failure::Failed(format!("cannot write {name}: {error}")))?;
             say(format_args!(
-                "{name}: {} lines accepted",
-                replayed.differences.len()
+                "{name}: {} accepted",
+                counted(replayed.differences.len(), "line")
             ));
         } else {
             different += 1;
@@ -76,14 +75,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match different {
         0 => {
             say(format_args!(
-                "{} sessions replayed without a difference",
-                files.len()
+                "{} replayed without a difference",
+                sessions(files.len())
             ));
             Ok(())
         }
         _ => Err(Failure::Failed(format!(
-            "{different} of {} sessions differ ('--accept' takes over the new lines)",
-            files.len()
+            "{different} of {} {} ('--accept' takes over the new lines)",
+            sessions(files.len()),
+            if different == 1 { "differs" } else { "differ" }
         ))),
     }
 }
@@ -101,6 +101,16 @@ fn cut_off(end: CutOff) -> String {
         Some(Incomplete::NotWritten) => "the file system took no more",
     };
     format!("the recording ends here, before its session: {why}; what stands before is compared")
+}
+
+fn sessions(number: usize) -> String {
+    counted(number, "session")
+}
+
+/// `1 line`, `2 lines`.
+fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 fn tell(name: &str, replayed: &Replayed) {

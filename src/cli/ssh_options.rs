@@ -9,14 +9,16 @@ use super::{
     destination::Destination,
     range::{Range, size},
     ssh_config::{GivenOption, Request},
+    ssh_flags::SshFlags,
 };
 use crate::ssh::{DEFAULT_LANES, Settings};
 
 /// Where to log in, and how.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "SSH")]
 pub(super) struct SshArguments {
-    /// SSH server: [user@]host or ssh://[user@]host[:port]
-    #[arg(value_name = "DESTINATION")]
+    /// SSH server: [user@]host[:port] or ssh://[user@]host[:port]
+    #[arg(value_name = "DESTINATION", help_heading = NO_HEADING)]
     destination: String,
     /// Port of the SSH server
     #[arg(short, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
@@ -30,16 +32,22 @@ pub(super) struct SshArguments {
     /// Jump hosts on the way to the SSH server, in their order
     #[arg(short = 'J', value_name = "[USER@]HOST[:PORT][,…]")]
     jump: Option<String>,
-    /// ssh configuration file, in place of ~/.ssh/config and the system's; 'none' reads no file
+    /// ssh configuration file, not the usual ones; 'none' reads no file
     #[arg(short = 'F', value_name = "FILE")]
     config: Option<PathBuf>,
-    /// ssh option Keyword=value; repeatable (the README lists those that are honoured)
+    /// ssh option Keyword=value; repeatable
+    ///
+    /// Such as -o ServerAliveInterval=30. One that ferryline does not honour is an error that lists those it does,
+    /// unless it concerns only sessions, agents or terminals. Letters of ssh that are harmless here (-N, -T, -n,
+    /// -a, -x) are accepted; -4, -6, -C, -b, -c and -m are honoured.
     #[arg(short = 'o', value_name = "OPTION")]
     option: Vec<String>,
     /// Most SSH connections for data, one for each transfer, opened when needed; 0 shares the
     /// connection of the control connections
-    #[arg(long, value_name = "N", default_value_t = u32::from(DEFAULT_LANES), value_parser = LANES.parser())]
+    #[arg(long, value_name = "N", hide_short_help = true, default_value_t = u32::from(DEFAULT_LANES), value_parser = LANES.parser())]
     lanes: u32,
+    #[command(flatten)]
+    flags: SshFlags,
 }
 
 impl SshArguments {
@@ -47,7 +55,9 @@ impl SshArguments {
     /// Arguments override options, and both override files.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let destination = Destination::parse(&self.destination)?;
-        let options = self.option.iter().map(|text| GivenOption::parse(text));
+        // A letter overrides its -o, as in ssh: the first counts.
+        let texts = self.flags.options.iter().chain(&self.option);
+        let options = texts.filter_map(|text| GivenOption::parse(text).transpose());
         // ssh would only say that it is invalid.
         for hop in self.jump.iter().flat_map(|hops| hops.split(',')) {
             Destination::parse_jump(hop)?;
@@ -66,6 +76,9 @@ impl SshArguments {
         Ok(settings)
     }
 }
+
+/// It stands with the arguments, not among the options.
+const NO_HEADING: Option<&str> = None;
 
 const LANES: Range = Range {
     least: 0,
@@ -105,6 +118,9 @@ mod tests {
             (&["ssh://me@host:2222"], "host", 2222, "me"),
             (&["ssh://me@[::1]:2222/"], "::1", 2222, "me"),
             (&["me@::1"], "::1", 22, "me"),
+            (&["me@host:2222"], "host", 2222, "me"),
+            (&["me@[::1]:2222"], "::1", 2222, "me"),
+            (&["-p", "1", "me@host:2222"], "host", 1, "me"),
             (&["me@x@host"], "host", 22, "me@x"),
             (
                 &["-o", "Port=99", "-o", "User=o", "-l", "l", "host"],
@@ -203,11 +219,58 @@ mod tests {
     }
 
     #[test]
+    fn recipes_for_ssh_and_autossh_are_accepted() {
+        let found = settings(&[
+            "-N",
+            "-T",
+            "-n",
+            "-4",
+            "-C",
+            "-oExitOnForwardFailure=yes",
+            "-oServerAliveInterval=30",
+            "-oServerAliveCountMax 3",
+            "-oConnectTimeout=10",
+            "-oBatchMode=yes",
+            "-oStrictHostKeyChecking=accept-new",
+            "-oIdentitiesOnly=yes",
+            "-oTCPKeepAlive=yes",
+            "-oGatewayPorts=no",
+            "-oControlMaster=no",
+            "-oControlPath=none",
+            "-oLogLevel=ERROR",
+            "-oRequestTTY=no",
+            "-oForwardAgent=yes",
+            "-oAddressFamily=inet6",
+            "me@host",
+        ])
+        .unwrap();
+        // The letter comes before the option, as in ssh.
+        assert_eq!(found.address_family, crate::ssh::AddressFamily::Inet);
+        assert!(found.compression && found.batch_mode && found.identities_only);
+        assert_eq!(found.alive_interval, Some(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn options_that_need_something_else_say_what() {
+        for (option, says) in [
+            ("GatewayPorts=yes", "give -g"),
+            ("LocalForward=1 a:1", "-L"),
+            ("RemoteForward=1 a:1", "ssh -R"),
+            ("DynamicForward=1080", "SOCKS"),
+            ("ForkAfterAuthentication=yes", "systemd"),
+        ] {
+            let error = settings(&["-o", option, "me@host"]).unwrap_err();
+            assert!(error.contains("not supported: "), "{error}");
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_not_honoured_is_an_error() {
         for (arguments, text) in [
             (
-                &["-o", "ForwardAgent=yes", "me@host"][..],
-                "-o ForwardAgent is not honoured",
+                &["-o", "VerifyHostKeyDNS=yes", "me@host"][..],
+                "-o VerifyHostKeyDNS is not honoured",
             ),
             (
                 &["-o", "Port", "me@host"],
@@ -223,6 +286,7 @@ mod tests {
             ),
             (&["@host"], "bad destination '@host'"),
             (&["ssh://host:x"], "the port is no port"),
+            (&["me@host:x"], "the port is no port"),
         ] {
             let error = settings(arguments).unwrap_err();
             assert!(error.contains(text), "{arguments:?}: {error}");

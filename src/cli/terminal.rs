@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::queued_writer::QueuedWriter;
+use crate::{paint::for_locale, queued_writer::QueuedWriter};
 
 /// How long the end of the program may wait for the reader of its output.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,7 @@ pub(super) fn stdout() -> io::Result<QueuedWriter> {
 /// Writes a line to standard error. The program goes on if standard error is no longer read.
 pub(super) fn tell(text: &str) {
     let line = format!("ferryline: {text}\n");
+    let line = for_locale(&line);
     match STDERR.get() {
         Some(stderr) => stderr.writer.push(line.as_bytes()),
         None => {

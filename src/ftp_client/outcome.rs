@@ -1,6 +1,11 @@
 //! Types between the FTP client and its caller: transfer modes, replies, errors.
 
-use std::{fmt, io, net::SocketAddr, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    io,
+    net::SocketAddr,
+    time::Duration,
+};
 
 use ferryline_grammar::{LineError, PassiveReplyError, ReplyCode};
 use thiserror::Error;
@@ -81,10 +86,19 @@ impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, line) in self.lines.iter().enumerate() {
             let gap = if number == 0 { "" } else { " / " };
-            write!(f, "{gap}{}", line.escape_ascii())?;
+            f.write_str(gap)?;
+            readable(line, f)?;
         }
         Ok(())
     }
+}
+
+/// Writes what a peer said as a person can read it, quotes and all; what a terminal would obey is escaped.
+fn readable(line: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    line.iter().try_for_each(|byte| match byte {
+        b' '..=b'~' => f.write_char(char::from(*byte)),
+        other => write!(f, "{}", other.escape_ascii()),
+    })
 }
 
 /// Which step failed, and how.

@@ -256,12 +256,13 @@ fn is_ftp_port(port: u16, usual: u16) -> bool {
 }
 
 fn ports_refused(port: u16, usual: u16) -> String {
-    let which = if usual == FTP || usual >= LOWEST_DATA_PORT {
-        format!("only {FTP} is")
-    } else {
-        format!("only {FTP} and {usual} are")
+    let usual = match usual {
+        FTP => String::new(),
+        usual => format!(", {usual} (the port of -L)"),
     };
-    format!("port {port} is not allowed here: of those below {LOWEST_DATA_PORT} {which}")
+    format!(
+        "port {port} is not allowed here; allowed are {FTP}{usual} and all from {LOWEST_DATA_PORT} on"
+    )
 }
 
 const FTP: u16 = 21;

@@ -37,7 +37,7 @@ impl Bound {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The operating system refuses the address or the port.
-    #[error("cannot listen on {address}: {}", remedy(error))]
+    #[error("cannot listen on {address}: {}", text(error))]
     Listen {
         /// What was to be bound.
         address: SocketAddr,
@@ -54,17 +54,56 @@ pub enum BindError {
     },
 }
 
-fn remedy(error: &io::Error) -> String {
+impl BindError {
+    /// Whether another socket has the port.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Listen { error, .. } if error.kind() == io::ErrorKind::AddrInUse)
+    }
+
+    /// What happened, without what to do about it.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Listen { address, error } => {
+                format!("cannot listen on {address}: {}", told(error).0)
+            }
+            Self::Resolve { .. } => self.to_string(),
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Listen { error, .. } => told(error).1,
+            Self::Resolve { .. } => "name an address of this host",
+        }
+    }
+}
+
+fn text(error: &io::Error) -> String {
+    let (cause, remedy) = told(error);
+    match remedy {
+        "" => cause,
+        remedy => format!("{cause}; {remedy}"),
+    }
+}
+
+/// What the operating system said, in words, and what to do about it.
+fn told(error: &io::Error) -> (String, &'static str) {
     match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "the port is in use by another program; stop that program or choose another port".into()
-        }
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need a privilege; choose a port from 1024 on, or see 'Port 21' in the README"
-                .into()
-        }
-        io::ErrorKind::AddrNotAvailable => "the address is not one of this host".into(),
-        _ => error.to_string(),
+        io::ErrorKind::AddrInUse => (
+            "the port is in use by another program".into(),
+            "stop that program or choose another port",
+        ),
+        io::ErrorKind::PermissionDenied => (
+            "ports below 1024 need a privilege".into(),
+            "choose a port from 1024 on, or grant it: AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit, \
+             or 'sudo setcap cap_net_bind_service=+ep' with the path of ferryline",
+        ),
+        io::ErrorKind::AddrNotAvailable => (
+            "the address is not one of this host".into(),
+            "name one that it has, or none",
+        ),
+        _ => (error.to_string(), ""),
     }
 }
 

@@ -25,10 +25,12 @@ pub enum Error {
         remedy: String,
     },
     /// A jump host on the way could not be logged in to.
-    #[error("on the way, at the jump host {hop}: {error}")]
+    #[error("on the way, at the jump host {hop}: {}{}", error.cause(), after(at_jump_host(error, by_ssh)))]
     AtJumpHost {
         /// The jump host, as `user@host`.
         hop: String,
+        /// The command by which ssh would connect to it.
+        by_ssh: String,
         /// Why.
         error: Box<Self>,
     },
@@ -39,9 +41,7 @@ pub enum Error {
         destination: String,
     },
     /// No TCP connection to any address of the host.
-    #[error(
-        "cannot connect to the SSH server {host} port {port}: {reason}; check host, port (-p) and firewalls"
-    )]
+    #[error("cannot connect to the SSH server {host} port {port}: {reason}; {CHECK_WAY}")]
     Connect {
         /// Host as named in the settings.
         host: String,
@@ -65,9 +65,7 @@ pub enum Error {
         untold: Option<String>,
     },
     /// The key exchange failed.
-    #[error(
-        "the SSH server {host} port {port} ended the handshake: {reason}; its log says why, and 'ssh -v' may"
-    )]
+    #[error("the SSH server {host} port {port} ended the handshake: {reason}; {ASK_ITS_LOG}")]
     Handshake {
         /// Host as named in the settings.
         host: String,
@@ -108,7 +106,7 @@ pub enum Error {
     /// The known key of this host is another one.
     #[error(
         "the host key of {name} CHANGED: the SSH server shows the {kind} key {fingerprint}, but {file}:{line} has \
-         another one; somebody may be in between. If the change is genuine, remove that line and connect again",
+         another one; {CHANGED}",
         file = file.display()
     )]
     HostKeyChanged {
@@ -136,8 +134,7 @@ pub enum Error {
     },
     /// The key of this host is marked `@revoked`.
     #[error(
-        "the host key of {name} ({fingerprint}) is revoked by {file}:{line}: refused; the SSH server needs \
-         another key, ask its administrator",
+        "the host key of {name} ({fingerprint}) is revoked by {file}:{line}: refused; {REVOKED}",
         file = file.display()
     )]
     HostKeyRevoked {
@@ -152,8 +149,7 @@ pub enum Error {
     },
     /// No key of this host is known, and the policy does not allow to accept it.
     #[error(
-        "the host key of {name} is not known: the SSH server's {kind} {fingerprint} is not in {searched}; check the fingerprint \
-         with the server's administrator, then connect once with -o StrictHostKeyChecking=accept-new"
+        "the host key of {name} is not known: the SSH server's {kind} {fingerprint} is not in {searched}; {ACCEPT_ONCE}"
     )]
     HostKeyUnknown {
         /// Name under which the key is looked up.
@@ -167,8 +163,7 @@ pub enum Error {
     },
     /// A jump host may not connect to the next server.
     #[error(
-        "the jump host {hop} refused to connect to {host} port {port} (administratively prohibited: {said}): \
-         its AllowTcpForwarding and PermitOpen have to allow that"
+        "the jump host {hop} refused to connect to {host} port {port} (administratively prohibited: {said}); {ALLOW_ONWARD}"
     )]
     JumpForbidden {
         /// The jump host, as `user@host`.
@@ -181,7 +176,7 @@ pub enum Error {
         said: String,
     },
     /// The server took none of the credentials.
-    #[error("{destination}: log-in refused: tried {tried}; the SSH server accepts {accepts}{hint}")]
+    #[error("{destination}: log-in refused: tried {tried}; the SSH server accepts {accepts}{}", after(Some(hint.clone()).filter(|hint| !hint.is_empty())))]
     LoginRefused {
         /// The destination of the session.
         destination: String,
@@ -189,7 +184,7 @@ pub enum Error {
         tried: String,
         /// The methods that the server would continue with.
         accepts: String,
-        /// Advice with the punctuation that separates it from the rest, or nothing.
+        /// Advice, or nothing.
         hint: String,
     },
     /// The connection was lost, and did not come back in time.
@@ -201,9 +196,7 @@ pub enum Error {
         reason: String,
     },
     /// What answers there does not speak SSH.
-    #[error(
-        "{host} port {port} does not answer like an SSH server ({reason}): wrong port? -p is the SSH server's"
-    )]
+    #[error("{host} port {port} does not answer like an SSH server ({reason}); {WRONG_PORT}")]
     NotSsh {
         /// Host as named in the settings.
         host: String,
@@ -223,7 +216,7 @@ pub enum Error {
         reason: String,
     },
     /// The host name has no address.
-    #[error("cannot find the address of the SSH server {host}: {reason}; check the name")]
+    #[error("cannot find the address of the SSH server {host}: {reason}; {CHECK_NAME}")]
     Resolve {
         /// Host as named in the settings.
         host: String,
@@ -231,10 +224,7 @@ pub enum Error {
         reason: String,
     },
     /// Nothing came in time.
-    #[error(
-        "the SSH server {host} port {port} did not {what} within {seconds} s; check host, port (-p) and \
-         firewalls, or allow more with -o ConnectTimeout"
-    )]
+    #[error("the SSH server {host} port {port} did not {what} within {seconds} s; {ALLOW_TIME}")]
     Timeout {
         /// Host as named in the settings.
         host: String,
@@ -248,6 +238,42 @@ pub enum Error {
 }
 
 impl Error {
+    /// What happened, without the remedy that the whole text ends with.
+    pub fn cause(&self) -> String {
+        let text = self.to_string();
+        let remedy = after(self.remedy());
+        match text.strip_suffix(&remedy) {
+            Some(cause) => cause.to_owned(),
+            None => text,
+        }
+    }
+
+    /// What to do about it, where that is known.
+    pub fn remedy(&self) -> Option<String> {
+        let remedy = match self {
+            Self::Algorithms { remedy, .. } => remedy,
+            Self::AtJumpHost { error, by_ssh, .. } => return at_jump_host(error, by_ssh),
+            Self::Connect { .. } => CHECK_WAY,
+            Self::Handshake { .. } => ASK_ITS_LOG,
+            Self::HostCertificate { remedy, .. } => remedy,
+            Self::HostKeyChanged { .. } => CHANGED,
+            Self::HostKeyRevoked { .. } => REVOKED,
+            Self::HostKeyUnknown { .. } => ACCEPT_ONCE,
+            Self::JumpForbidden { .. } => ALLOW_ONWARD,
+            Self::LoginRefused { hint, .. } => hint,
+            Self::NotSsh { .. } => WRONG_PORT,
+            Self::Resolve { .. } => CHECK_NAME,
+            Self::Timeout { .. } => ALLOW_TIME,
+            Self::Closed { .. }
+            | Self::Elsewhere { .. }
+            | Self::HeldUp { .. }
+            | Self::HostKeyDiffers { .. }
+            | Self::Lost { .. }
+            | Self::ProxyCommand { .. } => return None,
+        };
+        Some(remedy.to_owned()).filter(|remedy| !remedy.is_empty())
+    }
+
     /// Whether the server, or its host, was heard, so that the path is not at fault.
     pub(super) fn is_an_answer(&self) -> bool {
         match self {
@@ -284,6 +310,64 @@ impl Error {
         }
     }
 }
+
+/// The remedy behind the cause.
+fn after(remedy: Option<String>) -> String {
+    remedy.map_or(String::new(), |remedy| format!("; {remedy}"))
+}
+
+/// What to do about an error at a jump host. The arguments that settle the same error of the SSH server (-p,
+/// -l, -i, -o) are not for jump hosts.
+fn at_jump_host(error: &Error, by_ssh: &str) -> Option<String> {
+    let remedy = match error {
+        Error::HostKeyUnknown { .. } => format!(
+            "check the fingerprint with that host's administrator, then connect there once: {by_ssh}"
+        ),
+        Error::Algorithms { remedy, .. } => {
+            format!(
+                "{remedy} (in that host's section of the ssh configuration: -o is not for jump hosts)"
+            )
+        }
+        Error::Connect { .. } => {
+            format!(
+                "check the jump host's name and port (ProxyJump, -J) and firewalls; or try: {by_ssh}"
+            )
+        }
+        Error::LoginRefused { hint, .. } => {
+            let hint = after(Some(hint.clone()).filter(|hint| !hint.is_empty()));
+            let hint = hint.trim_start_matches("; ");
+            format!(
+                "the user, keys and options of a jump host are those of its own section of the ssh configuration, \
+                 not -l, -i and -o{}{hint}; or try: {by_ssh}",
+                if hint.is_empty() { "" } else { "; " }
+            )
+        }
+        Error::NotSsh { .. } => {
+            "wrong port? It stands behind the jump host's name (ProxyJump, -J)".to_owned()
+        }
+        Error::Timeout { .. } => {
+            "check the jump host's name and port (ProxyJump, -J) and firewalls, or allow more with \
+             -o ConnectTimeout"
+                .to_owned()
+        }
+        other => return other.remedy(),
+    };
+    Some(remedy)
+}
+
+const ACCEPT_ONCE: &str = "check the fingerprint with the server's administrator, then connect once with \
+    -o StrictHostKeyChecking=accept-new";
+const ALLOW_ONWARD: &str = "its AllowTcpForwarding and PermitOpen have to allow that";
+const ALLOW_TIME: &str =
+    "check host, port (-p) and firewalls, or allow more with -o ConnectTimeout";
+const ASK_ITS_LOG: &str = "its log says why, and 'ssh -v' may";
+const CHANGED: &str =
+    "somebody may be in between. If the change is genuine, remove that line and connect again";
+const CHECK_NAME: &str = "check the name";
+const CHECK_WAY: &str = "check host, port (-p) and firewalls";
+const REVOKED: &str = "the SSH server needs another key, ask its administrator";
+const WRONG_PORT: &str =
+    "wrong port? -p is the SSH server's, the FTP server's stands at the end of -L";
 
 fn elsewhere(untold: Option<&str>) -> String {
     match untold {
@@ -410,6 +494,48 @@ mod tests {
         assert_eq!(escaped("a\r\n226 done\n"), "a\\r\\n226 done");
         assert_eq!(escaped("é\u{1b}[2J"), "\\u{e9}\\u{1b}[2J");
         assert!(escaped(&"x".repeat(100_000)).len() < 210);
+    }
+
+    #[test]
+    fn each_error_is_its_cause_and_its_remedy() {
+        let unknown = Error::HostKeyUnknown {
+            name: "[h]:23".into(),
+            kind: "ssh-ed25519".into(),
+            fingerprint: "SHA256:x".into(),
+            searched: "/k".into(),
+        };
+        assert!(
+            unknown.cause().ends_with("is not in /k"),
+            "{}",
+            unknown.cause()
+        );
+        let remedy = unknown.remedy().unwrap();
+        assert_eq!(
+            unknown.to_string(),
+            format!("{}; {remedy}", unknown.cause())
+        );
+        // -o is not for jump hosts.
+        let at_hop = Error::AtJumpHost {
+            hop: "u@h:23".into(),
+            by_ssh: "ssh -p 23 u@h".into(),
+            error: Box::new(unknown),
+        };
+        assert!(
+            at_hop.cause().ends_with("is not in /k"),
+            "{}",
+            at_hop.cause()
+        );
+        let text = at_hop.to_string();
+        assert!(
+            text.ends_with("then connect there once: ssh -p 23 u@h"),
+            "{text}"
+        );
+        assert!(!text.contains("StrictHostKeyChecking"), "{text}");
+        let lost = Error::Lost {
+            destination: "u@h".into(),
+            reason: "gone".into(),
+        };
+        assert_eq!((lost.cause(), lost.remedy()), (lost.to_string(), None));
     }
 
     #[test]

@@ -25,6 +25,7 @@ struct Inner {
     host_key: OnceLock<HostKey>,
     log_in: OnceLock<Vec<String>>,
     no_lane: Mutex<Option<String>>,
+    jump_host: OnceLock<Findings>,
 }
 
 /// A host key that was accepted.
@@ -64,6 +65,17 @@ impl Findings {
     /// Why the last attempt to open a further SSH connection failed, if it did.
     pub fn no_lane(&self) -> Option<String> {
         lock(&self.inner.no_lane).clone()
+    }
+
+    /// What was found out about the jump host that leads to this server; `None`: none does. It may itself be
+    /// behind another one.
+    pub fn jump_host(&self) -> Option<Self> {
+        self.inner.jump_host.get().cloned()
+    }
+
+    /// The findings about the jump host that leads to this server, to be filled in.
+    pub(super) fn about_jump_host(&self) -> Self {
+        self.inner.jump_host.get_or_init(Self::default).clone()
     }
 
     /// Notes that a socket was connected; `version` will hold its server's identification.

@@ -12,7 +12,7 @@ from pathlib import Path
 from netns import entering
 from process import daemon, run
 
-READY = re.compile(r"^(?:ftp|tcp)://(?P<host>\[[^]]*\]|[^:/]+):(?P<port>\d+) → .+ → .+$")
+READY = re.compile(r"^(?:ftp|tcp)://(?P<host>\[[^]]*\]|[^:/]+):(?P<port>\d+) (?:→|->) .+ (?:→|->) .+$")
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Tunnel:
         # No ~/.ssh of the caller and no agent: the command line says everything.
         home = self.scratch / "ferryline-home"
         home.mkdir(exist_ok=True)
-        return {"HOME": str(home), "PATH": os.environ["PATH"], "RUST_BACKTRACE": "1"}
+        return {"HOME": str(home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "RUST_BACKTRACE": "1"}
 
     def run(self, forward, *options, timeout=40):
         """Runs a start that has to fail to its end."""

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    super::Failure,
+    super::{Failure, time::span},
     Request, is_none,
     tokens::{Tokens, in_ssh_folder},
     values::{Values, algorithms, words},
@@ -289,33 +289,6 @@ fn time(value: &str) -> Result<Duration, String> {
     span(value)
         .filter(|&time| time <= Duration::from_secs(MOST.into()))
         .ok_or_else(|| format!("SECONDS, or a time such as 1h30m, at most {MOST} s"))
-}
-
-fn span(value: &str) -> Option<Duration> {
-    let mut total: u64 = 0;
-    let mut number: Option<u64> = None;
-    for c in value.chars() {
-        if let Some(digit) = c.to_digit(10) {
-            let so_far = number.unwrap_or(0).checked_mul(10)?;
-            number = Some(so_far.checked_add(u64::from(digit))?);
-            continue;
-        }
-        let unit = match c.to_ascii_lowercase() {
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            'd' => 86_400,
-            'w' => 604_800,
-            _ => return None,
-        };
-        total = total.checked_add(number.take()?.checked_mul(unit)?)?;
-    }
-    match (number, value.is_empty()) {
-        (_, true) => None,
-        (rest, false) => total
-            .checked_add(rest.unwrap_or(0))
-            .map(Duration::from_secs),
-    }
 }
 
 /// Reads `BYTES[K|M|G] [TIME]`, where `default`, `none` and 0 set no limit of their own.

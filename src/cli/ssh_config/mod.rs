@@ -10,6 +10,7 @@ mod file;
 mod given;
 mod openssh;
 mod tokens;
+mod unrelated;
 mod values;
 
 use std::path::PathBuf;
@@ -48,6 +49,7 @@ impl Request {
             None => file::resolve(self)?,
         };
         let mut settings = self.apply(&values)?;
+        settings.ssh_command = Some(self.by_ssh());
         let tokens = Tokens::of(&self.host, &settings);
         if let Some(hops) = values.first("proxyjump").filter(|hops| !is_none(hops)) {
             let hops = tokens.expand_for(hops, "hnpr").map_err(Failure::Usage)?;
@@ -64,6 +66,34 @@ impl Request {
             settings.way = Way::Command(line);
         }
         Ok(settings)
+    }
+
+    /// The command line of ssh for the same request.
+    fn by_ssh(&self) -> String {
+        let mut words = vec!["ssh".to_owned()];
+        let mut option = |letter: &str, value: &str| {
+            words.extend([letter.to_owned(), quoted(value)]);
+        };
+        if let Some(file) = &self.file {
+            option("-F", &file.to_string_lossy());
+        }
+        if let Some(jump) = &self.jump {
+            option("-J", jump);
+        }
+        if let Some(port) = self.port {
+            option("-p", &port.to_string());
+        }
+        for key in &self.identities {
+            option("-i", key);
+        }
+        for given in &self.options {
+            option("-o", &given.text);
+        }
+        words.push(match &self.user {
+            Some(user) => quoted(&format!("{user}@{}", self.host)),
+            None => quoted(&self.host),
+        });
+        words.join(" ")
     }
 
     /// The settings of the last of these hops, which the others lead to. Each hop is looked up like
@@ -99,8 +129,39 @@ impl Request {
     }
 }
 
+/// A word as the shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 fn is_none(value: &str) -> bool {
     value.eq_ignore_ascii_case("none")
 }
 
 const MOST_HOPS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ssh_is_called_with_what_was_asked_for() {
+        let request = Request {
+            host: "lab".into(),
+            user: Some("me".into()),
+            port: Some(23),
+            identities: vec!["/my keys/k".into()],
+            jump: Some("a,b".into()),
+            file: Some("/c".into()),
+            ..Request::default()
+        };
+        assert_eq!(
+            request.by_ssh(),
+            "ssh -F /c -J a,b -p 23 -i '/my keys/k' me@lab"
+        );
+    }
+}

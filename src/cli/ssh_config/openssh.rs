@@ -212,7 +212,7 @@ mod tests {
             host: "x".into(),
             options: options
                 .iter()
-                .map(|o| GivenOption::parse(o).unwrap())
+                .map(|o| GivenOption::parse(o).unwrap().unwrap())
                 .collect(),
             ..Request::default()
         };
@@ -306,7 +306,7 @@ mod tests {
             user: Some("u".into()),
             port: Some(3),
             identities: vec!["/k".into()],
-            options: vec![GivenOption::parse("BatchMode yes").unwrap()],
+            options: vec![GivenOption::parse("BatchMode yes").unwrap().unwrap()],
             jump: Some("a,b".into()),
             file: Some("none".into()),
         };

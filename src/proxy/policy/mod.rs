@@ -1,6 +1,7 @@
 //! What users asked for, which clients may come, and where they may go.
 //!
 //! - `spec`: what `-L` says, [`ForwardSpec`](spec::ForwardSpec)
+//! - `service`: ports by name
 //! - `admission`: how many clients are served, and which local users
 //! - `owner`: which user owns the other end of a connection
 //! - `gateway`: clients on other hosts
@@ -12,4 +13,5 @@ pub(super) mod allow;
 pub(super) mod data_ports;
 pub(super) mod gateway;
 pub(super) mod owner;
+mod service;
 pub(super) mod spec;

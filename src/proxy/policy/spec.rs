@@ -2,6 +2,8 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
+use super::service;
+
 /// One `-L` option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardSpec {
@@ -41,6 +43,21 @@ impl ForwardSpec {
         }
     }
 
+    /// Whether both would listen on the same port of the same address, as far as the bind addresses tell
+    /// without the resolver.
+    pub fn collides_with(&self, other: &Self) -> bool {
+        let bound = |spec: &Self| match spec.bind.as_deref() {
+            None | Some("localhost") => Bound::Loopback,
+            Some("" | "*") => Bound::All,
+            Some(name) => match name.parse::<IpAddr>() {
+                Ok(address) if address.is_unspecified() => Bound::AllOf(address.is_ipv4()),
+                Ok(address) => Bound::One(address),
+                Err(_) => Bound::Name(name.to_ascii_lowercase()),
+            },
+        };
+        self.port != 0 && self.port == other.port && bound(self).meets(&bound(other))
+    }
+
     /// Whether it listens where other hosts can reach it; `None` for a name, which the resolver has to tell.
     pub fn is_beyond_loopback(&self) -> Option<bool> {
         match self.bind.as_deref() {
@@ -50,6 +67,41 @@ impl ForwardSpec {
                 let address: IpAddr = name.parse().ok()?;
                 Some(!address.to_canonical().is_loopback())
             }
+        }
+    }
+}
+
+/// What a forward listens on.
+#[derive(Eq, PartialEq)]
+enum Bound {
+    All,
+    /// All of IPv4, or all of IPv6.
+    AllOf(bool),
+    Loopback,
+    Name(String),
+    One(IpAddr),
+}
+
+impl Bound {
+    fn meets(&self, other: &Self) -> bool {
+        let usual_loopback = |address: &IpAddr| {
+            [
+                IpAddr::from([127, 0, 0, 1]),
+                IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+            ]
+            .contains(address)
+        };
+        match (self, other) {
+            // A name has an address, of a family that is not known here.
+            (Self::All, _) | (_, Self::All) => true,
+            (Self::AllOf(_), Self::Loopback) | (Self::Loopback, Self::AllOf(_)) => true,
+            (Self::AllOf(v4), Self::One(one)) | (Self::One(one), Self::AllOf(v4)) => {
+                *v4 == one.is_ipv4()
+            }
+            (Self::Loopback, Self::One(one)) | (Self::One(one), Self::Loopback) => {
+                usual_loopback(one)
+            }
+            (one, other) => one == other,
         }
     }
 }
@@ -65,10 +117,13 @@ impl fmt::Display for ForwardKind {
 
 /// Why an `-L` cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("bad -L '{text}': {reason}; expected [ftp/|tcp/][bind_address:]port:host:hostport")]
+#[error(
+    "bad -L '{text}': {reason}; expected [ftp/|tcp/][bind_address:]port:host:hostport, such as {example}"
+)]
 pub struct SpecError {
     text: String,
     reason: String,
+    example: &'static str,
 }
 
 impl FromStr for ForwardSpec {
@@ -78,6 +133,11 @@ impl FromStr for ForwardSpec {
         let error = |reason: &str| SpecError {
             text: text.to_owned(),
             reason: reason.to_owned(),
+            // Those who get colons wrong have most often an IPv6 address without its brackets.
+            example: match text.matches(':').count() {
+                0..4 => "2121:localhost:21",
+                _ => "2121:[2001:db8::5]:21",
+            },
         };
         let (kind, rest) = match text.split_once('/') {
             Some(("ftp", rest)) => (ForwardKind::Ftp, rest),
@@ -91,14 +151,23 @@ impl FromStr for ForwardSpec {
         let (bind, port, host, host_port) = match fields.as_slice() {
             [port, host, host_port] => (None, port, host, host_port),
             [bind, port, host, host_port] => (Some(bind), port, host, host_port),
-            other => return Err(error(&format!("{} fields", other.len()))),
+            [_] => return Err(error("1 field, where 3 or 4 are expected")),
+            [_, _] => return Err(error("2 fields, where 3 or 4 are expected")),
+            more => {
+                let number = more.len();
+                let reason = format!("{number} fields (an IPv6 address needs brackets: [::1])");
+                return Err(error(&reason));
+            }
         };
-        let port = port
-            .parse()
-            .map_err(|_| error(&format!("'{port}' is no port")))?;
-        let host_port = match host_port.parse() {
-            Ok(0) | Err(_) => return Err(error(&format!("'{host_port}' is no port"))),
-            Ok(host_port) => host_port,
+        let no_port = |text: &str| {
+            let reason = format!("'{text}' is no port (0 to 65535, or a service such as ftp)");
+            error(&reason)
+        };
+        let port = service::port(port).ok_or_else(|| no_port(port))?;
+        let host_port = match service::port(host_port) {
+            Some(0) => return Err(error("the FTP server's port cannot be 0")),
+            Some(host_port) => host_port,
+            None => return Err(no_port(host_port)),
         };
         if host.is_empty() {
             return Err(error("the host is missing"));
@@ -168,6 +237,8 @@ mod tests {
             ("*:21:h:21", spec(Ftp, Some("*"), 21, "h", 21)),
             ("ftp/:21:h:21", spec(Ftp, Some(""), 21, "h", 21)),
             ("2121:*:21", spec(Ftp, None, 2121, "*", 21)),
+            ("2121:h:ftp", spec(Ftp, None, 2121, "h", 21)),
+            ("tcp/ssh:h:SSH", spec(Tcp, None, 22, "h", 22)),
         ] {
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
@@ -176,12 +247,21 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (text, reason) in [
-            ("2121", "1 fields"),
-            ("2121:localhost", "2 fields"),
-            ("a:b:c:d:e", "5 fields"),
-            ("x:localhost:21", "'x' is no port"),
-            ("70000:localhost:21", "'70000' is no port"),
-            ("21:localhost:0", "'0' is no port"),
+            ("2121", "1 field, where 3 or 4 are expected"),
+            ("2121:localhost", "2 fields, where 3 or 4 are expected"),
+            (
+                "12100:::1:21",
+                "5 fields (an IPv6 address needs brackets: [::1])",
+            ),
+            (
+                "x:localhost:21",
+                "'x' is no port (0 to 65535, or a service such as ftp)",
+            ),
+            (
+                "70000:localhost:21",
+                "'70000' is no port (0 to 65535, or a service such as ftp)",
+            ),
+            ("21:localhost:0", "the FTP server's port cannot be 0"),
             ("21::21", "the host is missing"),
             ("sftp/21:h:21", "'sftp/' is neither ftp/ nor tcp/"),
             ("[::1:21:h:21", "a '[' without its ']'"),
@@ -192,7 +272,40 @@ mod tests {
         ] {
             let error = text.parse::<ForwardSpec>().unwrap_err();
             assert_eq!(error.reason, reason, "{text}");
-            assert!(error.to_string().starts_with(&format!("bad -L '{text}': ")));
+            let told = error.to_string();
+            assert!(told.starts_with(&format!("bad -L '{text}': ")));
+            // The example is one.
+            let (_, example) = told.rsplit_once("such as ").unwrap();
+            assert!(example.parse::<ForwardSpec>().is_ok(), "{told}");
+        }
+    }
+
+    #[test]
+    fn forwards_on_the_same_port_collide() {
+        let collide = |one: &str, other: &str| {
+            let [one, other]: [ForwardSpec; 2] = [one, other].map(|text| text.parse().unwrap());
+            assert_eq!(one.collides_with(&other), other.collides_with(&one));
+            one.collides_with(&other)
+        };
+        for (one, other) in [
+            ("21:a:21", "tcp/21:b:21"),
+            ("*:21:a:21", "21:b:21"),
+            ("0.0.0.0:21:a:21", "127.0.0.9:21:b:21"),
+            ("[::1]:21:a:21", "21:b:21"),
+            ("localhost:21:a:21", "21:b:21"),
+            ("name:21:a:21", "NAME:21:b:21"),
+            ("127.0.0.9:21:a:21", "127.0.0.9:21:b:21"),
+        ] {
+            assert!(collide(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("21:a:21", "22:a:21"),
+            ("0:a:21", "0:a:21"),
+            ("127.0.0.2:21:a:21", "127.0.0.3:21:b:21"),
+            ("127.0.0.2:21:a:21", "21:b:21"),
+            ("0.0.0.0:21:a:21", "[::1]:21:b:21"),
+        ] {
+            assert!(!collide(one, other), "{one} {other}");
         }
     }
 

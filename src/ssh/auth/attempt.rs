@@ -438,7 +438,7 @@ impl<'a> Attempt<'a> {
                 Some(said) => format!("no more attempts ({said})"),
                 None => names(&self.methods),
             },
-            hint: format!("; {}", self.advice()),
+            hint: self.advice(),
         }
     }
 

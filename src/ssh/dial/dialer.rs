@@ -66,7 +66,7 @@ struct Known {
 impl Dialer {
     pub(crate) fn new(settings: Settings, prompt: Arc<dyn Prompt>, findings: Findings) -> Self {
         Self {
-            way: prepared(&settings.way, &prompt),
+            way: prepared(&settings.way, &prompt, &findings),
             settings: Arc::new(settings),
             prompt,
             known: OnceLock::new(),
@@ -338,13 +338,12 @@ impl JumpHost for Dialer {
 }
 
 /// A way that can be gone again and again: it remembers the host keys and log-ins of its jump hosts.
-fn prepared(way: &Way, prompt: &Arc<dyn Prompt>) -> PreparedWay {
+fn prepared(way: &Way, prompt: &Arc<dyn Prompt>, findings: &Findings) -> PreparedWay {
     match way {
         Way::Command(command) => PreparedWay::Command(command.clone()),
         Way::Direct => PreparedWay::Direct,
         Way::Jump(settings) => {
-            // Nothing is reported about a jump host.
-            let findings = Findings::default();
+            let findings = findings.about_jump_host();
             let dialer = Dialer::new(Settings::clone(settings), Arc::clone(prompt), findings);
             PreparedWay::Jump(Box::new(dialer))
         }

@@ -146,6 +146,7 @@ async fn jump(
         error @ (Error::AtJumpHost { .. } | Error::JumpForbidden { .. }) => error,
         error => Error::AtJumpHost {
             hop: hop.clone(),
+            by_ssh: host.settings().by_ssh(),
             error: Box::new(error),
         },
     })?;

@@ -47,6 +47,9 @@ pub struct Settings {
     pub password_prompts: usize,
     /// Never ask anything (`BatchMode`).
     pub batch_mode: bool,
+    /// The command by which ssh would connect to the same destination, where the destination was given in
+    /// other words than it has here, such as an alias.
+    pub ssh_command: Option<String>,
     /// How the server is reached (`ProxyJump`, `ProxyCommand`).
     pub way: Way,
     /// Which addresses of the host are tried (`AddressFamily`).
@@ -120,6 +123,7 @@ impl Settings {
             kbd_interactive_authentication: true,
             password_prompts: 3,
             batch_mode: false,
+            ssh_command: None,
             way: Way::Direct,
             address_family: AddressFamily::Any,
             bind_address: None,
@@ -147,6 +151,39 @@ impl Settings {
             22 => format!("{}@{}", self.user, self.host),
             port if self.host.contains(':') => format!("{}@[{}]:{port}", self.user, self.host),
             port => format!("{}@{}:{port}", self.user, self.host),
+        }
+    }
+
+    /// The command by which ssh connects to this destination.
+    pub fn by_ssh(&self) -> String {
+        match (&self.ssh_command, self.port) {
+            (Some(command), _) => command.clone(),
+            (None, 22) => format!("ssh {}@{}", self.user, self.host),
+            (None, port) => format!("ssh -p {port} {}@{}", self.user, self.host),
+        }
+    }
+
+    /// The jump hosts on the way there, in the order in which they are passed.
+    pub fn jump_hosts(&self) -> Vec<&Self> {
+        let mut hops = Vec::new();
+        let mut way = &self.way;
+        while let Way::Jump(hop) = way {
+            hops.insert(0, &**hop);
+            way = &hop.way;
+        }
+        hops
+    }
+
+    /// The destination with the jump hosts on the way there: `me@server via me@lab`.
+    pub fn in_words(&self) -> String {
+        let hops: Vec<String> = self
+            .jump_hosts()
+            .into_iter()
+            .map(Self::destination)
+            .collect();
+        match hops.is_empty() {
+            true => self.destination(),
+            false => format!("{} via {}", self.destination(), hops.join(", ")),
         }
     }
 }

@@ -22,7 +22,8 @@ impl Check {
 
     /// Runs `check` with these arguments, followed by those that lead to the server.
     pub async fn run(&self, more: &[&str]) -> Ended {
-        let forward = format!("2121:{}", self.target);
+        // A free port: several checks run at once.
+        let forward = format!("0:{}", self.target);
         let mut before = vec!["-L", &forward];
         before.extend(more);
         let mut arguments = self.shore.arguments(&before);
@@ -33,6 +34,14 @@ impl Check {
         assert!(!said.contains(PASSWORD), "{said}");
         assert!(!said.contains('\x1b'), "no terminal, no colours: {said}");
         ended
+    }
+
+    /// Runs `check` with this `-L`.
+    pub async fn listening(&self, forward: &str) -> Ended {
+        let mut arguments = self.shore.arguments(&["-L", forward]);
+        arguments[0] = "check".to_owned();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        run(self.shore.home(), &arguments).await
     }
 
     /// Runs `check` with a log-in as well.
@@ -51,11 +60,16 @@ pub fn step<'a>(ended: &'a Ended, mark: char, name: &str) -> &'a str {
     line[start.len()..].trim_start()
 }
 
-/// The remedy under a step that failed.
+/// The remedy under a step that failed, or that has a warning.
 pub fn remedy<'a>(ended: &'a Ended, name: &str) -> &'a str {
-    let start = format!("✗ {name} ");
+    let start = format!("{name} ");
     let mut lines = ended.stdout.lines();
-    lines.find(|line| line.starts_with(&start)).unwrap();
+    lines
+        .find(|line| {
+            let line = line.strip_prefix(['✗', '!']);
+            line.is_some_and(|line| line.trim_start().starts_with(&start))
+        })
+        .unwrap_or_else(|| panic!("'{name}' did not fail:\n{}", ended.stdout));
     let line = lines.next().unwrap_or_default().trim_start();
     line.strip_prefix("→ ")
         .unwrap_or_else(|| panic!("no remedy under '{start}':\n{}", ended.stdout))

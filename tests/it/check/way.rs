@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::support::{Check, lists, remedy, step, summary};
-use crate::common::{Ended, Shore, nobody, run};
+use crate::common::{Ended, Shore, nobody, run, skipped};
 
 #[tokio::test]
 async fn one_connection_only_is_no_failure_and_its_price_is_named() {
@@ -58,7 +58,18 @@ async fn each_way_to_be_refused_by_ssh_is_its_own_step() {
     };
     let ended = check.run(&[]).await;
     refused_at(&ended, "host key");
-    assert!(remedy(&ended, "host key").contains("accept-new"));
+    let told = step(&ended, '✗', "host key");
+    assert!(
+        !told.contains("accept-new"),
+        "the advice stands once: {told}"
+    );
+    // It is followed to the letter.
+    let advice = remedy(&ended, "host key");
+    let (_, option) = advice.split_once("then connect once with ").unwrap();
+    let option: Vec<&str> = option.split(' ').collect();
+    let accepted = check.run(&option).await;
+    step(&accepted, '✓', "host key");
+    step(&check.run(&[]).await, '✓', "host key");
     fs::write(&check.shore.known_hosts, known).unwrap();
     fs::write(&check.shore.key, "no key\n").unwrap();
     refused_at(&check.run(&[]).await, "authentication");
@@ -124,6 +135,9 @@ async fn json_is_one_document_and_nothing_else() {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     let report: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(report["ok"], true);
+    assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
+    let time = report["time"].as_str().unwrap();
+    assert!(time.starts_with("20") && time.ends_with('Z'), "{time}");
     assert!(
         report["destination"]
             .as_str()
@@ -156,6 +170,7 @@ async fn json_is_one_document_and_nothing_else() {
     assert_eq!(
         names(&forward["steps"]),
         [
+            "listen",
             "forward",
             "greeting",
             "features",
@@ -189,7 +204,7 @@ async fn json_is_one_document_and_nothing_else() {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""));
     let report: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(report["ok"], false);
-    let step = &report["forwards"][0]["steps"][0];
+    let step = &report["forwards"][0]["steps"][1];
     assert_eq!(
         (&step["name"], &step["status"]),
         (&"forward".into(), &"failed".into())
@@ -266,4 +281,170 @@ async fn the_help_names_its_options() {
     ] {
         assert!(ended.stdout.contains(name), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_port_that_another_program_has_is_a_failure_that_names_it() {
+    let server = lists().start().await;
+    let check = Check::of(server.address()).await;
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let forward = format!("127.0.0.1:{port}:{}", check.target);
+    let ended = check.listening(&forward).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let told = step(&ended, '✗', "listen");
+    assert!(
+        told.contains(&format!("127.0.0.1:{port}: the port is in use")),
+        "{told}"
+    );
+    #[cfg(target_os = "linux")]
+    assert!(
+        told.ends_with(&format!("(process {})", std::process::id())),
+        "{told}"
+    );
+    assert!(remedy(&ended, "listen").contains("choose another port"));
+    assert!(summary(&ended).starts_with("it cannot listen"), "{ended:?}");
+    // All else is tried nevertheless.
+    step(&ended, '✓', "greeting");
+    drop(taken);
+    let ended = check.listening(&forward).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(step(&ended, '✓', "listen"), format!("127.0.0.1:{port}"));
+}
+
+/// As a service is monitored: it runs, and has its port.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_port_that_a_running_forward_has_is_no_failure() {
+    let server = lists().start().await;
+    let check = Check::of(server.address()).await;
+    let mut ferry = check
+        .shore
+        .start(&["-L", &format!("127.0.0.1:0:{}", check.target)]);
+    let address = ferry.ftp_address().await;
+    let ended = check
+        .listening(&format!("{address}:{}", check.target))
+        .await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let told = step(&ended, '–', "listen");
+    assert!(
+        told.contains("in use by a running ferryline (process "),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn other_hosts_that_no_one_named_are_a_failure_as_in_forward() {
+    let server = lists().start().await;
+    let check = Check::of(server.address()).await;
+    let ended = check.listening(&format!("*:0:{}", check.target)).await;
+    assert!(ended.one_line(2).contains("--allow-from"), "{ended:?}");
+}
+
+/// Two SSH servers, of which one is the jump host `hop`, and a configuration that knows both.
+struct Jump {
+    hop: Shore,
+    check: Check,
+    config: String,
+}
+
+impl Jump {
+    async fn new(target: std::net::SocketAddr) -> Self {
+        let (hop, check) = (Shore::new().await, Check::of(target).await);
+        let block = |name: &str, shore: &Shore| {
+            let address = shore.ssh_server.address();
+            format!(
+                "Host {name}\n  HostName {}\n  Port {}\n  User tester\n  IdentityFile {}\n  \
+                 UserKnownHostsFile {}\n  GlobalKnownHostsFile none\n",
+                address.ip(),
+                address.port(),
+                shore.key.display(),
+                shore.known_hosts.display(),
+            )
+        };
+        let text = block("hop", &hop) + &block("server", &check.shore);
+        let config = check.shore.home().join("config");
+        fs::write(&config, text).unwrap();
+        let config = config.display().to_string();
+        Self { hop, check, config }
+    }
+
+    async fn run(&self, more: &[&str]) -> Ended {
+        let forward = format!("0:{}", self.check.target);
+        let mut arguments = vec!["check", "-F", &self.config, "-J", "hop", "-L", &forward];
+        arguments.extend(["-o", "BatchMode=yes"]);
+        arguments.extend(more);
+        arguments.push("server");
+        run(self.check.shore.home(), &arguments).await
+    }
+}
+
+#[tokio::test]
+async fn each_jump_host_has_a_step_of_its_own() {
+    let server = lists().start().await;
+    let jump = Jump::new(server.address()).await;
+    let ended = jump.run(&[]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let told = step(&ended, '✓', "jump host");
+    let hop = format!("tester@{}: SSH-2.0-russh", jump.hop.ssh_server.address());
+    assert!(told.starts_with(&hop), "{told}");
+    for part in ["known: ", "tester by publickey"] {
+        assert!(told.contains(part), "{told}");
+    }
+    let ended = jump.run(&["--json"]).await;
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(report["steps"][0]["name"], "jump-host");
+    assert!(
+        report["destination"]
+            .as_str()
+            .unwrap()
+            .contains(" via tester@"),
+        "{report}"
+    );
+
+    // One that refuses to connect onward has done its own part.
+    jump.hop.ssh_server.update(|f| f.refuse_direct = true);
+    let ended = jump.run(&[]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    step(&ended, '✓', "jump host");
+    assert!(step(&ended, '✗', "connect").contains("the jump host tester@"));
+    assert!(remedy(&ended, "connect").contains("PermitOpen"));
+}
+
+/// The advice is followed to the letter, with the ssh that is installed here.
+#[cfg(unix)]
+#[tokio::test]
+async fn an_unknown_key_of_a_jump_host_is_told_with_advice_that_helps() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let server = lists().start().await;
+    let jump = Jump::new(server.address()).await;
+    fs::write(&jump.hop.known_hosts, "").unwrap();
+    let ended = jump.run(&["-o", "StrictHostKeyChecking=accept-new"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let told = step(&ended, '✗', "jump host");
+    assert!(told.contains("is not known"), "{told}");
+    assert_eq!(step(&ended, '–', "host key"), "not reached");
+    let advice = remedy(&ended, "jump host");
+    let (_, command) = advice.split_once("then connect there once: ").unwrap();
+
+    // A person who compares the fingerprint and says yes.
+    let yes = jump.hop.home().join("yes");
+    fs::write(&yes, "#!/bin/sh\necho yes\n").unwrap();
+    fs::set_permissions(&yes, PermissionsExt::from_mode(0o755)).unwrap();
+    let connected = tokio::process::Command::new("sh")
+        .args(["-c", command])
+        .env("SSH_ASKPASS", &yes)
+        .env("SSH_ASKPASS_REQUIRE", "force")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&connected.stderr);
+    if said.contains("not found") {
+        return skipped("no ssh is installed");
+    }
+    let ended = jump.run(&[]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}\n{command}: {said}");
+    step(&ended, '✓', "jump host");
 }

@@ -15,7 +15,7 @@ async fn wrong_usage_is_said_in_one_line() {
     for (arguments, says) in [
         (
             &["forward", "-L", "2121", "me@host"][..],
-            &["-L", "2121", "expected"][..],
+            &["-L", "2121", "1 field,", "such as 2121:localhost:21"][..],
         ),
         (
             &["forward", "-L", "x:localhost:21", "me@host"],
@@ -24,6 +24,36 @@ async fn wrong_usage_is_said_in_one_line() {
         (
             &["forward", "-L", "0:localhost:99999", "me@host"],
             &["'99999' is no port"],
+        ),
+        (
+            &["forward", "-L", "2121:::1:21", "me@host"],
+            &["brackets", "such as 2121:[2001:db8::5]:21"],
+        ),
+        (
+            &[
+                "forward",
+                "-L",
+                "2121:a:21",
+                "-L",
+                "tcp/localhost:2121:b:80",
+                "me@host",
+            ],
+            &["-L 2121:a:21 and -L tcp/localhost:2121:b:80 both listen on port 2121"],
+        ),
+        (
+            &[
+                "forward",
+                "-L",
+                "0:h:21",
+                "-o",
+                "RemoteForward=1 h:1",
+                "me@host",
+            ],
+            &["-o RemoteForward is not supported", "ssh -R"],
+        ),
+        (
+            &["-L", "2121:localhost:21", "me@host"],
+            &["did you mean 'ferryline forward -L 2121:localhost:21 me@host'?"],
         ),
         (
             &["forward", "-L", "sftp/0:localhost:22", "me@host"],
@@ -35,10 +65,10 @@ async fn wrong_usage_is_said_in_one_line() {
                 "-L",
                 "0:h:21",
                 "-o",
-                "ForwardAgent=yes",
+                "VerifyHostKeyDNS=yes",
                 "me@host",
             ],
-            &["ForwardAgent", "not honoured", "UserKnownHostsFile"],
+            &["VerifyHostKeyDNS", "not honoured", "UserKnownHostsFile"],
         ),
         (
             &[
@@ -101,6 +131,10 @@ async fn wrong_usage_is_said_in_one_line() {
             &["forward", "-L", "0:h:21", "ssh://host:x"],
             &["destination", "port"],
         ),
+        (
+            &["forward", "-L", "0:h:21", "me@host:x"],
+            &["destination", "'me@host:x'", "port", "me@ssh.example:22"],
+        ),
     ] {
         let ended = run(home.path(), arguments).await;
         let line = ended.one_line(2);
@@ -121,6 +155,15 @@ async fn missing_and_unknown_arguments_are_wrong_usage() {
         (
             &["forward", "-p", "0", "-L", "0:h:21", "me@host"],
             "--port|-p|0",
+        ),
+        (
+            &["forward", "-N", "-f", "-L", "0:h:21", "me@host"],
+            "systemd",
+        ),
+        (&["forward", "-D", "1080", "me@host"], "SOCKS"),
+        (
+            &["forward", "--idle", "soon", "-L", "0:h:21", "me@host"],
+            "10m, 2h or 1d",
         ),
         (&["nonsense"], "nonsense"),
         (&[], "Usage"),

@@ -1,7 +1,9 @@
 //! The real program: its output, its input, and how it ends.
 
 mod errors;
+mod fingers;
 mod forward;
+mod help;
 #[cfg(target_os = "linux")]
 mod integrity;
 #[cfg(unix)]

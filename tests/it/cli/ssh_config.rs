@@ -96,7 +96,9 @@ async fn a_jump_host_has_a_configuration_of_its_own() {
             path,
             &arguments(&config, &["-J", "hop", "alias"]),
         );
-        ferry.line().await;
+        let line = ferry.line().await;
+        let via = format!(" via tester@{} → ", hop.ssh_server.address());
+        assert!(line.contains(&via), "{line}");
         assert!(hop.ssh_server.logins() > before);
         // Options do not apply to the hop, which therefore is not found.
         let with_port = ["-J", "hop:1", "alias"];

@@ -73,8 +73,8 @@ async fn a_standard_output_that_is_not_read_holds_up_neither_sessions_nor_sigter
     full.write_all(&[b'x'; 65_536]).unwrap();
     let mut ferry = shore.start_with_stdout(&["-v", "-L", &forward], full.into());
     // The program writes it as soon as it listens.
-    let line = ferry.error_line(" is the same forward").await;
-    let (_, port) = line.split_once("ftp://[::1]:").unwrap();
+    let line = ferry.error_line(" can be reached at ").await;
+    let (_, port) = line.split_once("ftp://127.0.0.1:").unwrap();
     let port: u16 = port.split(' ').next().unwrap().parse().unwrap();
     let mut client = ScriptedClient::logged_in(SocketAddr::from(([127, 0, 0, 1], port))).await;
     client.ask("NOOP", "200 ").await;

@@ -46,6 +46,7 @@ pub fn program(home: &Path, arguments: &[&str]) -> Command {
         .env_clear()
         .env("HOME", home)
         .env("USER", "tester")
+        .env("LC_ALL", "C.UTF-8")
         .current_dir(home)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -88,6 +89,13 @@ impl Running {
     pub fn start_with_path(home: &Path, path: Option<&str>, arguments: &[&str]) -> Self {
         let mut program = program(home, arguments);
         program.envs(path.map(|path| ("PATH", path)));
+        Self::spawned(program)
+    }
+
+    /// Starts the program with this variable in its environment.
+    pub fn start_with(home: &Path, variable: (&str, &str), arguments: &[&str]) -> Self {
+        let mut program = program(home, arguments);
+        program.env(variable.0, variable.1);
         Self::spawned(program)
     }
 
@@ -144,6 +152,7 @@ impl Running {
             .env_clear()
             .env("HOME", home)
             .env("USER", "tester")
+            .env("LC_ALL", "C.UTF-8")
             .current_dir(home)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

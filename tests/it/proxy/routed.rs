@@ -233,8 +233,9 @@ async fn a_port_below_1024_is_refused_but_for_21_and_that_of_the_forward() {
         let refusal = client
             .ask(&format!("USER me@127.0.0.1:{port}"), "530 ferryline: ")
             .await;
-        let says =
-            format!("port {port} is not allowed here: of those below 1024 only 21 and 1 are");
+        let says = format!(
+            "port {port} is not allowed here; allowed are 21, 1 (the port of -L) and all from 1024 on"
+        );
         assert!(refusal.ends_with(&says), "{refusal}");
     }
     // All was answered, so a connection would be here by now.
