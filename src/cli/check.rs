@@ -81,6 +81,7 @@ pub(super) fn hide_what_it_does_not_use(argument: Arg) -> Arg {
         "max_sessions",
         "only_user",
         "record",
+        "record_keep",
         "record_limit",
     ];
     match unused.contains(&argument.get_id().as_str()) {

@@ -85,8 +85,8 @@ struct RecordArguments {
     #[arg(long, value_name = "MIB", default_value_t = 64, requires = "record", hide_short_help = true,
         value_parser = clap::value_parser!(u16).range(1..=4096))]
     record_limit: u16,
-    /// Remove the oldest transcripts when there are more than so many (1000), or more of them together than so
-    /// many bytes (500M, 2G); may be given for both
+    /// Keep this number of transcripts (1000), or this size of all together (500M, 2G), and remove the oldest;
+    /// may be given for both
     #[arg(long, value_name = "NUMBER|SIZE", requires = "record", value_parser = keep, hide_short_help = true)]
     record_keep: Vec<Keep>,
 }
