@@ -36,6 +36,12 @@ impl fmt::Display for Outcome {
                 "complete, {} bytes to the client, {} to the server",
                 moved.to_client, moved.to_server
             ),
+            // A program that wants only the head of a file closes so, and so does one that breaks down.
+            Self::ClientLost(moved, error, _) if moved.is_download() => write!(
+                f,
+                "the client closed its data connection before the end of the file, after {} bytes to it: {error}",
+                moved.to_client
+            ),
             Self::ClientLost(moved, error, _) => write!(
                 f,
                 "the client's side broke after {} bytes to it and {} from it: {error}",

@@ -101,7 +101,11 @@ impl Reporter {
                 self.tell(ForwardEvent::Cut);
             }
             Outcome::ClientLost(moved, _, held) => {
-                self.complain(Trouble::ClientLost, &text, moved);
+                match moved.is_download() {
+                    // The line of its transfer says that it failed.
+                    true => self.note(&text),
+                    false => self.complain(Trouble::ClientLost, &text, moved),
+                }
                 self.tell(ForwardEvent::Broken);
                 self.hold(held).await;
             }

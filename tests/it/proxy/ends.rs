@@ -1,9 +1,11 @@
 //! How control connections begin and end: greetings of every kind, and ends from either side, in order and
 //! without a reply. Whatever happens, nothing of a session stays behind.
 
+use tokio::io::AsyncReadExt;
+
 use crate::common::{
-    Ferry, Gate, Log, ScriptedClient, ScriptedServer, answer, begins_file, nobody, read_to_end,
-    reset, six_numbers,
+    Ferry, Gate, Log, ScriptedClient, ScriptedServer, answer, begins_file, nobody, noise,
+    read_to_end, reset, six_numbers,
 };
 
 #[tokio::test]
@@ -246,4 +248,23 @@ async fn clients_data_ports_that_do_not_answer_are_one_line_of_the_log() {
     ferry.at_rest().await;
     let lines = log.all(&format!("the client's data port {dead}"));
     assert_eq!(lines.len(), 1, "{lines:?}");
+}
+
+/// A video player, `head`, or PHP's `fclose`: no fault, and so no warning beside the line of the transfer.
+#[tokio::test]
+async fn a_client_that_wants_only_the_head_of_a_file_is_no_warning_of_its_own() {
+    let log = Log::warnings();
+    let server = ScriptedServer::new()
+        .on("RETR", begins_file(noise(8_000_000)).send("426 broken\r\n"))
+        .start()
+        .await;
+    let ferry = Ferry::to(server.address()).await;
+    let mut client = ScriptedClient::logged_in(ferry.v4).await;
+    let mut data = client.passive().await;
+    client.ask("RETR film", "150 ").await;
+    data.read_exact(&mut [0; 1000]).await.unwrap();
+    reset(data);
+    client.expect("426 ").await;
+    log.says("RETR film: failed after ").await;
+    assert_eq!(log.all("data connection 1"), [""; 0]);
 }
