@@ -44,7 +44,8 @@ impl<'a> Screen<'a> {
             "ferryline demo: an FTP server and an SSH server inside this process, and ferryline between.\n\n    \
              ftp://{}\n\n\
              Each mode lists a folder, fetches a file and stores one through SSH, and compares every byte.\n\
-             Shown is what ferryline changed on the control connection, as each side saw it.",
+             Shown is what ferryline changes on the control connection. Of two lines, the first is what one side\n\
+             said, the second what the other side got. \"(ferryline's own)\": ferryline said it to that side.",
             route
         )
     }

@@ -211,8 +211,13 @@ fn admits(stream: &TcpStream, peer: SocketAddr, context: &Context) -> bool {
         .local_addr()
         .is_ok_and(|local| context.options.gateway.admits(local, peer));
     if !admitted {
-        let warning = format_args!("{peer} turned away: its address is in no --allow-from");
-        context.warnings.turned_away.warn(warning);
+        let (kind, port) = (
+            context.spec.kind,
+            stream.local_addr().map_or(0, |local| local.port()),
+        );
+        context.warnings.turned_away.warn(format_args!(
+            "{peer} turned away: its address is in no --allow-from ({kind}/ forward on port {port})"
+        ));
     }
     admitted
 }

@@ -81,19 +81,21 @@ impl Gateway {
     /// Warns once, and loudly, of what a forward beyond loopback means.
     pub(crate) fn warn(&self, spec: &ForwardSpec, addresses: &[SocketAddr]) {
         let ranges: Vec<String> = self.allow_from.iter().map(ToString::to_string).collect();
-        for address in addresses
+        let open: Vec<String> = addresses
             .iter()
             .filter(|address| !is_on_loopback(**address))
-        {
+            .map(|address| format!("{}://{address}", spec.kind))
+            .collect();
+        if !open.is_empty() {
             let what = match spec.kind {
                 ForwardKind::Ftp => "names, passwords and files",
                 ForwardKind::Tcp => "what passes",
             };
             tracing::warn!(
-                "{}://{address} is open to other hosts (--allow-from {}). Between them and this host \
-                 NOTHING IS ENCRYPTED: {what} can be read and changed on that way",
-                spec.kind,
-                ranges.join(",")
+                "open to other hosts (--allow-from {}): {}. Between them and this host NOTHING IS ENCRYPTED: \
+                 {what} can be read and changed there",
+                ranges.join(","),
+                open.join(", ")
             );
         }
     }
