@@ -39,6 +39,7 @@ pub mod ftp_client;
 mod lock;
 mod log_limit;
 pub mod paint;
+mod printable;
 pub mod proxy;
 mod queued_writer;
 pub mod ssh;

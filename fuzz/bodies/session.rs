@@ -41,9 +41,9 @@ pub const SEPARATOR: u8 = 0x1e;
 
 /// How many records a script may come to, with those that are repeated.
 const RECORDS: usize = 400;
-/// How many answers a server is made to give until nothing may be owed any more: each line of the client's
-/// can come to three requests.
-const ANSWERS: usize = 4 * RECORDS;
+/// Number of answers that a server is made to give for each line of the client's, until nothing may be owed any
+/// more: a line can come to three requests. (A record may hold many lines.)
+const ANSWERS: usize = 4;
 const REQUESTS: usize = 8;
 const HELD_BYTES: usize = 1024;
 
@@ -113,6 +113,8 @@ struct Session {
     ipv6: bool,
     /// At its end, whether something is kept back for ever.
     probed: bool,
+    /// Number of lines that the client has sent.
+    lines: usize,
 }
 
 impl Session {
@@ -140,6 +142,7 @@ impl Session {
             server: Peer::new(LineCodec::replies()),
             cuts,
             probed,
+            lines: 0,
         }
     }
 
@@ -180,6 +183,7 @@ impl Session {
     fn sends(&mut self, client: bool, bytes: &[u8]) {
         self.model.received += bytes.len();
         let peer = if client {
+            self.lines += bytes.iter().filter(|byte| **byte == b'\n').count();
             &mut self.client
         } else {
             &mut self.server
@@ -344,7 +348,7 @@ impl Session {
             self.sends(true, COMMAND);
         }
         self.sends(false, b"\r\n");
-        for number in 0..ANSWERS {
+        for number in 0..ANSWERS * (RECORDS + self.lines) {
             // Replies of several lines that it has left open.
             for code in self.model.codes.clone() {
                 self.sends(false, format!("{code:03} x\r\n").as_bytes());

@@ -3,7 +3,7 @@
 
 use super::changes::Change;
 
-use crate::paint::Paint;
+use crate::{paint::Paint, printable::printable};
 
 /// Lines that show a change: first the side it came from, then the side it went to.
 pub(super) fn change_lines(paint: Paint, change: &Change) -> Vec<String> {
@@ -45,18 +45,6 @@ fn pair(paint: Paint, from: (&str, &[u8]), to: (&str, &[u8])) -> Vec<String> {
         format!("{side} {head}{}{tail}", paint.wrap(middle, colour))
     };
     vec![show(from.0, &before, "33"), show(to.0, &after, "1;32")]
-}
-
-/// A line as printable ASCII: a peer's bytes never reach the terminal raw.
-fn printable(line: &[u8]) -> String {
-    let mut text = String::with_capacity(line.len());
-    for byte in line {
-        match byte {
-            b' '..=b'~' => text.push(char::from(*byte)),
-            _ => text.push_str(&format!("\\x{byte:02x}")),
-        }
-    }
-    text
 }
 
 /// Number of bytes that two lines share at the beginning and at the end, in whole words.

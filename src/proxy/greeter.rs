@@ -29,7 +29,7 @@ use super::{
     },
     policy::allow::{self, is_name},
     servers::home::Reached,
-    trace::observe::{Direction, show},
+    trace::observe::{Direction, Lines},
 };
 use crate::{
     control::{Ending, Greeter, LOWEST_DATA_PORT, Notice, Step, Target, refusal},
@@ -54,6 +54,7 @@ pub(super) async fn greet(
             LineCodec::commands_up_to(context.options.command_limit),
         ),
         write,
+        lines: Lines::default(),
     };
     let met = tokio::select! {
         met = reception.meet() => met,
@@ -64,7 +65,10 @@ pub(super) async fn greet(
         }
     };
     let Reception {
-        client, mut write, ..
+        client,
+        mut write,
+        mut lines,
+        ..
     } = reception;
     match met {
         Ok(met) => Some(ControlConnections {
@@ -78,7 +82,7 @@ pub(super) async fn greet(
         }),
         Err(None) => None,
         Err(Some(word)) => {
-            show(context.observer(), number, Direction::ToClient, &word);
+            lines.show(context.observer(), number, Direction::ToClient, &word);
             say_last(&mut client.into_source(), &mut write, &word).await;
             None
         }
@@ -92,6 +96,7 @@ struct Reception<'a> {
     context: &'a Context,
     client: LineReader<OwnedReadHalf>,
     write: OwnedWriteHalf,
+    lines: Lines,
 }
 
 struct Met {
@@ -212,7 +217,7 @@ impl Reception<'_> {
     }
 
     async fn say(&mut self, reply: Bytes) -> Result<(), LastWord> {
-        show(
+        self.lines.show(
             self.context.observer(),
             self.number,
             Direction::ToClient,
@@ -226,9 +231,9 @@ impl Reception<'_> {
         written.map_err(|_| None)
     }
 
-    fn heard(&self, frame: &Frame) {
+    fn heard(&mut self, frame: &Frame) {
         if let Frame::Line(line) = frame {
-            show(
+            self.lines.show(
                 self.context.observer(),
                 self.number,
                 Direction::FromClient,

@@ -36,7 +36,7 @@ use super::{
     policy::owner::Owner,
     trace::{
         journal::Journal,
-        observe::{Direction, show},
+        observe::{Direction, Lines},
         record::Record,
     },
 };
@@ -95,6 +95,7 @@ struct Session {
     control: Control,
     record: Record,
     journal: Journal,
+    lines: Lines,
     began: Instant,
     client: LineReader<OwnedReadHalf>,
     server: LineReader<ChannelReader>,
@@ -189,6 +190,7 @@ impl Session {
             control: Control::new(settings, knowledge),
             record,
             journal,
+            lines: Lines::default(),
             context,
             data,
             began: standing.began,
@@ -559,14 +561,15 @@ impl Session {
         });
     }
 
-    fn observe(&self, direction: Direction, frame: &Frame) {
+    fn observe(&mut self, direction: Direction, frame: &Frame) {
         if let Frame::Line(line) = frame {
             self.observe_bytes(direction, line.text());
         }
     }
 
-    fn observe_bytes(&self, direction: Direction, bytes: &[u8]) {
-        show(self.context.observer(), self.number, direction, bytes);
+    fn observe_bytes(&mut self, direction: Direction, bytes: &[u8]) {
+        self.lines
+            .show(self.context.observer(), self.number, direction, bytes);
     }
 }
 

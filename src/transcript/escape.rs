@@ -2,9 +2,9 @@
 //! that ends a line is implied. A line that ends in LF alone ends in `\x0a`, and a line without an end ends in a
 //! single `\`.
 
-use std::fmt::Write;
-
 use ferryline_grammar::{Line, LineEnd};
+
+use crate::printable::printable;
 
 /// A line in the form in which it stands in a transcript.
 pub(super) fn line(line: &Line) -> String {
@@ -79,20 +79,11 @@ pub(super) fn unescape(text: &str) -> Option<Line> {
 
 /// Bytes that are no line of their own.
 pub(super) fn text(text: &[u8]) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for (index, &byte) in text.iter().enumerate() {
-        match byte {
-            b'\\' => escaped.push_str("\\\\"),
-            // Some editors would remove a blank at the end.
-            b' ' if index + 1 == text.len() => escaped.push_str("\\x20"),
-            b' '..=b'~' => escaped.push(char::from(byte)),
-            other => {
-                // Writing to a String cannot fail.
-                let _ = write!(escaped, "\\x{other:02x}");
-            }
-        }
+    match text.strip_suffix(b" ") {
+        // Some editors would remove a blank at the end.
+        Some(rest) => printable(rest) + "\\x20",
+        None => printable(text),
     }
-    escaped
 }
 
 fn hex(digit: u8) -> Option<u8> {

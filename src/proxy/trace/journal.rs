@@ -7,6 +7,7 @@ use ferryline_grammar::{Command, Verb, masked, masked_reply};
 use super::warnings::Warnings;
 use crate::{
     control::{Ending, ForwardId, TransferReport, UserAtHost},
+    printable::printable,
     proxy::moved::{Moved, Tally},
 };
 
@@ -308,5 +309,5 @@ impl fmt::Display for Seconds {
 
 /// Bytes of a peer as they may stand in a log.
 fn shown(text: &[u8]) -> String {
-    text.get(..SHOWN).unwrap_or(text).escape_ascii().to_string()
+    printable(text.get(..SHOWN).unwrap_or(text))
 }
