@@ -13,6 +13,7 @@
     unreachable_pub
 )]
 
+mod documents;
 mod imports;
 
 use std::fs;

@@ -1,4 +1,4 @@
-"""Clients that know port 21 only: README's redirect, on a separate host, so that no rule touches this machine's own."""
+"""Clients that know port 21 only: the redirect of docs/service.md, on a separate host, so that no rule touches this machine's own."""
 
 import contextlib
 import os
@@ -15,13 +15,13 @@ from servers import Vsftpd
 from stage import Failed
 from users import knock
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-RECIPE = re.compile(r"sudo ((?:iptables|ip6tables) -t nat -A OUTPUT .*--dport 21 .*--to-ports (\d+))`")
+SERVICE = Path(__file__).resolve().parents[2] / "docs" / "service.md"
+RECIPE = re.compile(r"sudo ((?:iptables|ip6tables) -t nat -A OUTPUT .*--dport 21 .*--to-ports (\d+))$", re.MULTILINE)
 
 
 @dataclass
 class Host:
-    """The host of ferryline and its clients: a namespace with the rules of README, and the port that they lead to."""
+    """The host of ferryline and its clients: a namespace with the rules of docs/service.md, and the port that they lead to."""
 
     namespace: str
     port: int
@@ -30,9 +30,9 @@ class Host:
 def host(stage):
     """Made at first use. It is removed with the network's other namespaces."""
     if not hasattr(stage, "port_21"):
-        rules = RECIPE.findall(README.read_text())
+        rules = RECIPE.findall(SERVICE.read_text())
         if [rule.split()[0] for rule, _ in rules] != ["iptables", "ip6tables"]:
-            raise Failed(f"README's rules are {rules}")
+            raise Failed(f"the rules of docs/service.md are {rules}")
         pid = os.getpid()
         found = Host(f"{PREFIX}-{pid}-redirect", int(rules[0][1]))
         net = stage.network.client_address.rpartition(".")[0]

@@ -104,7 +104,7 @@ def data(client, mode):
 
 
 def restricted_key(permits, warns):
-    """The key may open forwards to the FTP server's host and nothing else, as in README."""
+    """The key may open forwards to the FTP server's host and nothing else, as in docs/service.md."""
 
     def play(stage):
         server = stage.server(Vsftpd)

@@ -22,6 +22,8 @@ mod cli;
 mod common;
 #[cfg(feature = "demo")]
 mod demo_ftp;
+#[cfg(all(feature = "demo", target_os = "linux"))]
+mod docs;
 mod fuzz_corpus;
 #[cfg(feature = "demo")]
 mod proxy;
