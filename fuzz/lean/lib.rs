@@ -5,5 +5,7 @@
 pub mod control;
 #[path = "../../src/lock.rs"]
 mod lock;
+#[path = "../../src/printable.rs"]
+mod printable;
 #[path = "../../src/transcript/mod.rs"]
 pub mod transcript;

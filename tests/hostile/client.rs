@@ -230,6 +230,32 @@ async fn session(
     Some(())
 }
 
+/// Whether the kernel keeps back what was written: ferryline reads no more (64 requests are unanswered), and its
+/// receive window is full. A close would be kept back behind that, until the kernel gives up after some 200 s of
+/// probes (RFC 9293 §3.8.6.1, with Linux's back-off). No test can wait for that, so such a client breaks off.
+fn has_unsent(stream: &TcpStream) -> bool {
+    let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else {
+        return false;
+    };
+    // Fields: number, local address, peer's address, state, bytes to send:bytes to read (in hexadecimal).
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let port = |address: &str| {
+        let (_, port) = address.rsplit_once(':')?;
+        u16::from_str_radix(port, 16).ok()
+    };
+    table.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, from, to, _, queues, ..] = fields[..] else {
+            return false;
+        };
+        let unsent = queues
+            .split(':')
+            .next()
+            .is_some_and(|count| count != "00000000");
+        unsent && port(from) == Some(local.port()) && port(to) == Some(peer.port())
+    })
+}
+
 /// The control connection, and lax clients that read along.
 struct Control {
     stream: TcpStream,
@@ -314,6 +340,9 @@ impl Control {
 
 impl Drop for Control {
     fn drop(&mut self) {
+        if has_unsent(&self.stream) {
+            let _ = self.stream.set_zero_linger();
+        }
         if std::thread::panicking() {
             for (way, bytes) in &self.passed {
                 eprintln!("{way} {}", bytes.escape_ascii());

@@ -195,6 +195,29 @@ fn each_test_that_security_md_names_exists() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// The fuzz targets are built by hand only: nothing else would show that a module is missing there.
+#[test]
+fn the_fuzzers_library_has_every_module_that_its_sources_name() {
+    let lean = text(Path::new("fuzz/lean/lib.rs"));
+    let mut missing = Vec::new();
+    for file in sources(&["src/control", "src/transcript"]) {
+        if file.starts_with("src/control/tests") {
+            continue;
+        }
+        for (number, line) in code(&file) {
+            for path in line.split("crate::").skip(1) {
+                let end = path.find(|c: char| !c.is_alphanumeric() && c != '_');
+                let module = &path[..end.unwrap_or(path.len())];
+                if !module.is_empty() && !lean.contains(&format!("mod {module};")) {
+                    missing.push(format!("{}:{number}: {module}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(lean.contains("mod control;"));
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
 #[test]
 fn the_search_itself_finds_what_it_is_for() {
     for line in [
