@@ -44,10 +44,7 @@ fn git(top: &Path, arguments: &[&str]) -> Option<String> {
 fn of_package(top: &Path) -> Option<String> {
     let text = fs::read_to_string(top.join(".cargo_vcs_info.json")).ok()?;
     let (_, rest) = text.split_once("\"sha1\"")?;
-    let mut commit = rest.split('"').nth(1)?.to_owned();
-    commit.truncate(12);
-    commit
-        .bytes()
-        .all(|byte| byte.is_ascii_hexdigit())
-        .then_some(commit)
+    let commit = rest.split('"').nth(1)?.get(..12)?;
+    let hexadecimal = commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    hexadecimal.then(|| commit.to_owned())
 }

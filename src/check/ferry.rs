@@ -36,10 +36,17 @@ impl Ferry {
         let address = proxy.addresses().into_iter().flatten().next();
         let address = address.ok_or("no address to listen on")?;
         let watch = Arc::new(Watch::default());
+        // Who may come, what is limited and what is recorded is no part of the way: the client is the check
+        // itself.
         let options = Options {
+            data_host: plan.options.data_host,
+            lowest_data_port: plan.options.lowest_data_port,
+            active: plan.options.active,
+            remote_bind: plan.options.remote_bind,
+            allow_hosts: plan.options.allow_hosts.clone(),
             observer: Some(watch.clone()),
             grace: FAREWELL,
-            ..plan.options.clone()
+            ..Options::default()
         };
         let stop = CancellationToken::new();
         let running = tokio::spawn(proxy.run(session.clone(), options, stop.clone()));

@@ -44,9 +44,10 @@ impl Destination {
             None => (None, text),
         };
         let (host, port) = split_port(host);
-        let port = match port.map(str::parse) {
+        let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = match port.map(|port| (digits(port), port.parse())) {
             None => None,
-            Some(Ok(port)) if port != 0 => Some(port),
+            Some((true, Ok(port))) if port != 0 => Some(port),
             Some(_) => return Err("the port is no port from 1 to 65535"),
         };
         let host = host
@@ -55,6 +56,9 @@ impl Destination {
             .unwrap_or(host);
         if host.is_empty() || user.as_deref() == Some("") {
             return Err("a part of it is empty");
+        }
+        if host.contains(['[', ']']) {
+            return Err("brackets stand around an IPv6 address, and both of them");
         }
         if host.starts_with('-') {
             return Err("a host does not begin with '-'");

@@ -154,11 +154,6 @@ impl Arguments {
         self.gateway.apply(&mut specs, &mut options)?;
         each_has_its_port(&specs, &self.local)?;
         self.limits.apply(&mut settings.lanes, &mut options)?;
-        if let Some(folder) = &options.record {
-            make_private(folder).map_err(|error| {
-                Failure::Failed(format!("cannot record into {}: {error}", folder.display()))
-            })?;
-        }
         Ok(Plan {
             specs,
             settings,
@@ -236,11 +231,11 @@ fn make_private(folder: &Path) -> io::Result<()> {
 /// Parses a number of files, or a size.
 fn keep(text: &str) -> Result<Keep, String> {
     let expected = "expected a number of files (1000) or a size with K, M, G or T (500M)";
-    let (digits, shift) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (text.get(..at), 10),
-        Some((at, 'm' | 'M')) => (text.get(..at), 20),
-        Some((at, 'g' | 'G')) => (text.get(..at), 30),
-        Some((at, 't' | 'T')) => (text.get(..at), 40),
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (text.get(..at), 1_u64 << 10),
+        Some((at, 'm' | 'M')) => (text.get(..at), 1_u64 << 20),
+        Some((at, 'g' | 'G')) => (text.get(..at), 1_u64 << 30),
+        Some((at, 't' | 'T')) => (text.get(..at), 1_u64 << 40),
         _ => {
             let files = text.parse().ok().filter(|files| *files > 0);
             return Ok(Keep {
@@ -249,10 +244,10 @@ fn keep(text: &str) -> Result<Keep, String> {
             });
         }
     };
-    let number: Option<u32> = digits.and_then(|digits| digits.parse().ok());
+    let number: Option<u64> = digits.and_then(|digits| digits.parse().ok());
     let bytes = number
-        .filter(|number| *number > 0)
-        .map(|number| u64::from(number) << shift);
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|bytes| *bytes > 0);
     Ok(Keep {
         files: None,
         bytes: Some(bytes.ok_or(expected)?),
@@ -268,6 +263,11 @@ pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<(), Failure
         settings,
         options,
     } = arguments.plan()?;
+    if let Some(folder) = &options.record {
+        make_private(folder).map_err(|error| {
+            Failure::Failed(format!("cannot record into {}: {error}", folder.display()))
+        })?;
+    }
     let runtime = runtime()?;
     let done = runtime.block_on(forward(&specs, settings, options, verbosity));
     // An unanswered question must not delay the end.
@@ -344,7 +344,17 @@ mod tests {
         assert_eq!(keep("1000"), Ok(files(1000)));
         assert_eq!(keep("500M"), Ok(bytes(500 << 20)));
         assert_eq!(keep("2g"), Ok(bytes(2 << 30)));
-        for text in ["", "0", "0M", "-1", "M", "1.5G", "10MB", "\u{e4}"] {
+        for text in [
+            "",
+            "0",
+            "0M",
+            "-1",
+            "M",
+            "1.5G",
+            "10MB",
+            "16777216T",
+            "\u{e4}",
+        ] {
             assert!(keep(text).is_err(), "{text}");
         }
     }

@@ -36,6 +36,11 @@ pub(crate) struct Moved {
 }
 
 impl Moved {
+    pub(in crate::proxy) fn add(&mut self, more: Self) {
+        self.to_client = self.to_client.saturating_add(more.to_client);
+        self.to_server = self.to_server.saturating_add(more.to_server);
+    }
+
     /// Whether the client has received some bytes and sent none. (Where neither side sent anything, the
     /// direction is unknown.)
     pub(in crate::proxy) fn is_download(self) -> bool {

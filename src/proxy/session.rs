@@ -291,6 +291,7 @@ impl Session {
                 | ForwardEvent::Unreachable(_)
         ) {
             self.forwards.remove(&id);
+            self.journal.forward_gone(id);
         }
         self.record
             .input(now, &transcript::Input::Forward(id, &event));
@@ -391,6 +392,7 @@ impl Session {
                 Output::Close(id) => {
                     if let Some(forward) = self.forwards.remove(&id) {
                         forward.close.cancel();
+                        self.journal.forward_gone(id);
                     }
                 }
                 Output::Join(id) => {

@@ -5,6 +5,7 @@
 //!
 //! - `event`: what a line can stand for, [`Event`]
 //! - `render`, `parse`: the two directions between events and lines, [`render()`], [`parse()`]
+//! - `name`: what its file is called
 //! - `record`: what is written of a live session, [`Recorder`]; `scribe`: the thread that writes, [`Scribe`]
 //! - `replay`: feeds a file to the state machine and compares, [`replay()`]
 //! - `rewrite`: takes over the present outputs as expected, [`rewrite()`]
@@ -12,6 +13,7 @@
 
 mod escape;
 mod event;
+mod name;
 mod parse;
 mod record;
 mod render;
@@ -27,6 +29,7 @@ mod tests;
 
 pub use self::{
     event::{Event, Header, Incomplete, Line},
+    name::file_name,
     parse::{ParseError, parse},
     record::{Input, Recorder, recorded_input, recorded_output},
     render::render,

@@ -210,30 +210,44 @@ async fn a_full_disk_leaves_whole_lines_or_no_file() {
 }
 
 #[tokio::test]
-async fn the_oldest_transcripts_are_removed_and_none_that_is_being_written() {
+async fn the_oldest_transcripts_are_removed_and_nothing_else() {
     let folder = TempDir::new().unwrap();
     let length = heading_length() as u64;
+    let own = std::process::id();
+    let name = |process: u32, session: u64| {
+        format!("20261129-13550{session}.000-me-host-{process}-00000{session}.session")
+    };
+    // Process 1 runs always; no process has the last number.
+    let others = [
+        name(1, 0),
+        "0-notes.session".to_owned(),
+        "00000000.txt".to_owned(),
+    ];
     for (keep, left) in [
         (
             Keep {
-                files: Some(3),
+                files: Some(4),
                 bytes: None,
             },
-            &["1", "4", "5"][..],
+            &[1, 4, 5][..],
         ),
         (
             Keep {
                 files: None,
-                bytes: Some(2 * length),
+                bytes: Some(2 * length + 2),
             },
-            &["1", "5"],
+            &[1, 5],
         ),
-        (Keep::default(), &["1", "2", "3", "4", "5"]),
+        (Keep::default(), &[0, 1, 2, 3, 4, 5]),
     ] {
-        fs::write(folder.path().join("0.txt"), "no transcript").unwrap();
+        for other in &others {
+            fs::write(folder.path().join(other), "x").unwrap();
+        }
+        fs::write(folder.path().join(name(u32::MAX, 0)), "x").unwrap();
+        fs::create_dir_all(folder.path().join(name(u32::MAX, 9))).unwrap();
         let scribe = Scribe::start(LIMIT, keep, |_, _, _| {}).unwrap();
         let begin = |session: u64| {
-            let path = folder.path().join(format!("{session}.session"));
+            let path = folder.path().join(name(own, session));
             Recorder::begin(&scribe, session, path, &Header::default())
         };
         let open = begin(1);
@@ -241,18 +255,23 @@ async fn the_oldest_transcripts_are_removed_and_none_that_is_being_written() {
             drop(begin(session));
             assert!(scribe.finish(PATIENCE).await);
         }
-        let mut found: Vec<String> = fs::read_dir(folder.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|end| end == "session"))
-            .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        for other in &others {
+            assert!(folder.path().join(other).exists(), "{other}");
+        }
+        assert!(folder.path().join(name(u32::MAX, 9)).is_dir());
+        let process = |session| if session == 0 { u32::MAX } else { own };
+        let found: Vec<u64> = (0..=5)
+            .filter(|session| {
+                folder
+                    .path()
+                    .join(name(process(*session), *session))
+                    .exists()
+            })
             .collect();
-        found.sort();
         assert_eq!(found, left);
-        assert!(folder.path().join("0.txt").exists());
         drop((open, scribe));
         for session in found {
-            fs::remove_file(folder.path().join(format!("{session}.session"))).unwrap();
+            fs::remove_file(folder.path().join(name(process(session), session))).unwrap();
         }
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::{
     event::{Event, Incomplete},
+    name::process_of,
     render::render,
 };
 use crate::lock::lock;
@@ -326,38 +327,53 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes the oldest transcripts of the folder, until it holds no more than is to be kept. What cannot be
-    /// looked at or removed stays: the next transcript is another occasion.
+    /// Removes the oldest transcripts of the folder, until it holds no more than is to be kept. Other files are
+    /// left alone, and so is what another process may be writing still. What cannot be looked at or removed stays:
+    /// the next transcript is another occasion.
     fn remove_oldest(&self, folder: &Path) {
         let Ok(entries) = fs::read_dir(folder) else {
             return;
         };
-        let mut found: Vec<(PathBuf, u64)> = entries
+        let mut found: Vec<(PathBuf, u64, bool)> = entries
             .filter_map(Result::ok)
-            .filter(|entry| {
-                Path::new(&entry.file_name())
-                    .extension()
-                    .is_some_and(|end| end == "session")
+            .filter_map(|entry| {
+                let process = process_of(entry.file_name().to_str()?)?;
+                // Not that of what a symbolic link leads to.
+                let facts = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+                let path = entry.path();
+                let open = match process == std::process::id() {
+                    true => self.files.values().any(|open| open.path == path),
+                    false => may_run(process),
+                };
+                Some((path, facts.len(), open))
             })
-            .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.len())))
             .collect();
         // The names begin with the time.
         found.sort_unstable();
         let mut files = found.len();
-        let mut bytes: u64 = found.iter().map(|(_, length)| length).sum();
-        for (path, length) in found {
+        let mut bytes: u64 = found.iter().map(|(_, length, _)| length).sum();
+        for (path, length, open) in found {
             let too_many = self.keep.files.is_some_and(|most| files > most);
             let too_much = self.keep.bytes.is_some_and(|most| bytes > most);
             if !too_many && !too_much {
                 return;
             }
-            let is_open = self.files.values().any(|open| open.path == path);
-            if !is_open && fs::remove_file(&path).is_ok() {
-                files -= 1;
-                bytes -= length;
+            if open {
+                continue;
             }
+            // One that cannot be removed must not cost those behind it their place.
+            let _ = fs::remove_file(&path);
+            files -= 1;
+            bytes -= length;
         }
     }
+}
+
+/// Whether a process with this number may be there.
+fn may_run(process: u32) -> bool {
+    let processes = Path::new("/proc");
+    // Where the system has no such table, it may.
+    !processes.join("self").exists() || processes.join(process.to_string()).exists()
 }
 
 /// Writes all of it. If the write fails half-way, the whole lines are counted.

@@ -314,7 +314,8 @@ const LEAST_BUFFER: usize = 250;
 /// The command in this line, for the log.
 fn command_of(line: &Bytes) -> Bytes {
     let command = line.trim_ascii_end();
-    line.slice(..command.len().min(SHOWN))
+    // A copy: a part of the line would keep all of it.
+    Bytes::copy_from_slice(command.get(..SHOWN).unwrap_or(command))
 }
 
 /// Number of bytes of a command that a report shows.

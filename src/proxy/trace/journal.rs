@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use ferryline_grammar::{Command, Verb, masked, masked_reply};
+use zeroize::Zeroizing;
 
 use super::warnings::Warnings;
 use crate::{
@@ -14,8 +15,9 @@ use crate::{
 /// Target of the log lines that say what was carried. They are shown by default.
 pub(crate) const CARRIED: &str = "ferryline::carried";
 
-/// Number of data connections whose bytes are remembered until their transfers are over. A session has fewer.
-const MOST_TALLIES: usize = 64;
+/// Number of data connections whose bytes are remembered until their transfers are over. (A session has eight at
+/// a time, and what is gone without data is not remembered.)
+const MOST_COUNTED: usize = 64;
 
 /// Number of bytes shown of a user's name, and of a reply.
 const SHOWN: usize = 200;
@@ -30,14 +32,39 @@ pub(crate) struct Journal {
     warnings: Arc<Warnings>,
     user: Option<String>,
     logged_in: bool,
-    /// The client's last command was a USER or PASS.
+    /// A USER or PASS of the client is not known to have been accepted or refused.
     logging_in: bool,
+    /// The argument of the client's last PASS, until that is answered.
+    password: Option<Zeroizing<Vec<u8>>>,
     asked_for_tls: bool,
     /// The last command that moves data.
     command: Option<String>,
-    tallies: BTreeMap<ForwardId, Arc<Tally>>,
+    counted: BTreeMap<ForwardId, Counted>,
     transfers: Transfers,
     end: End,
+    /// Ferryline's last 500, as long as the client has sent nothing behind it: it may be the reason of the end.
+    last_refusal: Option<String>,
+}
+
+/// The bytes of one data connection.
+struct Counted {
+    tally: Arc<Tally>,
+    /// How many of them the lines of transfers have told.
+    told: Moved,
+    /// The forward is gone: no more will come.
+    gone: bool,
+}
+
+impl Counted {
+    /// The bytes since the last line of a transfer.
+    fn take(&mut self) -> Moved {
+        let now = self.tally.moved();
+        let before = std::mem::replace(&mut self.told, now);
+        Moved {
+            to_client: now.to_client.saturating_sub(before.to_client),
+            to_server: now.to_server.saturating_sub(before.to_server),
+        }
+    }
 }
 
 /// Totals of a session.
@@ -81,25 +108,31 @@ impl Journal {
             user: None,
             logged_in: false,
             logging_in: false,
+            password: None,
             asked_for_tls: false,
             command: None,
-            tallies: BTreeMap::new(),
+            counted: BTreeMap::new(),
             transfers: Transfers::default(),
             end: End::Open,
+            last_refusal: None,
         }
     }
 
     /// Notes a line of the client.
     pub(crate) fn client_line(&mut self, text: &[u8]) {
+        self.last_refusal = None;
         let Some(command) = Command::parse(text) else {
             return;
         };
-        self.logging_in = matches!(command.verb, Verb::User | Verb::Pass);
         match command.verb {
             Verb::User => {
-                let named = UserAtHost::parse(command.argument).filter(|_| self.routed);
-                let user = named.map_or(command.argument, |named| named.user);
-                self.user = Some(shown(user.trim_ascii()));
+                self.logging_in = true;
+                self.user = user_in(text, self.routed);
+            }
+            Verb::Pass => {
+                self.logging_in = true;
+                let password = command.argument.trim_ascii();
+                self.password = (!password.is_empty()).then(|| Zeroizing::new(password.to_vec()));
             }
             Verb::Auth => self.asked_for_tls = true,
             Verb::Appe
@@ -116,34 +149,70 @@ impl Journal {
     /// Notes a line that the client gets.
     pub(crate) fn reply(&mut self, line: &[u8]) {
         match line.get(..4) {
-            Some(b"230 " | b"230-" | b"232 ") => self.logged_in = true,
+            Some(b"230 " | b"230-" | b"232 ") => {
+                self.logged_in = true;
+                self.logging_in = false;
+                self.password = None;
+            }
             Some(b"530 ") if self.logging_in => {
                 self.logging_in = false;
-                let (session, peer) = (self.session, self.peer);
+                let (session, peer, said) = (self.session, self.peer, self.told_by(line));
+                self.password = None;
                 self.warnings.refused_log_in.warn(format_args!(
-                    "#{session} {peer} is not logged in as {}: {}",
-                    self.user(),
-                    shown(&masked_reply(line.trim_ascii()))
+                    "#{session} {peer} is not logged in as {}: {said}",
+                    self.user()
                 ));
             }
             Some(b"221 ") => self.end = End::Quit,
-            Some(b"421 " | b"500 ") => {
-                let own = line
-                    .get(4..)
-                    .and_then(|text| text.strip_prefix(b"ferryline: "));
-                if let Some(text) = own {
-                    self.end = End::Said(shown(text.trim_ascii()));
+            Some(b"421 ") => {
+                if let Some(text) = own_text(line) {
+                    self.end = End::Said(text);
                 }
             }
+            Some(b"500 ") => self.last_refusal = own_text(line),
             _ => {}
+        }
+    }
+
+    /// A reply of the FTP server, as it may stand in the log: some servers repeat the password.
+    fn told_by(&self, line: &[u8]) -> String {
+        let line = line.trim_ascii();
+        let repeats = self.password.as_ref().is_some_and(|password| {
+            let mut places = line.windows(password.len());
+            places.any(|place| place == password.as_slice())
+        });
+        match repeats {
+            true => format!(
+                "{} (its text repeats the password)",
+                shown(line.get(..3).unwrap_or(line))
+            ),
+            false => shown(&masked_reply(line)),
         }
     }
 
     /// Notes that a data connection may run over this forward, which counts its bytes here.
     pub(crate) fn forward(&mut self, id: ForwardId, tally: Arc<Tally>) {
-        self.tallies.insert(id, tally);
-        if self.tallies.len() > MOST_TALLIES {
-            self.tallies.pop_first();
+        let counted = Counted {
+            tally,
+            told: Moved::default(),
+            gone: false,
+        };
+        self.counted.insert(id, counted);
+        if self.counted.len() > MOST_COUNTED
+            && let Some((_, mut oldest)) = self.counted.pop_first()
+        {
+            self.transfers.moved.add(oldest.take());
+        }
+    }
+
+    /// Notes that this forward is gone.
+    pub(crate) fn forward_gone(&mut self, id: ForwardId) {
+        if let Some(counted) = self.counted.get_mut(&id) {
+            counted.gone = true;
+            // No transfer has told of all of it yet, unless there is nothing to tell.
+            if counted.tally.moved() == counted.told {
+                self.counted.remove(&id);
+            }
         }
     }
 
@@ -163,20 +232,24 @@ impl Journal {
 
     /// Logs a transfer that is over. `now`: since the session began.
     pub(crate) fn transferred(&mut self, now: Duration, report: &TransferReport) {
-        let tally = report.forward.and_then(|id| self.tallies.remove(&id));
-        let moved = tally.map(|tally| tally.moved()).unwrap_or_default();
+        let counted = report.forward.and_then(|id| self.counted.get_mut(&id));
+        let moved = counted.map(Counted::take).unwrap_or_default();
+        if let Some(id) = report.forward
+            && self.counted.get(&id).is_some_and(|counted| counted.gone)
+        {
+            self.counted.remove(&id);
+        }
         let answer = report.answer.as_deref().map(|line| line.trim_ascii());
         let failed = !answer.is_some_and(|line| line.starts_with(b"2"));
         self.transfers.count += 1;
         self.transfers.failed += u64::from(failed);
-        self.transfers.moved.to_client += moved.to_client;
-        self.transfers.moved.to_server += moved.to_server;
+        self.transfers.moved.add(moved);
         let command = match report.command.is_empty() {
             true => "a command that ferryline does not know".to_owned(),
             false => shown(&masked(&report.command)),
         };
         let result = match (answer, failed) {
-            (None, _) => "no reply before the session ended".to_owned(),
+            (None, _) => "no final reply".to_owned(),
             (Some(line), true) => shown(&masked_reply(line)),
             (Some(line), false) => shown(line.get(..3).unwrap_or(line)),
         };
@@ -186,6 +259,10 @@ impl Journal {
         };
         let (session, user) = (self.session, self.user());
         match failed {
+            // A stranger can ask for as many as it likes.
+            true if !self.logged_in => self.warnings.refused_transfer.warn(format_args!(
+                "#{session} {user} {command}: failed after {carried}: {result}"
+            )),
             true => {
                 tracing::warn!(target: CARRIED, "#{session} {user} {command}: failed after {carried}: {result}")
             }
@@ -208,8 +285,17 @@ impl Journal {
 
     /// Logs the end of the session, which has lasted so long. One that carried nothing, and whose client never
     /// logged in, is shown to those who want to see all.
-    pub(crate) fn ended(&self, time: Duration) {
+    pub(crate) fn ended(&mut self, time: Duration) {
         let (session, peer) = (self.session, self.peer);
+        // What has moved since the last line of its transfer.
+        for counted in self.counted.values_mut() {
+            self.transfers.moved.add(counted.take());
+        }
+        if self.end == End::Open
+            && let Some(text) = self.last_refusal.take()
+        {
+            self.end = End::Said(text);
+        }
         if self.asked_for_tls && !self.logged_in {
             self.warnings.tls_refused.warn(format_args!(
                 "#{session} {peer} asked for TLS and left when that was refused: turn TLS off in this client \
@@ -224,7 +310,7 @@ impl Journal {
             self.end,
             self.transfers
         );
-        match self.logged_in || self.transfers.count > 0 {
+        match self.logged_in {
             true => tracing::info!(target: CARRIED, "{line}"),
             false => tracing::info!("{line}"),
         }
@@ -307,7 +393,44 @@ impl fmt::Display for Seconds {
     }
 }
 
+/// The user that a client's line names, if it is a USER; no more of the line. Some clients put the password behind
+/// it. `routed`: the client names its FTP server behind it.
+pub(super) fn user_in(text: &[u8], routed: bool) -> Option<String> {
+    let line = masked(text);
+    let line = line.split(|byte| *byte == b'\r').next()?;
+    let command = Command::parse(line).filter(|command| command.verb == Verb::User)?;
+    let named = UserAtHost::parse(command.argument).filter(|_| routed);
+    let user = named.map_or(command.argument, |named| named.user);
+    Some(shown(user.trim_ascii()))
+}
+
+/// The text of a reply of ferryline's own.
+fn own_text(line: &[u8]) -> Option<String> {
+    let text = line.get(4..)?.strip_prefix(b"ferryline: ")?;
+    Some(shown(text.trim_ascii()))
+}
+
 /// Bytes of a peer as they may stand in a log.
 fn shown(text: &[u8]) -> String {
     printable(text.get(..SHOWN).unwrap_or(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn q88_what_a_user_line_holds_beside_the_user_is_not_told() {
+        for (line, user) in [
+            ("USER me", Some("me")),
+            ("user  me ", Some("me")),
+            ("USER bob:hunter2@ftp.example", Some("bob:****@ftp.example")),
+            ("USER eve\rPASS hunter3", Some("eve")),
+            ("PASS me", None),
+        ] {
+            assert_eq!(user_in(line.as_bytes(), false).as_deref(), user, "{line}");
+        }
+        let routed = user_in(b"USER bob:hunter2@ftp.example", true).unwrap();
+        assert!(!routed.contains("hunter2"), "{routed}");
+    }
 }

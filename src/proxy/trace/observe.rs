@@ -28,6 +28,9 @@ pub enum Direction {
 /// Number of lines of each peer that are remembered until they are passed on.
 const MOST_REMEMBERED: usize = 64;
 
+/// Number of bytes of a line that is remembered. A longer one is logged again when it is passed on.
+const LONGEST_REMEMBERED: usize = 1024;
+
 /// The lines of one session, for the log and for an observer. The log has a line that passes unchanged once.
 #[derive(Default)]
 pub(crate) struct Lines {
@@ -71,7 +74,9 @@ impl Lines {
         };
         let text = printable(line);
         if !passes_on {
-            waiting.push_back(line.to_vec());
+            if line.len() <= LONGEST_REMEMBERED {
+                waiting.push_back(line.to_vec());
+            }
             if waiting.len() > MOST_REMEMBERED {
                 waiting.pop_front();
             }

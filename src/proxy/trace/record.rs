@@ -6,14 +6,15 @@ use std::{
     time::Duration,
 };
 
-use ferryline_grammar::{Command, Frame, Verb};
+use ferryline_grammar::Frame;
 use time::OffsetDateTime;
 
-use super::warnings::Warnings;
+use super::{journal::user_in, warnings::Warnings};
 use crate::{
     control::Output,
     transcript::{
-        Event, Fate, Header, Input, Keep, Recorder, Scribe, recorded_input, recorded_output,
+        Event, Fate, Header, Input, Keep, Recorder, Scribe, file_name, recorded_input,
+        recorded_output,
     },
 };
 
@@ -100,10 +101,13 @@ struct Nameless {
     header: Header,
     since: OffsetDateTime,
     waiting: Vec<(Option<Duration>, Event)>,
+    /// Bytes of the lines among them.
+    bytes: usize,
 }
 
-/// Number of events that wait for a user's name.
+/// Number of events, and of bytes of lines, that wait for a user's name.
 const MOST_WAITING: usize = 32;
+const MOST_BYTES: usize = 16 * 1024;
 
 impl Record {
     /// `server`: the FTP server, as its name is to stand in that of the file.
@@ -121,13 +125,14 @@ impl Record {
                 header,
                 since: OffsetDateTime::now_utc(),
                 waiting: Vec::new(),
+                bytes: 0,
             }))
         }))
     }
 
     pub(crate) fn input(&mut self, now: Duration, input: &Input<'_>) {
         let user = match input {
-            Input::Client(Frame::Line(line)) => user_in(line.text()),
+            Input::Client(Frame::Line(line)) => user_in(line.text(), false),
             _ => None,
         };
         self.event(Some(now), recorded_input(input), user);
@@ -141,8 +146,10 @@ impl Record {
         match &mut self.0 {
             Some(Stage::Named(recorder)) => recorder.event(at, &event),
             Some(Stage::Nameless(begun)) => {
+                begun.bytes += bytes_of(&event);
                 begun.waiting.push((at, event));
-                if user.is_some() || begun.waiting.len() >= MOST_WAITING {
+                let much = begun.bytes >= MOST_BYTES || begun.waiting.len() >= MOST_WAITING;
+                if user.is_some() || much {
                     self.name(user.as_deref().unwrap_or("nobody"));
                 }
             }
@@ -174,55 +181,10 @@ impl Drop for Record {
     }
 }
 
-/// The user that a client's line names, if it does.
-fn user_in(line: &[u8]) -> Option<String> {
-    let command = Command::parse(line).filter(|command| command.verb == Verb::User)?;
-    Some(String::from_utf8_lossy(command.argument.trim_ascii()).into_owned())
-}
-
-/// The name `DATE-TIME-USER-SERVER-PROCESS-SESSION.session`, in UTC: in order of time, and never the name of
-/// another.
-fn file_name(since: OffsetDateTime, user: &str, server: &str, session: u64) -> String {
-    let plain = |text: &str| -> String {
-        let letters = text.chars().take(NAMED);
-        letters
-            .map(|letter| match letter {
-                'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '@' => letter,
-                _ => '_',
-            })
-            .collect()
-    };
-    format!(
-        "{:04}{:02}{:02}-{:02}{:02}{:02}.{:03}-{}-{}-{}-{session:06}.session",
-        since.year(),
-        u8::from(since.month()),
-        since.day(),
-        since.hour(),
-        since.minute(),
-        since.second(),
-        since.millisecond(),
-        plain(user),
-        plain(server),
-        std::process::id()
-    )
-}
-
-/// Number of letters of a user and of a server in the name of a file.
-const NAMED: usize = 40;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_named_by_date_user_and_server_and_by_nothing_that_leads_elsewhere() {
-        let since = OffsetDateTime::from_unix_timestamp(1_795_960_501).unwrap();
-        let name = file_name(since, "../me\n", "[::1]:21", 3);
-        let expected = format!(
-            "20261129-135501.000-.._me_-___1__21-{}-000003.session",
-            std::process::id()
-        );
-        assert_eq!(name, expected);
-        assert!(file_name(since, &"x".repeat(5000), "s", 1).len() < 150);
+fn bytes_of(event: &Event) -> usize {
+    match event {
+        Event::Client(Frame::Line(line)) | Event::Server(Frame::Line(line)) => line.text().len(),
+        Event::Output(Output::ToClient(bytes) | Output::ToServer(bytes)) => bytes.len(),
+        _ => 0,
     }
 }

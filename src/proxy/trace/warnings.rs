@@ -27,6 +27,8 @@ pub(crate) struct Warnings {
     pub(crate) no_connection: LogLimit,
     /// A log-in that the FTP server refused.
     pub(crate) refused_log_in: LogLimit,
+    /// A transfer that a client asked for without being logged in.
+    pub(crate) refused_transfer: LogLimit,
     /// A client that insists on TLS.
     pub(crate) tls_refused: LogLimit,
     /// A session without a transcript.

@@ -1,5 +1,7 @@
 //! What the real program logs of the transfers that it carries, without an option that asks for it.
 
+use tokio::io::AsyncReadExt;
+
 use crate::common::{
     Running, Script, ScriptedClient, ScriptedServer, Shore, answer, begins_file, noise,
     read_to_end, sends_file, stores_file, upload,
@@ -16,6 +18,12 @@ fn script() -> Script {
         .on("STOR", stores_file())
         .on("USER wrong", answer().send("331 password\r\n"))
         .on("PASS wrong", answer().send("530 Login incorrect.\r\n"))
+        .on("USER mirror", answer().send("331 password\r\n"))
+        .on(
+            "PASS mirror",
+            answer().send("530 no, mirror-s3cret it is not\r\n"),
+        )
+        .on("LIST", answer().send("530 Please login.\r\n"))
         .on("QUIT", answer().send("221 bye\r\n").close())
 }
 
@@ -82,6 +90,24 @@ async fn a_refused_log_in_is_a_warning_without_the_password() {
     let line = ferry.error_line("is not logged in as wrong").await;
     assert!(line.contains("WARN #1 127.0.0.1:"), "{line}");
     assert!(line.ends_with(": 530 Login incorrect."), "{line}");
+    // Each kind of warning comes once a minute, so the next is another program's.
+    let (mut second, address) = begin(&shore, &server).await;
+    let mut other = ScriptedClient::connect(address).await;
+    other.expect("220 ").await;
+    other
+        .ask("USER mirror:mirror-s3cret@ftp.example", "331 ")
+        .await;
+    other.ask("PASS mirror-s3cret", "530 ").await;
+    let line = second.error_line("is not logged in as mirror").await;
+    assert!(
+        line.ends_with(": 530 (its text repeats the password)"),
+        "{line}"
+    );
+    second.signal("TERM").await;
+    other.expect("421 ferryline: ").await;
+    drop(other);
+    let log = second.ended().await.stderr;
+    assert!(!log.contains("s3cret"), "{log}");
     ferry.signal("TERM").await;
     client.expect("421 ferryline: ").await;
     drop(client);
@@ -109,4 +135,70 @@ async fn a_client_that_insists_on_tls_is_a_warning_and_one_that_goes_on_is_none(
     let line = ferry.error_line("asked for TLS").await;
     assert!(line.contains("WARN #2 127.0.0.1:"), "{line}");
     assert!(line.contains("turn TLS off in this client"), "{line}");
+}
+
+/// Each would be a line of the log.
+#[tokio::test]
+async fn strangers_cannot_fill_the_log_with_transfers() {
+    let shore = Shore::new().await;
+    let server = script().start().await;
+    let (ferry, address) = begin(&shore, &server).await;
+    for _ in 0..5 {
+        let mut client = ScriptedClient::connect(address).await;
+        client.expect("220 ").await;
+        for _ in 0..20 {
+            client.ask("LIST", "530 ").await;
+        }
+    }
+    ferry.signal("TERM").await;
+    let log = ferry.ended().await.stderr;
+    // One, and one more for each minute that this takes on a busy machine.
+    assert!((1..=3).contains(&log.lines().count()), "{log}");
+    assert!(
+        log.contains("nobody LIST: failed after 0 bytes in "),
+        "{log}"
+    );
+}
+
+/// MODE B keeps the data connection for the next file. (Nothing tells where a file ends in it, so the line of a
+/// transfer has what had moved by then.)
+#[tokio::test]
+async fn what_moves_over_one_data_connection_is_counted_once() {
+    let shore = Shore::new().await;
+    let server = ScriptedServer::new()
+        .on("MODE", answer().send("200 ok\r\n"))
+        .on(
+            "RETR one",
+            answer()
+                .send("150 here\r\n")
+                .partial_data(noise(300))
+                .send("226 done\r\n"),
+        )
+        .on(
+            "RETR two",
+            answer()
+                .send("150 here\r\n")
+                .partial_data(noise(70))
+                .send("226 done\r\n"),
+        )
+        .on("QUIT", answer().send("221 bye\r\n").close())
+        .start()
+        .await;
+    let (mut ferry, address) = begin(&shore, &server).await;
+    let mut client = ScriptedClient::logged_in(address).await;
+    client.ask("MODE B", "200 ").await;
+    let mut data = client.passive().await;
+    for (file, length) in [("one", 300), ("two", 70)] {
+        client.ask(&format!("RETR {file}"), "150 ").await;
+        data.read_exact(&mut vec![0; length]).await.unwrap();
+        client.expect("226 ").await;
+    }
+    client.ask("NO\rPORT 1", "500 ferryline: ").await;
+    client.ask("QUIT", "221 ").await;
+    drop((client, data));
+    let line = ferry.error_line(" ended after ").await;
+    assert!(
+        line.ends_with("QUIT; 2 transfers, 370 bytes to the client, 0 from it"),
+        "{line}"
+    );
 }
