@@ -251,6 +251,12 @@ fn meant(arguments: &[OsString], error: &clap::Error) -> Option<String> {
     ))
 }
 
+/// Whether whoever reads standard error knows the time of a line: a person at a terminal, or systemd's journal
+/// (systemd.exec(5)).
+fn is_dated_elsewhere() -> bool {
+    std::io::IsTerminal::is_terminal(&io::stderr()) || std::env::var_os("JOURNAL_STREAM").is_some()
+}
+
 /// Sends the log to standard error: what `-v`, `-q` or `RUST_LOG` ask for, else `usual`.
 fn start_log(verbosity: Verbosity, usual: &str, patience: Patience) -> Result<(), Failure> {
     let rust_log = std::env::var(EnvFilter::DEFAULT_ENV).ok();
@@ -271,7 +277,7 @@ fn start_log(verbosity: Verbosity, usual: &str, patience: Patience) -> Result<()
         .with_ansi(paint::is_wanted_on(&io::stderr()))
         .with_target(verbosity.verbose > 2);
     // A second start (in a test) keeps the first log.
-    let _ = if verbosity.verbose == 0 {
+    let _ = if verbosity.verbose == 0 && is_dated_elsewhere() {
         log.without_time().try_init()
     } else {
         log.try_init()

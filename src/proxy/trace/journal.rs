@@ -317,7 +317,7 @@ impl Journal {
     }
 
     fn user(&self) -> &str {
-        self.user.as_deref().unwrap_or("nobody")
+        self.user.as_deref().unwrap_or("(no user)")
     }
 }
 

@@ -105,6 +105,9 @@ struct Nameless {
     bytes: usize,
 }
 
+/// Stands for the user in the name of a file whose session named none.
+const NO_USER: &str = "no_user";
+
 /// Number of events, and of bytes of lines, that wait for a user's name.
 const MOST_WAITING: usize = 32;
 const MOST_BYTES: usize = 16 * 1024;
@@ -150,7 +153,7 @@ impl Record {
                 begun.waiting.push((at, event));
                 let much = begun.bytes >= MOST_BYTES || begun.waiting.len() >= MOST_WAITING;
                 if user.is_some() || much {
-                    self.name(user.as_deref().unwrap_or("nobody"));
+                    self.name(user.as_deref().unwrap_or(NO_USER));
                 }
             }
             None => {}
@@ -177,7 +180,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.name("nobody");
+        self.name(NO_USER);
     }
 }
 

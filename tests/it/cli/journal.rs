@@ -155,7 +155,7 @@ async fn strangers_cannot_fill_the_log_with_transfers() {
     // One, and one more for each minute that this takes on a busy machine.
     assert!((1..=3).contains(&log.lines().count()), "{log}");
     assert!(
-        log.contains("nobody LIST: failed after 0 bytes in "),
+        log.contains("(no user) LIST: failed after 0 bytes in "),
         "{log}"
     );
 }

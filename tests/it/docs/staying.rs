@@ -84,7 +84,15 @@ impl Staying {
 
     /// Waits until its log has a line like this.
     pub(super) async fn logs(&mut self, stage: &Stage, place: &str, shown: &str) {
-        let is_there = |log: &str| log.lines().any(|line| is_shown(shown, &stage.there(line)));
+        // In a file, each line begins with the time; the documents show it as a terminal does.
+        let undated = |line: &str| match line.split_once("Z ") {
+            Some((time, rest)) if time.starts_with(|c: char| c.is_ascii_digit()) => rest.to_owned(),
+            _ => line.to_owned(),
+        };
+        let is_there = |log: &str| {
+            let mut lines = log.lines().map(undated);
+            lines.any(|line| is_shown(shown, &stage.there(line.trim_start())))
+        };
         let found = self.until(is_there).await;
         let log = self.log.lock().unwrap();
         assert!(found, "{place}: the log has no\n{shown}\nbut\n{log}");
