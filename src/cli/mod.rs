@@ -254,7 +254,7 @@ fn meant(arguments: &[OsString], error: &clap::Error) -> Option<String> {
 /// Whether whoever reads standard error knows the time of a line: a person at a terminal, or systemd's journal
 /// (systemd.exec(5)).
 fn is_dated_elsewhere() -> bool {
-    std::io::IsTerminal::is_terminal(&io::stderr()) || std::env::var_os("JOURNAL_STREAM").is_some()
+    io::IsTerminal::is_terminal(&io::stderr()) || std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
 /// Sends the log to standard error: what `-v`, `-q` or `RUST_LOG` ask for, else `usual`.

@@ -172,6 +172,18 @@ impl FromStr for ForwardSpec {
         if host.is_empty() {
             return Err(error("the host is missing"));
         }
+        if host.contains(['/', '@']) {
+            return Err(error(
+                "a host has no '/' and no '@'; the FTP user is named in the client",
+            ));
+        }
+        // A resolver would read it as an IPv4 address in an old form.
+        if let Some(bind) = bind
+            && !bind.is_empty()
+            && bind.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            return Err(error(&format!("'{bind}' is no address to listen on")));
+        }
         if host == "*" && kind == ForwardKind::Tcp {
             return Err(error(
                 "the host '*' is for ftp/: its clients name their FTP server",
@@ -263,6 +275,15 @@ mod tests {
             ),
             ("21:localhost:0", "the FTP server's port cannot be 0"),
             ("21::21", "the host is missing"),
+            (
+                "2121:me@localhost:21",
+                "a host has no '/' and no '@'; the FTP user is named in the client",
+            ),
+            ("21:2121:localhost:21", "'21' is no address to listen on"),
+            (
+                "2121:ftp://localhost:21",
+                "a host has no '/' and no '@'; the FTP user is named in the client",
+            ),
             ("sftp/21:h:21", "'sftp/' is neither ftp/ nor tcp/"),
             ("[::1:21:h:21", "a '[' without its ']'"),
             (
