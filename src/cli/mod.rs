@@ -209,7 +209,7 @@ fn not_run(arguments: &[OsString], error: &clap::Error) -> ExitCode {
         return ExitCode::from(2);
     }
     let text = error.render();
-    // If nobody reads it, the exit code still has the result.
+    // If it is not read, the exit code still has the result.
     let _ = match for_locale(&text.to_string()) {
         std::borrow::Cow::Borrowed(_) => error.print(),
         std::borrow::Cow::Owned(plain) if error.use_stderr() => {
@@ -251,8 +251,8 @@ fn meant(arguments: &[OsString], error: &clap::Error) -> Option<String> {
     ))
 }
 
-/// Whether whoever reads standard error knows the time of a line: a person at a terminal, or systemd's journal
-/// (systemd.exec(5)).
+/// Whether the reader of standard error knows the time of a line anyway: a terminal's user does, and so does
+/// systemd's journal (systemd.exec(5)).
 fn is_dated_elsewhere() -> bool {
     io::IsTerminal::is_terminal(&io::stderr()) || std::env::var_os("JOURNAL_STREAM").is_some()
 }

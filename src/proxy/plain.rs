@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 
 use super::{context::Context, data::splice, io::socket, moved::Tally};
 
-/// Nobody is told how it goes.
+/// A connection without a session that would be told how it goes.
 #[derive(Default)]
 struct Unwatched(Tally);
 
