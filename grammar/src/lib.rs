@@ -31,6 +31,7 @@
 mod address;
 mod codec;
 mod command;
+mod directory;
 mod framing;
 #[cfg(test)]
 mod growth;
@@ -47,6 +48,7 @@ mod verb;
 pub use address::{ExtendedAddress, ExtendedAddressError, HostPort};
 pub use codec::{COMMAND_LIMIT, Frame, LineCodec, LineError, REPLY_LIMIT};
 pub use command::{Command, EpsvArgument, behind_signal};
+pub use directory::quoted_directory;
 pub use framing::{Place, ReplyFraming};
 pub use lax::{
     holds_active_request, is_address, is_disguised, is_longer_number, lax_code, lax_verbs,

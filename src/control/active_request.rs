@@ -5,7 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use ferryline_grammar::{ExtendedAddress, HostPort};
 
-use super::{event::ForwardId, pending_lines::BufferedReply};
+use super::{
+    event::{DataCommand, DataCommands, ForwardId},
+    pending_lines::BufferedReply,
+};
 
 /// State of one PORT or EPRT.
 #[derive(Debug)]
@@ -78,6 +81,26 @@ impl ActiveRequest {
     /// Whether the client's own verb was EPRT.
     pub(super) fn is_extended(&self) -> bool {
         self.extended
+    }
+
+    /// The client's command.
+    pub(super) fn command(&self) -> DataCommand {
+        match self.extended {
+            true => DataCommand::Eprt,
+            false => DataCommand::Port,
+        }
+    }
+
+    /// The client's command, and the one that names the forward to the server in this form.
+    pub(super) fn commands(&self, form: ActiveForm) -> DataCommands {
+        let server = match form {
+            ActiveForm::Port => DataCommand::Port,
+            ActiveForm::EprtIpv4 | ActiveForm::EprtIpv6 => DataCommand::Eprt,
+        };
+        DataCommands {
+            client: self.command(),
+            server,
+        }
     }
 
     /// The client's listener.

@@ -1,8 +1,14 @@
 //! The data connections of a session: its forwards, and the one that the next transfer will use.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
-use super::{event::ForwardId, key::Key};
+use super::{
+    event::{DataCommands, ForwardId},
+    key::Key,
+};
 
 /// MODE of RFC 959 §3.4: whether the end of file ends the data connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +25,8 @@ pub(super) enum TransferMode {
 pub(super) struct Data {
     forwards: BTreeMap<ForwardId, Forward>,
     next_id: ForwardId,
+    /// How the last forwards were asked for; of a small file, the forward may be gone before its reply comes.
+    asked: VecDeque<(ForwardId, DataCommands)>,
     next: NextData,
     /// Send order of the request that set `next`. What was sent before it uses another data connection.
     since: u64,
@@ -45,6 +53,7 @@ impl Data {
         Self {
             forwards: BTreeMap::new(),
             next_id: ForwardId::first(),
+            asked: VecDeque::new(),
             next: NextData::None,
             since: 0,
             mode: TransferMode::Stream,
@@ -53,11 +62,28 @@ impl Data {
     }
 
     /// Adds a forward, which the caller asks for on behalf of the request `asked_by`.
-    pub(super) fn add(&mut self, way: Way, asked_by: Key) -> ForwardId {
+    pub(super) fn add(&mut self, way: Way, asked_by: Key, commands: DataCommands) -> ForwardId {
         let id = self.next_id;
         self.next_id = id.next();
         self.forwards.insert(id, Forward::new(way, asked_by));
+        self.asked.push_back((id, commands));
+        if self.asked.len() > MOST_ASKED {
+            self.asked.pop_front();
+        }
         id
+    }
+
+    /// How this forward was asked for, if it is one of the last.
+    pub(super) fn asked_by(&self, id: ForwardId) -> Option<DataCommands> {
+        let asked = self.asked.iter().find(|(asked, _)| *asked == id);
+        asked.map(|(_, commands)| *commands)
+    }
+
+    /// Notes that this forward is named to the server by another command.
+    pub(super) fn asked_again(&mut self, id: ForwardId, commands: DataCommands) {
+        if let Some((_, asked)) = self.asked.iter_mut().find(|(asked, _)| *asked == id) {
+            *asked = commands;
+        }
     }
 
     pub(super) fn get(&self, id: ForwardId) -> Option<&Forward> {
@@ -181,6 +207,9 @@ impl Data {
         self.mode = TransferMode::Stream;
     }
 }
+
+/// Number of forwards of which it is remembered how they were asked for.
+const MOST_ASKED: usize = 32;
 
 /// One forward.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::settings::Knowledge;
+use super::{parameters::FileParameters, settings::Knowledge};
 
 /// Name of one forward of a session: the way of one data connection. Never used twice in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -227,10 +227,62 @@ pub struct TransferReport {
     pub command: Bytes,
     /// The forward of its data connection, if it had one.
     pub forward: Option<ForwardId>,
+    /// How that data connection was asked for, on both sides.
+    pub asked_by: Option<DataCommands>,
+    /// Whether the FTP server has begun it, by a 1xx or by a 200 in its place.
+    pub begun: bool,
+    /// What its file depends on besides the name; `None` where the FTP server did not answer it.
+    pub parameters: Option<FileParameters>,
     /// When the FTP server was sent the command, since the session began.
     pub sent_at: Duration,
     /// The last line of the final reply as the client got it; `None`: it got none.
     pub answer: Option<Bytes>,
+}
+
+/// A transfer that runs: the FTP server has been sent the command, and the client has no final reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunningTransfer<'a> {
+    /// The client's command without the end of the line; empty where its verb is unknown.
+    pub command: &'a [u8],
+    /// The forward of its data connection, as far as it is known.
+    pub forward: Option<ForwardId>,
+    /// How that data connection was asked for, on both sides.
+    pub asked_by: Option<DataCommands>,
+    /// When the FTP server was sent the command, since the session began.
+    pub sent_at: Duration,
+}
+
+/// A command that asks for a data connection, and says who connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataCommand {
+    /// EPRT (RFC 2428 §2).
+    Eprt,
+    /// EPSV (RFC 2428 §3).
+    Epsv,
+    /// PASV (RFC 959 §4.1.2), or a verb that is answered as it is.
+    Pasv,
+    /// PORT (RFC 959 §4.1.2).
+    Port,
+}
+
+impl fmt::Display for DataCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Eprt => "EPRT",
+            Self::Epsv => "EPSV",
+            Self::Pasv => "PASV",
+            Self::Port => "PORT",
+        })
+    }
+}
+
+/// The commands that asked for one data connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataCommands {
+    /// The client's.
+    pub client: DataCommand,
+    /// The one that the FTP server got in its place.
+    pub server: DataCommand,
 }
 
 /// What an operator may want to read in the log.

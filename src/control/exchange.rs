@@ -128,7 +128,7 @@ impl Exchange {
     /// Where it is a command of no known verb: why the data connection that it may have been meant for failed.
     pub(super) fn lost_mut(&mut self) -> Option<&mut Option<String>> {
         match &mut self.request {
-            Request::Other { lost } => Some(lost),
+            Request::Other { lost, .. } => Some(lost),
             _ => None,
         }
     }

@@ -45,6 +45,7 @@
 //! - `machine/final_reply`: final replies that are held; `gate`: what such a reply waits for
 //! - `machine/cuts`: transfers whose data was cut; `machine/unreached`: those whose data connection could not
 //!   be made
+//! - `parameters`: the directory and the transfer parameters that the FTP server has accepted, for reports
 //! - `machine/unknown`: commands of no known verb that turn out to be transfers
 //! - `machine/doubts`: data connections that were refused, and may have been the client's
 //! - `machine/holds`: commands that wait for a transfer before them; `wait`: what for
@@ -121,6 +122,7 @@ mod key;
 mod machine;
 mod other_protocol;
 mod outputs;
+mod parameters;
 mod passive_request;
 mod peers;
 mod pending_lines;
@@ -137,10 +139,14 @@ mod tests;
 
 pub use self::{
     answers::{answer, refusal},
-    event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output, Target, TransferReport},
+    event::{
+        DataAtEnd, DataCommand, DataCommands, Ending, ForwardEvent, ForwardId, Notice, Output,
+        RunningTransfer, Target, TransferReport,
+    },
     greeter::{Greeter, Step},
     machine::Control,
     other_protocol::other_protocol,
+    parameters::FileParameters,
     route::UserAtHost,
     settings::{ActiveMode, DataHost, Knowledge, LOWEST_DATA_PORT, Limits, Settings},
 };

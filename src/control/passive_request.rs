@@ -4,7 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 
-use super::{event::ForwardId, pending_lines::BufferedReply};
+use super::{
+    event::{DataCommand, DataCommands, ForwardId},
+    pending_lines::BufferedReply,
+};
 
 /// State of one PASV or EPSV, or of a PORT or EPRT that is carried as passive.
 #[derive(Debug)]
@@ -25,8 +28,8 @@ pub(super) struct PassiveRequest {
 enum PassiveAnswer {
     Reply227,
     Reply229,
-    /// A 200: it asked for an active data connection, to this listener of its own.
-    Joined(SocketAddr),
+    /// A 200: it asked for an active data connection, to this listener of its own, by this command.
+    Joined(SocketAddr, DataCommand),
 }
 
 /// The two forms of the request.
@@ -122,10 +125,14 @@ impl PassiveRequest {
 
     /// The client's PORT or EPRT with this listener, which is carried as passive: the server is sent this
     /// form now.
-    pub(super) fn joined(now: Duration, listener: SocketAddr, form: PassiveForm) -> Self {
+    pub(super) fn joined(
+        now: Duration,
+        (listener, by): (SocketAddr, DataCommand),
+        form: PassiveForm,
+    ) -> Self {
         Self {
             sent_at: now,
-            ..Self::new(PassiveAnswer::Joined(listener), Asked::First(form))
+            ..Self::new(PassiveAnswer::Joined(listener, by), Asked::First(form))
         }
     }
 
@@ -145,8 +152,23 @@ impl PassiveRequest {
     /// The client's listener, where it asked for an active data connection.
     pub(super) fn listener(&self) -> Option<SocketAddr> {
         match self.answer {
-            PassiveAnswer::Joined(listener) => Some(listener),
+            PassiveAnswer::Joined(listener, _) => Some(listener),
             _ => None,
+        }
+    }
+
+    /// The client's command, and the one that the server was sent last.
+    pub(super) fn commands(&self) -> DataCommands {
+        DataCommands {
+            client: match self.answer {
+                PassiveAnswer::Reply227 => DataCommand::Pasv,
+                PassiveAnswer::Reply229 => DataCommand::Epsv,
+                PassiveAnswer::Joined(_, by) => by,
+            },
+            server: match self.asked.form() {
+                PassiveForm::Pasv => DataCommand::Pasv,
+                PassiveForm::Epsv => DataCommand::Epsv,
+            },
         }
     }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{active_request::ActiveRequest, passive_request::PassiveRequest, transfer::Transfer};
+use super::{
+    active_request::ActiveRequest, parameters::Setting, passive_request::PassiveRequest,
+    transfer::Transfer,
+};
 
 /// What a request is to the state machine.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub(super) enum Request {
     Other {
         /// Why the data connection that it may have been meant for failed, if it did.
         lost: Option<String>,
+        /// What it sets if the server accepts it.
+        sets: Option<Setting>,
     },
     /// An ABOR of ferryline's own: the client gets no answer.
     OwnAbort,

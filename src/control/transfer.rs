@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::{
     data::{Forward, ForwardState},
-    event::{ForwardId, TransferReport},
+    event::{ForwardId, RunningTransfer, TransferReport},
     gate::Gate,
+    parameters::FileParameters,
     wait::Wait,
 };
 
@@ -28,6 +29,8 @@ pub(super) struct Transfer {
     waited: Option<Wait>,
     /// The client's command and when it was sent, until its report is given out.
     unreported: Option<(Bytes, Duration)>,
+    /// What its file depends on, from the server's first reply to it.
+    parameters: Option<FileParameters>,
     /// The server has answered a later request before it. If the server also begins the next transfer, it
     /// sends no final reply for this one.
     overtaken: bool,
@@ -119,6 +122,7 @@ impl Transfer {
             data_ended: false,
             waited: None,
             unreported: None,
+            parameters: None,
             overtaken: false,
         }
     }
@@ -135,9 +139,28 @@ impl Transfer {
         Some(TransferReport {
             command,
             forward: self.forward,
+            asked_by: None,
+            begun: self.has_begun(),
+            parameters: self.parameters.take(),
             sent_at,
             answer,
         })
+    }
+
+    /// What it is while it runs; `None` before it is sent, and from its report on.
+    pub(super) fn running(&self) -> Option<RunningTransfer<'_>> {
+        let (command, sent_at) = self.unreported.as_ref()?;
+        Some(RunningTransfer {
+            command,
+            forward: self.forward,
+            asked_by: None,
+            sent_at: *sent_at,
+        })
+    }
+
+    /// Notes what its file depends on, when the server begins to answer it.
+    pub(super) fn note_parameters(&mut self, parameters: impl FnOnce() -> FileParameters) {
+        self.parameters.get_or_insert_with(parameters);
     }
 
     /// A command of no known verb that turns out to be a transfer. Its data connection may have failed

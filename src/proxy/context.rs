@@ -11,7 +11,12 @@ use super::{
     options::Options,
     policy::{admission::Admission, spec::ForwardSpec},
     servers::{home::Homes, known::Servers},
-    trace::{observe::Observer, record::Recording, warnings::Warnings},
+    trace::{
+        books::{Entry, tell},
+        observe::Observer,
+        record::Recording,
+        warnings::Warnings,
+    },
 };
 use crate::ssh;
 
@@ -19,6 +24,8 @@ use crate::ssh;
 pub(super) struct Context {
     pub(super) ssh: ssh::Session,
     pub(super) spec: ForwardSpec,
+    /// The name of the tunnel.
+    pub(super) tunnel: Arc<str>,
     pub(super) options: Options,
     /// No new clients; running transfers may end.
     pub(super) stop: CancellationToken,
@@ -40,6 +47,11 @@ impl Context {
     /// The number of the next client, for the log.
     pub(super) fn next_session(&self) -> u64 {
         self.sessions.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Tells those who keep books.
+    pub(super) fn book(&self, entry: &Entry<'_>) {
+        tell(&self.options.books, entry);
     }
 
     /// The observer of the control connections, if there is one.

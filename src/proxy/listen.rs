@@ -15,6 +15,7 @@ use super::{
     plain,
     policy::spec::{ForwardKind, ForwardSpec},
     session,
+    trace::books::Entry,
 };
 
 /// A forward's listeners.
@@ -215,6 +216,11 @@ fn admits(stream: &TcpStream, peer: SocketAddr, context: &Context) -> bool {
             context.spec.kind,
             stream.local_addr().map_or(0, |local| local.port()),
         );
+        context.book(&Entry::ClientRefused {
+            tunnel: &context.tunnel,
+            peer,
+            reason: "its address is in no --allow-from",
+        });
         context.warnings.turned_away.warn(format_args!(
             "{peer} turned away: its address is in no --allow-from ({kind}/ forward on port {port})"
         ));
@@ -234,6 +240,11 @@ fn serve(stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) {
             (Ok(_admitted), ForwardKind::Tcp) => plain::run(stream, peer, context).await,
             (Err(reason), kind) => {
                 admission.note(peer, &reason);
+                context.book(&Entry::ClientRefused {
+                    tunnel: &context.tunnel,
+                    peer,
+                    reason: &reason.to_string(),
+                });
                 if kind == ForwardKind::Tcp {
                     socket::reset(stream);
                     return;

@@ -45,6 +45,7 @@ use self::{
 };
 pub use self::{
     listen::BindError,
+    moved::Moved,
     options::Options,
     policy::{
         allow::{AllowError, Cidr, HostPattern},
@@ -52,7 +53,12 @@ pub use self::{
         gateway::Gateway,
         spec::{ForwardKind, ForwardSpec, SpecError},
     },
-    trace::observe::{Direction, Observer},
+    trace::{
+        books::{Books, Entry, Outcome, SessionEnd, Transferred},
+        live::{LiveSessions, SessionView, TransferView},
+        observe::{Direction, Observer},
+        session_facts::SessionFacts,
+    },
 };
 use crate::ssh;
 
@@ -96,6 +102,10 @@ impl Proxy {
         for bound in self.forwards {
             let context = Arc::new(Context {
                 ssh: ssh.clone(),
+                tunnel: options
+                    .tunnel
+                    .clone()
+                    .unwrap_or_else(|| bound.spec.to_string().into()),
                 spec: bound.spec.clone(),
                 options: options.clone(),
                 stop: stop.clone(),

@@ -6,7 +6,7 @@ use ferryline_grammar::COMMAND_LIMIT;
 
 use super::{
     policy::{admission::Seats, allow::HostPattern, gateway::Gateway},
-    trace::observe::Observer,
+    trace::{books::Books, live::LiveSessions, observe::Observer},
 };
 use crate::{
     control::{ActiveMode, DataHost, LOWEST_DATA_PORT, Limits},
@@ -38,6 +38,12 @@ pub struct Options {
     pub grace: Duration,
     /// Observer that is shown every line of every control connection.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Those who keep books of what the sessions do.
+    pub books: Vec<Arc<dyn Books>>,
+    /// Where the sessions are shown while they last.
+    pub live: LiveSessions,
+    /// The name of the tunnel; `None`: that of each forward, as `-L` writes it.
+    pub tunnel: Option<Arc<str>>,
     /// The folder for a transcript of every session.
     pub record: Option<PathBuf>,
     /// Greatest size of a transcript, in bytes.
@@ -78,6 +84,9 @@ impl Default for Options {
             command_limit: COMMAND_LIMIT,
             grace: Duration::from_secs(10),
             observer: None,
+            books: Vec::new(),
+            live: LiveSessions::default(),
+            tunnel: None,
             record: None,
             record_limit: 64 << 20,
             record_keep: Keep::default(),

@@ -1,6 +1,11 @@
 //! One FTP client: pumps lines into the state machine and carries out what it asks.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use ferryline_grammar::{Frame, LineCodec, is_loopback};
 use tokio::{
@@ -33,11 +38,15 @@ use super::{
         socket,
         write_queue::WriteQueue,
     },
+    moved::Moved,
     policy::owner::Owner,
     trace::{
+        books::{Entry, SessionEnd},
         journal::Journal,
+        live::Shown,
         observe::{Direction, Lines},
         record::Record,
+        session_facts::SessionFacts,
     },
 };
 use crate::{
@@ -57,14 +66,26 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, conte
             return;
         }
     };
-    let standing = match context.spec.is_user_routed() {
-        true => greet(stream, peer, number, &context).await,
-        false => dial_server(stream, peer, number, &context).await,
+    let shown = show(number, peer, owner, &context);
+    let dialing = async {
+        match context.spec.is_user_routed() {
+            true => greet(stream, peer, number, &context).await,
+            false => dial_server(stream, peer, number, &context).await,
+        }
+    };
+    let ended = shown.end_token().clone();
+    let standing = tokio::select! {
+        standing = dialing => standing,
+        () = ended.cancelled() => None,
     };
     let Some(standing) = standing else {
         tracing::info!("#{number} {peer} ended without a control connection to an FTP server");
+        book_unserved(&shown, &context);
         return;
     };
+    if let Some(named) = &standing.routed {
+        shown.set_server(named);
+    }
     let data = Arc::new(DataContext {
         session: number,
         ssh: context.ssh.clone(),
@@ -83,9 +104,45 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, conte
         still_data: context.options.limits.still_data,
         last_word: context.options.last_word,
     });
-    Session::new(number, standing, data, Arc::clone(&context))
+    Session::new(number, standing, data, shown, Arc::clone(&context))
         .run()
         .await;
+}
+
+/// Shows the session to those who look from outside, and enters it into the books.
+fn show(number: u64, peer: SocketAddr, owner: Owner, context: &Context) -> Shown {
+    let facts = Arc::new(SessionFacts {
+        number,
+        tunnel: Arc::clone(&context.tunnel),
+        peer,
+        local_user: match owner {
+            Owner::User(user) => Some(user),
+            Owner::Unknown | Owner::Untold => None,
+        },
+        server: context.spec.destination(),
+        ssh: context.ssh.destination().to_owned(),
+        began: SystemTime::now(),
+    });
+    context.book(&Entry::SessionBegan(&facts));
+    context.options.live.show(facts)
+}
+
+/// Enters the end of a session that had no FTP server into the books.
+fn book_unserved(shown: &Shown, context: &Context) {
+    let session = shown.facts();
+    let end = SessionEnd {
+        user: None,
+        logged_in: false,
+        reason: "no control connection with the FTP server",
+        time: session.began.elapsed().unwrap_or_default(),
+        transfers: 0,
+        failed: 0,
+        moved: Moved::default(),
+    };
+    context.book(&Entry::SessionEnded {
+        session: &session,
+        end: &end,
+    });
 }
 
 struct Session {
@@ -109,6 +166,8 @@ struct Session {
     cut: CancellationToken,
     /// Whether the client's side is known to have ended, or to be about to.
     client_left: bool,
+    /// Is cancelled when the session is asked to end at once.
+    ended: CancellationToken,
     stopping: bool,
 }
 
@@ -150,6 +209,7 @@ impl Session {
         number: u64,
         standing: ControlConnections,
         data: Arc<DataContext>,
+        shown: Shown,
         context: Arc<Context>,
     ) -> Self {
         let channel = standing.channel;
@@ -167,22 +227,18 @@ impl Session {
             routed: standing.routed,
             limits: context.options.limits,
         };
-        let server = match &settings.routed {
-            Some(named) => named.clone(),
-            None => context.spec.destination().to_string(),
-        };
+        let ended = shown.end_token().clone();
         let journal = Journal::new(
-            number,
-            data.client_peer,
-            server.clone(),
+            shown,
             settings.routed.is_some(),
+            context.options.books.clone(),
             Arc::clone(&context.warnings),
         );
         let knowledge = context.servers.knowledge(&data.server);
         let record = Record::begin(
             context.recording.as_ref(),
             number,
-            &server,
+            journal.server(),
             Header::new(&settings, knowledge),
         );
         Self {
@@ -203,6 +259,7 @@ impl Session {
             forwards: HashMap::new(),
             cut: CancellationToken::new(),
             client_left: false,
+            ended,
             stopping: false,
         }
     }
@@ -364,6 +421,7 @@ impl Session {
         tokio::select! {
             biased;
             () = self.context.abort.cancelled() => Input::Abort,
+            () = self.ended.cancelled() => Input::Abort,
             () = self.context.stop.cancelled(), if !self.stopping => Input::Stop,
             Some((id, event)) = self.events.recv() => Input::Forward(id, event),
             written = self.to_client.progress() => match written {
@@ -405,7 +463,7 @@ impl Session {
                     targets,
                     deliver_to,
                 } => {
-                    let handle = Handle::default();
+                    let handle = Handle::new(self.journal.wants_hashes());
                     let (data, reporter) = (Arc::clone(&self.data), self.reporter(id, &handle));
                     let join = handle.join.clone();
                     let task = carried::run(data, reporter, targets, deliver_to, join);
@@ -428,7 +486,7 @@ impl Session {
                     let (look, looks) = look();
                     let handle = Handle {
                         look: Some(look),
-                        ..Handle::default()
+                        ..Handle::new(self.journal.wants_hashes())
                     };
                     let (data, reporter) = (Arc::clone(&self.data), self.reporter(id, &handle));
                     self.spawn(id, handle, local::run(data, reporter, targets, looks));
@@ -438,7 +496,7 @@ impl Session {
                     bind,
                     deliver_to,
                 } => {
-                    let handle = Handle::default();
+                    let handle = Handle::new(self.journal.wants_hashes());
                     let (data, reporter) = (Arc::clone(&self.data), self.reporter(id, &handle));
                     let task = remote::run(data, reporter, bind, deliver_to);
                     self.spawn(id, handle, task);
@@ -462,6 +520,8 @@ impl Session {
                 }
             }
         }
+        self.journal
+            .show(self.began.into_std(), self.control.running_transfer());
         for (id, forward) in &self.forwards {
             // Set before the output that lets the data go.
             let keeps_end = self.control.keeps_end(*id);

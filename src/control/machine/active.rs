@@ -9,7 +9,7 @@ use crate::control::{
     active_request::{ActiveForm, ActiveRequest},
     answers::answer,
     data::{Forward, Way},
-    event::{ForwardId, Notice, Output},
+    event::{DataCommand, ForwardId, Notice, Output},
     exchange::Exchange,
     key::Key,
     machine::Control,
@@ -51,8 +51,8 @@ impl Control {
         if by_remote {
             let form = self.first_form(key);
             self.open_active_as(key, form);
-        } else if let Some(deliver_to) = self.listener_of(key) {
-            self.carry_as_passive(now, key, deliver_to);
+        } else if let Some(asked) = self.listener_of(key) {
+            self.carry_as_passive(now, key, asked);
         }
     }
 
@@ -143,6 +143,10 @@ impl Control {
         if stands && address.is_some_and(|address| address.ip() == bind) {
             if let Some(active) = self.queue.active(key) {
                 active.rename(next);
+                let commands = active.commands(next);
+                if let Some(id) = forward {
+                    self.data.asked_again(id, commands);
+                }
             }
             self.send_active(key);
         } else {
@@ -191,7 +195,7 @@ impl Control {
     fn open_active_as(&mut self, key: Key, form: ActiveForm) {
         let bind = self.bind(form);
         if let Some(active) = self.queue.active(key) {
-            let id = self.data.add(Way::Active, key);
+            let id = self.data.add(Way::Active, key, active.commands(form));
             active.opens(id, form);
             let deliver_to = active.deliver_to();
             self.queue.awaits_forward(key);
@@ -222,12 +226,12 @@ impl Control {
     /// client gets the server's own refusal, or a 425.
     pub(super) fn give_up_active(&mut self, now: Duration, key: Key, reason: &str) {
         if self.settings.active == ActiveMode::Auto
-            && let Some(deliver_to) = self.listener_of(key)
+            && let Some(asked) = self.listener_of(key)
         {
             self.learn(|knowledge| knowledge.active_as_passive = true);
             self.outputs
                 .notice(Notice::CarriedAsPassive(reason.to_owned()));
-            self.carry_as_passive(now, key, deliver_to);
+            self.carry_as_passive(now, key, asked);
             return;
         }
         let refusal = self.queue.active(key).map(ActiveRequest::take_refusal);
@@ -242,8 +246,9 @@ impl Control {
         }
     }
 
-    fn listener_of(&self, key: Key) -> Option<SocketAddr> {
-        self.of_active(key, |active| Some(active.deliver_to()))
+    /// The client's listener, and the command that named it.
+    fn listener_of(&self, key: Key) -> Option<(SocketAddr, DataCommand)> {
+        self.of_active(key, |active| Some((active.deliver_to(), active.command())))
     }
 }
 

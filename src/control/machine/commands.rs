@@ -16,6 +16,7 @@ use crate::control::{
     key::Key,
     machine::{Control, verbatim},
     other_protocol::other_protocol,
+    parameters::Setting,
     passive_request::PassiveRequest,
     request::Request,
     route::UserAtHost,
@@ -165,9 +166,10 @@ impl Control {
             },
             Verb::Epsv => self.decide_epsv(EpsvArgument::parse(argument)),
             // Without an argument there is no address in it: the server says what is wrong (Q96).
-            Verb::Port | Verb::Eprt if argument.trim_ascii().is_empty() => {
-                pass(Request::Other { lost: None })
-            }
+            Verb::Port | Verb::Eprt if argument.trim_ascii().is_empty() => pass(Request::Other {
+                lost: None,
+                sets: None,
+            }),
             Verb::Port | Verb::Eprt if self.data.only_epsv() => {
                 refuse(501, "EPSV ALL is in force: only EPSV is taken")
             }
@@ -202,7 +204,10 @@ impl Control {
                 .login(Some(argument))
                 .map_or_else(Decision::Answer, pass),
             Verb::Pass => self.login(None).map_or_else(Decision::Answer, pass),
-            _ => pass(Request::Other { lost: None }),
+            _ => pass(Request::Other {
+                lost: None,
+                sets: Setting::of(command),
+            }),
         }
     }
 

@@ -27,13 +27,16 @@ use crate::control::{
     activity::Activity,
     answers::answer,
     data::{Data, Forward},
-    event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output},
+    event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output, RunningTransfer},
+    exchange::Exchange,
     incoming::Incoming,
     outputs::Outputs,
+    parameters::Parameters,
     peers::{ClientEof, Peers},
     queue::Queue,
     request::Request,
     settings::{Knowledge, Settings},
+    transfer::Transfer,
     wait::Hold,
 };
 
@@ -58,8 +61,8 @@ use crate::control::{
 /// - *Flow*. While [`wants_client`](Self::wants_client) or [`wants_server`](Self::wants_server) is false,
 ///   that side should not be read: this bounds the machine's memory.
 /// - *Questions*. [`takes_data`](Self::takes_data) and [`keeps_end`](Self::keeps_end) say whether the client's
-///   data, and its EOF, may go to the FTP server. [`is_over`](Self::is_over): nothing more is to be done but to
-///   carry the last outputs out.
+///   data, and its EOF, may go to the FTP server. [`running_transfer`](Self::running_transfer) is for views.
+///   [`is_over`](Self::is_over): nothing more is to be done but to carry the last outputs out.
 ///
 /// A forward's events must come in their causal order: [`ForwardEvent::Claimed`] before any line that the
 /// server sent after it had accepted that connection.
@@ -70,6 +73,7 @@ pub struct Control {
     queue: Queue,
     incoming: Incoming,
     data: Data,
+    parameters: Parameters,
     outputs: Outputs,
     peers: Peers,
     activity: Activity,
@@ -88,6 +92,7 @@ impl Control {
             knowledge,
             incoming: Incoming::default(),
             data: Data::new(),
+            parameters: Parameters::new(),
             outputs: Outputs::default(),
             peers: Peers::new(),
             hold: None,
@@ -240,7 +245,22 @@ impl Control {
 
     /// Takes the next output.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop()
+        let mut output = self.outputs.pop();
+        if let Some(Output::Transferred(report)) = &mut output {
+            report.asked_by = report.forward.and_then(|id| self.data.asked_by(id));
+        }
+        output
+    }
+
+    /// The transfer that runs; the first, where the client has sent several.
+    pub fn running_transfer(&self) -> Option<RunningTransfer<'_>> {
+        let mut transfers = self.queue.iter().filter_map(Exchange::transfer);
+        let running = transfers.find_map(Transfer::running)?;
+        let asked_by = running.forward.and_then(|id| self.data.asked_by(id));
+        Some(RunningTransfer {
+            asked_by,
+            ..running
+        })
     }
 
     /// Time at which [`timeout`](Self::timeout) is to be called, unless another input comes before.

@@ -13,7 +13,7 @@ use ferryline_grammar::{
 use crate::control::{
     answers::answer,
     data::Way,
-    event::{ForwardId, Output},
+    event::{DataCommand, ForwardId, Output},
     exchange::Exchange,
     key::Key,
     machine::Control,
@@ -34,6 +34,7 @@ impl Control {
         let reply = passive.take_reply();
         let join = passive.listener();
         let instead = passive.asked_pasv_instead();
+        let commands = passive.commands();
         let endpoint = parse_passive_reply(code, reply.iter().map(Bytes::as_ref));
         self.queue.answered(key);
         match endpoint
@@ -48,7 +49,7 @@ impl Control {
                         targets: targets.len(),
                     },
                 };
-                let id = self.data.add(way, key);
+                let id = self.data.add(way, key, commands);
                 self.queue.hold_for_forward(key, id);
                 self.outputs.push(match join {
                     Some(deliver_to) => Output::OpenJoined {
@@ -124,10 +125,15 @@ impl Control {
     }
 
     /// Carries a PORT or EPRT as passive: asks the server for the data connection that is joined to the
-    /// client's listener.
-    pub(super) fn carry_as_passive(&mut self, now: Duration, key: Key, deliver_to: SocketAddr) {
+    /// client's listener. `asked`: that listener, and the client's command.
+    pub(super) fn carry_as_passive(
+        &mut self,
+        now: Duration,
+        key: Key,
+        asked: (SocketAddr, DataCommand),
+    ) {
         let form = self.first_passive_form();
-        let joined = PassiveRequest::joined(now, deliver_to, form);
+        let joined = PassiveRequest::joined(now, asked, form);
         self.queue.becomes(key, Request::Passive(joined));
         self.queue.sent(key);
         self.outputs.say_to_server(form.line());

@@ -82,6 +82,7 @@ impl Control {
         let value = code.value();
         if matches!(value, 230 | 232) {
             self.activity.logged_in();
+            self.parameters.logged_in();
         }
         let (key, handling) = match self.queue.match_reply(value) {
             Some(key) => {
@@ -191,6 +192,13 @@ impl Control {
         match handling {
             ReplyHandling::Pass { .. } => {
                 exchange.relay(verbatim(line));
+                if first
+                    && let Request::Other {
+                        sets: Some(sets), ..
+                    } = exchange.request()
+                {
+                    self.parameters.answered(sets, code, line.text());
+                }
                 let login = matches!(
                     exchange.request(),
                     Request::Login { .. } | Request::Greeting { .. }
@@ -302,6 +310,7 @@ impl Control {
             Request::Rein => {
                 if good {
                     self.data.reset_parameters();
+                    self.parameters.reset();
                     self.close_current();
                 }
                 self.queue.answered(key);

@@ -64,6 +64,7 @@ impl Control {
         let Some(transfer) = self.queue.transfer(key) else {
             return last;
         };
+        transfer.note_parameters(|| self.parameters.take_for_transfer());
         if let Some(id) = forward {
             transfer.bind_if_unbound(id);
         }

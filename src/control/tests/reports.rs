@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::bench::{Bench, id};
-use crate::control::{Ending, ForwardEvent, TransferReport};
+use crate::control::{
+    DataCommand, DataCommands, Ending, FileParameters, ForwardEvent, TransferReport,
+};
 
 fn reports(bench: &mut Bench) -> Vec<TransferReport> {
     bench.reports.drain(..).collect()
@@ -24,6 +26,16 @@ fn a_transfer_is_reported_when_its_client_has_the_final_reply() {
         [TransferReport {
             command: "RETR out/a.csv".into(),
             forward: Some(id(1)),
+            asked_by: Some(DataCommands {
+                client: DataCommand::Pasv,
+                server: DataCommand::Pasv,
+            }),
+            begun: true,
+            parameters: Some(FileParameters {
+                directory: Some("".into()),
+                representation: b'A',
+                offset: 0,
+            }),
             sent_at: Duration::from_secs(3),
             answer: Some("226 done\r\n".into()),
         }]
@@ -98,4 +110,26 @@ fn what_runs_at_the_end_of_a_session_has_no_reply() {
     let told = reports(&mut bench);
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].answer, None);
+}
+
+#[test]
+fn a_report_says_how_the_data_connection_was_asked_for_on_both_sides() {
+    // A server without EPSV, and a client that asks for it.
+    let mut bench = Bench::local();
+    bench.client("EPSV", &["S> EPSV"]);
+    bench.server("500 what?", &["S> PASV"]);
+    bench.server("227 ok (10,0,0,9,156,64)", &["! local 1 localhost:40000"]);
+    bench.ready(
+        1,
+        "127.0.0.1:51213",
+        &["C< 229 Entering Extended Passive Mode (|||51213|)"],
+    );
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("550 no", &["C< 550 no"]);
+    let told = reports(&mut bench);
+    let asked = told[0].asked_by.unwrap();
+    assert_eq!(
+        (asked.client, asked.server),
+        (DataCommand::Epsv, DataCommand::Pasv)
+    );
 }

@@ -25,3 +25,17 @@ pub(crate) struct Handle {
     /// How much has moved over it.
     pub(crate) tally: Arc<Tally>,
 }
+
+impl Handle {
+    /// `hashes`: the hashes of what moves are wanted, too.
+    pub(crate) fn new(hashes: bool) -> Self {
+        let tally = match hashes {
+            true => Tally::with_hashes(),
+            false => Tally::default(),
+        };
+        Self {
+            tally: Arc::new(tally),
+            ..Self::default()
+        }
+    }
+}

@@ -413,8 +413,9 @@ async fn to_client(
                 // Handed over piece by piece: a slow client moves, too.
                 while !rest.is_empty() {
                     let (count, blocked) = hand_over(write, &rest, watch).await?;
+                    // No more is written than there was.
+                    counts.tally.to_client(rest.get(..count).unwrap_or(&rest));
                     rest.advance(count);
-                    counts.tally.to_client(count);
                     if blocked {
                         told = Instant::now();
                         watch.progress();
@@ -485,7 +486,7 @@ async fn to_server(
         let count = count.map_err(Failure::Client)?;
         counts.handing_on.store(true, Ordering::Relaxed);
         // Counted before it is handed on: what is lost with the channel was sent all the same.
-        counts.tally.to_server(count);
+        counts.tally.to_server(&buffer);
         if !std::mem::replace(&mut begun, true) {
             watch.begun().await;
         }

@@ -106,6 +106,29 @@ impl Bound {
     }
 }
 
+/// As `-L` takes it, without `ftp/`.
+impl fmt::Display for ForwardSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bracketed = |name: &str| match name.contains(':') {
+            true => format!("[{name}]"),
+            false => name.to_owned(),
+        };
+        if self.kind != ForwardKind::Ftp {
+            write!(f, "{}/", self.kind)?;
+        }
+        if let Some(bind) = &self.bind {
+            write!(f, "{}:", bracketed(bind))?;
+        }
+        write!(
+            f,
+            "{}:{}:{}",
+            self.port,
+            bracketed(&self.host),
+            self.host_port
+        )
+    }
+}
+
 impl fmt::Display for ForwardKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -252,6 +275,11 @@ mod tests {
             ("2121:h:ftp", spec(Ftp, None, 2121, "h", 21)),
             ("tcp/ssh:h:SSH", spec(Tcp, None, 22, "h", 22)),
         ] {
+            assert_eq!(
+                expected.to_string().parse().as_ref(),
+                Ok(&expected),
+                "{text}"
+            );
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
     }

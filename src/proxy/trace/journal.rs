@@ -1,15 +1,26 @@
 //! What a session has carried, for the log: a line for each transfer, and one at the end of the session.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ferryline_grammar::{Command, Verb, masked, masked_reply};
 use zeroize::Zeroizing;
 
-use super::warnings::Warnings;
+use super::{
+    books::{Books, Entry, Outcome, SessionEnd, Transferred, tell},
+    live::{Running, Shown},
+    session_facts::SessionFacts,
+    sizes::Sizes,
+    warnings::Warnings,
+};
 use crate::{
-    control::{Ending, ForwardId, TransferReport, UserAtHost},
+    control::{Ending, ForwardId, RunningTransfer, TransferReport, UserAtHost},
     printable::printable,
-    proxy::moved::{Moved, Tally},
+    proxy::moved::{Hashes, Moved, Tally},
 };
 
 /// Target of the log lines that say what was carried. They are shown by default.
@@ -24,9 +35,9 @@ const SHOWN: usize = 200;
 
 /// The journal of one session.
 pub(crate) struct Journal {
-    session: u64,
-    peer: SocketAddr,
-    server: String,
+    facts: Arc<SessionFacts>,
+    shown: Shown,
+    books: Vec<Arc<dyn Books>>,
     /// Whether the client names its FTP server in the user name.
     routed: bool,
     warnings: Arc<Warnings>,
@@ -42,6 +53,9 @@ pub(crate) struct Journal {
     counted: BTreeMap<ForwardId, Counted>,
     transfers: Transfers,
     end: End,
+    sizes: Sizes,
+    /// What is shown of the transfer that runs.
+    view: Option<View>,
     /// Ferryline's last 500, as long as the client has sent nothing behind it: it may be the reason of the end.
     last_refusal: Option<String>,
 }
@@ -51,20 +65,29 @@ struct Counted {
     tally: Arc<Tally>,
     /// How many of them the lines of transfers have told.
     told: Moved,
+    /// A transfer has told of some.
+    is_shared: bool,
     /// The forward is gone: no more will come.
     gone: bool,
 }
 
 impl Counted {
-    /// The bytes since the last line of a transfer.
-    fn take(&mut self) -> Moved {
-        let now = self.tally.moved();
-        let before = std::mem::replace(&mut self.told, now);
-        Moved {
-            to_client: now.to_client.saturating_sub(before.to_client),
-            to_server: now.to_server.saturating_sub(before.to_server),
-        }
+    /// The bytes since the last line of a transfer, and their hashes where all before them were none.
+    fn take(&mut self) -> (Moved, Option<Hashes>) {
+        let (now, hashes) = self.tally.hashed();
+        let moved = now.since(std::mem::replace(&mut self.told, now));
+        let alone = !self.is_shared;
+        self.is_shared |= moved.bytes() > 0;
+        (moved, hashes.filter(|_| alone))
     }
+}
+
+/// What decides whether the running transfer is shown anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct View {
+    sent_at: Duration,
+    forward: Option<ForwardId>,
+    size: Option<u64>,
 }
 
 /// Totals of a session.
@@ -91,18 +114,17 @@ enum End {
 }
 
 impl Journal {
-    /// `server`: the FTP server, as the log names it. `routed`: the client names it in the user name.
+    /// `routed`: the client names its FTP server in the user name.
     pub(crate) fn new(
-        session: u64,
-        peer: SocketAddr,
-        server: String,
+        shown: Shown,
         routed: bool,
+        books: Vec<Arc<dyn Books>>,
         warnings: Arc<Warnings>,
     ) -> Self {
         Self {
-            session,
-            peer,
-            server,
+            facts: shown.facts(),
+            shown,
+            books,
             routed,
             warnings,
             user: None,
@@ -115,7 +137,47 @@ impl Journal {
             transfers: Transfers::default(),
             end: End::Open,
             last_refusal: None,
+            sizes: Sizes::default(),
+            view: None,
         }
+    }
+
+    /// The FTP server, as the log names it.
+    pub(crate) fn server(&self) -> &str {
+        &self.facts.server
+    }
+
+    /// Whether the hashes of what moves are wanted.
+    pub(crate) fn wants_hashes(&self) -> bool {
+        self.books.iter().any(|books| books.wants_hashes())
+    }
+
+    /// Shows the transfer that runs to those who look from outside. `began`: when the session did.
+    pub(crate) fn show(&mut self, began: Instant, running: Option<RunningTransfer<'_>>) {
+        let view = running.map(|running| View {
+            sent_at: running.sent_at,
+            forward: running.forward,
+            size: self.sizes.of(running.command),
+        });
+        if self.view == view {
+            return;
+        }
+        self.view = view;
+        let running = running.zip(view).map(|(running, view)| Running {
+            command: shown(&masked(running.command)),
+            asked_by: running.asked_by,
+            since: began + running.sent_at,
+            size: view.size,
+            data: running
+                .forward
+                .and_then(|id| self.counted.get(&id))
+                .map(|counted| (Arc::clone(&counted.tally), counted.told)),
+        });
+        let transfers = self.transfers.count;
+        self.shown.change(|state| {
+            state.running = running;
+            state.transfers = transfers;
+        });
     }
 
     /// Notes a line of the client.
@@ -124,10 +186,13 @@ impl Journal {
         let Some(command) = Command::parse(text) else {
             return;
         };
+        self.sizes.asked(&command);
         match command.verb {
             Verb::User => {
                 self.logging_in = true;
                 self.user = user_in(text, self.routed);
+                let user = self.user.clone();
+                self.shown.change(|state| state.user = user);
             }
             Verb::Pass => {
                 self.logging_in = true;
@@ -150,19 +215,38 @@ impl Journal {
     pub(crate) fn reply(&mut self, line: &[u8]) {
         match line.get(..4) {
             Some(b"230 " | b"230-" | b"232 ") => {
+                if self.logging_in || !self.logged_in {
+                    tell(
+                        &self.books,
+                        &Entry::LoggedIn {
+                            session: &self.facts,
+                            user: self.user(),
+                        },
+                    );
+                }
                 self.logged_in = true;
                 self.logging_in = false;
                 self.password = None;
             }
             Some(b"530 ") if self.logging_in => {
                 self.logging_in = false;
-                let (session, peer, said) = (self.session, self.peer, self.told_by(line));
+                let (session, peer, said) =
+                    (self.facts.number, self.facts.peer, self.told_by(line));
                 self.password = None;
                 self.warnings.refused_log_in.warn(format_args!(
                     "#{session} {peer} is not logged in as {}: {said}",
                     self.user()
                 ));
+                tell(
+                    &self.books,
+                    &Entry::LogInRefused {
+                        session: &self.facts,
+                        user: self.user(),
+                        reply: &said,
+                    },
+                );
             }
+            Some(b"150 " | b"125 " | b"213 ") => self.sizes.told(line),
             Some(b"221 ") => self.end = End::Quit,
             Some(b"421 ") => {
                 if let Some(text) = own_text(line) {
@@ -195,13 +279,14 @@ impl Journal {
         let counted = Counted {
             tally,
             told: Moved::default(),
+            is_shared: false,
             gone: false,
         };
         self.counted.insert(id, counted);
         if self.counted.len() > MOST_COUNTED
             && let Some((_, mut oldest)) = self.counted.pop_first()
         {
-            self.transfers.moved.add(oldest.take());
+            self.transfers.moved.add(oldest.take().0);
         }
     }
 
@@ -233,7 +318,7 @@ impl Journal {
     /// Logs a transfer that is over. `now`: since the session began.
     pub(crate) fn transferred(&mut self, now: Duration, report: &TransferReport) {
         let counted = report.forward.and_then(|id| self.counted.get_mut(&id));
-        let moved = counted.map(Counted::take).unwrap_or_default();
+        let (moved, hashes) = counted.map(Counted::take).unwrap_or_default();
         if let Some(id) = report.forward
             && self.counted.get(&id).is_some_and(|counted| counted.gone)
         {
@@ -241,6 +326,7 @@ impl Journal {
         }
         let answer = report.answer.as_deref().map(|line| line.trim_ascii());
         let failed = !answer.is_some_and(|line| line.starts_with(b"2"));
+        self.sizes.over();
         self.transfers.count += 1;
         self.transfers.failed += u64::from(failed);
         self.transfers.moved.add(moved);
@@ -254,10 +340,33 @@ impl Journal {
             (Some(line), false) => shown(line.get(..3).unwrap_or(line)),
         };
         let carried = Carried {
-            bytes: moved.to_client.saturating_add(moved.to_server),
+            bytes: moved.bytes(),
             time: now.saturating_sub(report.sent_at),
         };
-        let (session, user) = (self.session, self.user());
+        let transfer = Transferred {
+            user: self.user.as_deref(),
+            report,
+            outcome: match (failed, report.begun) {
+                (false, _) => Outcome::Complete,
+                (true, true) => Outcome::Cut,
+                (true, false) => Outcome::Refused,
+            },
+            time: carried.time,
+            moved,
+            sha256: hashes.and_then(|hashes| match moved {
+                Moved { to_server: 0, .. } => Some(hashes.to_client),
+                Moved { to_client: 0, .. } => Some(hashes.to_server),
+                Moved { .. } => None,
+            }),
+        };
+        tell(
+            &self.books,
+            &Entry::Transferred {
+                session: &self.facts,
+                transfer: &transfer,
+            },
+        );
+        let (session, user) = (self.facts.number, self.user());
         match failed {
             // A stranger can ask for as many as it likes.
             true if !self.logged_in => self.warnings.refused_transfer.warn(format_args!(
@@ -276,7 +385,7 @@ impl Journal {
     pub(crate) fn waits_at_stop(&self, grace: Duration) {
         tracing::warn!(
             "#{} stopping: waits for {} {}, {} at most (a second Ctrl-C cuts it)",
-            self.session,
+            self.facts.number,
             self.user(),
             self.command.as_deref().unwrap_or("what runs"),
             Seconds(grace)
@@ -286,10 +395,10 @@ impl Journal {
     /// Logs the end of the session, which has lasted so long. One that carried nothing, and whose client never
     /// logged in, is shown to those who want to see all.
     pub(crate) fn ended(&mut self, time: Duration) {
-        let (session, peer) = (self.session, self.peer);
+        let (session, peer) = (self.facts.number, self.facts.peer);
         // What has moved since the last line of its transfer.
         for counted in self.counted.values_mut() {
-            self.transfers.moved.add(counted.take());
+            self.transfers.moved.add(counted.take().0);
         }
         if self.end == End::Open
             && let Some(text) = self.last_refusal.take()
@@ -302,12 +411,29 @@ impl Journal {
                  (plain FTP), its connection is inside SSH already"
             ));
         }
+        let reason = self.end.to_string();
+        let end = SessionEnd {
+            user: self.user.as_deref(),
+            logged_in: self.logged_in,
+            reason: &reason,
+            time,
+            transfers: self.transfers.count,
+            failed: self.transfers.failed,
+            moved: self.transfers.moved,
+        };
+        tell(
+            &self.books,
+            &Entry::SessionEnded {
+                session: &self.facts,
+                end: &end,
+            },
+        );
         let line = format!(
             "#{session} {}@{peer} → {} ended after {}: {}; {}",
             self.user(),
-            self.server,
+            self.facts.server,
             Seconds(time),
-            self.end,
+            reason,
             self.transfers
         );
         match self.logged_in {

@@ -34,6 +34,7 @@ pub use ftp_client::logged_in;
 pub use gate::Gate;
 pub use log::Log;
 pub use program::{Ended, Running, Shore, run};
+pub use record::Record;
 pub use script::Script;
 pub use server::ScriptedServer;
 pub use skip::skipped;

@@ -1,5 +1,6 @@
 //! The proxy between scripted FTP clients and servers, through an embedded SSH server.
 
+mod books;
 mod carried;
 mod early_end;
 mod ends;
