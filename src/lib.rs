@@ -8,12 +8,13 @@
 //!
 //! # Layout
 //!
-//! Dependencies point one way: `cli` → `check` → `proxy` → {`transcript` → `control` →
+//! Dependencies point one way: `cli` → {`check`, `serve`} → `proxy` → {`transcript` → `control` →
 //! `ferryline_grammar`, `ssh`}.
 //!
 //! - [`cli`]: one file for each subcommand; arguments in, validated settings out
 //! - [`check`]: the doctor: tries each step to the FTP server, and says what works and what
 //!   does not, and why
+//! - [`serve`]: the service: many tunnels at once, which change while it runs
 //! - [`proxy`]: the driver: listeners, one task for each client, data connections
 //! - [`control`]: the state machine between client and server; no I/O, no clock
 //! - [`ssh`]: the SSH session: connect, authenticate, host keys, lanes, forwards
@@ -42,5 +43,6 @@ pub mod paint;
 mod printable;
 pub mod proxy;
 mod queued_writer;
+pub mod serve;
 pub mod ssh;
 pub mod transcript;

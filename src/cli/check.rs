@@ -14,7 +14,7 @@ use clap::{Arg, Args};
 use zeroize::Zeroizing;
 
 use super::{
-    Failure, Verbosity, forward, runtime, start_log,
+    Failure, Verbosity, forward, runtime, serve, start_log,
     terminal::Patience,
     time::TimeRange,
     waiting::{Attended, attend},
@@ -23,6 +23,7 @@ use crate::{
     bounded_file::{KEY_LIMIT, read_text},
     check::{self, FtpUser, Plan, Report, Screen},
     paint::{ForLocale, Paint},
+    proxy::{ForwardSpec, Proxy},
     ssh::{Findings, Prompt, Secret, TerminalPrompt},
 };
 
@@ -57,6 +58,14 @@ struct CheckArguments {
     /// Print one JSON document, for machines
     #[arg(long)]
     json: bool,
+    /// Check this tunnel of the file of 'serve': it is said there what else is said here
+    ///
+    /// A port that is in use, as by the service itself, or that needs a privilege, is replaced by a free one.
+    #[arg(long, value_name = "NAME")]
+    tunnel: Option<String>,
+    /// The file of 'serve', for --tunnel; there, -c is short for this
+    #[arg(long = "config", value_name = "FILE", requires = "tunnel", default_value = serve::DEFAULT_FILE)]
+    service_file: PathBuf,
 }
 
 /// Under the help.
@@ -65,10 +74,35 @@ Examples:
   ferryline check -L 2121:localhost:21 me@ssh.example                  # how far does one come?
   ferryline check -L 2121:localhost:21 me@ssh.example --ftp-user NAME  # with log-in and transfers
   ferryline check --json -o BatchMode=yes -L 2121:localhost:21 me@ssh.example   # for machines
+  ferryline check -c ferryline.toml --tunnel erp                       # a tunnel of 'serve'
 All other options of 'ferryline forward' are accepted, too.";
 
+/// What the arguments are here: those of `forward` that change nothing are hidden, and none of them is
+/// given beside `--tunnel`.
+pub(super) fn as_here(argument: Arg) -> Arg {
+    let own = [
+        "ftp_password_file",
+        "ftp_user",
+        "json",
+        "service_file",
+        "timeout",
+        "tunnel",
+    ];
+    let everywhere = ["help", "quiet", "verbose", "version", serve::FILE_LETTER];
+    let id = argument.get_id().as_str();
+    if own.contains(&id) || everywhere.contains(&id) {
+        return argument;
+    }
+    let is_required = argument.is_required_set();
+    let argument = hide_what_it_does_not_use(argument).conflicts_with("tunnel");
+    match is_required {
+        true => argument.required(false).required_unless_present("tunnel"),
+        false => argument,
+    }
+}
+
 /// Hides the options that are accepted because `forward` has them, and change nothing here.
-pub(super) fn hide_what_it_does_not_use(argument: Arg) -> Arg {
+fn hide_what_it_does_not_use(argument: Arg) -> Arg {
     let unused = [
         "advertise",
         "data_ports",
@@ -101,11 +135,18 @@ pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<bool, Failu
     // The report has all errors: the log is for users who ask for it.
     let verbosity = arguments.forward.verbosity.and(before);
     start_log(verbosity, "off", Patience::Endless)?;
-    let forward::Plan {
-        specs,
-        settings,
-        options,
-    } = arguments.forward.plan()?;
+    let (specs, settings, options) = match &arguments.check.tunnel {
+        Some(name) => {
+            let letter = arguments.forward.file_letter();
+            let file = letter.unwrap_or(&arguments.check.service_file);
+            let (settings, tunnel) = serve::tunnel(file, name)?;
+            (free_ports(tunnel.forwards)?, settings, tunnel.options)
+        }
+        None => {
+            let plan = arguments.forward.plan()?;
+            (plan.specs, plan.settings, plan.options)
+        }
+    };
     if let Some(spec) = specs.iter().find(|spec| spec.is_user_routed()) {
         return Err(Failure::Usage(format!(
             "check looks at one FTP server at a time: put its name in place of the * in -L {}:*:{}",
@@ -132,6 +173,18 @@ pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<bool, Failu
     // The end does not wait for a resolver that does not answer.
     runtime.shutdown_background();
     Ok(report.ok)
+}
+
+/// The forwards, at free ports where their own are in use, or need a privilege.
+fn free_ports(mut specs: Vec<ForwardSpec>) -> Result<Vec<ForwardSpec>, Failure> {
+    let runtime = runtime()?;
+    for spec in &mut specs {
+        let bound = runtime.block_on(Proxy::bind(std::slice::from_ref(spec)));
+        if bound.is_err_and(|error| error.is_in_use() || error.is_forbidden()) {
+            spec.port = 0;
+        }
+    }
+    Ok(specs)
 }
 
 async fn examine(plan: &Plan, json: bool, verbosity: Verbosity) -> Report {

@@ -1,7 +1,6 @@
 //! `ferryline forward`: the main command.
 
 use std::{
-    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,7 +10,7 @@ use clap::{Args, ValueEnum};
 use super::{
     CARRIED, Failure, Verbosity,
     gateway_options::{GatewayArguments, check_bound},
-    limits::LimitArguments,
+    limits::{LimitArguments, fit_one},
     runtime, signals,
     ssh_options::SshArguments,
     start_log,
@@ -23,12 +22,25 @@ use crate::{
     paint::for_locale,
     proxy::{ForwardSpec, Options, Proxy},
     ssh::{Findings, Session, Settings, TerminalPrompt},
-    transcript::Keep,
+    transcript::{Keep, make_private},
 };
 
 /// The arguments of `ferryline forward`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
+    #[command(flatten)]
+    local: LocalArguments,
+    #[command(flatten)]
+    ssh: SshArguments,
+    #[command(flatten)]
+    tunnel: TunnelArguments,
+    #[command(flatten)]
+    pub(super) verbosity: Verbosity,
+}
+
+/// Where clients come in, and where they go.
+#[derive(Args, Debug)]
+pub(super) struct LocalArguments {
     /// A forward; repeatable. With tcp/ before it a plain local forward
     ///
     /// ftp/ before it is the default. Without BIND it listens on this host's loopback addresses; PORT 0 takes any free one. HOST is as the SSH
@@ -40,9 +52,12 @@ pub(super) struct Arguments {
         required = true,
         help_heading = "Listening"
     )]
-    local: Vec<String>,
-    #[command(flatten)]
-    ssh: SshArguments,
+    local_forward: Vec<String>,
+}
+
+/// What applies to all forwards, and is not SSH's.
+#[derive(Args, Debug)]
+pub(super) struct TunnelArguments {
     #[command(flatten)]
     gateway: GatewayArguments,
     #[command(flatten)]
@@ -51,8 +66,6 @@ pub(super) struct Arguments {
     limits: LimitArguments,
     #[command(flatten)]
     record: RecordArguments,
-    #[command(flatten)]
-    pub(super) verbosity: Verbosity,
 }
 
 /// How data connections are carried.
@@ -120,15 +133,43 @@ pub(super) struct Plan {
 }
 
 impl Arguments {
+    /// The value of `-c`.
+    pub(super) fn file_letter(&self) -> Option<&Path> {
+        self.ssh.ciphers_by_letter().map(Path::new)
+    }
+
     /// Validates the arguments. The error says what is wrong with them.
     pub(super) fn plan(self) -> Result<Plan, Failure> {
-        let mut specs = self
-            .local
+        let specs = self.local.specs()?;
+        let mut settings = self.ssh.settings()?;
+        let (specs, mut options) = self.tunnel.apply(specs, &self.local)?;
+        fit_one(&mut settings.lanes, &mut options);
+        Ok(Plan {
+            specs,
+            settings,
+            options,
+        })
+    }
+}
+
+impl LocalArguments {
+    /// The forwards as they are written, without what other arguments change in them.
+    pub(super) fn specs(&self) -> Result<Vec<ForwardSpec>, Failure> {
+        self.local_forward
             .iter()
             .map(|text| text.parse())
             .collect::<Result<Vec<ForwardSpec>, _>>()
-            .map_err(|error| Failure::Usage(error.to_string()))?;
-        let mut settings = self.ssh.settings()?;
+            .map_err(|error| Failure::Usage(error.to_string()))
+    }
+}
+
+impl TunnelArguments {
+    /// Validates the arguments together with the forwards, and completes these.
+    pub(super) fn apply(
+        self,
+        mut specs: Vec<ForwardSpec>,
+        local: &LocalArguments,
+    ) -> Result<(Vec<ForwardSpec>, Options), Failure> {
         let mut options = Options {
             data_host: self.ftp.data_host.into(),
             lowest_data_port: self.ftp.lowest_data_port,
@@ -152,13 +193,9 @@ impl Arguments {
             ..Options::default()
         };
         self.gateway.apply(&mut specs, &mut options)?;
-        each_has_its_port(&specs, &self.local)?;
-        self.limits.apply(&mut settings.lanes, &mut options)?;
-        Ok(Plan {
-            specs,
-            settings,
-            options,
-        })
+        each_has_its_port(&specs, &local.local_forward)?;
+        self.limits.apply(&mut options)?;
+        Ok((specs, options))
     }
 }
 
@@ -214,18 +251,6 @@ impl From<ActiveArgument> for ActiveMode {
             ActiveArgument::Remote => Self::Remote,
         }
     }
-}
-
-/// Makes a folder that only its owner can look into, unless it is there. Its parents must be there: a name with
-/// a slip in it makes nothing.
-fn make_private(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 /// Parses a number of files, or a size.
@@ -357,19 +382,5 @@ mod tests {
         ] {
             assert!(keep(text).is_err(), "{text}");
         }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn the_folder_of_transcripts_is_its_owners_and_a_slip_in_its_path_makes_none() {
-        use std::os::unix::fs::PermissionsExt;
-
-        let home = tempfile::tempdir().unwrap();
-        let folder = home.path().join("records");
-        make_private(&folder).unwrap();
-        make_private(&folder).unwrap();
-        let mode = fs::metadata(&folder).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
-        assert!(make_private(&home.path().join("reords/here")).is_err());
     }
 }

@@ -109,7 +109,7 @@ pub(super) fn completions(
 }
 
 /// Prints it whole: a pager that was closed is no failure, a full disk is one.
-fn print(text: &[u8]) -> Result<(), Failure> {
+pub(super) fn print(text: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Failed(format!(

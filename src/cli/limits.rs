@@ -17,7 +17,7 @@ use crate::proxy::Options;
 #[command(next_help_heading = "Limits")]
 pub(super) struct LimitArguments {
     /// Clients served at once, over all forwards; one more gets 421
-    #[arg(long, value_name = "N", default_value_t = 256, hide_short_help = true,
+    #[arg(long, value_name = "N", default_value_t = MAX_SESSIONS, hide_short_help = true,
         value_parser = SESSIONS.parser())]
     max_sessions: u32,
     /// Clients served at once from one address; 0 for no limit of its own
@@ -56,10 +56,8 @@ pub(super) struct LimitArguments {
 }
 
 impl LimitArguments {
-    /// Writes the limits into `options`. Raises the limit of file descriptors as far as it goes. If it
-    /// is too low for `lanes`, or for `--max-sessions`, lowers them.
-    pub(super) fn apply(&self, lanes: &mut usize, options: &mut Options) -> Result<(), Failure> {
-        let max_sessions = size(self.max_sessions);
+    /// Writes the limits into `options`.
+    pub(super) fn apply(&self, options: &mut Options) -> Result<(), Failure> {
         options.max_per_client = size(self.max_per_client);
         options.limits.idle = limit(self.idle);
         options.limits.login = limit(self.login_time);
@@ -67,27 +65,7 @@ impl LimitArguments {
         options.command_limit = size(self.max_line);
         options.limits.requests = size(self.max_pipelined);
         options.limits.unused_forward = self.data_wait;
-        options.max_sessions = max_sessions;
-        if let Some(descriptors) = raise_descriptors() {
-            options.refusals = refusals_for(descriptors);
-            let most = lanes_for(descriptors);
-            if *lanes > most {
-                tracing::info!(
-                    "{descriptors} file descriptors are enough for {most} SSH connections for data (--lanes \
-                     {lanes}); raise the hard limit (ulimit -Hn, or LimitNOFILE= of systemd)"
-                );
-                *lanes = most;
-            }
-            let room = sessions_for(descriptors, *lanes);
-            if room < max_sessions {
-                tracing::warn!(
-                    "{descriptors} file descriptors are enough for {room} clients at once, not for \
-                     {max_sessions}, as one may use {PER_SESSION}; raise the hard limit (ulimit -Hn, or \
-                     LimitNOFILE= of systemd)"
-                );
-                options.max_sessions = room;
-            }
-        }
+        options.max_sessions = size(self.max_sessions);
         Ok(())
     }
 
@@ -105,12 +83,82 @@ impl LimitArguments {
     }
 }
 
+/// What file descriptors are needed for.
+pub(super) struct Budget<'a> {
+    /// The greatest number of lanes of each SSH destination.
+    pub(super) lanes: Vec<&'a mut usize>,
+    /// Number of forwards, each with its listeners.
+    pub(super) forwards: usize,
+    /// The greatest number of clients, over all forwards.
+    pub(super) sessions: &'a mut usize,
+    /// The greatest number of refused clients that are waited for.
+    pub(super) refusals: &'a mut usize,
+}
+
+impl Budget<'_> {
+    /// Raises the limit of file descriptors as far as it goes. If it is too low for what is wanted, lowers
+    /// that.
+    pub(super) fn fit(self) {
+        if let Some(descriptors) = raise_descriptors() {
+            self.fit_into(descriptors);
+        }
+    }
+
+    fn fit_into(self, descriptors: u64) {
+        let Self {
+            mut lanes,
+            forwards,
+            sessions,
+            refusals,
+        } = self;
+        *refusals = refusals_for(descriptors);
+        let all = lanes_for(descriptors);
+        let wanted = lanes
+            .iter()
+            .fold(0, |sum: usize, lanes| sum.saturating_add(**lanes));
+        if wanted > all {
+            let each = (all / lanes.len().max(1)).max(1);
+            tracing::info!(
+                "{descriptors} file descriptors are enough for {all} SSH connections for data (--lanes \
+                 {wanted}); raise the hard limit (ulimit -Hn, or LimitNOFILE= of systemd)"
+            );
+            for lanes in &mut lanes {
+                **lanes = (**lanes).min(each);
+            }
+        }
+        let given = lanes.iter().map(|lanes| **lanes).sum();
+        let room = sessions_for(descriptors, lanes.len(), given, forwards);
+        if room < *sessions {
+            tracing::warn!(
+                "{descriptors} file descriptors are enough for {room} clients at once, not for \
+                 {sessions}, as one may use {PER_SESSION}; raise the hard limit (ulimit -Hn, or \
+                 LimitNOFILE= of systemd)"
+            );
+            *sessions = room;
+        }
+    }
+}
+
+/// Fits the lanes and the options of the only SSH destination, and its forwards.
+pub(super) fn fit_one(lanes: &mut usize, options: &mut Options) {
+    let budget = Budget {
+        lanes: vec![lanes],
+        forwards: 1,
+        sessions: &mut options.max_sessions,
+        refusals: &mut options.refusals,
+    };
+    budget.fit();
+}
+
 /// Number of clients, each with its control connection and data connections, for which descriptors
 /// remain beside those of the SSH connections, the listeners and the program itself.
-fn sessions_for(descriptors: u64, lanes: usize) -> usize {
-    let lanes = u64::try_from(lanes).unwrap_or(u64::MAX);
+fn sessions_for(descriptors: u64, destinations: usize, lanes: usize, forwards: usize) -> usize {
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let own = OWN
-        .saturating_add(lanes.saturating_mul(PER_LANE))
+        .saturating_add(number(lanes).saturating_mul(PER_LANE))
+        // What the first of each needs is among `OWN`.
+        .saturating_add(number(destinations.saturating_sub(1)).saturating_mul(PER_DESTINATION))
+        .saturating_add(number(forwards.saturating_sub(1)).saturating_mul(PER_FORWARD))
         .saturating_add(refusals_for(descriptors) as u64);
     let left = descriptors.saturating_sub(own);
     usize::try_from(left / PER_SESSION)
@@ -131,8 +179,15 @@ fn refusals_for(descriptors: u64) -> usize {
     share.min(Options::default().refusals)
 }
 
-/// Standard streams, the runtime, listeners, the SSH connection.
+/// Standard streams, the runtime, the listeners of a forward, an SSH connection.
 const OWN: u64 = 32;
+
+/// A further SSH destination: its control connection, and up to three attempts to make it anew, each with the two
+/// pipes of a ProxyCommand.
+const PER_DESTINATION: u64 = 8;
+
+/// A further forward: a listener in each family.
+const PER_FORWARD: u64 = 2;
 
 /// A socket, or the two pipes of a ProxyCommand.
 const PER_LANE: u64 = 2;
@@ -143,7 +198,10 @@ const PER_LANE: u64 = 2;
 /// sessions.
 const PER_SESSION: u64 = 19;
 
-const SESSIONS: Range = Range {
+/// The greatest number of clients where no other is asked for.
+pub(super) const MAX_SESSIONS: u32 = 256;
+
+pub(super) const SESSIONS: Range = Range {
     least: 1,
     most: 65_536,
     reason: "no process has the file descriptors for more",
@@ -232,11 +290,12 @@ mod tests {
 
     #[test]
     fn there_is_room_for_somebody_however_few_descriptors_there_are() {
-        assert_eq!(sessions_for(0, 16), 1);
-        assert_eq!(sessions_for(64, 16), 1);
-        assert_eq!(sessions_for(1024, 16), 43);
-        assert!(sessions_for(20_000, 16) > 256);
-        assert_eq!(sessions_for(64, usize::MAX), 1);
+        assert_eq!(sessions_for(0, 1, 16, 1), 1);
+        assert_eq!(sessions_for(64, 1, 16, 1), 1);
+        assert_eq!(sessions_for(1024, 1, 16, 1), 43);
+        assert_eq!(sessions_for(1024, 3, 16, 20), 40);
+        assert!(sessions_for(20_000, 1, 16, 1) > 256);
+        assert_eq!(sessions_for(64, usize::MAX, usize::MAX, usize::MAX), 1);
     }
 
     /// For every limit of the system, the descriptors of all sessions are within it.
@@ -244,13 +303,46 @@ mod tests {
     fn q129_all_sessions_together_use_no_more_descriptors_than_there_are() {
         for descriptors in [256, 512, 1024, 4096, 20_000, 1 << 20] {
             for lanes in [0, 16, 64, lanes_for(descriptors)] {
-                let sessions = sessions_for(descriptors, lanes) as u64;
+                let sessions = sessions_for(descriptors, 1, lanes, 1) as u64;
                 let refused = refusals_for(descriptors) as u64;
                 let used = OWN + PER_LANE * lanes as u64 + refused + sessions * PER_SESSION;
                 assert!(
                     sessions == 1 || used <= descriptors,
                     "{descriptors}: {used}"
                 );
+            }
+        }
+    }
+
+    /// However many tunnels and SSH destinations there are, all of them together fit.
+    #[test]
+    fn q129_all_tunnels_together_use_no_more_descriptors_than_there_are() {
+        for descriptors in [1024, 4096, 20_000, 1 << 20] {
+            for destinations in [1, 3, 20] {
+                for forwards in [1, 20, 50] {
+                    let mut lanes = vec![256; destinations];
+                    let (mut sessions, mut refusals) = (65_536, 256);
+                    let budget = Budget {
+                        lanes: lanes.iter_mut().collect(),
+                        forwards,
+                        sessions: &mut sessions,
+                        refusals: &mut refusals,
+                    };
+                    budget.fit_into(descriptors);
+                    let all: usize = lanes.iter().sum();
+                    let used = OWN as usize
+                        + PER_LANE as usize * all
+                        + PER_DESTINATION as usize * (destinations - 1)
+                        + PER_FORWARD as usize * (forwards - 1)
+                        + refusals
+                        + PER_SESSION as usize * sessions;
+                    let what = (descriptors, destinations, forwards);
+                    assert!(lanes.iter().all(|lanes| *lanes > 0), "{what:?}");
+                    assert!(
+                        sessions == 1 || used <= descriptors as usize,
+                        "{what:?}: {used}"
+                    );
+                }
             }
         }
     }
@@ -329,7 +421,7 @@ mod tests {
         }
         let words = <Words as clap::Parser>::try_parse_from(words.split_whitespace())?;
         let mut options = Options::default();
-        words.limits.apply(&mut 0, &mut options).unwrap();
+        words.limits.apply(&mut options).unwrap();
         Ok(options)
     }
 

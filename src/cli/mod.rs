@@ -13,6 +13,7 @@ mod generate;
 mod limits;
 mod range;
 mod replay;
+mod serve;
 mod signals;
 mod ssh_config;
 mod ssh_flags;
@@ -61,6 +62,17 @@ enum Command {
         after_long_help = forward::LONG_EXAMPLES
     )]
     Forward(Box<forward::Arguments>),
+    /// Run as a service: many tunnels, from one file
+    #[command(
+        long_about = "Runs the tunnels of a file as a service: each [tunnel.NAME] is what 'forward' does, with the \
+        long options of 'forward' as its keys, over the SSH connection of an [ssh.NAME].\n\n\
+        SIGHUP reads the file anew (systemctl reload): tunnels that were added begin, those that were removed \
+        listen no more, those that were changed serve new clients by the new settings, and no session is cut. A \
+        file with a mistake in it changes nothing. (SIGHUP stops 'forward'.) SIGTERM and Ctrl-C stop it.\n\n\
+        The service manager is told when all ports are bound (sd_notify), and sockets that it passes are used.",
+        after_help = serve::EXAMPLES
+    )]
+    Serve(serve::Arguments),
     /// Try each step on the way to the FTP server; say what works, what does not, and why
     #[command(
         long_about = "Takes the same arguments as 'forward', tries each step and prints a line \
@@ -71,7 +83,7 @@ enum Command {
         Exit code 0 where clients can work, else 1: no step failed, and with --ftp-user PASV works, \
         which nearly all clients use.",
         after_help = check::EXAMPLES,
-        mut_args(check::hide_what_it_does_not_use)
+        mut_args(check::as_here)
     )]
     Check(Box<check::Arguments>),
     /// Show ferryline at work, with nothing else installed
@@ -121,6 +133,14 @@ struct Verbosity {
 }
 
 impl Verbosity {
+    /// As `-v` given this often.
+    fn of(verbose: u8) -> Self {
+        Self {
+            verbose,
+            quiet: false,
+        }
+    }
+
     /// With what was given before the subcommand.
     fn and(self, before: Self) -> Self {
         Self {
@@ -176,6 +196,7 @@ fn run(cli: Cli) -> ExitCode {
     let before = cli.verbosity;
     let done = match cli.command {
         Command::Forward(arguments) => forward::run(*arguments, before).map(|()| true),
+        Command::Serve(arguments) => serve::run(&arguments, before).map(|()| true),
         Command::Check(arguments) => check::run(*arguments, before),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments, before).map(|()| true),
@@ -291,6 +312,9 @@ const WARNINGS: &str = "ferryline=warn";
 
 /// What a tunnel logs by default: warnings, and what was carried.
 const CARRIED: &str = "ferryline=warn,ferryline::carried=info";
+
+/// What a service logs by default: that, and what it does itself.
+const SERVICE: &str = "ferryline=warn,ferryline::carried=info,ferryline::serve=info";
 
 /// The runtime, with one worker thread. One thread carries a tunnel: 1 to 2 GB/s with AES-GCM. With
 /// several threads, the tasks that hand data to each other wake each other across cores, which costs

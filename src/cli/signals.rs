@@ -2,6 +2,7 @@
 
 use std::io;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// A token that is cancelled by SIGINT (Ctrl-C), SIGTERM, or SIGHUP (the terminal is closed), from
@@ -13,9 +14,26 @@ use tokio_util::sync::CancellationToken;
 ///
 /// The operating system takes no handler.
 pub(super) fn stop() -> io::Result<CancellationToken> {
+    stop_by(Signals::new()?)
+}
+
+/// As [`stop`], for a service: SIGHUP stops nothing, and asks for a reload.
+pub(super) fn stop_and_reload() -> io::Result<(CancellationToken, mpsc::Receiver<()>)> {
+    let (reload, reloads) = mpsc::channel(1);
+    let mut signals = Signals::new()?;
+    let mut hang_ups = signals.hang_ups()?;
+    tokio::spawn(async move {
+        while hang_ups.next().await {
+            // A reload that is asked for and has not begun reads all changes up to now.
+            let _ = reload.try_send(());
+        }
+    });
+    Ok((stop_by(signals)?, reloads))
+}
+
+fn stop_by(mut signals: Signals) -> io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let asked = stop.clone();
-    let mut signals = Signals::new()?;
     tokio::spawn(async move {
         signals.any().await;
         asked.cancel();
@@ -50,6 +68,14 @@ impl Signals {
         })
     }
 
+    /// SIGHUP, which no longer ends the program, even where it was ignored at the start.
+    fn hang_ups(&mut self) -> io::Result<HangUps> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        self.hang_up = None;
+        Ok(HangUps(signal(SignalKind::hangup())?))
+    }
+
     async fn any(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -60,6 +86,17 @@ impl Signals {
 
     async fn interrupt(&mut self) {
         let _ = self.interrupt.recv().await;
+    }
+}
+
+#[cfg(unix)]
+struct HangUps(tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl HangUps {
+    /// Waits for the next one. `false`: there will be none.
+    async fn next(&mut self) -> bool {
+        self.0.recv().await.is_some()
     }
 }
 
@@ -100,11 +137,26 @@ impl Signals {
         })
     }
 
+    fn hang_ups(&mut self) -> io::Result<HangUps> {
+        Ok(HangUps)
+    }
+
     async fn any(&mut self) {
         self.interrupt().await;
     }
 
     async fn interrupt(&mut self) {
         let _ = self.interrupt.recv().await;
+    }
+}
+
+/// There is no such signal here.
+#[cfg(windows)]
+struct HangUps;
+
+#[cfg(windows)]
+impl HangUps {
+    async fn next(&mut self) -> bool {
+        std::future::pending().await
     }
 }

@@ -18,8 +18,8 @@ use crate::ssh::{DEFAULT_LANES, Settings};
 #[command(next_help_heading = "SSH")]
 pub(super) struct SshArguments {
     /// SSH server: [user@]host[:port] or ssh://[user@]host[:port]
-    #[arg(value_name = "DESTINATION", help_heading = NO_HEADING)]
-    destination: String,
+    #[arg(value_name = "DESTINATION", required = true, help_heading = NO_HEADING)]
+    destination: Option<String>,
     /// Port of the SSH server
     #[arg(short, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
@@ -51,10 +51,18 @@ pub(super) struct SshArguments {
 }
 
 impl SshArguments {
+    /// The value of `-c`.
+    pub(super) fn ciphers_by_letter(&self) -> Option<&str> {
+        let mut options = self.flags.options.iter();
+        options.find_map(|option| option.strip_prefix("Ciphers="))
+    }
+
     /// The settings of the arguments and the ssh configuration, with ssh's defaults for the rest.
     /// Arguments override options, and both override files.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
-        let destination = Destination::parse(&self.destination)?;
+        // The command line has one: an argument that `check` may leave out, with another one in its place.
+        let destination = self.destination.as_deref().unwrap_or_default();
+        let destination = Destination::parse(destination)?;
         // A letter overrides its -o, as in ssh: the first counts.
         let texts = self.flags.options.iter().chain(&self.option);
         let options = texts.filter_map(|text| GivenOption::parse(text).transpose());

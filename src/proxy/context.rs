@@ -39,6 +39,8 @@ pub(super) struct Context {
     pub(super) homes: Homes,
     pub(super) admission: Arc<Admission>,
     pub(super) warnings: Arc<Warnings>,
+    /// What names the tunnel in the log; none where there is only one.
+    pub(super) span: tracing::Span,
     /// Where sessions are recorded.
     pub(super) recording: Option<Recording>,
 }

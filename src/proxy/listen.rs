@@ -7,7 +7,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use socket2::SockRef;
+use tokio::{
+    net::{TcpListener, TcpStream, lookup_host},
+    sync::{mpsc, oneshot},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     context::Context,
@@ -19,18 +25,82 @@ use super::{
 };
 
 /// A forward's listeners.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Bound {
     pub(super) spec: ForwardSpec,
-    listeners: Vec<TcpListener>,
+    pub(super) listeners: Vec<Listener>,
 }
 
 impl Bound {
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners
             .iter()
-            .filter_map(|listener| listener.local_addr().ok())
+            .map(|listener| listener.address)
             .collect()
+    }
+}
+
+/// A socket that listens, for as long as there is a clone of this: a clone is the same socket. Clients that come
+/// while nothing accepts them wait in it.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    socket: Arc<TcpListener>,
+    address: SocketAddr,
+    /// The service manager has passed it, and has the right to its port.
+    passed: bool,
+}
+
+impl Listener {
+    /// A socket that the service manager has passed.
+    ///
+    /// # Errors
+    ///
+    /// It is no socket that listens, or the operating system takes no option of it.
+    pub fn passed(socket: std::net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok(Self {
+            socket: Arc::new(TcpListener::from_std(socket)?),
+            address,
+            passed: true,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether the service manager has passed it.
+    pub fn is_passed(&self) -> bool {
+        self.passed
+    }
+
+    /// Whether both are the same socket.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.socket, &other.socket)
+    }
+
+    fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = listen(address)?;
+        Ok(Self {
+            address: socket.local_addr()?,
+            socket: Arc::new(socket),
+            passed: false,
+        })
+    }
+
+    /// Whether clients of this address reach it.
+    fn serves(&self, wanted: SocketAddr) -> bool {
+        let both_families = || {
+            self.address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED)
+                && wanted.ip() == IpAddr::from(Ipv4Addr::UNSPECIFIED)
+                && wanted.port() == self.address.port()
+                && SockRef::from(&*self.socket)
+                    .only_v6()
+                    .is_ok_and(|only| !only)
+        };
+        self.address == wanted || both_families()
     }
 }
 
@@ -59,6 +129,19 @@ impl BindError {
     /// Whether another socket has the port.
     pub fn is_in_use(&self) -> bool {
         matches!(self, Self::Listen { error, .. } if error.kind() == io::ErrorKind::AddrInUse)
+    }
+
+    /// Whether the port needs a privilege.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Listen { error, .. } if error.kind() == io::ErrorKind::PermissionDenied)
+    }
+
+    /// The port that could not be listened on.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Listen { address, .. } => Some(address.port()),
+            Self::Resolve { .. } => None,
+        }
     }
 
     /// What happened, without what to do about it.
@@ -108,8 +191,10 @@ fn told(error: &io::Error) -> (String, &'static str) {
     }
 }
 
-/// Binds the loopback addresses of both families, or the bind address.
-pub(super) async fn bind(spec: &ForwardSpec) -> Result<Bound, BindError> {
+/// Binds the loopback addresses of both families, or the bind address. What `there` listens at an address
+/// already is used, and not bound again. Where the service manager has passed a socket for any of the addresses,
+/// it decides at which of them the forward listens.
+pub(super) async fn bind(spec: &ForwardSpec, there: &[Listener]) -> Result<Bound, BindError> {
     let wanted: Vec<IpAddr> = match spec.bind.as_deref() {
         None | Some("localhost") => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         Some("" | "*") => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
@@ -118,10 +203,27 @@ pub(super) async fn bind(spec: &ForwardSpec) -> Result<Bound, BindError> {
             Err(_) => resolve(name).await?,
         },
     };
+    let serves = |ip: &IpAddr, listener: &&Listener| {
+        spec.port != 0 && listener.serves(SocketAddr::new(*ip, spec.port))
+    };
+    let mut passed: Vec<Listener> = Vec::new();
+    for ip in &wanted {
+        let mut of_manager = there.iter().filter(|listener| listener.passed);
+        let found = of_manager.find(|listener| serves(ip, listener));
+        if let Some(found) = found.filter(|found| !passed.iter().any(|other| other.is(found))) {
+            passed.push(found.clone());
+        }
+    }
+    if !passed.is_empty() {
+        return Ok(Bound {
+            spec: spec.clone(),
+            listeners: passed,
+        });
+    }
     let mut attempts = 0;
     let listeners = loop {
         attempts += 1;
-        match listen_all(&wanted, spec.port) {
+        match listen_all(&wanted, spec.port, there) {
             // The port that the first of two families was given is taken in the second.
             Err(BindError::Listen { error, .. })
                 if spec.port == 0
@@ -140,14 +242,19 @@ pub(super) async fn bind(spec: &ForwardSpec) -> Result<Bound, BindError> {
 const ATTEMPTS: usize = 20;
 
 /// Listens on all these addresses, on one port.
-fn listen_all(wanted: &[IpAddr], mut port: u16) -> Result<Vec<TcpListener>, BindError> {
-    let mut listeners: Vec<TcpListener> = Vec::new();
+fn listen_all(
+    wanted: &[IpAddr],
+    mut port: u16,
+    there: &[Listener],
+) -> Result<Vec<Listener>, BindError> {
+    let mut listeners: Vec<Listener> = Vec::new();
     let mut missing = None;
     for &ip in wanted {
         let address = SocketAddr::new(ip, port);
-        match listen(address) {
+        let kept = there.iter().find(|listener| listener.address == address);
+        match kept.map_or_else(|| Listener::bind(address), |kept| Ok(kept.clone())) {
             Ok(listener) => {
-                port = listener.local_addr().map_or(port, |bound| bound.port());
+                port = listener.address.port();
                 listeners.push(listener);
             }
             // One of two families may be missing on this host. The only address given may not.
@@ -170,17 +277,50 @@ fn listen_all(wanted: &[IpAddr], mut port: u16) -> Result<Vec<TcpListener>, Bind
     }
 }
 
-/// Starts the loops that accept clients.
-pub(super) fn accept(bound: Bound, context: &Arc<Context>) {
-    for listener in bound.listeners {
-        let context = Arc::clone(context);
-        context.clone().tasks.spawn(async move {
-            tokio::select! {
-                () = accept_from(&listener, &context) => {}
-                () = context.stop.cancelled() => {}
-            }
-        });
+/// A loop that accepts clients.
+pub(super) struct Acceptor {
+    pings: mpsc::UnboundedSender<oneshot::Sender<()>>,
+}
+
+impl Acceptor {
+    /// Returns when the loop has shown that it runs, or has ended.
+    pub(super) async fn answers(&self) {
+        let (ping, answer) = oneshot::channel();
+        if self.pings.send(ping).is_ok() {
+            let _ = answer.await;
+        }
     }
+}
+
+/// Starts the loops that accept clients, until `end`, or the end of everything.
+pub(super) fn accept(
+    bound: &Bound,
+    context: &Arc<Context>,
+    end: &CancellationToken,
+) -> Vec<Acceptor> {
+    let mut acceptors = Vec::new();
+    for listener in bound.listeners.clone() {
+        let (pings, mut pinged) = mpsc::unbounded_channel::<oneshot::Sender<()>>();
+        acceptors.push(Acceptor { pings });
+        let (of_loop, end) = (Arc::clone(context), end.clone());
+        let running = async move {
+            let answers = async {
+                while let Some(ping) = pinged.recv().await {
+                    let _ = ping.send(());
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = accept_from(&listener.socket, &of_loop) => {}
+                () = of_loop.stop.cancelled() => {}
+                () = end.cancelled() => {}
+                () = answers => {}
+            }
+        };
+        let running = running.instrument(context.span.clone());
+        context.tasks.spawn(running);
+    }
+    acceptors
 }
 
 async fn accept_from(listener: &TcpListener, context: &Arc<Context>) {
@@ -229,8 +369,9 @@ fn admits(stream: &TcpStream, peer: SocketAddr, context: &Context) -> bool {
 }
 
 fn serve(stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) {
-    let context = Arc::clone(context);
-    context.clone().tasks.spawn(async move {
+    let (context, tasks) = (Arc::clone(context), context.tasks.clone());
+    let span = context.span.clone();
+    let served = async move {
         let admission = Arc::clone(&context.admission);
         let kind = context.spec.kind;
         match (admission.admit(&stream, peer, kind).await, kind) {
@@ -259,7 +400,8 @@ fn serve(stream: TcpStream, peer: SocketAddr, context: &Arc<Context>) {
                 }
             }
         }
-    });
+    };
+    tasks.spawn(served.instrument(span));
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

@@ -4,6 +4,7 @@
 //!
 //! - `options`: what applies to all forwards, [`Options`]; `context`: what the tasks of one share
 //! - `listen`: the listeners of a forward, and the loop that accepts clients
+//! - `tunnel`: forwards with one set of options, [`Tunnel`], and what all of a process share, [`Tunnels`]
 //! - `dial_server`, `greeter`: from a client's connection to one with its FTP server; `greeter` where the
 //!   client names it
 //! - `session`: one FTP client: pumps lines into the state machine, carries out what it asks
@@ -27,24 +28,15 @@ mod policy;
 mod servers;
 mod session;
 mod trace;
+mod tunnel;
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::net::SocketAddr;
 
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::servers::home::{Homes, Reached};
-use self::{
-    context::Context,
-    policy::{admission::Admission, gateway},
-    servers::known::Servers,
-    trace::{record::Recording, warnings::Warnings},
-};
 pub use self::{
-    listen::BindError,
+    listen::{BindError, Listener},
     moved::Moved,
     options::Options,
     policy::{
@@ -59,12 +51,13 @@ pub use self::{
         observe::{Direction, Observer},
         session_facts::SessionFacts,
     },
+    tunnel::{Tunnel, Tunnels},
 };
 use crate::ssh;
 
 /// Bound listeners that do not accept yet. A program that binds first learns of a port in use before it asks
-/// for a password.
-#[derive(Debug)]
+/// for a password. A clone has the same sockets.
+#[derive(Clone, Debug)]
 pub struct Proxy {
     forwards: Vec<listen::Bound>,
 }
@@ -76,9 +69,34 @@ impl Proxy {
     ///
     /// The first listener that cannot be bound.
     pub async fn bind(specs: &[ForwardSpec]) -> Result<Self, BindError> {
-        let mut forwards = Vec::new();
+        Self::bind_among(specs, &[], None).await
+    }
+
+    /// As [`bind`](Self::bind), among sockets that are `there`: one that has a wanted address is used, and not
+    /// bound again. Where the service manager has passed one for a forward, it decides at which of the
+    /// forward's addresses that listens. A forward that is the same in `before`, and listens at any free port,
+    /// keeps its port.
+    ///
+    /// # Errors
+    ///
+    /// The first listener that cannot be bound.
+    pub async fn bind_among(
+        specs: &[ForwardSpec],
+        there: &[Listener],
+        before: Option<&Self>,
+    ) -> Result<Self, BindError> {
+        let mut forwards: Vec<listen::Bound> = Vec::new();
+        let mut before: Vec<&listen::Bound> =
+            before.map_or_else(Vec::new, |before| before.forwards.iter().collect());
         for spec in specs {
-            forwards.push(listen::bind(spec).await?);
+            let same = |bound: &&listen::Bound| spec.port == 0 && bound.spec.listens_like(spec);
+            if let Some(same) = before.iter().position(same) {
+                let listeners = before.remove(same).listeners.clone();
+                let spec = spec.clone();
+                forwards.push(listen::Bound { spec, listeners });
+                continue;
+            }
+            forwards.push(listen::bind(spec, there).await?);
         }
         Ok(Self { forwards })
     }
@@ -88,63 +106,28 @@ impl Proxy {
         self.forwards.iter().map(listen::Bound::addresses).collect()
     }
 
+    /// Whether both have the same sockets.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let one: Vec<_> = self.listeners().collect();
+        let other: Vec<_> = other.listeners().collect();
+        one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is(other))
+    }
+
+    /// The sockets of all forwards.
+    pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.forwards.iter().flat_map(|bound| &bound.listeners)
+    }
+
     /// Serves clients until `stop` is cancelled. Then running transfers get [`Options::grace`], and every
     /// client its 421.
     pub async fn run(self, ssh: ssh::Session, options: Options, stop: CancellationToken) {
-        let tasks = TaskTracker::new();
-        let abort = CancellationToken::new();
-        let sessions = Arc::new(AtomicU64::new(0));
-        let admission = Admission::new(options.seats());
-        let warnings = Arc::new(Warnings::default());
-        let recording = options.record.as_deref().and_then(|folder| {
-            Recording::start(folder, options.record_limit, options.record_keep, &warnings)
-        });
-        for bound in self.forwards {
-            let context = Arc::new(Context {
-                ssh: ssh.clone(),
-                tunnel: options
-                    .tunnel
-                    .clone()
-                    .unwrap_or_else(|| bound.spec.to_string().into()),
-                spec: bound.spec.clone(),
-                options: options.clone(),
-                stop: stop.clone(),
-                abort: abort.clone(),
-                tasks: tasks.clone(),
-                sessions: Arc::clone(&sessions),
-                servers: Servers::default(),
-                homes: Homes::default(),
-                admission: Arc::clone(&admission),
-                warnings: Arc::clone(&warnings),
-                recording: recording.clone(),
-            });
-            options.gateway.warn(&bound.spec, &bound.addresses());
-            if let Some(bind) = options.remote_bind {
-                gateway::warn_remote_bind(&bound.spec, bind);
-            }
-            listen::accept(bound, &context);
-        }
+        let tunnels = Tunnels::new(options.max_sessions, options.refusals);
+        // The loops have the sockets, and close them.
+        let _tunnel = {
+            let bound = self;
+            tunnels.open(&bound, &ssh, &options, None)
+        };
         stop.cancelled().await;
-        tasks.close();
-        if tokio::time::timeout(options.grace, tasks.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                "transfers still running after {} s are cut",
-                options.grace.as_secs()
-            );
-            abort.cancel();
-            // What is left is bounded by the time that a last reply to a client may take.
-            if tokio::time::timeout(Duration::from_secs(8), tasks.wait())
-                .await
-                .is_err()
-            {
-                tracing::warn!("{} tasks did not end in time", tasks.len());
-            }
-        }
-        if let Some(recording) = recording {
-            recording.finish().await;
-        }
+        tunnels.finish(options.grace).await;
     }
 }

@@ -105,7 +105,6 @@ impl Options {
         Seats {
             sessions: self.max_sessions,
             per_client: self.max_per_client,
-            refusals: self.refusals,
             only_users: self.only_users.clone(),
         }
     }

@@ -17,6 +17,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     context::Context,
@@ -614,13 +615,15 @@ impl Session {
             // A session that is not over ends its forwards itself, in the right order.
             events.closed().await;
         };
-        self.context.tasks.spawn(async move {
+        let running = async move {
             tokio::select! {
                 () = task => {}
                 () = close.cancelled() => {}
                 () = orphaned => {}
             }
-        });
+        };
+        let span = self.context.span.clone();
+        self.context.tasks.spawn(running.instrument(span));
     }
 
     fn observe(&mut self, direction: Direction, frame: &Frame) {

@@ -195,6 +195,14 @@ pub enum Error {
         /// Why, or why it cannot be made again.
         reason: String,
     },
+    /// There has been no connection yet.
+    #[error("no connection to the SSH server {destination}: {reason}")]
+    NotUp {
+        /// The destination of the session.
+        destination: String,
+        /// Why.
+        reason: String,
+    },
     /// What answers there does not speak SSH.
     #[error("{host} port {port} does not answer like an SSH server ({reason}); {WRONG_PORT}")]
     NotSsh {
@@ -269,6 +277,7 @@ impl Error {
             | Self::HeldUp { .. }
             | Self::HostKeyDiffers { .. }
             | Self::Lost { .. }
+            | Self::NotUp { .. }
             | Self::ProxyCommand { .. } => return None,
         };
         Some(remedy.to_owned()).filter(|remedy| !remedy.is_empty())
@@ -293,6 +302,7 @@ impl Error {
             | Self::HeldUp { .. }
             | Self::Lost { .. }
             | Self::NotSsh { .. }
+            | Self::NotUp { .. }
             | Self::ProxyCommand { .. }
             | Self::Resolve { .. }
             | Self::Timeout { .. } => true,

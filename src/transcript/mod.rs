@@ -5,7 +5,7 @@
 //!
 //! - `event`: what a line can stand for, [`Event`]
 //! - `render`, `parse`: the two directions between events and lines, [`render()`], [`parse()`]
-//! - `name`: what its file is called
+//! - `name`: what its file is called; `folder`: where it is
 //! - `record`: what is written of a live session, [`Recorder`]; `scribe`: the thread that writes, [`Scribe`]
 //! - `replay`: feeds a file to the state machine and compares, [`replay()`]
 //! - `rewrite`: takes over the present outputs as expected, [`rewrite()`]
@@ -13,6 +13,7 @@
 
 mod escape;
 mod event;
+mod folder;
 mod name;
 mod parse;
 mod record;
@@ -27,6 +28,7 @@ mod recorded;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::folder::make_private;
 pub use self::{
     event::{Event, Header, Incomplete, Line},
     name::file_name,

@@ -58,6 +58,11 @@ impl ForwardSpec {
         self.port != 0 && self.port == other.port && bound(self).meets(&bound(other))
     }
 
+    /// Whether both are to listen at the same place.
+    pub(crate) fn listens_like(&self, other: &Self) -> bool {
+        self.bind == other.bind && self.port == other.port
+    }
+
     /// Whether it listens where other hosts can reach it; `None` for a name, which the resolver has to tell.
     pub fn is_beyond_loopback(&self) -> Option<bool> {
         match self.bind.as_deref() {

@@ -152,14 +152,21 @@ fn invalid(reason: &str) -> io::Error {
 }
 
 /// Checks that others may not read a key of this user's: such a key counts as given away. A file of another
-/// user's, as a rule a service's key that belongs to root and is readable by a group, is not judged.
+/// user's, as a rule a service's key that belongs to root and is readable by a group, is not judged. Nor is the
+/// group of a credential, which systemd lets the service read by an access list that the mode shows as the
+/// group's rights: only the service can enter that folder.
 #[cfg(unix)]
 fn check_permissions(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     let metadata = std::fs::metadata(path)?;
     let mode = metadata.mode() & 0o777;
     let is_own = metadata.uid() == nix::unistd::getuid().as_raw();
-    if !is_own || mode & 0o077 == 0 {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+    let others = match is_inside(path, credentials.as_deref().map(Path::new)) {
+        true => 0o037,
+        false => 0o077,
+    };
+    if !is_own || mode & others == 0 {
         return Ok(());
     }
     let path = path.display();
@@ -172,6 +179,12 @@ fn check_permissions(path: &Path) -> io::Result<()> {
     ))
 }
 
+/// Whether the file stands in this folder, by its path.
+#[cfg(unix)]
+fn is_inside(path: &Path, folder: Option<&Path>) -> bool {
+    folder.is_some_and(|folder| folder.is_absolute() && path.parent() == Some(folder))
+}
+
 #[cfg(not(unix))]
 fn check_permissions(_: &Path) -> io::Result<()> {
     Ok(())
@@ -179,3 +192,24 @@ fn check_permissions(_: &Path) -> io::Result<()> {
 
 const CONVERT: &str =
     "it is encrypted in an old way: 'ssh-keygen -p -f KEY' with it writes it anew";
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_in_the_folder_of_credentials_is_one() {
+        let folder = Some(Path::new("/run/credentials/ferryline.service"));
+        for (path, inside) in [
+            ("/run/credentials/ferryline.service/key", true),
+            ("/run/credentials/ferryline.service/../other/key", false),
+            ("/run/credentials/ferryline.service", false),
+            ("/etc/ferryline/key", false),
+            ("key", false),
+        ] {
+            assert_eq!(is_inside(Path::new(path), folder), inside, "{path}");
+        }
+        assert!(!is_inside(Path::new("/etc/ferryline/key"), None));
+        assert!(!is_inside(Path::new("key"), Some(Path::new(""))));
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -37,7 +37,7 @@ pub(crate) struct Dialer {
     settings: Arc<Settings>,
     prompt: Arc<dyn Prompt>,
     way: PreparedWay,
-    known: OnceLock<Known>,
+    known: Mutex<Option<Arc<Known>>>,
     findings: Findings,
     /// The round trip to the server, as the control connection finds it.
     round_trip: watch::Sender<RoundTrip>,
@@ -69,7 +69,7 @@ impl Dialer {
             way: prepared(&settings.way, &prompt, &findings),
             settings: Arc::new(settings),
             prompt,
-            known: OnceLock::new(),
+            known: Mutex::default(),
             findings,
             round_trip: watch::Sender::new(RoundTrip::Awaited),
             reached: Mutex::default(),
@@ -80,8 +80,23 @@ impl Dialer {
 
     /// Whether a log-in that was refused, there or on the way there, may be tried again at some time.
     pub(crate) fn may_try_again(&self) -> bool {
-        let known = self.known.get();
-        known.is_some_and(|known| known.login.is_by_keys()) && self.way.may_try_again()
+        // Without a person to ask, there are only keys.
+        let by_keys = match self.known() {
+            Some(known) => known.login.is_by_keys(),
+            None => self.settings.batch_mode,
+        };
+        by_keys && self.way.may_try_again()
+    }
+
+    /// Forgets how the first connection logged in, there and on the way there: the next one reads the keys and
+    /// the known hosts anew, because their files may have changed.
+    pub(crate) fn forget_log_in(&self) {
+        lock(&self.known).take();
+        self.way.forget_log_in();
+    }
+
+    fn known(&self) -> Option<Arc<Known>> {
+        lock(&self.known).clone()
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -130,7 +145,7 @@ impl Dialer {
         let settings = &self.settings;
         let cut = CancellationToken::new();
         let failed = cut.clone().drop_guard();
-        let known = self.known.get();
+        let known = self.known();
         let first = known.is_none();
         let Reached {
             stream,
@@ -153,7 +168,7 @@ impl Dialer {
             settings: Arc::clone(settings),
             prompt: Arc::clone(&self.prompt),
             patience: Arc::clone(&patience),
-            pinned: known.map(|k| k.host_key.clone()),
+            pinned: known.as_ref().map(|known| known.host_key.clone()),
         };
         let warnings = Arc::clone(&self.warnings);
         let shared = Shared::new(cut, warnings, version, Arc::clone(&heard));
@@ -177,7 +192,9 @@ impl Dialer {
                     Some(refused) => refused,
                     None => self.handshake_error(&error.0),
                 })?;
-            let login = self.log_in(&mut handle, &patience, &shared).await?;
+            let login = self
+                .log_in(&mut handle, known.as_deref(), &patience, &shared)
+                .await?;
             Ok((handle, login))
         };
         let (handle, login) = match patience.bound(opening).await {
@@ -195,7 +212,8 @@ impl Dialer {
         if let (Some(login), Some(host_key)) = (login, shared.host_key().get()) {
             self.findings.logged_in(login.describe());
             let host_key = host_key.clone();
-            let _ = self.known.set(Known { login, host_key });
+            let known = Arc::new(Known { login, host_key });
+            lock(&self.known).get_or_insert(known);
         }
         if role == Role::Control {
             *lock(&self.control_heard) = heard;
@@ -239,10 +257,11 @@ impl Dialer {
     async fn log_in(
         &self,
         handle: &mut Handle<Events>,
+        known: Option<&Known>,
         patience: &Patience,
         shared: &Shared,
     ) -> Result<Option<Login>, Error> {
-        match self.known.get() {
+        match known {
             Some(known) => {
                 auth::again(handle, &self.settings, &known.login).await?;
                 Ok(None)
@@ -330,6 +349,10 @@ impl JumpHost for Dialer {
 
     fn may_try_again(&self) -> bool {
         self.may_try_again()
+    }
+
+    fn forget_log_in(&self) {
+        self.forget_log_in();
     }
 
     fn is_sure(&self) -> bool {

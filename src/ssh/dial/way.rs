@@ -55,6 +55,8 @@ pub(super) trait JumpHost: Send + Sync {
     fn dial<'a>(&'a self, role: Role, place: Option<&'a Place>) -> Dialling<'a>;
     /// Whether a log-in that was refused, there or on the way there, may be tried again at some time.
     fn may_try_again(&self) -> bool;
+    /// See [`Dialer::forget_log_in`](super::Dialer::forget_log_in).
+    fn forget_log_in(&self);
     /// Whether a connection to the same place is sure to end on the same host.
     fn is_sure(&self) -> bool;
 }
@@ -78,6 +80,14 @@ impl PreparedWay {
         match self {
             Self::Command(_) | Self::Direct => true,
             Self::Jump(hop) => hop.may_try_again(),
+        }
+    }
+
+    /// See [`JumpHost::forget_log_in`].
+    pub(super) fn forget_log_in(&self) {
+        match self {
+            Self::Command(_) | Self::Direct => {}
+            Self::Jump(hop) => hop.forget_log_in(),
         }
     }
 

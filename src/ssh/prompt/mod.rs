@@ -29,6 +29,16 @@ pub trait Prompt: Send + Sync {
     }
 }
 
+/// There is no person to ask.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoPerson;
+
+impl Prompt for NoPerson {
+    fn secret(&self, _: &str) -> Option<Secret> {
+        None
+    }
+}
+
 /// Asks a person as ssh does: on the controlling terminal, or through the program that
 /// `SSH_ASKPASS` names, where there is no terminal but a display, or where `SSH_ASKPASS_REQUIRE`
 /// says so. Standard input is never read: where there is neither, as in a service, there is no

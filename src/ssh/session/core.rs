@@ -3,12 +3,15 @@
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -25,14 +28,25 @@ pub(super) struct Core {
     pub(super) destination: String,
     pub(super) dialer: Arc<Dialer>,
     control: watch::Sender<ControlState>,
+    /// There has been a control connection.
+    was_up: AtomicBool,
     pub(super) pool: Arc<Pool>,
     /// The number of clients that wait for the control connection.
     waiting: watch::Sender<usize>,
     /// Notified when one more client has come.
     came: Notify,
+    /// Notified when what an attempt failed for may have changed.
+    retry: Notify,
+    /// Asks the task that keeps the connection up whether it still runs.
+    pings: mpsc::UnboundedSender<Ping>,
+    /// No person sees the first attempt fail: the session goes on, and tries again by itself.
+    pub(super) unattended: bool,
     pub(super) stop: CancellationToken,
     pub(super) control_channels: Arc<AtomicUsize>,
 }
+
+/// A question whether a task still runs: it answers, or lets go of this where it has ended.
+pub(super) type Ping = oneshot::Sender<()>;
 
 /// The control connection.
 #[derive(Default)]
@@ -67,23 +81,31 @@ impl ControlState {
 }
 
 impl Core {
-    /// The core of a session whose first control connection is up.
+    /// The core of a session whose first control connection is up, or, without one, of a session that makes
+    /// its first control connection in the background. The other result gets the questions whether the task
+    /// still runs that keeps the connection up.
     pub(super) fn new(
         dialer: Arc<Dialer>,
-        first: Arc<Connection>,
+        first: Option<Arc<Connection>>,
         pool: Arc<Pool>,
         stop: CancellationToken,
-    ) -> Self {
-        Self {
+    ) -> (Self, mpsc::UnboundedReceiver<Ping>) {
+        let (pings, pinged) = mpsc::unbounded_channel();
+        let this = Self {
             destination: dialer.settings().destination(),
             dialer,
-            control: watch::Sender::new(ControlState::up(first)),
+            unattended: first.is_none(),
+            was_up: AtomicBool::new(first.is_some()),
+            control: watch::Sender::new(first.map_or_else(ControlState::default, ControlState::up)),
             pool,
             waiting: watch::Sender::new(0),
             came: Notify::new(),
+            retry: Notify::new(),
+            pings,
             stop,
             control_channels: Arc::default(),
-        }
+        };
+        (this, pinged)
     }
 
     /// The state of the control connection, and its changes.
@@ -150,7 +172,13 @@ impl Core {
 
     /// Puts a new control connection in place.
     pub(super) fn put(&self, connection: Arc<Connection>) {
+        self.was_up.store(true, Ordering::Relaxed);
         self.control.send_replace(ControlState::up(connection));
+    }
+
+    /// Whether there has been a control connection.
+    pub(super) fn was_up(&self) -> bool {
+        self.was_up.load(Ordering::Relaxed)
     }
 
     /// Ends the session: there is no control connection any more, and there will be none. Returns the last
@@ -183,11 +211,41 @@ impl Core {
         });
     }
 
+    /// Whether the last attempt has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.control.borrow().failed.is_some()
+    }
+
+    /// Why the last attempt to connect has failed, where there is no connection.
+    pub(super) fn failure(&self) -> Option<String> {
+        let control = self.control.borrow();
+        let failed = control.failed.as_ref().filter(|_| control.live().is_none());
+        failed.map(ToString::to_string)
+    }
+
     /// Waits until a client waits for the control connection.
     pub(super) async fn somebody_waits(&self) {
         let mut waiting = self.waiting.subscribe();
         // The sender lives as long as this.
         let _ = waiting.wait_for(|count| *count > 0).await;
+    }
+
+    /// Has an attempt made at once, where the next one is put off.
+    pub(super) fn retry(&self) {
+        self.retry.notify_waiters();
+    }
+
+    /// Waits until what an attempt failed for may have changed.
+    pub(super) async fn may_have_changed(&self) {
+        self.retry.notified().await;
+    }
+
+    /// Returns when the task that keeps the connection up has answered, or has ended.
+    pub(super) async fn answers(&self) {
+        let (ping, answer) = oneshot::channel();
+        if self.pings.send(ping).is_ok() {
+            let _ = answer.await;
+        }
     }
 
     /// Waits until a client comes that wants the control connection, also one that does not wait for it.
@@ -205,7 +263,8 @@ impl Core {
         let control = self.control.borrow();
         match (&control.failed, &control.connection) {
             (Some(error), _) => self.lost_because(error),
-            (None, None) => self.lost_because("connecting again takes its time"),
+            (None, None) if self.was_up() => self.lost_because("connecting again takes its time"),
+            (None, None) => self.lost_because("it is still being made"),
             (None, Some(connection)) => self.lost_because(connection.shared().lost_reason()),
         }
     }
@@ -229,9 +288,16 @@ impl Core {
     }
 
     pub(super) fn lost_because(&self, reason: impl fmt::Display) -> Error {
-        Error::Lost {
-            destination: self.destination.clone(),
-            reason: reason.to_string(),
+        let (destination, reason) = (self.destination.clone(), reason.to_string());
+        match self.was_up() {
+            true => Error::Lost {
+                destination,
+                reason,
+            },
+            false => Error::NotUp {
+                destination,
+                reason,
+            },
         }
     }
 }

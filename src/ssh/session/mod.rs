@@ -35,7 +35,7 @@ use crate::ssh::{
         LaneGuard, Pool,
         prefetch::{PrefetchLane, PrefetchedForward},
     },
-    prompt::Prompt,
+    prompt::{NoPerson, Prompt},
     settings::Settings,
 };
 use redial::keep_up;
@@ -87,15 +87,49 @@ impl Session {
     ) -> Result<Self, Error> {
         let dialer = Arc::new(Dialer::new(settings, prompt, findings));
         let first = dialer.dial(Role::Control, None).await?;
+        Ok(Self::new(dialer, Some(first)))
+    }
+
+    /// Begins to connect in the background, asks nothing, and goes on trying, as after a lost connection, with
+    /// pauses that grow. [`open_control`](Self::open_control) waits meanwhile, as in an outage.
+    ///
+    /// It must be called in a tokio runtime.
+    pub fn start(settings: Settings, findings: Findings) -> Self {
+        let settings = settings.unattended();
+        let dialer = Arc::new(Dialer::new(settings, Arc::new(NoPerson), findings));
+        Self::new(dialer, None)
+    }
+
+    fn new(dialer: Arc<Dialer>, first: Option<Arc<Connection>>) -> Self {
         let stop = CancellationToken::new();
         let pool = Pool::new(Arc::clone(&dialer), stop.clone());
-        pool.follow(&first);
-        let core = Arc::new(Core::new(dialer, first, pool, stop.clone()));
-        tokio::spawn(keep_up(Arc::clone(&core)));
-        Ok(Self {
+        if let Some(first) = &first {
+            pool.follow(first);
+        }
+        let (core, pinged) = Core::new(dialer, first, pool, stop.clone());
+        let core = Arc::new(core);
+        tokio::spawn(keep_up(Arc::clone(&core), pinged));
+        Self {
             core,
             _last_one_out: Arc::new(stop.drop_guard()),
-        })
+        }
+    }
+
+    /// Has keys, certificates and known hosts read anew for the next log-in, and has it tried at once where it
+    /// is put off. What is connected stays.
+    pub fn forget_log_in(&self) {
+        self.core.dialer.forget_log_in();
+        self.core.retry();
+    }
+
+    /// Returns when the task that keeps the connection up has shown that it runs, or has ended.
+    pub async fn answers(&self) {
+        self.core.answers().await;
+    }
+
+    /// Why the last attempt to connect has failed, where there is no connection.
+    pub fn failure(&self) -> Option<String> {
+        self.core.failure()
     }
 
     /// Opens a channel for an FTP control connection to `host` and `port` as seen from the SSH server (RFC

@@ -10,9 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
-use super::core::Core;
+use super::core::{Core, Ping};
 use crate::ssh::{
     backoff::Backoff,
     connection::{handle::Connection, proof, shared::Shared},
@@ -20,8 +20,36 @@ use crate::ssh::{
     error::Error,
 };
 
-/// Keeps the control connection up until the session ends.
-pub(crate) async fn keep_up(core: Arc<Core>) {
+/// Keeps the control connection up until the session ends, and answers the questions whether it does.
+pub(crate) async fn keep_up(core: Arc<Core>, mut pinged: mpsc::UnboundedReceiver<Ping>) {
+    let answers = async {
+        while let Some(ping) = pinged.recv().await {
+            let _ = ping.send(());
+        }
+    };
+    tokio::select! {
+        () = until_stopped(&core) => {}
+        () = answers => {}
+    }
+}
+
+async fn until_stopped(core: &Core) {
+    if core.control_connection().is_none() {
+        let began = Instant::now();
+        let connection = tokio::select! {
+            () = core.stop.cancelled() => return,
+            connection = dial_again(core) => connection,
+        };
+        let has_failed = core.has_failed();
+        core.pool.follow(&connection);
+        core.put(connection);
+        let (destination, took) = (&core.destination, began.elapsed().as_secs_f64());
+        match has_failed {
+            // At the level of the failure, as below.
+            true => tracing::warn!("connected to {destination}, after {took:.1} s"),
+            false => tracing::info!("logged in to {destination}, after {took:.1} s"),
+        }
+    }
     let mut pauses = Backoff::new(FIRST_PAUSE, SHORT_LIVED_PAUSE);
     let mut connected = Instant::now();
     loop {
@@ -31,7 +59,7 @@ pub(crate) async fn keep_up(core: Arc<Core>) {
         tokio::select! {
             () = core.stop.cancelled() => break,
             () = shared.lost_token().cancelled() => {}
-            connection = renew(&core, &shared) => {
+            connection = renew(core, &shared) => {
                 // The channels on the old one keep it until they end.
                 tracing::debug!(destination = %core.destination, "further sessions get a new SSH connection");
                 core.pool.follow_on_same_host(&connection);
@@ -39,7 +67,7 @@ pub(crate) async fn keep_up(core: Arc<Core>) {
                 connected = Instant::now();
                 continue;
             }
-            connection = beside(&core, &shared) => {
+            connection = beside(core, &shared) => {
                 tracing::warn!(
                     "the SSH connection to {} is silent; new FTP sessions get another one, sessions on the \
                      old one wait",
@@ -66,7 +94,7 @@ pub(crate) async fn keep_up(core: Arc<Core>) {
             } else {
                 sleep(pauses.next_pause()).await;
             }
-            dial_again(&core).await
+            dial_again(core).await
         };
         let connection = tokio::select! {
             () = core.stop.cancelled() => break,
@@ -140,10 +168,13 @@ async fn beside(core: &Core, silent: &Shared) -> Arc<Connection> {
 }
 
 /// Tries until it works. While a client waits, attempts follow each other every few seconds, also beside one
-/// that is not done yet. Otherwise the pauses grow. A refusal is tried again only where a client came, and
-/// not often, because servers lock out hosts that try too often.
+/// that is not done yet. Otherwise the pauses grow. A refusal is tried again only where a client came, or, in a
+/// service, after pauses that grow, and not often, because servers lock out hosts that try too often.
 async fn dial_again(core: &Core) -> Arc<Connection> {
+    let again = if core.was_up() { " again" } else { "" };
     let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
+    let mut refusals = Backoff::new(FIRST_REFUSAL_PAUSE, LAST_REFUSAL_PAUSE);
+    let mut refused = String::new();
     let mut attempts = JoinSet::<Result<_, Error>>::new();
     let mut pause = Pause::None;
     loop {
@@ -151,9 +182,11 @@ async fn dial_again(core: &Core) -> Arc<Connection> {
         let next = async {
             match under_way {
                 0 => {
-                    pause
-                        .over(core.somebody_waits(), core.somebody_came())
-                        .await
+                    let over = pause.over(core.somebody_waits(), core.somebody_came());
+                    tokio::select! {
+                        () = over => {}
+                        () = core.may_have_changed() => {}
+                    }
                 }
                 MOST_AT_ONCE.. => std::future::pending().await,
                 _ => {
@@ -175,13 +208,21 @@ async fn dial_again(core: &Core) -> Arc<Connection> {
                     pause = Pause::Transient(backoff.next_pause());
                     // Logged once, for the reason; later errors are the same as a rule.
                     if backoff.taken() == 1 {
-                        tracing::warn!("not connected again yet: {error}");
+                        tracing::warn!("not connected{again} yet: {error}");
                     } else {
-                        tracing::debug!("not connected again yet: {error}");
+                        tracing::debug!("not connected{again} yet: {error}");
+                    }
+                } else if core.unattended {
+                    pause = Pause::Refused(Some(refusals.next_pause()));
+                    // The reason once, and another one when it comes to that.
+                    let text = error.to_string();
+                    if text != refused {
+                        tracing::warn!("cannot connect{again}, tried further now and then: {text}");
+                        refused = text;
                     }
                 } else {
-                    pause = Pause::Refused;
-                    tracing::error!("cannot connect again: {error}");
+                    pause = Pause::Refused(None);
+                    tracing::error!("cannot connect{again}: {error}");
                 }
                 core.failed(error);
             }
@@ -198,7 +239,8 @@ enum Pause {
     None,
     /// This long, or less where a client waits.
     Transient(Duration),
-    Refused,
+    /// Until a client comes, or this is over.
+    Refused(Option<Duration>),
 }
 
 impl Pause {
@@ -214,9 +256,18 @@ impl Pause {
                     () = waits => {}
                 }
             }
-            Self::Refused => {
+            Self::Refused(by_itself) => {
                 sleep(LAST_PAUSE).await;
-                came.await;
+                let by_itself = async {
+                    match by_itself {
+                        Some(pause) => sleep(*pause).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = by_itself => {}
+                    () = came => {}
+                }
             }
         }
     }
@@ -224,6 +275,9 @@ impl Pause {
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// The pauses in which a service tries again what was refused, beside the one that each refusal has.
+const FIRST_REFUSAL_PAUSE: Duration = Duration::from_secs(30);
+const LAST_REFUSAL_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// The longest pause after connections that were of no use: short enough for a client that waits meanwhile.
 const SHORT_LIVED_PAUSE: Duration = Duration::from_secs(8);
 /// The longest pause while a client waits.

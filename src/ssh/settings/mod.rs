@@ -9,7 +9,7 @@ use algorithm_list::AlgorithmList;
 
 /// Validated settings of one SSH destination. The field comments name the `ssh_config` keyword each
 /// one mirrors.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// Host name or address to connect to (`HostName`).
     pub host: String,
@@ -145,6 +145,16 @@ impl Settings {
         }
     }
 
+    /// Asks no question at this destination, or at a jump host on the way there: there is no person.
+    #[must_use]
+    pub fn unattended(mut self) -> Self {
+        self.batch_mode = true;
+        if let Way::Jump(hop) = self.way {
+            self.way = Way::Jump(Box::new(hop.unattended()));
+        }
+        self
+    }
+
     /// `user@host`, with the port where it is not 22: how people are told about this destination.
     pub fn destination(&self) -> String {
         match self.port {
@@ -195,7 +205,7 @@ pub const DEFAULT_LANES: u16 = 256;
 const LONGEST_PATIENCE: Duration = Duration::from_secs(i32::MAX as u64);
 
 /// How an SSH server is reached.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Way {
     /// The standard input and output of a command, run by the shell (`ProxyCommand`, its tokens
     /// expanded).
@@ -220,7 +230,7 @@ pub enum AddressFamily {
 }
 
 /// A private key file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Identity {
     /// Where it is.
     pub path: PathBuf,
