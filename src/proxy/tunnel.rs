@@ -84,7 +84,7 @@ impl Tunnels {
         };
         let warnings = before.map_or_else(Arc::default, |before| Arc::clone(&before.warnings));
         let span = match options.tunnel.as_deref() {
-            Some(name) => tracing::error_span!("tunnel", name),
+            Some(name) => tracing::error_span!("tunnel", %name),
             None => tracing::Span::none(),
         };
         let in_log = span.clone();

@@ -128,12 +128,9 @@ impl Supervisor {
                 continue;
             }
             let earlier = kept.as_ref().map(|kept| &*kept.tunnel);
-            let tunnel = self.tunnels.open(
-                &sockets,
-                &ssh.session,
-                &settings.options,
-                earlier,
-            );
+            let tunnel = self
+                .tunnels
+                .open(&sockets, &ssh.session, &settings.options, earlier);
             // The new loops accept already: no client finds nobody.
             match earlier {
                 Some(earlier) => {

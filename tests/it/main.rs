@@ -30,5 +30,7 @@ mod proxy;
 mod replay;
 #[cfg(feature = "demo")]
 mod security;
+#[cfg(all(feature = "demo", target_os = "linux"))]
+mod serve;
 #[cfg(feature = "demo")]
 mod ssh;

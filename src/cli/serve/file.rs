@@ -252,7 +252,7 @@ impl Reader<'_> {
             self.problems.add(at, keys.table(), text);
         }
         // What has no effect is warned of: the log says in which table.
-        let in_log = tracing::error_span!("tunnel", name).entered();
+        let in_log = tracing::error_span!("tunnel", %name).entered();
         let settings = if self.problems.number() > before {
             None
         } else {

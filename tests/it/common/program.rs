@@ -99,6 +99,33 @@ impl Running {
         Self::spawned(program)
     }
 
+    /// Starts the program with these variables in its environment.
+    pub fn start_with_all(
+        home: &Path,
+        variables: &[(String, String)],
+        arguments: &[String],
+    ) -> Self {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut program = program(home, &arguments);
+        program.envs(variables.iter().map(|(name, value)| (name, value)));
+        Self::spawned(program)
+    }
+
+    /// Starts the program with a socket that it is passed as systemd does, besides these variables.
+    #[cfg(unix)]
+    pub fn start_with_socket(
+        home: &Path,
+        socket: std::net::TcpListener,
+        variables: &[(String, String)],
+        arguments: &[String],
+    ) -> Self {
+        let script = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\"";
+        let mut command = script_of(home, script, arguments);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)));
+        Self::spawned(command)
+    }
+
     fn spawned(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().map(BufReader::new);
@@ -143,22 +170,7 @@ impl Running {
     /// Starts the program by a shell script that gets its path and its arguments.
     #[cfg(unix)]
     fn by(home: &Path, script: &str, arguments: &[String]) -> Self {
-        let plain = program(home, &[]);
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", script])
-            .arg(plain.as_std().get_program())
-            .args(arguments)
-            .env_clear()
-            .env("HOME", home)
-            .env("USER", "tester")
-            .env("LC_ALL", "C.UTF-8")
-            .current_dir(home)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        Self::spawned(command)
+        Self::spawned(script_of(home, script, arguments))
     }
 
     /// Reads the next line of its standard output, without its end.
@@ -267,6 +279,27 @@ impl Running {
             stderr,
         }
     }
+}
+
+/// A shell script that gets the program's path and its arguments.
+#[cfg(unix)]
+fn script_of(home: &Path, script: &str, arguments: &[String]) -> Command {
+    let plain = program(home, &[]);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script])
+        .arg(plain.as_std().get_program())
+        .args(arguments)
+        .env_clear()
+        .env("HOME", home)
+        .env("USER", "tester")
+        .env("LC_ALL", "C.UTF-8")
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
 }
 
 /// An SSH server that `tester` can log in to, and the files for it.

@@ -1,0 +1,9 @@
+//! The service: `ferryline serve`, from its file to its end, with a service manager of the tests' own.
+
+mod activation;
+mod check;
+mod manager;
+mod outage;
+mod reload;
+mod support;
+mod tunnels;
