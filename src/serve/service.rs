@@ -18,12 +18,12 @@ use super::{
     configuration::{Configuration, Reopen},
     notify::{self, Message},
     prepare::{Prepared, prepare},
-    supervisor::{Changes, Loops, SshState, Supervisor},
+    supervisor::{Changes, Loops, SshState, Supervisor, Watched},
     watchdog,
 };
 use crate::{
     lock::lock,
-    proxy::{Listener, Options},
+    proxy::{Books, Listener, LiveSessions, Options},
 };
 
 /// What the service needs from its surroundings.
@@ -32,6 +32,10 @@ pub struct Service {
     pub read: Arc<dyn Fn() -> Result<Configuration, Vec<String>> + Send + Sync>,
     /// Prints a line for each forward that is there from now on.
     pub announce: Box<dyn Fn(&str) + Send + Sync>,
+    /// Those who keep books of what the sessions of all tunnels do. They are the same over all reloads.
+    pub books: Vec<Arc<dyn Books>>,
+    /// Where the sessions of all tunnels are shown while they last.
+    pub live: LiveSessions,
     /// The parts that open their files anew at each reload.
     pub reopened: Vec<Arc<dyn Reopen>>,
     /// The sockets that the service manager has passed.
@@ -51,13 +55,19 @@ pub async fn run(service: Service, configuration: Configuration) -> Result<(), V
     let Service {
         read,
         announce,
+        books,
+        live,
         reopened,
         passed,
         mut reloads,
         stop,
     } = service;
-    let mut supervisor =
-        Supervisor::new(passed, configuration.max_sessions, configuration.refusals);
+    let mut supervisor = Supervisor::new(
+        passed,
+        Watched { books, live },
+        configuration.max_sessions,
+        configuration.refusals,
+    );
     let prepared = prepare(configuration, supervisor.sockets()).await?;
     if !prepared.unused.is_empty() {
         let unused = prepared.unused.iter().map(|address| {

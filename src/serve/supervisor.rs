@@ -7,7 +7,7 @@ use super::{
     prepare::{Prepared, Sockets},
 };
 use crate::{
-    proxy::{Listener, Proxy, Tunnel, Tunnels},
+    proxy::{Books, Listener, LiveSessions, Proxy, Tunnel, Tunnels},
     ssh::{Findings, Session, Settings},
 };
 
@@ -15,8 +15,15 @@ use crate::{
 pub(super) struct Supervisor {
     tunnels: Tunnels,
     passed: Vec<Listener>,
+    watched: Watched,
     ssh: BTreeMap<String, Connection>,
     served: BTreeMap<String, Served>,
+}
+
+/// Who looks at the sessions of all tunnels.
+pub(super) struct Watched {
+    pub(super) books: Vec<Arc<dyn Books>>,
+    pub(super) live: LiveSessions,
 }
 
 /// An SSH connection. Sessions of an earlier one of the same name have a handle of their own.
@@ -61,10 +68,16 @@ pub(super) struct SshState {
 
 impl Supervisor {
     /// Serves nothing yet.
-    pub(super) fn new(passed: Vec<Listener>, max_sessions: usize, refusals: usize) -> Self {
+    pub(super) fn new(
+        passed: Vec<Listener>,
+        watched: Watched,
+        max_sessions: usize,
+        refusals: usize,
+    ) -> Self {
         Self {
             tunnels: Tunnels::new(max_sessions, refusals),
             passed,
+            watched,
             ssh: BTreeMap::new(),
             served: BTreeMap::new(),
         }
@@ -105,7 +118,9 @@ impl Supervisor {
             self.ssh.insert(name, Connection { settings, session });
         }
         let mut before = std::mem::take(&mut self.served);
-        for (name, settings) in configuration.tunnels {
+        for (name, mut settings) in configuration.tunnels {
+            settings.options.books.clone_from(&self.watched.books);
+            settings.options.live = self.watched.live.clone();
             let (Some(ssh), Some(sockets)) = (self.ssh.get(&settings.ssh), sockets.remove(&name))
             else {
                 // A valid configuration has both.

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     paint::for_locale,
+    proxy::LiveSessions,
     serve::{Service, TunnelSettings, passed_sockets},
     ssh::Settings,
 };
@@ -106,6 +107,8 @@ pub(super) fn run(arguments: &Arguments, before: Verbosity) -> Result<(), Failur
                 announce: Box::new(move |line| {
                     out.push(for_locale(&format!("{line}\n")).as_bytes());
                 }),
+                books: Vec::new(),
+                live: LiveSessions::default(),
                 reopened: Vec::new(),
                 passed,
                 reloads,
@@ -159,7 +162,7 @@ fn keys() -> String {
             );
         }
         for argument in keys.arguments() {
-            text.push_str(&key(argument));
+            text.push_str(&keys.in_keys(&key(argument)));
         }
         text.push('\n');
     }
