@@ -74,7 +74,6 @@ Examples:
   ferryline check -L 2121:localhost:21 me@ssh.example                  # how far does one come?
   ferryline check -L 2121:localhost:21 me@ssh.example --ftp-user NAME  # with log-in and transfers
   ferryline check --json -o BatchMode=yes -L 2121:localhost:21 me@ssh.example   # for machines
-  ferryline check -c ferryline.toml --tunnel erp                       # a tunnel of 'serve'
 All other options of 'ferryline forward' are accepted, too.";
 
 /// What the arguments are here: those of `forward` that change nothing are hidden, and none of them is

@@ -57,6 +57,8 @@ enum Command {
         Point an FTP client at the local port. Its control connection is carried through the SSH \
         session, and a forward is made for every data connection the moment it is needed: passive \
         (PASV, EPSV) and active (PORT, EPRT).\n\n\
+        SIGINT (Ctrl-C), SIGTERM and SIGHUP stop it; transfers that run get ten seconds to finish. ('serve' reads \
+        its file anew on SIGHUP.)\n\n\
         Times (TIME) are seconds, or have units: 90, 90s, 10m, 2h, 1d, 1h30m.",
         after_help = forward::EXAMPLES,
         after_long_help = forward::LONG_EXAMPLES

@@ -20,5 +20,5 @@ mod watchdog;
 pub use self::{
     activation::passed_sockets,
     configuration::{Configuration, Reopen, TunnelSettings},
-    service::{Service, run},
+    service::{Service, StartError, run},
 };

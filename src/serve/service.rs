@@ -46,12 +46,21 @@ pub struct Service {
     pub stop: CancellationToken,
 }
 
+/// Why the service does not start. Each has a line for each reason.
+#[derive(Debug)]
+pub enum StartError {
+    /// A folder or a socket could not be had.
+    Refused(Vec<String>),
+    /// The service manager passed sockets that no tunnel of the configuration listens at.
+    Unused(Vec<String>),
+}
+
 /// Serves the configuration until it is asked to stop.
 ///
 /// # Errors
 ///
 /// What could not be bound at the start, and passed sockets that no tunnel listens at.
-pub async fn run(service: Service, configuration: Configuration) -> Result<(), Vec<String>> {
+pub async fn run(service: Service, configuration: Configuration) -> Result<(), StartError> {
     let Service {
         read,
         announce,
@@ -68,7 +77,8 @@ pub async fn run(service: Service, configuration: Configuration) -> Result<(), V
         configuration.max_sessions,
         configuration.refusals,
     );
-    let prepared = prepare(configuration, supervisor.sockets()).await?;
+    let prepared = prepare(configuration, supervisor.sockets()).await;
+    let prepared = prepared.map_err(StartError::Refused)?;
     if !prepared.unused.is_empty() {
         let unused = prepared.unused.iter().map(|address| {
             format!(
@@ -76,7 +86,7 @@ pub async fn run(service: Service, configuration: Configuration) -> Result<(), V
                  in a local-forward, or take ListenStream={address} out of the socket unit"
             )
         });
-        return Err(unused.collect());
+        return Err(StartError::Unused(unused.collect()));
     }
     let changes = supervisor.put(prepared);
     tell_lines(&supervisor, &changes, &*announce);

@@ -1,6 +1,6 @@
 //! `ferryline serve`: the service, and its file.
 //!
-//! - `file`: the tables of the file, as validated settings
+//! - `file`: the file as validated settings; `tables`: its tables
 //! - `table`: a table as the words of a command line, so that its keys are the options of `forward`
 //! - `problem`: what is wrong with the file, with its lines
 //! - `credential`: files that the service manager hands over
@@ -9,6 +9,7 @@ mod credential;
 mod file;
 mod problem;
 mod table;
+mod tables;
 
 use std::{
     path::{Path, PathBuf},
@@ -25,7 +26,7 @@ use super::{
 use crate::{
     paint::for_locale,
     proxy::LiveSessions,
-    serve::{Service, TunnelSettings, passed_sockets},
+    serve::{Service, StartError, TunnelSettings, passed_sockets},
     ssh::Settings,
 };
 
@@ -115,9 +116,10 @@ pub(super) fn run(arguments: &Arguments, before: Verbosity) -> Result<(), Failur
                 stop,
             };
             let serving = crate::serve::run(service, contents.configuration);
-            serving
-                .await
-                .map_err(|problems| Failure::Failed(lines(problems)))
+            serving.await.map_err(|error| match error {
+                StartError::Refused(problems) => Failure::Failed(lines(problems)),
+                StartError::Unused(problems) => Failure::Usage(lines(problems)),
+            })
         };
         runtime.block_on(serving)
     };
@@ -154,7 +156,7 @@ fn lines(problems: Vec<String>) -> String {
 /// The keys of the file, for people: each table, and each key with what is to be said for it.
 fn keys() -> String {
     let mut text = String::new();
-    for (kind, keys) in file::tables() {
+    for (kind, keys) in tables::tables() {
         text.push_str(&format!("{}\n", keys.table()));
         if kind == "tunnel" {
             text.push_str(
@@ -180,6 +182,7 @@ fn key(argument: &clap::Arg) -> String {
         ArgAction::SetTrue => "true".to_owned(),
         _ if name == "option" => "{ Keyword = VALUE, … }".to_owned(),
         _ if ["N", "PORT", "MIB", "BYTES"].contains(&value) => value.to_owned(),
+        _ if name == table::JUMP => "\"HOST\" or [\"HOST\", …]".to_owned(),
         ArgAction::Append => format!("\"{value}\" or [\"{value}\", …]"),
         _ => format!("\"{value}\""),
     };

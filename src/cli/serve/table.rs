@@ -216,6 +216,9 @@ pub(super) fn name(argument: &Arg) -> String {
     }
 }
 
+/// The key whose list is one value of the command line.
+pub(super) const JUMP: &str = "jump";
+
 /// The words for a value.
 fn of_value(argument: &Arg, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     if !argument.get_action().takes_values() {
@@ -234,6 +237,13 @@ fn of_value(argument: &Arg, value: &DeValue<'_>) -> Result<Vec<String>, String> 
     };
     let is_list = matches!(argument.get_action(), ArgAction::Append);
     match value {
+        DeValue::Array(values) if name(argument) == JUMP => {
+            let hops = values.iter().map(|value| scalar(value.get_ref()));
+            match hops.collect::<Option<Vec<String>>>() {
+                Some(hops) => word(hops.join(",")),
+                None => Err("expected a string or a list of strings".to_owned()),
+            }
+        }
         DeValue::Array(values) if is_list => {
             let mut all = Vec::new();
             for value in values.iter() {

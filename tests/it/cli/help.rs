@@ -94,7 +94,15 @@ async fn the_version_tells_the_features_at_every_subcommand() {
 async fn there_is_a_man_page_for_each_subcommand() {
     let page = said(&["man"]).await;
     assert!(page.contains(".TH ferryline 1"), "{page}");
-    for subcommand in ["forward", "check", "demo", "replay", "man", "completions"] {
+    for subcommand in [
+        "forward",
+        "serve",
+        "check",
+        "demo",
+        "replay",
+        "man",
+        "completions",
+    ] {
         assert!(page.contains(subcommand), "{subcommand}");
         let page = said(&["man", subcommand]).await;
         let title = format!(".TH ferryline-{subcommand} 1");
@@ -110,7 +118,10 @@ async fn there_is_a_man_page_for_each_subcommand() {
     assert!(page.contains("ferryline forward [OPTIONS] \\-L"), "{page}");
     let home = tempfile::tempdir().unwrap();
     let ended = run(home.path(), &["man", "nonsense"]).await;
-    assert!(ended.one_line(2).contains("forward, check"), "{ended:?}");
+    assert!(
+        ended.one_line(2).contains("forward, serve, check"),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]

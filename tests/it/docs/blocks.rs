@@ -5,6 +5,7 @@
 //! | `sh` | commands; each is run, in order, and has to succeed |
 //! | `console` | commands behind `$ `, and what they print. Each line that is shown has to be printed |
 //! | `text`, `ini` | no commands |
+//! | `toml` | a file for `ferryline serve`; it has to be valid |
 //!
 //! A comment in the line before a fence changes that:
 //!
@@ -89,11 +90,13 @@ fn kind(line: usize, language: &str, before: &str, inside: &[&str]) -> Kind {
         ("sh", _) => Kind::Commands(commands(inside)),
         ("console", _) => Kind::Commands(dialogue(line, inside)),
         ("text", "log") => Kind::Log(owned()),
-        ("text" | "ini", _) => Kind::Text {
+        ("text" | "ini" | "toml", _) => Kind::Text {
             language: language.to_owned(),
             text: inside.join("\n"),
         },
-        _ => panic!("line {line}: a fence for '{language}': expected sh, console, text or ini"),
+        _ => {
+            panic!("line {line}: a fence for '{language}': expected sh, console, text, ini or toml")
+        }
     }
 }
 

@@ -258,7 +258,7 @@ fn paragraphs<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
 }
 
 /// A text as Markdown, in which it has no markup.
-fn prose(text: &str) -> String {
+pub(super) fn prose(text: &str) -> String {
     let mut out = String::new();
     // The blanks that align the names of values.
     for word in text.split_whitespace() {

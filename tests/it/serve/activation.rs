@@ -69,7 +69,7 @@ async fn a_passed_socket_that_no_tunnel_has_is_an_error_that_names_it() {
     let text = ssh_table("dc1", &shore) + &tunnel("erp", server.address());
     let service = Service::activated(shore.home(), &text, socket);
     let ended = service.running.ended().await;
-    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(ended.code, Some(2), "{ended:?}");
     let says = format!("passed a socket that listens on {address}, and no tunnel listens there");
     assert!(ended.stderr.contains(&says), "{ended:?}");
 }

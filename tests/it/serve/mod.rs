@@ -2,6 +2,7 @@
 
 mod activation;
 mod check;
+mod load;
 mod manager;
 mod outage;
 mod reload;

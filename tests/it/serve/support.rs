@@ -159,8 +159,13 @@ pub fn tunnel(name: &str, server: SocketAddr) -> String {
 
 /// The table of a tunnel over `dc1`, at this address.
 pub fn tunnel_at(name: &str, address: &str, server: SocketAddr) -> String {
+    tunnel_over("dc1", name, address, server)
+}
+
+/// The table of a tunnel over this SSH connection, at this address.
+pub fn tunnel_over(ssh: &str, name: &str, address: &str, server: SocketAddr) -> String {
     format!(
-        "[tunnel.{name}]\nssh = \"dc1\"\nlocal-forward = \"{address}:127.0.0.1:{}\"\n",
+        "[tunnel.{name}]\nssh = \"{ssh}\"\nlocal-forward = \"{address}:127.0.0.1:{}\"\n",
         server.port()
     )
 }
