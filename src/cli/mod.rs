@@ -84,6 +84,8 @@ enum Command {
         With --ftp-user it logs in and lists a folder in all four modes through ferryline itself. \
         Exit code 0 where clients can work, else 1: no step failed, and with --ftp-user PASV works, \
         which nearly all clients use.",
+        override_usage = "ferryline check [OPTIONS] -L <[BIND:]PORT:HOST:HOSTPORT> <DESTINATION>\n       \
+        ferryline check [OPTIONS] --tunnel <NAME>",
         after_help = check::EXAMPLES,
         mut_args(check::as_here)
     )]

@@ -81,7 +81,14 @@ fn the_files_that_are_shown_are_valid() {
         .1
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(rest) if rest.starts_with('[') || rest.contains(" = ") => rest,
+            Some(rest) if rest.starts_with('[') => rest,
+            Some(rest)
+                if rest
+                    .split_once(" = ")
+                    .is_some_and(|(key, _)| !key.contains(' ')) =>
+            {
+                rest
+            }
             _ => line,
         });
     // One of the two ways to name a key.
@@ -118,7 +125,7 @@ fn keys() -> String {
 fn tables(keys: &str) -> String {
     let mut out = String::new();
     let mut row: Option<(String, Vec<String>)> = None;
-    let mut flush = |out: &mut String, row: &mut Option<(String, Vec<String>)>| {
+    let flush = |out: &mut String, row: &mut Option<(String, Vec<String>)>| {
         if let Some((key, help)) = row.take() {
             let key = key.replace('|', "\\|");
             let _ = writeln!(out, "| `{key}` | {} |", help.join("<br>"));

@@ -59,12 +59,12 @@ impl Service {
     }
 
     /// Waits until the service manager knows that it is ready.
-    pub async fn ready(&mut self) {
+    pub async fn ready(&self) {
         self.manager.says("READY=1").await;
     }
 
     /// Writes another file, and has it read.
-    pub async fn reload(&mut self, text: &str) {
+    pub async fn reload(&self, text: &str) {
         fs::write(&self.file, text).unwrap();
         self.running.signal("HUP").await;
         self.manager.says("RELOADING=1").await;
@@ -113,7 +113,7 @@ impl Manager {
     }
 
     /// The next message, the whole datagram.
-    pub async fn next(&mut self) -> String {
+    pub async fn next(&self) -> String {
         let mut buffer = [0; 4096];
         let received = timeout(PATIENCE, self.socket.recv(&mut buffer)).await;
         let len = received
@@ -123,7 +123,7 @@ impl Manager {
     }
 
     /// Waits for a message that contains this; returns it.
-    pub async fn says(&mut self, part: &str) -> String {
+    pub async fn says(&self, part: &str) -> String {
         loop {
             let message = self.next().await;
             if message.contains(part) {
