@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::{
     books::{Books, Entry, Outcome, SessionEnd, Transferred, tell},
     live::{Running, Shown},
+    refused::LastRefused,
     session_facts::SessionFacts,
     sizes::Sizes,
     warnings::Warnings,
@@ -58,6 +59,8 @@ pub(crate) struct Journal {
     view: Option<View>,
     /// Ferryline's last 500, as long as the client has sent nothing behind it: it may be the reason of the end.
     last_refusal: Option<String>,
+    /// The last command that was refused: where no transfer ran, probably why.
+    last_refused: LastRefused,
 }
 
 /// The bytes of one data connection.
@@ -139,6 +142,7 @@ impl Journal {
             last_refusal: None,
             sizes: Sizes::default(),
             view: None,
+            last_refused: LastRefused::default(),
         }
     }
 
@@ -187,6 +191,8 @@ impl Journal {
             return;
         };
         self.sizes.asked(&command);
+        self.last_refused
+            .command(|| shown(&masked(text.trim_ascii())));
         match command.verb {
             Verb::User => {
                 self.logging_in = true;
@@ -213,6 +219,9 @@ impl Journal {
 
     /// Notes a line that the client gets.
     pub(crate) fn reply(&mut self, line: &[u8]) {
+        let mut last_refused = std::mem::take(&mut self.last_refused);
+        last_refused.reply(line, || self.told_by(line));
+        self.last_refused = last_refused;
         match line.get(..4) {
             Some(b"230 " | b"230-" | b"232 ") => {
                 if self.logging_in || !self.logged_in {
@@ -428,8 +437,11 @@ impl Journal {
                 end: &end,
             },
         );
+        let refused = self.last_refused.told();
+        let refused = refused.filter(|_| self.transfers.count == 0);
+        let refused = refused.map_or_else(String::new, |told| format!("; last refusal: {told}"));
         let line = format!(
-            "#{session} {}@{peer} → {} ended after {}: {}; {}",
+            "#{session} {}@{peer} → {} ended after {}: {}; {}{refused}",
             self.user(),
             self.facts.server,
             Seconds(time),

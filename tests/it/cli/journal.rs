@@ -78,6 +78,24 @@ async fn each_transfer_is_a_line_and_so_is_the_end_of_the_session() {
     );
 }
 
+/// curl asks for a file's size first, and asks for nothing more where there is none.
+#[tokio::test]
+async fn a_session_without_a_transfer_ends_with_the_last_refusal() {
+    let shore = Shore::new().await;
+    let server = script()
+        .on("SIZE x", answer().send("550 No such file\r\n"))
+        .start()
+        .await;
+    let (mut ferry, address) = begin(&shore, &server).await;
+    let mut client = ScriptedClient::logged_in(address).await;
+    client.ask("SIZE x", "550 ").await;
+    client.ask("QUIT", "221 ").await;
+    drop(client);
+    let line = ferry.error_line(" ended after ").await;
+    let end = "0 from it; last refusal: SIZE x: 550 No such file";
+    assert!(line.ends_with(end), "{line}");
+}
+
 #[tokio::test]
 async fn a_refused_log_in_is_a_warning_without_the_password() {
     let shore = Shore::new().await;
