@@ -62,4 +62,4 @@ pub use passive::{
 };
 pub use reply::{ReplyCode, ReplyLine};
 pub use telnet::Negotiation;
-pub use verb::Verb;
+pub use verb::{TransferDirection, Verb};

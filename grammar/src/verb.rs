@@ -152,7 +152,27 @@ verbs! {
     User = "USER",
 }
 
+/// Direction in which a command moves data over a data connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferDirection {
+    /// To the client.
+    Download,
+    /// To the FTP server.
+    Upload,
+}
+
 impl Verb {
+    /// The direction of the data where the verb starts a transfer (RFC 959 §4.1.3: APPE, LIST, NLST, RETR,
+    /// STOR and STOU; RFC 3659 §7: MLSD). `None` for any other verb that is known, and for
+    /// [`Verb::Other`], of which only the FTP server knows.
+    pub fn transfer(self) -> Option<TransferDirection> {
+        match self {
+            Self::List | Self::Mlsd | Self::Nlst | Self::Retr => Some(TransferDirection::Download),
+            Self::Appe | Self::Stor | Self::Stou => Some(TransferDirection::Upload),
+            _ => None,
+        }
+    }
+
     /// Whether the whole argument must never be shown, logged or recorded (Q88). CONF, ENC and MIC
     /// carry another command, which may be a PASS.
     pub fn carries_secret(self) -> bool {
@@ -217,6 +237,21 @@ mod tests {
                 "{keyword}"
             );
         }
+    }
+
+    #[test]
+    fn verbs_that_move_data_say_where_to() {
+        let moving = |direction| {
+            let moves = |verb: &Verb| verb.transfer() == Some(direction);
+            let names = NAMES.iter().filter(|(_, verb)| moves(verb));
+            names.map(|(name, _)| *name).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            moving(TransferDirection::Download),
+            ["LIST", "MLSD", "NLST", "RETR"]
+        );
+        assert_eq!(moving(TransferDirection::Upload), ["APPE", "STOR", "STOU"]);
+        assert_eq!(Verb::Other.transfer(), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
     ferry::{FAREWELL, Ferry},
     listen, modes, remedy,
     report::{Event, ForwardReport, Log, ModeReport, Tell, summary},
-    way::nobody,
+    way::no_client,
 };
 use crate::{
     control::Target,
@@ -89,7 +89,7 @@ async fn reach(log: &mut Log<'_>, plan: &Plan, spec: &ForwardSpec, session: &Ses
         port: spec.host_port,
     };
     let homes = Homes::default();
-    let opening = homes.open(session, &named, nobody());
+    let opening = homes.open(session, &named, no_client());
     let opened = timeout(plan.timeout, opening).await;
     match opened.unwrap_or(Err(OpenError::Timeout)) {
         Ok(Reached {
@@ -134,7 +134,7 @@ async fn by_lane(plan: &Plan, session: &Session, server: &Target) -> Result<(), 
         // The step before has reported that there is none.
         _ => return Ok(()),
     };
-    let opening = lane.open(&server.host, server.port, nobody());
+    let opening = lane.open(&server.host, server.port, no_client());
     let opened = timeout(plan.timeout, opening).await;
     let channel = opened.unwrap_or(Err(OpenError::Timeout))?;
     channel.writer.leave_and_wait(FAREWELL).await;

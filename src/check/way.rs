@@ -228,7 +228,7 @@ const ONE_CONNECTION: &str =
 const LANE_PATIENCE: Duration = Duration::from_secs(25);
 
 /// Originator of the channels of this program itself.
-pub(super) fn nobody() -> SocketAddr {
+pub(super) fn no_client() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
@@ -270,7 +270,7 @@ mod tests {
                 Error::Timeout {
                     host: host.clone(),
                     port,
-                    what: "answer",
+                    what: "did not answer within",
                     seconds: 1,
                 },
                 Stage::Connect,

@@ -79,7 +79,7 @@ fn waits_for(way: &str, findings: &Findings) -> String {
         findings.host_key(),
         findings.peer(),
     ) {
-        (Some(_), Some(_), _) => "it has not let us in yet",
+        (Some(_), Some(_), _) => "it has not finished the log-in yet",
         (Some(_), None, _) => "the key exchange is not done yet",
         (None, _, Some(_)) => "it has accepted the connection and says nothing yet",
         (None, _, None) => "it does not answer yet",
@@ -94,9 +94,9 @@ const UNTOLD: Duration = Duration::from_secs(2);
 mod tests {
     use super::*;
 
-    struct Nobody;
+    struct NoAnswer;
 
-    impl Prompt for Nobody {
+    impl Prompt for NoAnswer {
         fn secret(&self, _: &str) -> Option<Secret> {
             None
         }
@@ -105,7 +105,7 @@ mod tests {
     #[tokio::test]
     async fn a_person_is_told_unless_asked() {
         for asked in [false, true] {
-            let prompt = Attended::new(Nobody);
+            let prompt = Attended::new(NoAnswer);
             if asked {
                 prompt.visible("really?");
             }

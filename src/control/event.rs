@@ -388,7 +388,10 @@ impl fmt::Display for Notice {
             ),
             Self::Unreachable(id, reason) => write!(f, "data connection {id}: {reason}"),
             Self::UnusedForward(id) => {
-                write!(f, "data connection {id}: nobody connected in time; closed")
+                write!(
+                    f,
+                    "data connection {id}: the client did not connect in time; closed"
+                )
             }
             Self::Withheld(code) => write!(
                 f,

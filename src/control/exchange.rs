@@ -48,14 +48,37 @@ pub(super) enum Stage {
 /// Where an exchange stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ExchangePlace {
-    pub(super) key: Key,
-    pub(super) sent_seq: u64,
-    /// It has not been sent yet.
-    pub(super) unsent: bool,
-    /// Its final reply is awaited.
-    pub(super) awaits_reply: bool,
-    /// Ferryline holds its output back.
-    pub(super) held: bool,
+    key: Key,
+    sent_seq: u64,
+    unsent: bool,
+    awaits_reply: bool,
+    held: bool,
+}
+
+impl ExchangePlace {
+    pub(super) fn key(self) -> Key {
+        self.key
+    }
+
+    /// Its place in the send order; 0 before it is sent.
+    pub(super) fn sent_seq(self) -> u64 {
+        self.sent_seq
+    }
+
+    /// Whether it has not been sent yet.
+    pub(super) fn is_unsent(self) -> bool {
+        self.unsent
+    }
+
+    /// Whether its final reply is awaited.
+    pub(super) fn awaits_reply(self) -> bool {
+        self.awaits_reply
+    }
+
+    /// Whether ferryline holds its output back.
+    pub(super) fn is_held(self) -> bool {
+        self.held
+    }
 }
 
 impl Exchange {

@@ -52,10 +52,19 @@ impl PassiveForm {
 /// The forms in which the server may be asked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AskableForms {
-    /// EPSV ALL is not in force: after it the server must be sent no PASV (RFC 2428 §4).
-    pub(super) pasv: bool,
-    /// The server is not known to refuse EPSV.
-    pub(super) epsv: bool,
+    pasv: bool,
+    epsv: bool,
+}
+
+impl AskableForms {
+    /// `epsv_all`: EPSV ALL is in force, and after it the server must be sent no PASV (RFC 2428 §4).
+    /// `refuses_epsv`: the server is known not to serve EPSV.
+    pub(super) fn new(epsv_all: bool, refuses_epsv: bool) -> Self {
+        Self {
+            pasv: !epsv_all,
+            epsv: !refuses_epsv,
+        }
+    }
 }
 
 /// How the server has been asked.

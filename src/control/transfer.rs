@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use ferryline_grammar::TransferDirection;
 
 use super::{
     data::{Forward, ForwardState},
@@ -41,11 +42,20 @@ pub(super) struct Transfer {
 pub(super) enum Direction {
     /// To the client.
     Download,
-    /// To the FTP server: STOR, STOU, APPE.
+    /// To the FTP server.
     Upload,
     /// The verb is unknown to ferryline. It is taken for an upload, unless the server ends its own direction
     /// first (Q105).
     Unknown,
+}
+
+impl From<TransferDirection> for Direction {
+    fn from(direction: TransferDirection) -> Self {
+        match direction {
+            TransferDirection::Download => Self::Download,
+            TransferDirection::Upload => Self::Upload,
+        }
+    }
 }
 
 /// The reply by which the FTP server has begun the transfer.
@@ -111,9 +121,9 @@ pub(super) enum FinalReplyFate {
 }
 
 impl Transfer {
-    pub(super) fn new(direction: Direction) -> Self {
+    pub(super) fn new(direction: impl Into<Direction>) -> Self {
         Self {
-            direction,
+            direction: direction.into(),
             start: Start::Awaited,
             forward: None,
             fate: Fate::Open,

@@ -232,13 +232,13 @@ pub enum Error {
         reason: String,
     },
     /// Nothing came in time.
-    #[error("the SSH server {host} port {port} did not {what} within {seconds} s; {ALLOW_TIME}")]
+    #[error("the SSH server {host} port {port} {what} {seconds} s; {ALLOW_TIME}")]
     Timeout {
         /// Host as named in the settings.
         host: String,
         /// TCP port.
         port: u16,
-        /// What it should have done.
+        /// What it did not do within the limit.
         what: &'static str,
         /// The limit, in seconds.
         seconds: u64,

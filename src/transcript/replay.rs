@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
-use ferryline_grammar::{Command, Frame, Verb};
+use ferryline_grammar::{Command, Frame};
 
 use super::{
     event::{Event, Header, Incomplete, Line},
@@ -158,20 +158,9 @@ impl Player {
         let Event::Client(Frame::Line(line)) = event else {
             return false;
         };
-        let verb = Command::parse(line.text()).map(|command| command.verb);
-        self.replayed.peers_only
-            && matches!(
-                verb,
-                Some(
-                    Verb::Appe
-                        | Verb::List
-                        | Verb::Mlsd
-                        | Verb::Nlst
-                        | Verb::Retr
-                        | Verb::Stor
-                        | Verb::Stou
-                )
-            )
+        let command = Command::parse(line.text());
+        let moves = command.is_some_and(|command| command.verb.transfer().is_some());
+        self.replayed.peers_only && moves
     }
 
     fn happens(&mut self, id: ForwardId, event: ForwardEvent) {

@@ -21,7 +21,7 @@ use crate::control::{
     request::Request,
     route::UserAtHost,
     settings::ActiveMode,
-    transfer::{Direction, Transfer},
+    transfer::Transfer,
 };
 
 impl Control {
@@ -101,12 +101,11 @@ impl Control {
     fn decide(&self, command: &Command<'_>) -> Decision {
         let argument = command.argument;
         let pass = Decision::Pass;
+        if let Some(direction) = command.verb.transfer() {
+            return pass(Request::Transfer(Transfer::new(direction)));
+        }
         match command.verb {
             Verb::Abor => pass(Request::Abort),
-            Verb::Appe | Verb::Stor | Verb::Stou => pass(transfer(Direction::Upload)),
-            Verb::List | Verb::Mlsd | Verb::Nlst | Verb::Retr => {
-                pass(transfer(Direction::Download))
-            }
             Verb::Auth => refuse(
                 502,
                 "AUTH is refused: this connection is inside SSH already; turn TLS off in the client",
@@ -335,10 +334,6 @@ enum Decision {
 
 fn refuse(code: u16, text: &str) -> Decision {
     Decision::Answer(answer(code, text))
-}
-
-fn transfer(direction: Direction) -> Request {
-    Request::Transfer(Transfer::new(direction))
 }
 
 /// Whether a bare CR in this line hides a command. Some servers end a line at a bare CR (Q35, Q82): what they

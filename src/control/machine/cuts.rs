@@ -84,7 +84,7 @@ impl Control {
         self.data.mark_dead(reason);
         let renewed = self.queue.renewed_behind(order);
         for (place, transfer) in self.queue.transfers_mut() {
-            if place.awaits_reply && place.sent_seq > order && place.sent_seq < renewed {
+            if place.awaits_reply() && place.sent_seq() > order && place.sent_seq() < renewed {
                 transfer.cut_unless_known(reason);
             }
         }
@@ -108,11 +108,11 @@ impl Control {
                 transfer.stop_awaiting_answer();
                 // What is coming in is that answer.
                 if let Some(reason) = transfer.cut_reason()
-                    && place.awaits_reply
-                    && incoming != Some(place.key)
+                    && place.awaits_reply()
+                    && incoming != Some(place.key())
                 {
                     transfer.answered_by_ferryline();
-                    overdue.push((place.key, reason));
+                    overdue.push((place.key(), reason));
                 }
             }
         }

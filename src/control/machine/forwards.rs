@@ -122,8 +122,8 @@ impl Control {
         let between = self.data.since()..order;
         let mut taken = false;
         for (place, transfer) in self.queue.transfers_mut() {
-            if place.held || place.awaits_reply {
-                if between.contains(&place.sent_seq) {
+            if place.is_held() || place.awaits_reply() {
+                if between.contains(&place.sent_seq()) {
                     transfer.bind_if_unbound(id);
                 }
                 taken |= transfer.forward() == Some(id);

@@ -67,10 +67,7 @@ impl Control {
     /// Whether this reply to a passive request, other than 227 and 229, makes ferryline ask in the other
     /// form.
     pub(super) fn retries_passive_form(&self, passive: &PassiveRequest, code: u16) -> bool {
-        let askable = AskableForms {
-            pasv: !self.data.only_epsv(),
-            epsv: !self.knowledge.no_epsv,
-        };
+        let askable = AskableForms::new(self.data.only_epsv(), self.knowledge.no_epsv);
         passive.retries(code, askable)
     }
 

@@ -39,10 +39,10 @@ impl Control {
         let sent = self
             .queue
             .transfers_mut()
-            .filter(|(place, _)| !place.unsent);
+            .filter(|(place, _)| !place.is_unsent());
         let mut transfers = sent.filter(|(place, transfer)| match transfer.forward() {
             Some(used) => used == id,
-            None => uses(place.sent_seq),
+            None => uses(place.sent_seq()),
         });
         transfers.next().map(|(_, transfer)| transfer)
     }

@@ -7,17 +7,23 @@ use crate::control::{
     DataCommand, DataCommands, Ending, FileParameters, ForwardEvent, TransferReport,
 };
 
+/// A client whose download the server has begun.
+fn downloading() -> Bench {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.wait(3, &[]);
+    bench.client("RETR out/a.csv", &["S> RETR out/a.csv"]);
+    bench.server("150 here", &["C< 150 here"]);
+    bench
+}
+
 fn reports(bench: &mut Bench) -> Vec<TransferReport> {
     bench.reports.drain(..).collect()
 }
 
 #[test]
 fn a_transfer_is_reported_when_its_client_has_the_final_reply() {
-    let mut bench = Bench::local();
-    bench.passive_connected(1);
-    bench.wait(3, &[]);
-    bench.client("RETR out/a.csv", &["S> RETR out/a.csv"]);
-    bench.server("150 here", &["C< 150 here"]);
+    let mut bench = downloading();
     bench.server("226 done", &[]);
     assert_eq!(reports(&mut bench), []);
     bench.event(1, ForwardEvent::Drained, &["C< 226 done"]);
@@ -102,10 +108,7 @@ fn a_transfer_that_is_not_sent_is_reported_too() {
 
 #[test]
 fn what_runs_at_the_end_of_a_session_has_no_reply() {
-    let mut bench = Bench::local();
-    bench.passive_connected(1);
-    bench.client("RETR f", &["S> RETR f"]);
-    bench.server("150 here", &["C< 150 here"]);
+    let mut bench = downloading();
     bench.client_ended(Ending::Lost, &["! end, abort, then close 1"]);
     let told = reports(&mut bench);
     assert_eq!(told.len(), 1);

@@ -206,13 +206,9 @@ impl Journal {
                 self.password = (!password.is_empty()).then(|| Zeroizing::new(password.to_vec()));
             }
             Verb::Auth => self.asked_for_tls = true,
-            Verb::Appe
-            | Verb::List
-            | Verb::Mlsd
-            | Verb::Nlst
-            | Verb::Retr
-            | Verb::Stor
-            | Verb::Stou => self.command = Some(shown(&masked(text.trim_ascii()))),
+            verb if verb.transfer().is_some() => {
+                self.command = Some(shown(&masked(text.trim_ascii())));
+            }
             _ => {}
         }
     }

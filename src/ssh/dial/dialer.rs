@@ -204,7 +204,7 @@ impl Dialer {
                 return Err(Error::Timeout {
                     host: settings.host.clone(),
                     port: settings.port,
-                    what: "let us in",
+                    what: "did not finish the log-in within",
                     seconds: settings.connect_timeout.as_secs(),
                 });
             }

@@ -13,8 +13,8 @@ use super::secret::Secret;
 /// The person or program that is asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Whom {
-    /// Nobody: there is no terminal, and no program that may be used.
-    Nobody,
+    /// No question can be asked: there is no terminal, and no program that may be used.
+    Unavailable,
     /// This program.
     Program(OsString),
     /// The person at the terminal.
@@ -36,8 +36,8 @@ pub(super) fn whom(variable: impl Fn(&str) -> Option<OsString>, has_terminal: bo
     };
     match variable("SSH_ASKPASS") {
         Some(program) if allowed && (first || !has_terminal) => Whom::Program(program),
-        // Forced and without a program: ssh asks nobody then.
-        _ if first || !has_terminal => Whom::Nobody,
+        // Forced and without a program: ssh asks nothing then.
+        _ if first || !has_terminal => Whom::Unavailable,
         _ => Whom::Terminal,
     }
 }
@@ -96,20 +96,20 @@ mod tests {
         let prefer = ("SSH_ASKPASS_REQUIRE", "prefer");
         let never = ("SSH_ASKPASS_REQUIRE", "never");
         for (variables, with_terminal, without) in [
-            (&[][..], Whom::Terminal, Whom::Nobody),
-            (&[p], Whom::Terminal, Whom::Nobody),
+            (&[][..], Whom::Terminal, Whom::Unavailable),
+            (&[p], Whom::Terminal, Whom::Unavailable),
             (&[p, display], Whom::Terminal, program()),
             (&[p, wayland], Whom::Terminal, program()),
-            (&[display], Whom::Terminal, Whom::Nobody),
-            (&[p, prefer], Whom::Terminal, Whom::Nobody),
+            (&[display], Whom::Terminal, Whom::Unavailable),
+            (&[p, prefer], Whom::Terminal, Whom::Unavailable),
             (&[p, prefer, display], program(), program()),
             (&[p, force], program(), program()),
-            (&[force], Whom::Nobody, Whom::Nobody),
-            (&[p, never, display], Whom::Terminal, Whom::Nobody),
+            (&[force], Whom::Unavailable, Whom::Unavailable),
+            (&[p, never, display], Whom::Terminal, Whom::Unavailable),
             (
                 &[("SSH_ASKPASS", ""), display],
                 Whom::Terminal,
-                Whom::Nobody,
+                Whom::Unavailable,
             ),
         ] {
             assert_eq!(decided(variables, true), with_terminal, "{variables:?}");

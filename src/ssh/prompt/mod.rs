@@ -49,7 +49,7 @@ pub struct TerminalPrompt;
 impl Prompt for TerminalPrompt {
     fn secret(&self, text: &str) -> Option<Secret> {
         match askpass::whom(|name| std::env::var_os(name), has_terminal()) {
-            Whom::Nobody => None,
+            Whom::Unavailable => None,
             Whom::Program(program) => askpass::ask(&program, text),
             Whom::Terminal => rpassword::prompt_password(text).ok().map(Secret::new),
         }
@@ -57,7 +57,7 @@ impl Prompt for TerminalPrompt {
 
     fn visible(&self, text: &str) -> Option<Secret> {
         match askpass::whom(|name| std::env::var_os(name), has_terminal()) {
-            Whom::Nobody => None,
+            Whom::Unavailable => None,
             Whom::Program(program) => askpass::ask(&program, text),
             Whom::Terminal => ask_in_clear(text).ok(),
         }

@@ -224,7 +224,7 @@ impl Core {
     }
 
     /// Waits until a client waits for the control connection.
-    pub(super) async fn somebody_waits(&self) {
+    pub(super) async fn client_waits(&self) {
         let mut waiting = self.waiting.subscribe();
         // The sender lives as long as this.
         let _ = waiting.wait_for(|count| *count > 0).await;
@@ -249,7 +249,7 @@ impl Core {
     }
 
     /// Waits until a client comes that wants the control connection, also one that does not wait for it.
-    pub(super) async fn somebody_came(&self) {
+    pub(super) async fn client_came(&self) {
         self.came.notified().await;
     }
 

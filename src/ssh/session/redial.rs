@@ -101,7 +101,7 @@ async fn until_stopped(core: &Core) {
             connection = again => connection,
         };
         connected = Instant::now();
-        // At the level at which the outage began, so that whoever reads of the one reads of the other.
+        // At the level at which the outage began, so that a log that has the one has the other.
         tracing::warn!(
             "connected again to {}, after {:.1} s",
             core.destination,
@@ -182,7 +182,7 @@ async fn dial_again(core: &Core) -> Arc<Connection> {
         let next = async {
             match under_way {
                 0 => {
-                    let over = pause.over(core.somebody_waits(), core.somebody_came());
+                    let over = pause.over(core.client_waits(), core.client_came());
                     tokio::select! {
                         () = over => {}
                         () = core.may_have_changed() => {}
@@ -191,7 +191,7 @@ async fn dial_again(core: &Core) -> Arc<Connection> {
                 MOST_AT_ONCE.. => std::future::pending().await,
                 _ => {
                     sleep(BESIDE).await;
-                    core.somebody_waits().await;
+                    core.client_waits().await;
                 }
             }
         };

@@ -38,7 +38,7 @@ pub(crate) async fn connect(
         Err(_) if failures.said.is_empty() => Err(Error::Timeout {
             host: settings.host.clone(),
             port: settings.port,
-            what: "answer",
+            what: "did not answer within",
             seconds: limit.as_secs(),
         }),
         Err(_) => {
