@@ -38,7 +38,7 @@ use std::{
 
 pub use self::{
     render::Screen,
-    report::{Event, ForwardReport, ModeReport, RESOLVE, Report, Status, Step, Tell},
+    report::{Event, ForwardReport, ModeReport, NotChecked, RESOLVE, Report, Status, Step, Tell},
 };
 use crate::{
     proxy::{ForwardSpec, Options},

@@ -1,7 +1,10 @@
 //! What a check found: its steps and their result. `--json` prints the same.
 
+use std::time::SystemTime;
+
 use serde::Serialize;
 
+use super::time::utc;
 use crate::ftp_client::Mode;
 
 /// The name of the step that looks up the SSH server's name, which is done before anything connects.
@@ -23,6 +26,31 @@ pub struct Report {
     pub steps: Vec<Step>,
     /// The forwards, in the order of the `-L`.
     pub forwards: Vec<ForwardReport>,
+}
+
+/// What `--json` prints in place of a report where nothing could be checked.
+#[derive(Clone, Debug, Serialize)]
+pub struct NotChecked {
+    /// The version of ferryline.
+    pub version: &'static str,
+    /// When it was, as in [`Report::time`].
+    pub time: String,
+    /// Clients cannot be known to work: `false`.
+    pub ok: bool,
+    /// Why nothing was checked: the command line is wrong (exit code 2), or what it names cannot be read (1).
+    pub error: String,
+}
+
+impl NotChecked {
+    /// The document for this error, at this time.
+    pub fn new(error: &str) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            time: utc(SystemTime::now()),
+            ok: false,
+            error: error.to_owned(),
+        }
+    }
 }
 
 /// Result for one `-L`.

@@ -1,6 +1,7 @@
 //! `ferryline check`: the steps to the FTP server, what works, what does not, and why.
 
 use std::{
+    ffi::OsString,
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{
@@ -11,6 +12,7 @@ use std::{
 };
 
 use clap::{Arg, Args};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::{
@@ -21,7 +23,7 @@ use super::{
 };
 use crate::{
     bounded_file::{KEY_LIMIT, read_text},
-    check::{self, FtpUser, Plan, Report, Screen},
+    check::{self, FtpUser, NotChecked, Plan, Report, Screen},
     paint::{ForLocale, Paint},
     proxy::{ForwardSpec, Proxy},
     ssh::{Findings, Prompt, Secret, TerminalPrompt},
@@ -55,7 +57,7 @@ struct CheckArguments {
     /// Time limit of the FTP server for each step
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = TIMEOUT.parser())]
     timeout: Duration,
-    /// Print one JSON document, for machines
+    /// Print one JSON document, for machines; also where the command line is wrong
     #[arg(long)]
     json: bool,
     /// Check this tunnel of the file of 'serve': it is said there what else is said here
@@ -128,6 +130,32 @@ const TIMEOUT: TimeRange = TimeRange {
     most: Duration::from_secs(3600),
     bounds: "from 1s to at most 1h",
 };
+
+impl Arguments {
+    /// Whether the result is for machines.
+    pub(super) fn wants_json(&self) -> bool {
+        self.check.json
+    }
+}
+
+/// Whether this command line, which cannot be read, asks for a result for machines.
+pub(super) fn asks_for_json(arguments: &[OsString]) -> bool {
+    let has = |word: &str| arguments.iter().any(|argument| argument == word);
+    has("check") && has("--json")
+}
+
+/// Prints one JSON document, in place of the report.
+pub(super) fn print_error(error: &str) {
+    print_json(&NotChecked::new(error));
+}
+
+/// Prints a document for machines. If it is not read, the exit code still has the result.
+fn print_json(document: &impl Serialize) {
+    let mut out = io::stdout().lock();
+    let _ = serde_json::to_writer_pretty(&mut out, document)
+        .map_err(io::Error::from)
+        .and_then(|()| writeln!(out));
+}
 
 /// Runs the check; the result decides the exit code.
 pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<bool, Failure> {
@@ -205,10 +233,7 @@ async fn examine(plan: &Plan, json: bool, verbosity: Verbosity) -> Report {
     let way = plan.settings.in_words();
     let report = attend(checking, &way, &prompt, is_over, &findings, verbosity).await;
     if json {
-        let mut out = io::stdout().lock();
-        let _ = serde_json::to_writer_pretty(&mut out, &report)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(out));
+        print_json(&report);
     } else {
         let _ = screen.finish(&report);
     }

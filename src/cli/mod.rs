@@ -198,6 +198,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> ExitCode {
     let before = cli.verbosity;
+    let json = matches!(&cli.command, Command::Check(arguments) if arguments.wants_json());
     let done = match cli.command {
         Command::Forward(arguments) => forward::run(*arguments, before).map(|()| true),
         Command::Serve(arguments) => serve::run(&arguments, before).map(|()| true),
@@ -214,13 +215,16 @@ fn run(cli: Cli) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         // The report has the reason.
         Ok(false) => ExitCode::from(1),
-        Err(Failure::Failed(reason)) => {
+        Err(failure) => {
+            let (reason, code) = match failure {
+                Failure::Failed(reason) => (reason, 1),
+                Failure::Usage(reason) => (reason, 2),
+            };
+            if json {
+                check::print_error(&reason);
+            }
             terminal::tell(&reason);
-            ExitCode::from(1)
-        }
-        Err(Failure::Usage(reason)) => {
-            terminal::tell(&reason);
-            ExitCode::from(2)
+            ExitCode::from(code)
         }
     };
     terminal::finish();
@@ -234,6 +238,9 @@ fn not_run(arguments: &[OsString], error: &clap::Error) -> ExitCode {
         return ExitCode::from(2);
     }
     let text = error.render();
+    if error.use_stderr() && check::asks_for_json(arguments) {
+        check::print_error(&in_one_line(&text.to_string()));
+    }
     // If it is not read, the exit code still has the result.
     let _ = match for_locale(&text.to_string()) {
         std::borrow::Cow::Borrowed(_) => error.print(),
@@ -243,6 +250,14 @@ fn not_run(arguments: &[OsString], error: &clap::Error) -> ExitCode {
         std::borrow::Cow::Owned(plain) => io::Write::write_all(&mut io::stdout(), plain.as_bytes()),
     };
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// What the argument parser says of an error, without the usage under it.
+fn in_one_line(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let said = text.lines().take_while(|line| !line.starts_with("Usage:"));
+    let words: Vec<&str> = said.flat_map(str::split_whitespace).collect();
+    words.join(" ")
 }
 
 /// The command that was probably meant by a line of ssh's, which names no subcommand.

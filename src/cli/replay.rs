@@ -25,8 +25,8 @@ pub(super) struct Arguments {
     /// or withheld something
     #[arg(long)]
     show: bool,
-    /// With --show, print every event, in the form of the file
-    #[arg(long, requires = "show")]
+    /// Like --show, with every event, in the form of the file
+    #[arg(long, conflicts_with = "accept")]
     all: bool,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         if let Some(end) = replayed.cut_off {
             say(format_args!("{name}:{}: {}", end.line, cut_off(end)));
         }
-        if arguments.show {
+        if arguments.show || arguments.all {
             let colour = paint::is_wanted_on(&std::io::stdout());
             say(format_args!("# {name}"));
             let text = match arguments.all {

@@ -332,14 +332,11 @@ fn a_session_can_be_shown() {
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(text.contains("# -  not passed on "), "{text}");
     assert!(text.contains("\n+ C< 227 "), "{text}");
-    let all = [
-        "replay",
-        "--show",
-        "--all",
-        &path(&folder().join(&source.name)),
-    ];
-    let shown = ferryline(&all);
+    let name = path(&folder().join(&source.name));
+    let shown = ferryline(&["replay", "--all", &name]);
     assert_eq!(shown.status.code(), Some(0), "{}", said(&shown));
+    let with_show = ferryline(&["replay", "--show", "--all", &name]);
+    assert_eq!(shown.stdout, with_show.stdout);
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
     for line in source.text.lines().filter(|line| !line.starts_with('#')) {
         assert!(text.contains(line), "{line} is missing in:\n{text}");

@@ -9,6 +9,36 @@ use tokio::net::TcpListener;
 
 use crate::common::{Shore, nobody, run, write_private};
 
+/// A machine reads standard output only.
+#[tokio::test]
+async fn wrong_usage_of_a_check_for_machines_is_a_json_document() {
+    let home = tempfile::tempdir().unwrap();
+    for (arguments, says) in [
+        (&["-L", "2121", "me@host"][..], "such as 2121:localhost:21"),
+        (
+            &["-L", "0:*:21", "--allow-host", "x", "-F", "none", "me@host"],
+            "one FTP server at a time",
+        ),
+        (&["-L", "0:h:21", "--no-such", "me@host"], "'--no-such'"),
+        (&["me@host"], "required arguments"),
+    ] {
+        let words = [&["check", "--json"][..], arguments].concat();
+        let ended = run(home.path(), &words).await;
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        let document: serde_json::Value = serde_json::from_str(&ended.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {ended:?}"));
+        assert_eq!(document["ok"], false);
+        assert_eq!(document["version"], env!("CARGO_PKG_VERSION"));
+        let error = document["error"].as_str().unwrap();
+        assert!(error.contains(says) && !error.contains("Usage"), "{error}");
+        // A person reads the same as without it.
+        assert!(ended.stderr.contains(says), "{ended:?}");
+    }
+    let help = run(home.path(), &["check", "--json", "--help"]).await;
+    assert_eq!(help.code, Some(0));
+    assert!(serde_json::from_str::<serde_json::Value>(&help.stdout).is_err());
+}
+
 #[tokio::test]
 async fn wrong_usage_is_said_in_one_line() {
     let home = tempfile::tempdir().unwrap();

@@ -62,8 +62,11 @@ async fn examples_in_the_help_are_commands_that_are_understood() {
             words.extend(["-F", "no-such-file"]);
             let home = tempfile::tempdir().unwrap();
             let ended = run(home.path(), &words).await;
-            let line = ended.one_line(2);
-            assert!(line.contains("no-such-file"), "{example}: {line}");
+            assert_eq!(ended.code, Some(2), "{example}: {ended:?}");
+            assert!(
+                ended.stderr.contains("no-such-file"),
+                "{example}: {ended:?}"
+            );
         }
     }
 }
