@@ -56,8 +56,8 @@ struct Player<'a> {
 impl Player<'_> {
     async fn command(&mut self, place: &str, command: &Command) {
         let program = command.text.split_whitespace().next().unwrap_or_default();
-        if CLIENTS.contains(&program) && !self.stage.has(program) {
-            skipped(&format!("{place}: {program} is not installed"));
+        if let Some(missing) = self.missing(&command.text) {
+            skipped(&format!("{place}: {missing} is not installed"));
             self.played.skipped += 1;
             return;
         }
@@ -83,6 +83,22 @@ impl Player<'_> {
         self.compare(place, command, &printed);
         self.played.files += self.stage.whole_files(&line);
         self.played.commands += 1;
+    }
+
+    /// The client that this command needs, itself or in the script that it runs, and that is not installed.
+    fn missing(&self, command: &str) -> Option<&'static str> {
+        let script = command.strip_prefix("sh ").map(|name| {
+            let script = std::fs::read_to_string(self.stage.home().join(name));
+            script.unwrap_or_else(|error| panic!("{name}: {error}"))
+        });
+        let text = script.as_deref().unwrap_or(command);
+        let most = if script.is_some() { usize::MAX } else { 1 };
+        let lines = text.lines().take(most);
+        let mut programs = lines.filter_map(|line| line.split_whitespace().next());
+        programs.find_map(|program| {
+            let client = CLIENTS.into_iter().find(|client| *client == program);
+            client.filter(|client| !self.stage.has(client))
+        })
     }
 
     /// Each line that the document shows has to be printed.

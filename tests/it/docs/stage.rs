@@ -166,7 +166,7 @@ impl Stage {
 }
 
 /// Programs that documents use, each by the names that it has on some systems.
-const PROGRAMS: [(&str, &[&str]); 12] = [
+const PROGRAMS: [(&str, &[&str]); 14] = [
     ("cat", &["cat"]),
     ("chmod", &["chmod"]),
     ("curl", &["curl"]),
@@ -175,6 +175,8 @@ const PROGRAMS: [(&str, &[&str]); 12] = [
     ("lftp", &["lftp"]),
     ("ls", &["ls"]),
     ("mkdir", &["mkdir"]),
+    ("mkfifo", &["mkfifo"]),
+    ("mktemp", &["mktemp"]),
     ("rm", &["rm"]),
     ("sed", &["sed"]),
     ("sh", &["sh"]),
