@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     control::{ActiveMode, DataHost, LOWEST_DATA_PORT},
+    log_limit,
     paint::for_locale,
     proxy::{ForwardSpec, Options, Proxy},
     ssh::{Findings, Session, Settings, TerminalPrompt},
@@ -326,8 +327,12 @@ async fn forward(
         findings.server_version().unwrap_or_default()
     );
     announce(&proxy, specs, &way)?;
-    proxy.run(ssh.clone(), options, stop).await;
+    tokio::select! {
+        () = proxy.run(ssh.clone(), options, stop) => {}
+        () = log_limit::tell_left_out() => {}
+    }
     ssh.close().await;
+    log_limit::tell_all_left_out();
     Ok(())
 }
 

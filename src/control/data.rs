@@ -229,6 +229,8 @@ pub(super) struct Forward {
     blocked: bool,
     /// The final reply of its download has passed, although its client had not taken all.
     outlives: bool,
+    /// Time of its last event: it was made, or data moved.
+    last_event: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,6 +265,7 @@ impl Forward {
             renewed: 0,
             blocked: false,
             outlives: false,
+            last_event: Duration::ZERO,
         }
     }
 
@@ -371,6 +374,15 @@ impl Forward {
 
     pub(super) fn is_blocked(&self) -> bool {
         self.blocked
+    }
+
+    /// Notes an event: it was made, or data moved.
+    pub(super) fn note_event(&mut self, now: Duration) {
+        self.last_event = now;
+    }
+
+    pub(super) fn last_event(&self) -> Duration {
+        self.last_event
     }
 
     pub(super) fn mark_outliving(&mut self) {

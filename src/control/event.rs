@@ -7,8 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use ferryline_grammar::Verb;
 
-use super::{parameters::FileParameters, settings::Knowledge};
+use super::{
+    end_reason::EndReason, other_protocol::OtherProtocol, parameters::FileParameters,
+    settings::Knowledge,
+};
 
 /// Name of one forward of a session: the way of one data connection. Never used twice in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -285,6 +289,25 @@ pub struct DataCommands {
     pub server: DataCommand,
 }
 
+/// What a data connection that does not move waits for, as far as ferryline knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stalled {
+    /// The client has not connected to its data port.
+    ClientConnection,
+    /// The FTP server has not connected to the port that the SSH server listens on.
+    ServerConnection,
+    /// The client has connected, and the SSH server has not reached the FTP server's data port yet.
+    WayToServer,
+    /// The FTP server has connected, and the client's data port has not been reached yet.
+    WayToClient,
+    /// The client takes none of the data that waits for it.
+    ClientTakesNothing,
+    /// The FTP server sends nothing.
+    ServerSendsNothing,
+    /// The client sends nothing, or the FTP server takes nothing.
+    Upload,
+}
+
 /// What an operator may want to read in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -300,11 +323,10 @@ pub enum Notice {
     /// A final reply was passed on although the FTP server has not ended the data connection: the SSH server
     /// has no more of its data.
     LeftOpen(ForwardId),
+    /// The FTP server has sent no greeting for this time, and the client waits for it.
+    NoGreeting(Duration),
     /// The client's first line is in another protocol.
-    NotFtp(&'static str),
-    /// The peer in the FTP server's place speaks another protocol. The text is the beginning of its output,
-    /// escaped.
-    NotFtpServer(String),
+    NotFtp(OtherProtocol),
     /// A passive reply named another address than the control connection's host.
     OtherDataHost {
         /// What the reply named.
@@ -312,12 +334,27 @@ pub enum Notice {
         /// The host that is used instead.
         used: String,
     },
+    /// The session ends for this reason, of which the client is told by a 421.
+    Ended(EndReason),
     /// A final reply is held, because the SSH connection that carries the data does not answer.
     SilentWay(ForwardId),
+    /// The data connection of a transfer has not moved for this time.
+    StalledData {
+        /// The forward.
+        id: ForwardId,
+        /// The verb of the client's command.
+        verb: Verb,
+        /// For how long.
+        time: Duration,
+        /// What it waits for.
+        stalled: Stalled,
+    },
     /// A final reply was passed on although the client had not taken all of its data.
     StalledTransfer(ForwardId),
     /// The server insists on TLS. The text is its reply, escaped.
     TlsRequired(String),
+    /// The FTP server has not answered a command with this verb for this time.
+    Unanswered(Verb, Duration),
     /// The FTP server reported a success, but the data connection did not come, or the end of an upload's was
     /// not seen: the client is told of a failure.
     UnconfirmedTransfer(ForwardId),
@@ -341,19 +378,41 @@ impl fmt::Display for Notice {
                 "the FTP server's passive reply names port {port}, below {lowest}: refused \
                  (--lowest-data-port {port} takes it, if it is the server's own)"
             ),
+            Self::NoGreeting(time) => write!(
+                f,
+                "the FTP server has sent no greeting for {} s, and the client waits: it may look up the name of \
+                 the SSH server's host in vain (reverse_lookup_enable=NO in vsftpd, UseReverseDNS off in ProFTPD), \
+                 or have all its connections in use",
+                time.as_secs()
+            ),
+            Self::Unanswered(verb, time) => write!(
+                f,
+                "the FTP server has not answered {} for {} s, and the client waits: look at that server's log and \
+                 load; 'ferryline check' tells whether it answers others",
+                Named(*verb),
+                time.as_secs()
+            ),
+            Self::StalledData {
+                id,
+                verb,
+                time,
+                stalled,
+            } => write!(
+                f,
+                "data connection {id} ({}): nothing has moved for {} s: {stalled}",
+                Named(*verb),
+                time.as_secs()
+            ),
             Self::NotFtp(what) => write!(
                 f,
                 "the client speaks {what}, not FTP; its session is ended ({})",
-                match *what {
-                    "TLS" =>
+                match what {
+                    OtherProtocol::Tls =>
                         "use ftp:// in it and not ftps://, plain FTP and not implicit TLS: its connection \
                               is inside SSH already",
-                    _ => "a browser or another program was pointed at this port",
+                    OtherProtocol::Http | OtherProtocol::Ssh =>
+                        "a browser or another program was pointed at this port",
                 }
-            ),
-            Self::NotFtpServer(said) => write!(
-                f,
-                "what answers is not an FTP server, it says '{said}': check host and port of -L"
             ),
             Self::OtherDataHost { named, used } => write!(
                 f,
@@ -365,6 +424,12 @@ impl fmt::Display for Notice {
                 "data connection {id}: the FTP server has sent its final reply and leaves it open; the \
                  SSH server has nothing more of its data, so the reply is passed on"
             ),
+            Self::Ended(reason) => {
+                write!(f, "421 to the client: {reason}")?;
+                reason
+                    .remedy()
+                    .map_or(Ok(()), |remedy| write!(f, " ({remedy})"))
+            }
             Self::SilentWay(id) => write!(
                 f,
                 "data connection {id}: the FTP server has sent its final reply, but the SSH connection \
@@ -398,5 +463,49 @@ impl fmt::Display for Notice {
                 "the FTP server sent a {code} that answers no request; its text was withheld"
             ),
         }
+    }
+}
+
+/// A verb in a sentence. What stands in place of an unknown one is not shown: it may be a secret.
+struct Named(Verb);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Verb::Other => f.write_str("a command that ferryline does not know"),
+            verb => f.write_str(verb.name()),
+        }
+    }
+}
+
+impl fmt::Display for Stalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ClientConnection => {
+                "the client has not connected to its data port: a firewall between it and ferryline may forbid that \
+                 (--data-ports says which ports to open)"
+            }
+            Self::ServerConnection => {
+                "the FTP server has not connected to the port that the SSH server listens on: use passive mode in \
+                 the client, or --active passive"
+            }
+            Self::WayToServer => {
+                "the SSH server has not reached the FTP server's data port yet: a firewall before that may drop \
+                 connections from the SSH server's host"
+            }
+            Self::WayToClient => {
+                "the client's data port has not been reached yet: a firewall before the client may drop connections \
+                 from ferryline's host"
+            }
+            Self::ClientTakesNothing => {
+                "the client takes none of the data that waits for it: look at that program, and at what it writes to"
+            }
+            Self::ServerSendsNothing => {
+                "the FTP server sends nothing: look at its log and its storage"
+            }
+            Self::Upload => {
+                "the client sends nothing, or the FTP server takes nothing: look at both, and at the server's storage"
+            }
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
-use ferryline_grammar::Line;
+use ferryline_grammar::{Line, Verb};
 
 use super::{
     active_request::ActiveRequest,
@@ -21,6 +21,8 @@ use super::{
 pub(super) struct Exchange {
     key: Key,
     request: Request,
+    /// The client's command; `None`: it is no command of the client.
+    asked: Option<Asked>,
     stage: Stage,
     /// Its place in the send order; 0 before it is sent, and where nothing is sent.
     sent_seq: u64,
@@ -28,6 +30,29 @@ pub(super) struct Exchange {
     out: PendingLines,
     /// Ferryline holds this entry's output back, and with it all output behind it.
     held: bool,
+}
+
+/// A command of the client.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    verb: Verb,
+    at: Duration,
+}
+
+impl Asked {
+    /// A command with this verb, which came at this time.
+    pub(super) fn new(verb: Verb, at: Duration) -> Self {
+        Self { verb, at }
+    }
+
+    pub(super) fn verb(self) -> Verb {
+        self.verb
+    }
+
+    /// When it came.
+    pub(super) fn at(self) -> Duration {
+        self.at
+    }
 }
 
 /// How far a request is.
@@ -86,6 +111,7 @@ impl Exchange {
         Self {
             key,
             request,
+            asked: None,
             stage,
             sent_seq: 0,
             out: PendingLines::default(),
@@ -95,6 +121,16 @@ impl Exchange {
 
     pub(super) fn key(&self) -> Key {
         self.key
+    }
+
+    /// Notes that it is this command of the client.
+    pub(super) fn set_asked(&mut self, asked: Asked) {
+        self.asked = Some(asked);
+    }
+
+    /// The client's command; `None`: it is no command of the client.
+    pub(super) fn asked(&self) -> Option<Asked> {
+        self.asked
     }
 
     pub(super) fn request(&self) -> &Request {

@@ -9,8 +9,9 @@ use ferryline_grammar::{Command, Frame, Verb};
 
 use super::{
     answers::{answer, refusal},
+    end_reason::EndReason,
     event::Ending,
-    other_protocol::other_protocol,
+    other_protocol::{OtherProtocol, other_protocol},
     route::UserAtHost,
 };
 
@@ -52,7 +53,7 @@ pub enum Step {
         last_word: Option<Bytes>,
     },
     /// The client speaks this other protocol: close without an answer.
-    OtherProtocol(&'static str),
+    OtherProtocol(OtherProtocol),
 }
 
 impl Default for Greeter {
@@ -131,10 +132,15 @@ impl Greeter {
         match self.tries {
             0 => Step::Goodbye {
                 answer: Some(refused),
-                last_word: Some(refusal("too many FTP servers were named in vain")),
+                last_word: Some(refusal(&EndReason::TooManyNames.to_string())),
             },
             _ => Step::Say(refused),
         }
+    }
+
+    /// Whether the client has named too many servers in vain. Its last word says so.
+    pub fn gives_up(&self) -> bool {
+        self.tries == 0
     }
 
     /// Refuses like [`refuse`](Self::refuse), where the name cannot mean any server.

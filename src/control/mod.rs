@@ -50,10 +50,12 @@
 //! - `machine/doubts`: data connections that were refused, and may have been the client's
 //! - `machine/holds`: commands that wait for a transfer before them; `wait`: what for
 //! - `machine/silence`: an EPSV that is not answered
+//! - `machine/overdue`: what the log is told while a client waits
 //!
 //! Ends and times
 //!
 //! - `peers`: which side may still send, and how far the end of the session has come
+//! - `end_reason`: why ferryline itself ends a session
 //! - `activity`: when the client was last active; `machine/idle`: sessions that are not used
 //! - `machine/abandoned`: sessions whose client has ended its side, or whose control connection broke
 //!
@@ -111,6 +113,7 @@ mod active_request;
 mod activity;
 mod answers;
 mod data;
+mod end_reason;
 mod event;
 mod exchange;
 mod feat;
@@ -139,13 +142,14 @@ mod tests;
 
 pub use self::{
     answers::{answer, refusal},
+    end_reason::EndReason,
     event::{
         DataAtEnd, DataCommand, DataCommands, Ending, ForwardEvent, ForwardId, Notice, Output,
-        RunningTransfer, Target, TransferReport,
+        RunningTransfer, Stalled, Target, TransferReport,
     },
     greeter::{Greeter, Step},
     machine::Control,
-    other_protocol::other_protocol,
+    other_protocol::{OtherProtocol, other_protocol},
     parameters::FileParameters,
     route::UserAtHost,
     settings::{ActiveMode, DataHost, Knowledge, LOWEST_DATA_PORT, Limits, Settings},

@@ -115,6 +115,9 @@ pub struct Limits {
     /// is unanswered, or while a command cannot be sent yet. Also how long a command waits for a transfer
     /// before it while nothing happens.
     pub unanswered: Duration,
+    /// How long a client that is there waits for its FTP server, or a data connection stands still, before
+    /// the log says so ([`Notice`](super::Notice)). Nothing else happens then.
+    pub overdue: Duration,
     /// How long a data connection may stand still once its client has ended its control connection, or the
     /// session is over. While both sides of the control connection stand, that is for the client and the FTP
     /// server to decide.
@@ -133,6 +136,7 @@ impl Limits {
             &mut self.silent_epsv,
             &mut self.farewell,
             &mut self.unanswered,
+            &mut self.overdue,
             &mut self.still_data,
         ] {
             *time = (*time).min(LONGEST);
@@ -166,6 +170,7 @@ impl Default for Limits {
             login: None,
             farewell: Duration::from_secs(30),
             unanswered: Duration::from_secs(60),
+            overdue: Duration::from_secs(30),
             still_data: Duration::from_secs(5 * 60),
         }
     }

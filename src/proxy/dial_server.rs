@@ -17,14 +17,11 @@ use tokio::{
 
 use super::{
     context::Context,
-    io::{
-        farewell::{SHUTTING_DOWN, say_last},
-        line_reader::LineReader,
-    },
+    io::{farewell::say_last, line_reader::LineReader},
     servers::home::Reached,
 };
 use crate::{
-    control::Target,
+    control::{EndReason, Target},
     ssh::{Channel, OpenError},
 };
 
@@ -66,7 +63,7 @@ pub(super) async fn dial_server(
             tracing::info!("#{number} the client left before the SSH server answered");
             return None;
         }
-        () = context.stop.cancelled() => Err(SHUTTING_DOWN.into()),
+        () = context.stop.cancelled() => Err(EndReason::ShuttingDown.to_string()),
     };
     match opened {
         Ok(Reached {

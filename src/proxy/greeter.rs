@@ -23,16 +23,15 @@ use tokio::{
 use super::{
     context::Context,
     dial_server::ControlConnections,
-    io::{
-        farewell::{SHUTTING_DOWN, say_last},
-        line_reader::LineReader,
-    },
+    io::{farewell::say_last, line_reader::LineReader},
     policy::allow::{self, is_name},
     servers::home::Reached,
     trace::observe::{Direction, Lines},
 };
 use crate::{
-    control::{Ending, Greeter, LOWEST_DATA_PORT, Notice, Step, Target, refusal},
+    control::{
+        EndReason, Ending, Greeter, LOWEST_DATA_PORT, Notice, OtherProtocol, Step, Target, refusal,
+    },
     ssh::OpenError,
 };
 
@@ -58,10 +57,9 @@ pub(super) async fn greet(
     };
     let met = tokio::select! {
         met = reception.meet() => met,
-        () = context.stop.cancelled() => Err(Some(refusal(SHUTTING_DOWN))),
-        seconds = too_late(context.options.limits.login) => {
-            let reason = format!("nobody has logged in within {seconds} seconds");
-            Err(Some(refusal(&reason)))
+        () = context.stop.cancelled() => Err(LastWord::End(EndReason::ShuttingDown)),
+        limit = too_late(context.options.limits.login) => {
+            Err(LastWord::End(EndReason::NotLoggedIn(limit)))
         }
     };
     let Reception {
@@ -70,23 +68,29 @@ pub(super) async fn greet(
         mut lines,
         ..
     } = reception;
-    match met {
-        Ok(met) => Some(ControlConnections {
-            client,
-            to_client: write,
-            channel: met.reached.channel,
-            server: met.reached.server,
-            server_addresses: met.reached.addresses,
-            began,
-            routed: Some(met.named),
-        }),
-        Err(None) => None,
-        Err(Some(word)) => {
-            lines.show(context.observer(), number, Direction::ToClient, &word);
-            say_last(&mut client.into_source(), &mut write, &word).await;
-            None
+    let word = match met {
+        Ok(met) => {
+            return Some(ControlConnections {
+                client,
+                to_client: write,
+                channel: met.reached.channel,
+                server: met.reached.server,
+                server_addresses: met.reached.addresses,
+                began,
+                routed: Some(met.named),
+            });
         }
-    }
+        Err(LastWord::None) => return None,
+        Err(LastWord::Reply(word)) => word,
+        Err(LastWord::End(reason)) => {
+            let word = refusal(&reason.to_string());
+            context.warnings.notice(number, &Notice::Ended(reason));
+            word
+        }
+    };
+    lines.show(context.observer(), number, Direction::ToClient, &word);
+    say_last(&mut client.into_source(), &mut write, &word).await;
+    None
 }
 
 /// The driver of the [`Greeter`]: reads the client, and opens the control connection that it asks for.
@@ -104,8 +108,21 @@ struct Met {
     named: String,
 }
 
-/// The last reply to a client that gets no server; `None`: it gets no reply.
-type LastWord = Option<Bytes>;
+/// The last reply to a client that gets no server.
+enum LastWord {
+    /// It gets none.
+    None,
+    /// This one. If it is a 421, the log has its reason.
+    Reply(Bytes),
+    /// A 421 with this reason.
+    End(EndReason),
+}
+
+impl From<Option<Bytes>> for LastWord {
+    fn from(reply: Option<Bytes>) -> Self {
+        reply.map_or(Self::None, Self::Reply)
+    }
+}
 
 /// Why a client cannot have the server that it has named.
 enum Refused {
@@ -126,10 +143,10 @@ impl Reception<'_> {
                 Ok(frame) => frame,
                 Err(ending) => {
                     if ending == Ending::Tls {
-                        let notice = Notice::NotFtp("TLS");
+                        let notice = Notice::NotFtp(OtherProtocol::Tls);
                         self.context.warnings.notice(self.number, &notice);
                     }
-                    return Err(Greeter::last_word(ending));
+                    return Err(Greeter::last_word(ending).into());
                 }
             };
             let mut step = greeter.client(&frame);
@@ -160,12 +177,15 @@ impl Reception<'_> {
                     if let Some(answer) = answer {
                         self.say(answer).await?;
                     }
-                    return Err(last_word);
+                    return Err(match greeter.gives_up() {
+                        true => LastWord::End(EndReason::TooManyNames),
+                        false => last_word.into(),
+                    });
                 }
                 Step::OtherProtocol(what) => {
                     let notice = Notice::NotFtp(what);
                     self.context.warnings.notice(self.number, &notice);
-                    return Err(None);
+                    return Err(LastWord::None);
                 }
             }
         }
@@ -228,7 +248,7 @@ impl Reception<'_> {
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), LastWord> {
         let written = self.write.write_all(bytes).await;
-        written.map_err(|_| None)
+        written.map_err(|_| LastWord::None)
     }
 
     fn heard(&mut self, frame: &Frame) {
@@ -244,11 +264,11 @@ impl Reception<'_> {
 }
 
 /// Returns when the time for logging in is over, with how long that was.
-async fn too_late(limit: Option<Duration>) -> u64 {
+async fn too_late(limit: Option<Duration>) -> Duration {
     match limit {
         Some(limit) => {
             tokio::time::sleep(limit).await;
-            limit.as_secs()
+            limit
         }
         None => std::future::pending().await,
     }

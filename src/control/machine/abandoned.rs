@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use crate::control::{
+    end_reason::EndReason,
     event::{DataAtEnd, ForwardId, Output},
     machine::Control,
     peers::ClientEof,
@@ -55,15 +56,13 @@ impl Control {
             self.end_in_order();
             return;
         }
-        let what = if self.has_data() {
-            "no data has moved"
-        } else {
-            "the FTP server has been silent"
+        let reason = match self.has_data() {
+            true => EndReason::StillData(self.patience()),
+            false => EndReason::SilentServer(self.patience()),
         };
-        let seconds = self.patience().as_secs();
         // Data that does not move is cut before the control connection is closed: a server that sees that
         // close ends its downloads in order, as if they were complete.
-        self.end_with(421, &format!("{what} for {seconds} s; the session ends"));
+        self.end_for(reason);
     }
 
     fn patience(&self) -> Duration {

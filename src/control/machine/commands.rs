@@ -12,7 +12,7 @@ use crate::control::{
     active_request::ActiveRequest,
     answers::answer,
     event::{DataAtEnd, Notice, Output},
-    exchange::Stage,
+    exchange::{Asked, Stage},
     key::Key,
     machine::{Control, verbatim},
     other_protocol::other_protocol,
@@ -67,7 +67,8 @@ impl Control {
                 // ABOR is for the transfer that runs: it does not wait for what waits (Q60).
                 let aborts = matches!(command.verb, Verb::Abor);
                 let at_once = aborts && self.queue.has_unsent();
-                let key = self.queue.push(request, Stage::Unsent(line));
+                let asked = Asked::new(command.verb, now);
+                let key = self.queue.push_command(asked, request, line);
                 if at_once {
                     self.send(now, key);
                 }

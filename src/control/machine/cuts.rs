@@ -11,8 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::control::{
-    answers::answer, data::Forward, event::ForwardId, exchange::Exchange, machine::Control,
-    queue::Queue, transfer::Transfer,
+    answers::answer, data::Forward, end_reason::EndReason, event::ForwardId, exchange::Exchange,
+    machine::Control, queue::Queue, transfer::Transfer,
 };
 
 impl Control {
@@ -29,11 +29,7 @@ impl Control {
             .transfer_over(id)
             .is_some_and(|transfer| transfer.may_be_upload());
         if upload {
-            self.end_with(
-                421,
-                "the data connection of an upload broke; the session ends, so that the FTP server \
-                 does not take what it has for the whole file",
-            );
+            self.end_for(EndReason::UploadBroke);
         } else if self.data.contains(id) {
             self.client_side_broke(id);
             self.close_forward(id);

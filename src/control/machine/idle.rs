@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::control::machine::Control;
+use crate::control::{end_reason::EndReason, machine::Control};
 
 impl Control {
     pub(super) fn idle_or_login_deadline(&self) -> Option<Duration> {
@@ -13,15 +13,14 @@ impl Control {
     pub(super) fn expire_idle(&mut self, now: Duration) {
         let is_due = |deadline: Option<Duration>| deadline.is_some_and(|at| at <= now);
         let limits = self.settings.limits;
-        let (reason, limit) = if is_due(self.login_deadline()) {
-            ("not logged in within", limits.login)
+        let reason = if is_due(self.login_deadline()) {
+            EndReason::NotLoggedIn(limits.login.unwrap_or_default())
         } else if is_due(self.idle_deadline()) {
-            ("idle for", limits.idle)
+            EndReason::Idle(limits.idle.unwrap_or_default())
         } else {
             return;
         };
-        let seconds = limit.unwrap_or_default().as_secs();
-        self.end_with(421, &format!("{reason} {seconds} s; the session ends"));
+        self.end_for(reason);
     }
 
     fn login_deadline(&self) -> Option<Duration> {

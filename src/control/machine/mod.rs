@@ -10,6 +10,7 @@ mod forward_limit;
 mod forwards;
 mod holds;
 mod idle;
+mod overdue;
 mod passive;
 mod replies;
 mod silence;
@@ -27,9 +28,12 @@ use crate::control::{
     activity::Activity,
     answers::answer,
     data::{Data, Forward},
+    end_reason::EndReason,
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output, RunningTransfer},
     exchange::Exchange,
     incoming::Incoming,
+    key::Key,
+    other_protocol::OtherProtocol,
     outputs::Outputs,
     parameters::Parameters,
     peers::{ClientEof, Peers},
@@ -79,6 +83,8 @@ pub struct Control {
     activity: Activity,
     /// The wait of the next command, or of the client's EOF, for a transfer before it.
     hold: Option<Hold>,
+    /// The wait of the client of which the log has been told: for this exchange, since this time.
+    told_overdue: Option<(Key, Duration)>,
 }
 
 impl Control {
@@ -96,6 +102,7 @@ impl Control {
             outputs: Outputs::default(),
             peers: Peers::new(),
             hold: None,
+            told_overdue: None,
         }
     }
 
@@ -150,11 +157,11 @@ impl Control {
                 self.peers.note_activity(now);
                 self.peers.owe_client_eof();
             }
-            Ending::Flood => self.end_with(421, FLOOD),
+            Ending::Flood => self.end_for(EndReason::Flood),
             Ending::Lost | Ending::Silent => self.client_lost(now),
             // It could read no reply.
             Ending::Tls => {
-                self.outputs.notice(Notice::NotFtp("TLS"));
+                self.outputs.notice(Notice::NotFtp(OtherProtocol::Tls));
                 self.end(DataAtEnd::Abort);
             }
             Ending::LineTooLong(_) | Ending::Nul => {
@@ -182,18 +189,12 @@ impl Control {
         match ending {
             // A final reply that waits for its data still gets its time: see `advance`.
             Ending::Eof => {}
-            Ending::Flood => self.end_with(421, FLOOD),
-            Ending::LineTooLong(limit) => self.end_with(
-                421,
-                &format!("the FTP server sent a reply line longer than {limit} bytes"),
-            ),
+            Ending::Flood => self.end_for(EndReason::Flood),
+            Ending::LineTooLong(limit) => self.end_for(EndReason::LongReply(limit)),
             // No server begins so: its first bytes are not looked at.
-            Ending::Lost | Ending::Tls => self.end_with(421, "the SSH connection was lost"),
-            Ending::Nul => self.end_with(421, "the FTP server sent a NUL in a reply"),
-            Ending::Silent => self.end_with(
-                421,
-                "the SSH connection was lost: the SSH server does not answer any more",
-            ),
+            Ending::Lost | Ending::Tls => self.end_for(EndReason::SshLost),
+            Ending::Nul => self.end_for(EndReason::NulInReply),
+            Ending::Silent => self.end_for(EndReason::SshSilent),
         }
         self.advance(now);
     }
@@ -204,6 +205,9 @@ impl Control {
             return;
         }
         self.peers.note_activity(now);
+        if let Some(forward) = self.data.get_mut(id) {
+            forward.note_event(now);
+        }
         self.forward_event(now, id, event);
         self.advance(now);
     }
@@ -221,6 +225,7 @@ impl Control {
         self.expire_hold(now);
         self.expire_doubts(now);
         self.end_silence(now);
+        self.tell_overdue(now);
         self.expire_idle(now);
         self.advance(now);
     }
@@ -239,7 +244,7 @@ impl Control {
     /// farewell.
     pub fn cut(&mut self) {
         if !self.peers.is_over() {
-            self.end_with(421, SHUTTING_DOWN);
+            self.end_for(EndReason::ShuttingDown);
         }
     }
 
@@ -274,6 +279,7 @@ impl Control {
             self.hold_deadline(),
             self.doubt_deadline(),
             self.silence_deadline(),
+            self.overdue_deadline(),
             self.idle_or_login_deadline(),
             self.queue.deadline(self.settings.limits.missing_reply),
         ]
@@ -344,9 +350,23 @@ impl Control {
             && self.queue.len() < limits.requests.saturating_mul(4)
     }
 
+    /// Ends the session with a 421, unless the server's last line has been passed on. Tells the log why.
+    fn end_for(&mut self, reason: EndReason) {
+        let text = reason.to_string();
+        if self.has_last_word() {
+            self.outputs.notice(Notice::Ended(reason));
+        }
+        self.end_with(421, &text);
+    }
+
+    /// Whether the client has not been told yet that the session ends.
+    fn has_last_word(&self) -> bool {
+        !self.peers.has_said_farewell() || self.queue.pending_cost() > 0
+    }
+
     /// Ends the session with a last line to the client, unless the server's own has been passed on.
     fn end_with(&mut self, code: u16, text: &str) {
-        if !self.peers.has_said_farewell() || self.queue.pending_cost() > 0 {
+        if self.has_last_word() {
             self.peers.say_farewell();
             self.outputs.say_to_client(answer(code, text));
         }
@@ -406,9 +426,9 @@ impl Control {
             self.end_in_order();
         } else if !self.has_room() && self.queue.waits_for_server(patience) {
             // Ferryline reads no more here, so it would wait without end for what it does not read.
-            self.end_with(421, "too many replies wait for an earlier one");
+            self.end_for(EndReason::TooManyReplies);
         } else if self.peers.is_stopping() && !self.queue.transfer_unfinished() {
-            self.end_with(421, SHUTTING_DOWN);
+            self.end_for(EndReason::ShuttingDown);
         }
     }
 
@@ -445,9 +465,6 @@ impl Control {
         self.data.iter().count()
     }
 }
-
-const FLOOD: &str = "the FTP server sends more replies than the client takes";
-const SHUTTING_DOWN: &str = "the tunnel is being shut down";
 
 /// The bytes of a line exactly as they came.
 fn verbatim(line: &Line) -> Bytes {

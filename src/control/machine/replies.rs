@@ -7,6 +7,7 @@ use ferryline_grammar::{Line, Place, ReplyCode, ReplyLine, masked_reply};
 
 use crate::control::{
     answers::answer,
+    end_reason::EndReason,
     event::Notice,
     exchange::Stage,
     feat::FeatFilter,
@@ -49,10 +50,8 @@ impl Control {
             }
             Place::Stray if self.queue.greeting_owed() && greets_otherwise(line.text()) => {
                 let said: Vec<u8> = line.text().iter().copied().take(SHOWN).collect();
-                let notice = Notice::NotFtpServer(said.trim_ascii().escape_ascii().to_string());
-                let text = notice.to_string();
-                self.outputs.notice(notice);
-                self.end_with(421, &text);
+                let said = said.trim_ascii().escape_ascii().to_string();
+                self.end_for(EndReason::NotFtpServer(said));
             }
             Place::Stray => {
                 let key = self.queue.push(Request::Unasked, Stage::Answered);

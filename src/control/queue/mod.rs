@@ -14,11 +14,12 @@ mod turns;
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
+use ferryline_grammar::Line;
 
 use crate::control::{
     active_request::ActiveRequest,
     event::ForwardId,
-    exchange::{Exchange, ExchangePlace, Stage},
+    exchange::{Asked, Exchange, ExchangePlace, Stage},
     guard::Guard,
     key::Key,
     passive_request::PassiveRequest,
@@ -86,6 +87,15 @@ impl Queue {
         let key = self.next_key;
         self.next_key = key.next();
         self.entries.push_back(Exchange::new(key, request, stage));
+        key
+    }
+
+    /// Adds a command of the client, which waits to be sent.
+    pub(super) fn push_command(&mut self, asked: Asked, request: Request, line: Line) -> Key {
+        let key = self.push(request, Stage::Unsent(line));
+        if let Some(exchange) = self.entries.back_mut() {
+            exchange.set_asked(asked);
+        }
         key
     }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tokio_util::{bytes::BytesMut, codec::Decoder};
 
 use super::bench::frame;
-use crate::control::{Ending, Greeter, Step};
+use crate::control::{Ending, Greeter, OtherProtocol, Step};
 
 fn said(step: &Step) -> String {
     let Step::Say(reply) = step else {
@@ -59,7 +59,10 @@ fn a_client_that_names_servers_in_vain_is_sent_away_after_ten() {
 fn another_protocol_is_seen_in_the_first_command_only() {
     let mut greeter = Greeter::default();
     let http = frame("GET / HTTP/1.1");
-    assert_eq!(greeter.client(&http), Step::OtherProtocol("HTTP"));
+    assert_eq!(
+        greeter.client(&http),
+        Step::OtherProtocol(OtherProtocol::Http)
+    );
     assert!(said(&greeter.client(&http)).starts_with("530 "));
 }
 

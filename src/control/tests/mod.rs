@@ -14,6 +14,7 @@ mod holds;
 mod idle;
 mod invariants;
 mod order;
+mod overdue;
 mod passive;
 mod remote_bind;
 mod reports;

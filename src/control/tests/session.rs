@@ -1,7 +1,7 @@
 //! Beginnings and ends of sessions.
 
 use super::bench::{Bench, frame, settings};
-use crate::control::{Ending, ForwardEvent, Notice, Output};
+use crate::control::{EndReason, Ending, ForwardEvent, Notice, Output};
 
 #[test]
 fn q80_a_browser_is_not_an_ftp_client() {
@@ -298,10 +298,59 @@ fn a_server_of_another_protocol_is_named_at_once() {
     bench.control.server(bench.now, frame("SSH-2.0-x"));
     let first = bench.control.poll_output();
     assert!(
-        matches!(&first, Some(Output::Notice(Notice::NotFtpServer(said))) if said == "SSH-2.0-x"),
+        matches!(&first, Some(Output::Notice(Notice::Ended(EndReason::NotFtpServer(said)))) if said == "SSH-2.0-x"),
         "{first:?}"
     );
     // A line that looks like another protocol in the middle of a session is a line like any other.
     let mut bench = Bench::local();
     bench.server("SSH-2.0-OpenSSH_9.2", &["C< SSH-2.0-OpenSSH_9.2"]);
+}
+
+/// What the log is told of the end of a session, and how many 421 of ferryline's own the client gets.
+fn ended(bench: &mut Bench) -> (Vec<EndReason>, usize) {
+    let (mut told, mut own) = (Vec::new(), 0);
+    for output in std::iter::from_fn(|| bench.control.poll_output()) {
+        match output {
+            Output::Notice(Notice::Ended(reason)) => told.push(reason),
+            Output::ToClient(line) if line.starts_with(b"421 ferryline: ") => own += 1,
+            _ => {}
+        }
+    }
+    (told, own)
+}
+
+#[test]
+fn each_421_of_ferrylines_own_is_in_the_log_with_what_to_do() {
+    type End = fn(&mut Bench);
+    let ends: [(End, EndReason); 5] = [
+        (|b| b.control.stop(b.now), EndReason::ShuttingDown),
+        (|b| b.control.cut(), EndReason::ShuttingDown),
+        (
+            |b| b.control.server_ended(b.now, Ending::Lost),
+            EndReason::SshLost,
+        ),
+        (
+            |b| b.control.server_ended(b.now, Ending::Silent),
+            EndReason::SshSilent,
+        ),
+        (
+            |b| b.control.server_ended(b.now, Ending::LineTooLong(9)),
+            EndReason::LongReply(9),
+        ),
+    ];
+    for (end, reason) in ends {
+        let mut bench = Bench::local();
+        end(&mut bench);
+        let text = Notice::Ended(reason.clone()).to_string();
+        assert!(text.contains(reason.remedy().unwrap()), "{text}");
+        assert_eq!(ended(&mut bench), (vec![reason], 1));
+    }
+}
+
+#[test]
+fn a_421_of_the_servers_own_is_no_warning_of_ferrylines() {
+    let mut bench = Bench::local();
+    bench.server("421 idle for too long", &["C< 421 idle for too long"]);
+    bench.control.stop(bench.now);
+    assert_eq!(ended(&mut bench), (vec![], 0));
 }

@@ -58,6 +58,3 @@ const MOST_READS: usize = 1024;
 
 /// How long the last reply to a client may take.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(3);
-
-/// The text for a client that comes when there are no new sessions any more.
-pub(crate) const SHUTTING_DOWN: &str = "the tunnel is being shut down";

@@ -1,7 +1,7 @@
 //! What clients, servers and strangers can cause in the log, as often as they like.
 
 use crate::{
-    control::{ForwardId, Notice},
+    control::{EndReason, ForwardId, Notice, OtherProtocol},
     log_limit::LogLimit,
 };
 
@@ -37,6 +37,7 @@ pub(crate) struct Warnings {
     pub(crate) recorded_no_further: LogLimit,
     data: DataLimits,
     notices: NoticeLimits,
+    ends: EndLimits,
 }
 
 /// What can go wrong with a data connection.
@@ -74,16 +75,54 @@ struct NoticeLimits {
     carried_as_passive: LogLimit,
     left_open: LogLimit,
     low_data_port: LogLimit,
-    not_ftp: LogLimit,
-    not_ftp_server: LogLimit,
+    no_greeting: LogLimit,
+    http: LogLimit,
+    ssh: LogLimit,
+    tls: LogLimit,
     other_data_host: LogLimit,
     silent_way: LogLimit,
+    stalled_data: LogLimit,
     stalled_transfer: LogLimit,
     tls_required: LogLimit,
+    unanswered: LogLimit,
     unconfirmed_transfer: LogLimit,
     unreachable: LogLimit,
     unused_forward: LogLimit,
     withheld: LogLimit,
+}
+
+/// Why ferryline ended a session.
+#[derive(Default)]
+struct EndLimits {
+    flood: LogLimit,
+    idle: LogLimit,
+    not_logged_in: LogLimit,
+    bad_reply: LogLimit,
+    not_ftp_server: LogLimit,
+    shutting_down: LogLimit,
+    ssh_lost: LogLimit,
+    left: LogLimit,
+    too_many_names: LogLimit,
+    too_many_replies: LogLimit,
+    upload_broke: LogLimit,
+}
+
+impl EndLimits {
+    fn of(&self, reason: &EndReason) -> &LogLimit {
+        match reason {
+            EndReason::Flood => &self.flood,
+            EndReason::Idle(_) => &self.idle,
+            EndReason::NotLoggedIn(_) => &self.not_logged_in,
+            EndReason::LongReply(_) | EndReason::NulInReply => &self.bad_reply,
+            EndReason::NotFtpServer(_) => &self.not_ftp_server,
+            EndReason::ShuttingDown => &self.shutting_down,
+            EndReason::SshLost | EndReason::SshSilent => &self.ssh_lost,
+            EndReason::StillData(_) | EndReason::SilentServer(_) => &self.left,
+            EndReason::TooManyNames => &self.too_many_names,
+            EndReason::TooManyReplies => &self.too_many_replies,
+            EndReason::UploadBroke => &self.upload_broke,
+        }
+    }
 }
 
 impl Warnings {
@@ -109,12 +148,17 @@ impl Warnings {
             Notice::CarriedAsPassive(_) => &limits.carried_as_passive,
             Notice::LeftOpen(_) => &limits.left_open,
             Notice::LowDataPort { .. } => &limits.low_data_port,
-            Notice::NotFtp(_) => &limits.not_ftp,
-            Notice::NotFtpServer(_) => &limits.not_ftp_server,
+            Notice::NoGreeting(_) => &limits.no_greeting,
+            Notice::NotFtp(OtherProtocol::Http) => &limits.http,
+            Notice::NotFtp(OtherProtocol::Ssh) => &limits.ssh,
+            Notice::NotFtp(OtherProtocol::Tls) => &limits.tls,
             Notice::OtherDataHost { .. } => &limits.other_data_host,
+            Notice::Ended(reason) => self.ends.of(reason),
             Notice::SilentWay(_) => &limits.silent_way,
+            Notice::StalledData { .. } => &limits.stalled_data,
             Notice::StalledTransfer(_) => &limits.stalled_transfer,
             Notice::TlsRequired(_) => &limits.tls_required,
+            Notice::Unanswered(..) => &limits.unanswered,
             Notice::UnconfirmedTransfer(_) => &limits.unconfirmed_transfer,
             Notice::Unreachable(..) => &limits.unreachable,
             Notice::UnusedForward(_) => &limits.unused_forward,

@@ -112,9 +112,13 @@ async fn sigterm_sigint_and_sighup_stop_it_with_exit_code_0() {
         let ended = ferry.ended().await;
         assert_eq!(ended.code, Some(0), "SIG{signal}: {ended:?}");
         let lines: Vec<&str> = ended.stderr.lines().collect();
-        let [line] = lines[..] else {
+        let [warning, line] = lines[..] else {
             panic!("SIG{signal}: {ended:?}");
         };
+        assert!(
+            warning.contains("WARN #1 421 to the client: the tunnel is being shut down ("),
+            "SIG{signal}: {warning}"
+        );
         assert!(
             line.contains("INFO #1 demo@127.0.0.1:"),
             "SIG{signal}: {line}"

@@ -123,6 +123,11 @@ async fn a_refused_log_in_is_a_warning_without_the_password() {
     );
     second.signal("TERM").await;
     other.expect("421 ferryline: ").await;
+    let line = second.error_line("421 to the client").await;
+    assert!(
+        line.contains("WARN #1 421 to the client: the tunnel is being shut down"),
+        "{line}"
+    );
     drop(other);
     let log = second.ended().await.stderr;
     assert!(!log.contains("s3cret"), "{log}");
@@ -172,6 +177,10 @@ async fn strangers_cannot_fill_the_log_with_transfers() {
     let log = ferry.ended().await.stderr;
     // One, and one more for each minute that this takes on a busy machine.
     assert!((1..=3).contains(&log.lines().count()), "{log}");
+    assert!(
+        log.contains(" more like this, not shown (-vv shows all): #"),
+        "{log}"
+    );
     assert!(
         log.contains("(no user) LIST: failed after 0 bytes in "),
         "{log}"

@@ -422,6 +422,29 @@ async fn another_protocol_ends_the_session_at_once() {
     }
 }
 
+/// Each is another program that was pointed at the wrong port.
+#[tokio::test]
+async fn no_other_protocol_hides_another_in_the_log() {
+    let log = Log::warnings();
+    let server = ScriptedServer::new().start().await;
+    let ferry = Ferry::to(server.address()).await;
+    for (opening, name) in [
+        (&b"GET / HTTP/1.0\r\n\r\n"[..], "HTTP"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"),
+    ] {
+        for _ in 0..2 {
+            let mut client = ScriptedClient::connect(ferry.v4).await;
+            client.expect("220 ").await;
+            client.send_raw(opening).await;
+            ended(&mut client).await;
+        }
+        let said = format!("the client speaks {name}, not FTP");
+        log.says(&said).await;
+        assert_eq!(log.all(&said).len(), 1, "once a minute");
+    }
+}
+
 /// Reads at most one reply of ferryline's own, then the end.
 async fn ended(client: &mut ScriptedClient) {
     let rest = client.rest().await.unwrap();

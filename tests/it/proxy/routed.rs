@@ -16,8 +16,8 @@ use ferryline::{
 use tokio::net::TcpListener;
 
 use crate::common::{
-    Ferry, Plan, ScriptedClient, ScriptedServer, Shore, answer, nobody, noise, read_to_end, run,
-    skipped,
+    Ferry, Log, Plan, ScriptedClient, ScriptedServer, Shore, answer, nobody, noise, read_to_end,
+    run, skipped,
 };
 
 /// A forward that leads to these servers, port 1 where the client names none.
@@ -282,6 +282,33 @@ async fn what_a_client_took_to_name_its_server_is_not_idleness() {
     client.expect_end().await;
 }
 
+/// Many clients do not show why.
+#[tokio::test]
+async fn a_client_that_is_sent_away_before_it_has_a_server_is_a_warning() {
+    let log = Log::warnings();
+    let ferry = to_any_of(&["127.0.0.1"])
+        .options(|options| options.limits.login = Some(Duration::from_secs(1)))
+        .start()
+        .await;
+    let mut client = welcomed(&ferry).await;
+    client
+        .expect("421 ferryline: not logged in within 1 s; ")
+        .await;
+    let line = log
+        .says("421 to the client: not logged in within 1 s")
+        .await;
+    assert!(line.contains("--login-time"), "{line}");
+
+    let ferry = to_any_of(&["127.0.0.1"]).start().await;
+    let mut client = welcomed(&ferry).await;
+    for _ in 0..10 {
+        client.ask("USER me@elsewhere.example", "530 ").await;
+    }
+    client.expect("421 ferryline: too many FTP servers").await;
+    let line = log.says("421 to the client: too many FTP servers").await;
+    assert!(line.contains("--allow-host"), "{line}");
+}
+
 /// There is one time limit for logging in, before the FTP server is known and after.
 #[tokio::test]
 async fn who_does_not_log_in_is_sent_away_with_or_without_a_server() {
@@ -301,7 +328,7 @@ async fn who_does_not_log_in_is_sent_away_with_or_without_a_server() {
         .ask(&format!("USER me@{}", server.address()), "331 ")
         .await;
     nameless
-        .expect_exactly("421 ferryline: nobody has logged in within 3 seconds")
+        .expect_exactly("421 ferryline: not logged in within 3 s; the session ends")
         .await;
     nameless.expect_end().await;
     named

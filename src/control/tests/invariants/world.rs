@@ -5,14 +5,14 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use ferryline_grammar::{Frame, LineCodec, ReplyCode, lax_code};
 use tokio_util::codec::Decoder;
 
 use super::lax::LaxClient;
 use crate::control::{
     Control, DataAtEnd, Ending, ForwardEvent, ForwardId, Knowledge, Notice, Output, Settings,
-    TransferReport,
+    TransferReport, answer,
 };
 
 pub(super) const SERVER_PORTS: u16 = 20_000;
@@ -96,6 +96,8 @@ pub(super) struct World {
     pub(super) ended: Option<DataAtEnd>,
     /// The transfers that are over.
     pub(super) reports: Vec<TransferReport>,
+    /// The 421 of which the log has just been told, and which comes next.
+    own_421: Option<Bytes>,
     pub(super) finished_server: bool,
     /// Number of the server's successes that were withdrawn, because the end of the data connection was not
     /// seen.
@@ -127,6 +129,7 @@ impl World {
             log: Vec::new(),
             ended: None,
             reports: Vec::new(),
+            own_421: None,
             finished_server: false,
             unconfirmed: 0,
             client: Decoding {
@@ -341,6 +344,10 @@ impl World {
                 self.finished_server = true;
             }
             Output::Notice(Notice::UnconfirmedTransfer(_)) => self.unconfirmed += 1,
+            Output::Notice(Notice::Ended(reason)) => {
+                let word = answer(421, &reason.to_string());
+                assert_eq!(self.own_421.replace(word), None, "a second 421");
+            }
             Output::Learned(_) | Output::Notice(_) => {}
             Output::Transferred(report) => self.reports.push(report),
             Output::OpenLocal { id, targets } => {
@@ -373,6 +380,10 @@ impl World {
             }
             Output::ToClient(bytes) => {
                 self.check_to_client(&bytes);
+                if bytes.starts_with(b"421 ferryline: ") {
+                    let told = self.own_421.take();
+                    assert_eq!(told.as_ref(), Some(&bytes), "the log has the reason");
+                }
                 self.to_client.extend_from_slice(&bytes);
             }
             Output::ToServer(bytes) => {

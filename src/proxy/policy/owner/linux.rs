@@ -5,6 +5,7 @@ use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
     os::fd::AsRawFd,
+    sync::LazyLock,
 };
 
 use nix::sys::socket::{
@@ -68,7 +69,7 @@ async fn lookup(at: SocketAddr, to: Option<SocketAddr>) -> Result<Option<Socket>
     }
 }
 
-static WANT: LogLimit = LogLimit::new();
+static WANT: LazyLock<LogLimit> = LazyLock::new(LogLimit::new);
 
 /// The address to which the peer of an accepted connection has connected, as the kernel's connection tracking
 /// has it; `None` where connections are not tracked.
