@@ -1,7 +1,6 @@
 //! Warnings that strangers can cause: their rate must not be the rate at which the log grows.
 //!
-//! The log says how many were left out: when their minute is over ([`tell_left_out`]), or at a stop
-//! ([`tell_all_left_out`]).
+//! The log says how many were left out: when their minute is over, or at a stop ([`tell_left_out_while`]).
 
 use std::{
     fmt,
@@ -160,16 +159,19 @@ impl LeftOut {
     }
 }
 
-/// Says at the end of each minute which warnings were left out in it, and how many. Never ends.
-pub(crate) async fn tell_left_out() {
-    loop {
-        tell(LEFT_OUT.over().await);
-    }
-}
-
-/// Says it of the minutes that are not over, at a stop.
-pub(crate) fn tell_all_left_out() {
+/// Says which warnings are left out, and how many, while this runs: when their minute is over, and at the end.
+pub(crate) async fn tell_left_out_while<T>(running: impl Future<Output = T>) -> T {
+    let telling = async {
+        loop {
+            tell(LEFT_OUT.over().await);
+        }
+    };
+    let done = tokio::select! {
+        done = running => done,
+        never = telling => never,
+    };
     tell(LEFT_OUT.take(None));
+    done
 }
 
 fn tell(left_out: Vec<(u64, String)>) {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     control::{ActiveMode, DataHost, LOWEST_DATA_PORT},
-    log_limit,
+    log_limit::tell_left_out_while,
     paint::for_locale,
     proxy::{ForwardSpec, Options, Proxy},
     ssh::{Findings, Session, Settings, TerminalPrompt},
@@ -327,12 +327,11 @@ async fn forward(
         findings.server_version().unwrap_or_default()
     );
     announce(&proxy, specs, &way)?;
-    tokio::select! {
-        () = proxy.run(ssh.clone(), options, stop) => {}
-        () = log_limit::tell_left_out() => {}
-    }
-    ssh.close().await;
-    log_limit::tell_all_left_out();
+    let running = async {
+        proxy.run(ssh.clone(), options, stop).await;
+        ssh.close().await;
+    };
+    tell_left_out_while(running).await;
     Ok(())
 }
 

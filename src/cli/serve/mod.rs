@@ -24,6 +24,7 @@ use super::{
     terminal::{self, Patience},
 };
 use crate::{
+    log_limit::tell_left_out_while,
     paint::for_locale,
     proxy::LiveSessions,
     serve::{Service, StartError, TunnelSettings, passed_sockets},
@@ -116,7 +117,8 @@ pub(super) fn run(arguments: &Arguments, before: Verbosity) -> Result<(), Failur
                 stop,
             };
             let serving = crate::serve::run(service, contents.configuration);
-            serving.await.map_err(|error| match error {
+            let served = tell_left_out_while(serving).await;
+            served.map_err(|error| match error {
                 StartError::Refused(problems) => Failure::Failed(lines(problems)),
                 StartError::Unused(problems) => Failure::Usage(lines(problems)),
             })
