@@ -27,6 +27,7 @@
 //! - `lock`: mutexes
 //! - `log_limit`: warnings that other programs can cause without limit
 //! - `queued_writer`: output that its reader may leave unread
+//! - `shell_word`: words for a shell, in commands that messages show
 //! - `ferryline_grammar` (in `grammar/`): FTP's own language: line codec, commands, replies,
 //!   addresses
 
@@ -44,5 +45,6 @@ mod printable;
 pub mod proxy;
 mod queued_writer;
 pub mod serve;
+mod shell_word;
 pub mod ssh;
 pub mod transcript;

@@ -161,12 +161,18 @@ impl Trial<'_> {
         if self.plan.options.active == ActiveMode::Passive {
             "--active passive".to_owned()
         } else if !is_loopback(&self.spec.host) {
-            "the FTP server is not on the SSH host, whose loopback ports it cannot reach".to_owned()
+            format!(
+                "{} is not loopback, so the FTP server is taken to be on another host than the SSH server, whose \
+                 loopback ports it could not reach",
+                self.spec.host
+            )
         } else if let Some(refusal) = passed.active_refused() {
             format!("the FTP server refuses active mode (\"{refusal}\")")
         } else {
             match self.remote_forward().await {
-                Ok(()) => "the remote forward was not to be had".to_owned(),
+                Ok(()) => {
+                    "the remote forward was refused, or broke; a second attempt works".to_owned()
+                }
                 Err(error) => error,
             }
         }
@@ -235,7 +241,7 @@ impl Trial<'_> {
             (DataHost::Auto, false) => log.failed(
                 DATA_ADDRESS,
                 format!("{detail}; neither {host} nor {named} works (--data-host auto)"),
-                "open the server's passive ports to the SSH host",
+                "perhaps a firewall is between: open the server's passive ports to the SSH host",
             ),
         }
     }

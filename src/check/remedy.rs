@@ -59,13 +59,14 @@ pub(super) fn forward(spec: &ForwardSpec, error: &OpenError) -> String {
              'getent hosts {host}' there tells the same"
         ),
         OpenError::ConnectFailed(_) => format!(
-            "on the SSH host nothing is to be had at {target}: is the FTP server up, the port right \
-             (-L), a firewall between? 'nc -v {} {}' there tells the same",
+            "the SSH host tried {target} and got no connection. Perhaps the FTP server is down, the port in -L is \
+             another one, or a firewall refuses; on the SSH host, 'nc -v {} {}' makes the same attempt",
             spec.host, spec.host_port
         ),
         OpenError::Timeout => format!(
-            "on the SSH host {target} does not answer: a firewall drops it, or the address is wrong \
-             (-L)"
+            "the SSH host got no answer from {target}. Perhaps a firewall drops the connection, or the address in -L \
+             is another one; on the SSH host, 'nc -v {} {}' makes the same attempt",
+            spec.host, spec.host_port
         ),
         OpenError::Away(_) | OpenError::Lost | OpenError::Other(_) => {
             "the log of the SSH server tells more; -vvv shows what it said".to_owned()
@@ -107,11 +108,11 @@ pub(super) const SEVERAL_HOSTS: &str = "does the SSH server's name, or its addre
 /// The greeting is not that of an FTP server.
 pub(super) fn greeting(text: &str) -> String {
     let remedy = if text.contains("421") || text.contains("530") {
-        "the server turns this client away: for it everybody comes from the SSH host; look at its \
-         limits per address and its rules of who may come"
+        "with this the server turned the check away. Perhaps it has as many clients as it serves at once, or its \
+         rules keep the SSH host out, from which all clients of ferryline come to it: its log says which"
     } else if text.contains("nothing happened") {
-        "is this a plain FTP port? (990 speaks TLS from the start, which cannot be carried.) A server \
-         that looks names up may need longer: --timeout"
+        "perhaps this is no plain FTP port (990 speaks TLS from the start, which cannot be carried), or the server \
+         looks names up and needs longer: --timeout 60s"
     } else {
         "is this an FTP server? The port stands at the end of -L"
     };
@@ -137,9 +138,10 @@ pub(super) fn mode(spec: &ForwardSpec, text: &str) -> String {
         TLS
     } else if text.contains("could not connect") || text.contains("nothing happened") {
         return format!(
-            "from the SSH host the data ports of {} are not to be had: open the server's passive ports \
-             in firewalls between, or try --data-host auto, if its data come from another host",
-            spec.host
+            "the control connection to {} works, and this data connection did not come about. Perhaps a firewall \
+             between the SSH host and {} lets only the FTP port through: open the server's passive ports there. Or its \
+             data come from another host: try --data-host auto",
+            spec.host, spec.host
         );
     } else if text.contains("LIST") && text.contains("550") {
         "the user may not list this folder: give another --ftp-user"
@@ -198,6 +200,35 @@ mod tests {
         ] {
             let remedy = forward(&spec, &OpenError::ConnectFailed(said.into()));
             assert!(remedy.contains(advice), "{said}: {remedy}");
+        }
+    }
+
+    /// What was seen is told as a fact, and what may be behind it as a guess.
+    #[test]
+    fn a_guess_is_told_as_one() {
+        let spec: ForwardSpec = "0:ftp.example:21".parse().unwrap();
+        for (remedy, seen) in [
+            (
+                mode(&spec, "PASV: the SSH server could not connect"),
+                "this data connection did not come about. Perhaps ",
+            ),
+            (
+                forward(
+                    &spec,
+                    &OpenError::ConnectFailed("Connection refused".into()),
+                ),
+                "got no connection. Perhaps ",
+            ),
+            (
+                forward(&spec, &OpenError::Timeout),
+                "got no answer from ftp.example:21. Perhaps ",
+            ),
+            (
+                greeting("421 Too many users."),
+                "turned the check away. Perhaps ",
+            ),
+        ] {
+            assert!(remedy.contains(seen), "{remedy}");
         }
     }
 

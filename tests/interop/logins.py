@@ -140,7 +140,7 @@ def encrypted_key(login):
     shutil.copy(login.stage.keys / "user", key)
     checked(["ssh-keygen", "-q", "-p", "-P", "", "-N", PASSPHRASE, "-f", key])
     login.more = ["-i", key]
-    login.is_refused("passphrase", "add it to an agent")
+    login.is_refused("passphrase", "add the key to an agent with ssh-add")
     login.answering("wrong", PASSPHRASE)
     login.carries()
     return "asked twice, through SSH_ASKPASS"

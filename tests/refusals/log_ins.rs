@@ -153,7 +153,7 @@ pub(super) fn rows() -> Vec<Row> {
         row(
             "key file encrypted, nobody to ask",
             party,
-            "add it to an agent",
+            "add the key to an agent with ssh-add ",
             &["/key", "passphrase"],
             async {
                 let shore = Shore::encrypted("right").await;

@@ -9,6 +9,7 @@ mod apply;
 mod file;
 mod given;
 mod openssh;
+mod other_home;
 mod tokens;
 mod unrelated;
 mod values;
@@ -16,7 +17,10 @@ mod values;
 use std::path::PathBuf;
 
 use super::{Failure, destination::Destination};
-use crate::ssh::{Settings, Way};
+use crate::{
+    shell_word::quoted,
+    ssh::{Settings, Way},
+};
 pub(super) use given::GivenOption;
 use tokens::Tokens;
 
@@ -45,7 +49,12 @@ impl Request {
 
     fn resolve(&self, depth: usize) -> Result<Settings, Failure> {
         let values = match openssh::resolve(self)? {
-            Some(values) => values,
+            Some(values) => {
+                if depth == 0 && self.file.is_none() {
+                    other_home::warn();
+                }
+                values
+            }
             None => file::resolve(self)?,
         };
         let mut settings = self.apply(&values)?;
@@ -126,15 +135,6 @@ impl Request {
             settings.connect_timeout = target.connect_timeout;
         }
         Ok(settings)
-    }
-}
-
-/// A word as the shell reads it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 

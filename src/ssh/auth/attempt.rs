@@ -64,6 +64,8 @@ struct Hints {
     unanswered: bool,
     /// A password or an answer was wrong.
     wrong_password: bool,
+    /// What would make a key usable that is not: that of the first one.
+    key_remedy: Option<String>,
     /// Why the server hung up.
     hung_up: Option<String>,
 }
@@ -178,8 +180,9 @@ impl<'a> Attempt<'a> {
             progress = match what {
                 What::Ready(credential) => self.offer(credential, shown).await?,
                 What::Locked(key, certificate) => self.locked(&key, certificate, shown).await?,
-                What::Unusable => {
+                What::Unusable(remedy) => {
                     tracing::info!("not tried: {shown}");
+                    self.hints.key_remedy = self.hints.key_remedy.take().or(remedy);
                     self.tried.push(shown);
                     Progress::Refused
                 }
@@ -300,16 +303,17 @@ impl<'a> Attempt<'a> {
     async fn unlock(&mut self, locked: &Arc<LockedKey>, shown: &str) -> Option<Arc<PrivateKey>> {
         if self.settings.batch_mode {
             self.tried.push(format!(
-                "{shown} (needs a passphrase, and batch mode asks nothing: add it to an agent)"
+                "{shown} (needs a passphrase, and batch mode asks nothing)"
             ));
+            self.hints.key_remedy.get_or_insert_with(|| locked.remedy());
             return None;
         }
         let text = format!("Enter passphrase for key '{}': ", locked.path().display());
         for _ in 0..MAX_PROMPTS {
             let Some(passphrase) = self.ask(text.clone()).await else {
-                self.tried.push(format!(
-                    "{shown} (needs a passphrase, and none was given: add it to an agent)"
-                ));
+                self.tried
+                    .push(format!("{shown} (needs a passphrase, and none was given)"));
+                self.hints.key_remedy.get_or_insert_with(|| locked.remedy());
                 return None;
             };
             if passphrase.expose().is_empty() {
@@ -462,6 +466,12 @@ impl<'a> Attempt<'a> {
                 }
                 _ => "its log says why".to_owned(),
             };
+        }
+        // The server was not shown the key that was meant.
+        if !self.hints.wrong_password
+            && let Some(remedy) = &self.hints.key_remedy
+        {
+            return remedy.clone();
         }
         let advice = if self.hints.wrong_password {
             "check the user name and the password"

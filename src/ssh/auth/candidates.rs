@@ -16,7 +16,7 @@ use russh::keys::{Certificate, HashAlg, PublicKey, agent::AgentIdentity};
 
 use super::{
     credential::{Credential, Holder},
-    keys::{KeyFile, LockedKey, public_half_of},
+    keys::{KeyFile, LockedKey, Unusable, public_half_of},
 };
 use crate::{
     bounded_file::{KEY_LIMIT, read_text},
@@ -39,8 +39,8 @@ pub(super) enum What {
     Ready(Credential),
     /// From a file that needs a passphrase.
     Locked(Arc<LockedKey>, Option<Box<Certificate>>),
-    /// Cannot be offered, for the reason in `shown`.
-    Unusable,
+    /// Cannot be offered, for the reason in `shown`, and with what mends that, where it is known.
+    Unusable(Option<String>),
 }
 
 impl Candidate {
@@ -53,7 +53,7 @@ impl Candidate {
                 Holder::File(key) => key.algorithm(),
             }),
             What::Locked(key, _) => key.public_key().map(PublicKey::algorithm),
-            What::Unusable => None,
+            What::Unusable(_) => None,
         };
         match algorithm {
             Some(algorithm) if !may_sign(settings, &algorithm) => unusable(format!(
@@ -69,7 +69,7 @@ impl Candidate {
 pub(super) struct Named {
     path: PathBuf,
     explicit: bool,
-    file: io::Result<KeyFile>,
+    file: Result<KeyFile, Unusable>,
     public: Option<PublicKey>,
     /// `KEY-cert.pub`
     certificate: Option<Certificate>,
@@ -184,8 +184,11 @@ impl Files {
                 match &named.file {
                     Ok(file) => Some(of_file(file, None, shown)),
                     // Default files need not exist.
-                    Err(e) if e.kind() == io::ErrorKind::NotFound && !explicit => None,
-                    Err(error) => Some(unusable(format!("{shown} (not usable: {error})"))),
+                    Err(file) if file.is_missing && !explicit => None,
+                    Err(file) => Some(Candidate {
+                        shown: format!("{shown} (not usable: {})", file.cause),
+                        what: What::Unusable(file.remedy.clone()),
+                    }),
                 }
             })
             .collect::<Vec<_>>()
@@ -259,7 +262,7 @@ fn of_file(file: &KeyFile, certificate: Option<Box<Certificate>>, shown: String)
 }
 
 fn unusable(shown: String) -> Candidate {
-    let what = What::Unusable;
+    let what = What::Unusable(None);
     Candidate { what, shown }
 }
 

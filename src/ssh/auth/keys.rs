@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     bounded_file::{KEY_LIMIT, read_text},
+    shell_word::quoted,
     ssh::prompt::Secret,
 };
 
@@ -31,6 +32,37 @@ pub(super) enum KeyFile {
     Locked(Arc<LockedKey>),
     /// A key ready to use.
     Open(Arc<PrivateKey>),
+}
+
+/// Why a key file cannot be used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Unusable {
+    /// What is wrong, for the list of what was tried.
+    pub(super) cause: String,
+    /// The cause again, and what mends it, in a sentence of their own.
+    pub(super) remedy: Option<String>,
+    /// There is no such file.
+    pub(super) is_missing: bool,
+}
+
+impl Unusable {
+    fn with_remedy(cause: &str, remedy: String) -> Self {
+        Self {
+            cause: cause.to_owned(),
+            remedy: Some(remedy),
+            is_missing: false,
+        }
+    }
+}
+
+impl From<io::Error> for Unusable {
+    fn from(error: io::Error) -> Self {
+        Self {
+            cause: error.to_string(),
+            remedy: None,
+            is_missing: error.kind() == io::ErrorKind::NotFound,
+        }
+    }
 }
 
 /// An encrypted key.
@@ -48,7 +80,7 @@ impl KeyFile {
     /// # Errors
     ///
     /// It cannot be read, others may read it (ssh refuses such a key, too), or it is not a private key.
-    pub(super) fn read(path: &Path) -> io::Result<Self> {
+    pub(super) fn read(path: &Path) -> Result<Self, Unusable> {
         check_permissions(path)?;
         let text = Zeroizing::new(read_text(path, KEY_LIMIT)?);
         // OpenSSH's own format has the public half in clear, also when it is encrypted.
@@ -62,11 +94,17 @@ impl KeyFile {
         }
         match decode_secret_key(&text, None) {
             Ok(key) => Ok(Self::Open(Arc::new(key))),
-            Err(_) if is_foreign(&text) => Err(invalid(CONVERT)),
+            Err(_) if is_foreign(&text) => Err(foreign(path)),
             Err(keys::Error::KeyIsEncrypted) => Ok(Self::locked(path, text, None)),
             Err(_) if text.contains("ENCRYPTED") => Ok(Self::locked(path, text, None)),
-            Err(_) if !text.contains("PRIVATE KEY") => Err(invalid("it is no private key")),
-            Err(error) => Err(invalid(&error.to_string())),
+            Err(_) if !text.contains("PRIVATE KEY") => Err(Unusable::with_remedy(
+                "it is no private key",
+                format!(
+                    "{} is no private key: name the file with the private key with -i",
+                    path.display()
+                ),
+            )),
+            Err(error) => Err(io::Error::other(error).into()),
         }
     }
 
@@ -97,6 +135,15 @@ impl LockedKey {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What to do where nobody gives the passphrase.
+    pub(super) fn remedy(&self) -> String {
+        let path = self.path.display();
+        let word = quoted(&self.path.to_string_lossy());
+        format!(
+            "the key {path} needs a passphrase, and nobody was asked for it: add the key to an agent with ssh-add {word}"
+        )
     }
 
     /// The result of asking for the passphrase, once that was done.
@@ -147,8 +194,15 @@ fn is_foreign(text: &str) -> bool {
     text.contains("DEK-Info:") && !is_known
 }
 
-fn invalid(reason: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, reason.to_owned())
+fn foreign(path: &Path) -> Unusable {
+    let word = quoted(&path.to_string_lossy());
+    Unusable::with_remedy(
+        "it is encrypted in an old way",
+        format!(
+            "the key {} is encrypted in an old way: write it anew with ssh-keygen -p -f {word}",
+            path.display()
+        ),
+    )
 }
 
 /// Checks that others may not read a key of this user's: such a key counts as given away. A file of another
@@ -156,7 +210,7 @@ fn invalid(reason: &str) -> io::Error {
 /// group of a credential, which systemd lets the service read by an access list that the mode shows as the
 /// group's rights: only the service can enter that folder.
 #[cfg(unix)]
-fn check_permissions(path: &Path) -> io::Result<()> {
+fn check_permissions(path: &Path) -> Result<(), Unusable> {
     use std::os::unix::fs::MetadataExt;
     let metadata = std::fs::metadata(path)?;
     let mode = metadata.mode() & 0o777;
@@ -169,14 +223,14 @@ fn check_permissions(path: &Path) -> io::Result<()> {
     if !is_own || mode & others == 0 {
         return Ok(());
     }
-    let path = path.display();
-    tracing::warn!(
-        "others may read the private key {path} (mode {mode:04o}), so it is not used: chmod 600 {path}"
+    let word = quoted(&path.to_string_lossy());
+    let remedy = format!(
+        "others may read the private key {} (mode {mode:04o}), so it is not used: chmod 600 {word}",
+        path.display()
     );
-    Err(io::Error::new(
-        io::ErrorKind::PermissionDenied,
-        format!("others may read it (mode {mode:04o}): chmod 600 {path}"),
-    ))
+    tracing::warn!("{remedy}");
+    let cause = format!("others may read it (mode {mode:04o})");
+    Err(Unusable::with_remedy(&cause, remedy))
 }
 
 /// Whether the file stands in this folder, by its path.
@@ -186,12 +240,9 @@ fn is_inside(path: &Path, folder: Option<&Path>) -> bool {
 }
 
 #[cfg(not(unix))]
-fn check_permissions(_: &Path) -> io::Result<()> {
+fn check_permissions(_: &Path) -> Result<(), Unusable> {
     Ok(())
 }
-
-const CONVERT: &str =
-    "it is encrypted in an old way: 'ssh-keygen -p -f KEY' with it writes it anew";
 
 #[cfg(all(test, unix))]
 mod tests {

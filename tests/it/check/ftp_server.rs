@@ -184,7 +184,7 @@ async fn greetings_that_are_none() {
         (
             answer().send("421 Too many users.\r\n").close(),
             "421 Too many",
-            "limits",
+            "Perhaps it has as many clients",
         ),
         (answer().close(), "closed", "-L"),
         (answer(), "nothing happened for 1 s", "--timeout"),

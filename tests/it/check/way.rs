@@ -75,6 +75,85 @@ async fn each_way_to_be_refused_by_ssh_is_its_own_step() {
     refused_at(&check.run(&[]).await, "authentication");
 }
 
+/// The command that a remedy ends with.
+#[cfg(unix)]
+async fn pasted(command: &str, environment: &[(&str, &str)]) {
+    let done = tokio::process::Command::new("sh")
+        .args(["-c", command])
+        .envs(environment.iter().copied())
+        .output()
+        .await
+        .unwrap();
+    assert!(done.status.success(), "{command}: {done:?}");
+}
+
+/// The way to repair a key file is repeated with its cause, and works to the letter.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_key_that_others_may_read_is_usable_after_the_remedy() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let server = lists().start().await;
+    let check = Check::of(server.address()).await;
+    let key = &check.shore.key;
+    fs::set_permissions(key, fs::Permissions::from_mode(0o644)).unwrap();
+    let ended = check.run(&[]).await;
+    let told = remedy(&ended, "authentication");
+    let (cause, command) = told.rsplit_once(": ").unwrap();
+    let expected = format!("others may read the private key {}", key.display());
+    assert!(cause.starts_with(&expected), "{told}");
+    pasted(command, &[]).await;
+    step(&check.run(&[]).await, '✓', "authentication");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_key_with_a_passphrase_is_usable_in_batch_mode_after_the_remedy() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Stdio;
+
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    use tokio::process::Command;
+
+    let server = lists().start().await;
+    let check = Check::of(server.address()).await;
+    let home = check.shore.home();
+    let key = check.shore.key.display().to_string();
+    let socket = home.join("agent").display().to_string();
+    let agent = Command::new("ssh-agent")
+        .args(["-D", "-a", &socket])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let Ok(mut agent) = agent else {
+        return skipped("ssh-agent is not installed");
+    };
+    // It listens when it says where.
+    let mut says = BufReader::new(agent.stdout.take().unwrap()).lines();
+    says.next_line().await.unwrap().unwrap();
+    pasted(&format!("ssh-keygen -q -p -P '' -N right -f {key}"), &[]).await;
+    let ended = check.run(&[]).await;
+    let told = remedy(&ended, "authentication");
+    assert!(
+        told.contains(&format!("the key {key} needs a passphrase")),
+        "{told}"
+    );
+    let (_, command) = told.split_once("agent with ").unwrap();
+    let askpass = home.join("askpass");
+    fs::write(&askpass, "#!/bin/sh\necho right\n").unwrap();
+    fs::set_permissions(&askpass, fs::Permissions::from_mode(0o700)).unwrap();
+    let askpass = askpass.display().to_string();
+    let environment = [
+        ("SSH_AUTH_SOCK", socket.as_str()),
+        ("SSH_ASKPASS", &askpass),
+        ("SSH_ASKPASS_REQUIRE", "force"),
+    ];
+    pasted(command, &environment).await;
+    let agent_option = format!("IdentityAgent={socket}");
+    let ended = check.run(&["-o", &agent_option]).await;
+    step(&ended, '✓', "authentication");
+}
+
 /// Checks that this step failed, that those before it did not, and that those after it were not made.
 fn refused_at(ended: &Ended, name: &str) {
     assert_eq!(ended.code, Some(1), "{ended:?}");
