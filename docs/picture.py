@@ -74,7 +74,9 @@ def demo(program):
     _, status = os.waitpid(child, 0)
     if status:
         sys.exit(f"{program} demo --once failed:\n{printed.decode(errors='replace')}")
-    return printed.decode().replace("\r\n", "\n").strip("\n").split("\n")
+    lines = printed.decode().replace("\r\n", "\n").strip("\n").split("\n")
+    # What is shown while it waits is erased again (ECMA-48, EL).
+    return [line.rpartition("\x1b[K")[2] for line in lines]
 
 
 def comparable(lines):

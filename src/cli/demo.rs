@@ -1,6 +1,6 @@
 //! `ferryline demo`: ferryline between the demo's two servers.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, io::IsTerminal, sync::Arc};
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use crate::{
     demo::tour::{self, Ferry, Shore},
     paint::{ForLocale, Paint},
     proxy::{ForwardKind, ForwardSpec, Options, Proxy},
+    shell_word::quoted,
     ssh::{Identity, Session, Settings, StrictHostKeyChecking, TerminalPrompt},
 };
 
@@ -36,6 +37,7 @@ pub(super) fn run(arguments: &Arguments, before: Verbosity) -> Result<(), Failur
         tour::run(
             arguments.once,
             Paint::for_stdout(),
+            std::io::stdout().is_terminal(),
             &mut out,
             start,
             stop.cancelled(),
@@ -68,6 +70,7 @@ async fn start(shore: Shore) -> Result<Ferry, Box<dyn Error + Send + Sync>> {
         .flatten()
         .next()
         .ok_or("no address to listen on")?;
+    let commands = commands(&shore);
     let mut settings = Settings::new(
         shore.ssh_server.ip().to_string(),
         shore.ssh_server.port(),
@@ -89,6 +92,7 @@ async fn start(shore: Shore) -> Result<Ferry, Box<dyn Error + Send + Sync>> {
     );
     let options = Options {
         observer: Some(shore.observer),
+        books: vec![shore.books],
         ..Options::default()
     };
     let stop = CancellationToken::new();
@@ -100,10 +104,36 @@ async fn start(shore: Shore) -> Result<Ferry, Box<dyn Error + Send + Sync>> {
     Ok(Ferry {
         address,
         route,
+        commands,
         stop: Box::pin(async move {
             stop.cancel();
             // A panic in that task has been reported where it happened.
             let _ = running.await;
         }),
     })
+}
+
+/// What a visitor pastes to use ferryline with the demo's servers, whatever the visitor's own ssh configuration says.
+/// Port 0 is any free one: the ready line shows it.
+fn commands(shore: &Shore) -> Vec<String> {
+    let program = std::env::args()
+        .next()
+        .unwrap_or_else(|| "ferryline".to_owned());
+    let way = format!(
+        "-F none -i {} -o {} -p {} -L 0:{}:{} {}@{}",
+        quoted(&shore.identity.to_string_lossy()),
+        quoted(&format!(
+            "UserKnownHostsFile={}",
+            shore.known_hosts.display()
+        )),
+        shore.ssh_server.port(),
+        shore.ftp_server.ip(),
+        shore.ftp_server.port(),
+        shore.user,
+        shore.ssh_server.ip(),
+    );
+    ["check", "forward"]
+        .iter()
+        .map(|command| format!("{} {command} {way}", quoted(&program)))
+        .collect()
 }

@@ -21,7 +21,7 @@ use super::{
     site::{CARGO_FILE, GREETING_FILE, Site},
     ssh_server::{KeyPair, Options, SshServer},
 };
-use crate::paint::Paint;
+use crate::{paint::Paint, proxy::Books};
 
 /// What the proxy is to connect. The tour hands this to the function that starts the proxy.
 pub struct Shore {
@@ -37,6 +37,8 @@ pub struct Shore {
     pub known_hosts: PathBuf,
     /// Observer that is to see every line of the control connections.
     pub observer: Arc<dyn Observer>,
+    /// Books that are to tell how each session ended.
+    pub books: Arc<dyn Books>,
 }
 
 /// A running proxy.
@@ -45,6 +47,8 @@ pub struct Ferry {
     pub address: SocketAddr,
     /// The way it takes, for people: `127.0.0.1:2121 → demo@127.0.0.1:2222 → localhost:21`.
     pub route: String,
+    /// Commands by which the visitor uses ferryline with the SSH server of the tour, as a shell reads them.
+    pub commands: Vec<String>,
     /// Stops the proxy, and completes when it has stopped.
     pub stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -74,7 +78,7 @@ pub enum TourError {
 }
 
 /// Makes the tour, and then, unless `once`, leaves everything running until `stop`. Returns whether every
-/// byte of every mode arrived.
+/// byte of every mode arrived. `is_terminal`: the output may move while it waits.
 ///
 /// # Errors
 ///
@@ -83,6 +87,7 @@ pub enum TourError {
 pub async fn run<F>(
     once: bool,
     paint: Paint,
+    is_terminal: bool,
     out: &mut (dyn Write + Send),
     start_ferry: F,
     stop: impl Future<Output = ()>,
@@ -100,21 +105,25 @@ where
         ..Options::default()
     });
     let ssh_server = ssh_server.await.map_err(TourError::SshServer)?;
-    let (observer, mut screen) = Screen::new(out, paint);
+    let (listener, mut screen) = Screen::new(out, paint, is_terminal);
+    let listener = Arc::new(listener);
     let credentials = site.write_credentials(&key.private, &ssh_server.known_hosts());
     let (identity, known_hosts) = credentials.map_err(TourError::Files)?;
+    let key_file = identity.clone();
     let shore = Shore {
         ftp_server: ftp_server.address(),
         ssh_server: ssh_server.address(),
         user: SSH_USER.to_owned(),
         identity,
         known_hosts,
-        observer: Arc::new(observer),
+        observer: listener.clone(),
+        books: listener,
     };
     let started = tokio::select! {
-        started = start_ferry(shore) => started,
+        started = screen.wait_for("logging in to the demo's SSH server", start_ferry(shore)) => started,
         () = &mut stop => return Err(TourError::Interrupted),
     };
+    let started = started.map_err(TourError::Output)?;
     let ferry = started.map_err(TourError::Ferry)?;
     screen.welcome(&ferry.route).map_err(TourError::Output)?;
 
@@ -126,12 +135,18 @@ where
     screen.verdict(all_well).map_err(TourError::Output)?;
     if !once {
         screen
-            .what_to_try(ferry.address, GREETING_FILE, &site.files)
+            .what_to_try(
+                ferry.address,
+                GREETING_FILE,
+                &site.files,
+                (&key_file, &ferry.commands),
+            )
             .map_err(TourError::Output)?;
         tokio::select! {
-            failed = screen.follow() => failed.map_err(TourError::Output)?,
+            failed = screen.follow(ferry.address) => failed.map_err(TourError::Output)?,
             () = &mut stop => {}
         }
+        screen.finish().map_err(TourError::Output)?;
     }
     ferry.stop.await;
     ssh_server.shutdown().await;
@@ -278,6 +293,7 @@ mod tests {
         Ok(Ferry {
             address: shore.ftp_server,
             route: "nowhere".to_owned(),
+            commands: vec!["ferryline check to nowhere".to_owned()],
             stop: Box::pin(ready(())),
         })
     }
@@ -302,7 +318,7 @@ mod tests {
     async fn it_shows_what_works_what_changed_and_what_does_not_work() {
         let mut out = Vec::new();
         let paint = Paint::new(false);
-        let all_well = run(true, paint, &mut out, no_ferry, pending()).await;
+        let all_well = run(true, paint, false, &mut out, no_ferry, pending()).await;
         let out = String::from_utf8(out).unwrap();
         assert!(!all_well.unwrap(), "{out}");
         for mode in ["PASV", "EPSV", "PORT"] {
@@ -332,7 +348,7 @@ mod tests {
         let stop = async {
             let _ = told.await;
         };
-        let all_well = run(false, Paint::new(false), &mut watch, no_ferry, stop).await;
+        let all_well = run(false, Paint::new(false), false, &mut watch, no_ferry, stop).await;
         assert!(!all_well.unwrap());
     }
 
@@ -361,11 +377,11 @@ mod tests {
         let paint = Paint::new(false);
         let mut out = Vec::new();
         let stuck = async |_: Shore| pending().await;
-        let error = run(true, paint, &mut out, stuck, ready(())).await;
+        let error = run(true, paint, false, &mut out, stuck, ready(())).await;
         assert!(matches!(error, Err(TourError::Interrupted)));
 
         let refused = async |_: Shore| Err("no key".into());
-        let error = run(true, paint, &mut out, refused, pending()).await;
+        let error = run(true, paint, false, &mut out, refused, pending()).await;
         let error = error.unwrap_err().to_string();
         assert_eq!(error, "the demo's ferry did not start: no key");
     }
