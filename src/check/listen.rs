@@ -6,7 +6,7 @@ use crate::proxy::{BindError, ForwardSpec, Proxy};
 /// Listens for a moment. Returns whether `forward` can, or does already.
 pub(super) async fn step(log: &mut Log<'_>, plan: &Plan, spec: &ForwardSpec) -> bool {
     // Dropped at the end: the ports are free again.
-    match Proxy::bind(std::slice::from_ref(spec)).await {
+    match Proxy::bind_in(std::slice::from_ref(spec), plan.settings.address_family).await {
         Ok(bound) => {
             let addresses: Vec<_> = bound.addresses().into_iter().flatten().collect();
             let beyond = addresses.iter().find(|address| !address.ip().is_loopback());

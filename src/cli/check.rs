@@ -161,6 +161,7 @@ fn print_json(document: &impl Serialize) {
 pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<bool, Failure> {
     // The report has all errors: the log is for users who ask for it.
     let verbosity = arguments.forward.verbosity.and(before);
+    arguments.forward.open_log()?;
     start_log(verbosity, "off", Patience::Endless)?;
     let (specs, settings, options) = match &arguments.check.tunnel {
         Some(name) => {

@@ -21,7 +21,7 @@ use crate::{
     control::{ActiveMode, DataHost, LOWEST_DATA_PORT},
     log_limit::tell_left_out_while,
     paint::for_locale,
-    proxy::{ForwardSpec, Options, Proxy},
+    proxy::{ForwardSpec, Options, Proxy, own_address, reachable},
     ssh::{Findings, Session, Settings, TerminalPrompt},
     transcript::{Keep, make_private},
 };
@@ -74,7 +74,7 @@ pub(super) struct TunnelArguments {
 #[command(next_help_heading = "FTP")]
 struct FtpArguments {
     /// Host for passive data connections
-    #[arg(long, value_enum, value_name = "WHICH", default_value_t = DataHostArgument::Control)]
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = DataHostArgument::Control, hide_short_help = true)]
     data_host: DataHostArgument,
     /// Lowest port that a passive reply of the FTP server may name, where its passive ports are below
     /// 1024. Other services of that host listen there: give the lowest port of the FTP server's own
@@ -82,7 +82,7 @@ struct FtpArguments {
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     lowest_data_port: u16,
     /// How active data connections (PORT, EPRT) are carried
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = ActiveArgument::Auto)]
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ActiveArgument::Auto, hide_short_help = true)]
     active: ActiveArgument,
 }
 
@@ -93,7 +93,7 @@ struct RecordArguments {
     /// Write a transcript of every session into this folder
     ///
     /// Passwords are masked. 'ferryline replay' reads the transcripts.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
     record: Option<PathBuf>,
     /// End a transcript that has reached this many MiB; its session goes on
     #[arg(long, value_name = "MIB", default_value_t = 64, requires = "record", hide_short_help = true,
@@ -103,6 +103,12 @@ struct RecordArguments {
     /// may be given for both
     #[arg(long, value_name = "NUMBER|SIZE", requires = "record", value_parser = keep, hide_short_help = true)]
     record_keep: Vec<Keep>,
+    /// Write the log to the end of this file, in place of standard error
+    ///
+    /// As ssh's -E. A new file is its owner's alone. If the file is moved away or removed, a new one is begun. The
+    /// error that ends the program is on standard error, too.
+    #[arg(short = 'E', long, value_name = "FILE", hide_short_help = true)]
+    log_file: Option<PathBuf>,
 }
 
 /// Under the short help.
@@ -110,7 +116,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   ferryline forward -L 2121:localhost:21 me@ssh.example   # curl -u NAME ftp://127.0.0.1:2121/
   ferryline forward -g --allow-from 192.0.2.0/24 -L 2121:ftp.internal:21 me@ssh.example
-  ferryline forward -L '2121:*:21' --allow-host '*.internal' me@ssh.example  # USER NAME@ftp.internal
+  ferryline forward -L '2121:*:21' --allow-host '*.internal' me@ssh.example  # USER NAME@HOST
 '--help' tells more, and has the options that are needed rarely.";
 
 /// Under the long help.
@@ -137,6 +143,14 @@ impl Arguments {
     /// The value of `-c`.
     pub(super) fn file_letter(&self) -> Option<&Path> {
         self.ssh.ciphers_by_letter().map(Path::new)
+    }
+
+    /// Sends the log to the file of `-E`, if there is one.
+    pub(super) fn open_log(&self) -> Result<(), Failure> {
+        match &self.record.log_file {
+            Some(file) => terminal::log_to(file).map_err(Failure::Failed),
+            None => Ok(()),
+        }
     }
 
     /// Validates the arguments. The error says what is wrong with them.
@@ -283,6 +297,7 @@ fn keep(text: &str) -> Result<Keep, String> {
 /// Runs until it is asked to stop.
 pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<(), Failure> {
     let verbosity = arguments.verbosity.and(before);
+    arguments.open_log()?;
     start_log(verbosity, CARRIED, Patience::Short)?;
     let Plan {
         specs,
@@ -293,6 +308,8 @@ pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<(), Failure
         make_private(folder).map_err(|error| {
             Failure::Failed(format!("cannot record into {}: {error}", folder.display()))
         })?;
+        let place = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+        tracing::info!(target: "ferryline::carried", "sessions are recorded in {}", place.display());
     }
     let runtime = runtime()?;
     let done = runtime.block_on(forward(&specs, settings, options, verbosity));
@@ -309,7 +326,9 @@ async fn forward(
 ) -> Result<(), Failure> {
     let stop = signals::stop().map_err(Failure::failed)?;
     // A port in use is reported before the user is asked for a password.
-    let proxy = Proxy::bind(specs).await.map_err(Failure::failed)?;
+    let proxy = Proxy::bind_in(specs, settings.address_family)
+        .await
+        .map_err(Failure::failed)?;
     for (spec, addresses) in specs.iter().zip(proxy.addresses()) {
         check_bound(spec, &addresses, &options)?;
     }
@@ -340,7 +359,8 @@ async fn forward(
 fn announce(proxy: &Proxy, specs: &[ForwardSpec], way: &str) -> Result<(), Failure> {
     let out = terminal::stdout().map_err(Failure::failed)?;
     for (spec, addresses) in specs.iter().zip(proxy.addresses()) {
-        let Some(address) = addresses.first() else {
+        let places = reachable(&addresses);
+        let Some(address) = places.first() else {
             continue;
         };
         let line = format!(
@@ -349,8 +369,16 @@ fn announce(proxy: &Proxy, specs: &[ForwardSpec], way: &str) -> Result<(), Failu
             spec.destination()
         );
         out.push(for_locale(&line).as_bytes());
-        for more in addresses.iter().skip(1) {
+        for more in places.iter().skip(1) {
             tracing::info!("{}://{address} can be reached at {more}, too", spec.kind);
+        }
+        if let Some(port) = address.strip_prefix("*:")
+            && let Some(own) = own_address()
+        {
+            tracing::info!(
+                "{}://{address} is each address of this host, such as {own}:{port}",
+                spec.kind
+            );
         }
     }
     Ok(())

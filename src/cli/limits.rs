@@ -27,7 +27,8 @@ pub(super) struct LimitArguments {
     /// End a session that is idle for TIME; 0 for never
     ///
     /// Idle is a session without a command and without a transfer.
-    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = IDLE.parser())]
+    #[arg(long, value_name = "TIME", default_value = "1d", hide_short_help = true,
+        value_parser = IDLE.parser())]
     idle: Duration,
     /// End a session that is not logged in after TIME; 0 for never
     #[arg(long, value_name = "TIME", default_value = "5m", hide_short_help = true,

@@ -11,6 +11,8 @@ mod forward;
 mod gateway_options;
 mod generate;
 mod limits;
+mod log_file;
+mod meant;
 mod range;
 mod replay;
 mod serve;
@@ -25,7 +27,7 @@ mod waiting;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use self::terminal::Patience;
@@ -223,7 +225,7 @@ fn run(cli: Cli) -> ExitCode {
             if json {
                 check::print_error(&reason);
             }
-            terminal::tell(&reason);
+            terminal::tell_last(&reason);
             ExitCode::from(code)
         }
     };
@@ -233,7 +235,7 @@ fn run(cli: Cli) -> ExitCode {
 
 /// Prints what the argument parser says in place of running: the help, the version, or an error.
 fn not_run(arguments: &[OsString], error: &clap::Error) -> ExitCode {
-    if let Some(meant) = meant(arguments, error) {
+    if let Some(meant) = meant::meant(&Cli::command(), arguments, error) {
         terminal::tell(&meant);
         return ExitCode::from(2);
     }
@@ -260,44 +262,16 @@ fn in_one_line(text: &str) -> String {
     words.join(" ")
 }
 
-/// The command that was probably meant by a line of ssh's, which names no subcommand.
-fn meant(arguments: &[OsString], error: &clap::Error) -> Option<String> {
-    let of_line = matches!(
-        error.kind(),
-        ErrorKind::InvalidSubcommand | ErrorKind::MissingSubcommand | ErrorKind::UnknownArgument
-    );
-    let words: Vec<_> = arguments
-        .iter()
-        .skip(1)
-        .map(|word| word.to_string_lossy())
-        .collect();
-    let forwards = words.iter().any(|word| word.starts_with("-L"));
-    let command = Cli::command();
-    let named = words
-        .iter()
-        .any(|word| command.find_subcommand(word.as_ref()).is_some());
-    if !of_line || !forwards || named {
-        return None;
-    }
-    let quoted = words
-        .iter()
-        .map(|word| match word.contains([' ', '*', '\'', '$', '?']) {
-            true => format!("'{}'", word.replace('\'', r"'\''")),
-            false => word.to_string(),
-        });
-    let line = quoted.collect::<Vec<_>>().join(" ");
-    Some(format!(
-        "-L belongs to a subcommand: did you mean 'ferryline forward {line}'?"
-    ))
-}
-
 /// Whether the reader of standard error knows the time of a line anyway: a terminal's user does, and so does
 /// systemd's journal (systemd.exec(5)).
 fn is_dated_elsewhere() -> bool {
+    if terminal::is_log_in_file() {
+        return false;
+    }
     io::IsTerminal::is_terminal(&io::stderr()) || std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
-/// Sends the log to standard error: what `-v`, `-q` or `RUST_LOG` ask for, else `usual`.
+/// Sends the log to standard error, or to the file of `-E`: what `-v`, `-q` or `RUST_LOG` ask for, else `usual`.
 fn start_log(verbosity: Verbosity, usual: &str, patience: Patience) -> Result<(), Failure> {
     let rust_log = std::env::var(EnvFilter::DEFAULT_ENV).ok();
     let filter = verbosity.filter(usual, rust_log);
@@ -314,7 +288,7 @@ fn start_log(verbosity: Verbosity, usual: &str, patience: Patience) -> Result<()
         .with_writer(move || ForLocale(stderr.clone()))
         // The subscriber would panic if standard error is closed, as with a closed terminal.
         .log_internal_errors(false)
-        .with_ansi(paint::is_wanted_on(&io::stderr()))
+        .with_ansi(!terminal::is_log_in_file() && paint::is_wanted_on(&io::stderr()))
         .with_target(verbosity.verbose > 2);
     // A second start (in a test) keeps the first log.
     let _ = if verbosity.verbose == 0 && is_dated_elsewhere() {

@@ -33,7 +33,17 @@ enum Treatment {
 use Treatment::{Ignored, Option as Short, OptionWithValue, Refused, ValueIgnored, ValueRefused};
 
 /// ssh's options that are no options of ferryline's own.
-const TABLE: [(&str, Treatment); 34] = [
+const TABLE: [(&str, Treatment); 35] = [
+    (
+        "--port",
+        ValueRefused(
+            "the port of the SSH server is -p PORT; those of the forward stand in -L PORT:HOST:HOSTPORT",
+        ),
+    ),
+    (
+        "--user",
+        ValueRefused("the user of the SSH server is -l USER, or USER@HOST"),
+    ),
     ("-4", Short("AddressFamily=inet")),
     ("-6", Short("AddressFamily=inet6")),
     (
@@ -50,10 +60,6 @@ const TABLE: [(&str, Treatment); 34] = [
         ValueRefused(
             "ferryline is no SOCKS proxy: name each FTP server with -L, or use 'ssh -D' beside it",
         ),
-    ),
-    (
-        "-E",
-        ValueRefused("the log goes to standard error: add 2>>FILE"),
     ),
     (
         "-G",
@@ -81,7 +87,10 @@ const TABLE: [(&str, Treatment); 34] = [
     ),
     (
         "-P",
-        ValueRefused("use -F FILE, or an alias of the host in the ssh configuration"),
+        ValueRefused(
+            "the port of the SSH server is -p PORT, with a small p; for what a tag selects in the ssh \
+             configuration (-P TAG of newer ssh) name an alias of the host, or -F FILE",
+        ),
     ),
     (
         "-Q",
@@ -137,7 +146,9 @@ const TABLE: [(&str, Treatment); 34] = [
     ("-x", Ignored),
     (
         "-y",
-        Refused("the log goes to standard error: '2>&1 | logger' sends it to syslog"),
+        Refused(
+            "the log goes to standard error, or to a file (-E FILE): '2>&1 | logger' sends it to syslog",
+        ),
     ),
 ];
 
@@ -154,7 +165,11 @@ impl Args for SshFlags {
 }
 
 fn argument(option: &'static str, treatment: Treatment) -> Arg {
-    let arg = Arg::new(option).short(option.chars().last()).hide(true);
+    let arg = match option.strip_prefix("--") {
+        Some(long) => Arg::new(option).long(long),
+        None => Arg::new(option).short(option.chars().last()),
+    };
+    let arg = arg.hide(true);
     match treatment {
         Ignored | Short(_) => arg.action(ArgAction::Count),
         OptionWithValue(_) | ValueIgnored => arg.action(ArgAction::Append),
@@ -180,20 +195,27 @@ impl FromArgMatches for SshFlags {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        // Of one that is repeated, and of -4 and -6, the last counts, as in ssh (`ssh -G` shows it). In the
+        // settings the first of a keyword counts.
+        let mut given: Vec<(usize, String)> = Vec::new();
         for (option, treatment) in TABLE {
+            let Some(place) = matches.indices_of(option).and_then(Iterator::last) else {
+                continue;
+            };
             match treatment {
                 Short(long) if matches.get_count(option) > 0 => {
-                    self.options.push(long.to_owned());
+                    given.push((place, long.to_owned()))
                 }
                 OptionWithValue(keyword) => {
                     let values = matches.get_many::<String>(option);
-                    let options = values.into_iter().flatten();
-                    self.options
-                        .extend(options.map(|value| format!("{keyword}{value}")));
+                    let last = values.into_iter().flatten().last();
+                    given.extend(last.map(|value| (place, format!("{keyword}{value}"))));
                 }
                 _ => {}
             }
         }
+        given.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
+        self.options = given.into_iter().map(|(_, option)| option).collect();
         Ok(())
     }
 }
@@ -214,10 +236,11 @@ impl TypedValueParser for Refusal {
         _: Option<&Arg>,
         _: &std::ffi::OsStr,
     ) -> Result<String, Error> {
-        let text = format!(
-            "{} of ssh is not supported: {}\n",
-            self.option, self.instead
-        );
+        let of_ssh = match self.option.starts_with("--") || self.option == "-P" {
+            true => "is not an option of ferryline",
+            false => "of ssh is not supported",
+        };
+        let text = format!("{} {of_ssh}: {}\n", self.option, self.instead);
         Err(Error::raw(ErrorKind::InvalidValue, text).with_cmd(command))
     }
 }
@@ -260,11 +283,17 @@ mod tests {
     fn what_can_be_honoured_is_an_option() {
         for (line, options) in [
             ("-4 h", &["AddressFamily=inet"][..]),
-            ("-N6C h", &["AddressFamily=inet6", "Compression=yes"]),
+            ("-N6C h", &["Compression=yes", "AddressFamily=inet6"]),
             (
                 "-b 192.0.2.1 -c a,b h",
-                &["BindAddress=192.0.2.1", "Ciphers=a,b"],
+                &["Ciphers=a,b", "BindAddress=192.0.2.1"],
             ),
+            // As `ssh -G` of OpenSSH 9.2 tells: the last counts.
+            ("-c a -c b -m x -m y h", &["MACs=y", "Ciphers=b"]),
+            ("-b 192.0.2.1 -b 192.0.2.2 h", &["BindAddress=192.0.2.2"]),
+            ("-4 -6 h", &["AddressFamily=inet6", "AddressFamily=inet"]),
+            ("-6 -4 h", &["AddressFamily=inet", "AddressFamily=inet6"]),
+            ("-4 -6 -4 h", &["AddressFamily=inet", "AddressFamily=inet6"]),
         ] {
             assert_eq!(given(line).unwrap().flags.options, options, "{line}");
         }
@@ -282,6 +311,10 @@ mod tests {
             ("-A h", "-A of ssh is not supported: "),
             ("-t h", "terminal"),
             ("-W a:1 h", "ssh -W"),
+            ("-P 23 h", "-p PORT"),
+            ("--port 23 h", "-p PORT"),
+            ("--port=23 h", "-L PORT:HOST:HOSTPORT"),
+            ("--user me h", "-l USER"),
             // Before the destination is missed.
             ("-f", "systemd"),
         ] {

@@ -39,7 +39,7 @@ pub(super) struct SshArguments {
     ///
     /// Such as -o ServerAliveInterval=30. One that ferryline does not honour is an error that lists those it does,
     /// unless it concerns only sessions, agents or terminals. Letters of ssh that are harmless here (-N, -T, -n,
-    /// -a, -x) are accepted; -4, -6, -C, -b, -c and -m are honoured.
+    /// -a, -x) are accepted; -4, -6, -C, -E, -b, -c and -m are honoured (-4 and -6 for what -L listens on, too).
     #[arg(short = 'o', value_name = "OPTION")]
     option: Vec<String>,
     /// Most SSH connections for data, one for each transfer, opened when needed; 0 shares the

@@ -1,13 +1,16 @@
-//! Standard output and standard error. A program that runs for long never waits for their readers.
+//! Standard output, standard error and the file of the log. A program that runs for long never waits for their
+//! readers.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
     io::{self, Write},
     panic,
+    path::Path,
     sync::OnceLock,
     time::Duration,
 };
 
+use super::log_file::LogFile;
 use crate::{paint::for_locale, queued_writer::QueuedWriter};
 
 /// How long the end of the program may wait for the reader of its output.
@@ -27,13 +30,29 @@ struct Stderr {
 
 static STDERR: OnceLock<Stderr> = OnceLock::new();
 static STDOUT: OnceLock<QueuedWriter> = OnceLock::new();
+/// The file of `-E`, where the log goes in place of standard error.
+static LOG_FILE: OnceLock<QueuedWriter> = OnceLock::new();
 
 const SHORT: Duration = Duration::from_secs(1);
 
-/// Starts a thread that writes standard error; it reports panics, too.
+/// Sends the log to this file. Called before `start`. The error says what is wrong.
+pub(super) fn log_to(path: &Path) -> Result<(), String> {
+    let file = LogFile::open(path)
+        .and_then(QueuedWriter::start)
+        .map_err(|error| format!("cannot log to {}: {error}", path.display()))?;
+    let _ = LOG_FILE.set(file);
+    Ok(())
+}
+
+/// Whether the log goes to a file.
+pub(super) fn is_log_in_file() -> bool {
+    LOG_FILE.get().is_some()
+}
+
+/// Starts a thread that writes standard error; it reports panics, too. Returns where the log goes.
 pub(super) fn start(patience: Patience) -> io::Result<QueuedWriter> {
     if let Some(started) = STDERR.get() {
-        return Ok(started.writer.clone());
+        return Ok(log(started));
     }
     let writer = QueuedWriter::start(io::stderr())?;
     let told = writer.clone();
@@ -44,9 +63,20 @@ pub(super) fn start(patience: Patience) -> io::Result<QueuedWriter> {
             text.push_str(&format!("{trace}\n"));
         }
         told.push(text.as_bytes());
+        to_log_file(&text);
     }));
     let started = STDERR.get_or_init(|| Stderr { writer, patience });
-    Ok(started.writer.clone())
+    Ok(log(started))
+}
+
+fn log(stderr: &Stderr) -> QueuedWriter {
+    LOG_FILE.get().unwrap_or(&stderr.writer).clone()
+}
+
+fn to_log_file(text: &str) {
+    if let Some(file) = LOG_FILE.get() {
+        file.push(text.as_bytes());
+    }
 }
 
 /// Standard output, for a program that must not wait for its reader.
@@ -56,6 +86,12 @@ pub(super) fn stdout() -> io::Result<QueuedWriter> {
     }
     let writer = QueuedWriter::start(io::stdout())?;
     Ok(STDOUT.get_or_init(|| writer).clone())
+}
+
+/// Writes the error that ends the program to standard error, and to the file of the log.
+pub(super) fn tell_last(text: &str) {
+    to_log_file(&for_locale(&format!("ferryline: {text}\n")));
+    tell(text);
 }
 
 /// Writes a line to standard error. The program goes on if standard error is no longer read.
@@ -78,6 +114,9 @@ pub(super) fn finish() {
     };
     if let Some(stdout) = STDOUT.get() {
         stdout.finish(patience);
+    }
+    if let Some(file) = LOG_FILE.get() {
+        file.finish(patience);
     }
     if let Some(stderr) = STDERR.get() {
         stderr.writer.finish(patience);

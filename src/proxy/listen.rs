@@ -23,6 +23,7 @@ use super::{
     session,
     trace::books::Entry,
 };
+use crate::ssh::AddressFamily;
 
 /// A forward's listeners.
 #[derive(Clone, Debug)]
@@ -115,6 +116,14 @@ pub enum BindError {
         /// What the operating system said.
         error: io::Error,
     },
+    /// The bind address has no address of the family that was asked for.
+    #[error("cannot listen on {name}: {}", no_family(*family))]
+    Family {
+        /// The bind address as it was given.
+        name: String,
+        /// What was asked for.
+        family: AddressFamily,
+    },
     /// The bind address is no address of this host.
     #[error("cannot listen on '{name}': the name does not resolve ({error})")]
     Resolve {
@@ -150,7 +159,7 @@ impl BindError {
             Self::Listen { address, error } => {
                 format!("cannot listen on {address}: {}", told(error).0)
             }
-            Self::Resolve { .. } => self.to_string(),
+            Self::Family { .. } | Self::Resolve { .. } => self.to_string(),
         }
     }
 
@@ -158,6 +167,7 @@ impl BindError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Listen { error, .. } => told(error).1,
+            Self::Family { .. } => "leave out -4, -6 or AddressFamily, or the bind address in -L",
             Self::Resolve { .. } => "name an address of this host",
         }
     }
@@ -191,11 +201,27 @@ fn told(error: &io::Error) -> (String, &'static str) {
     }
 }
 
-/// Binds the loopback addresses of both families, or the bind address. What `there` listens at an address
-/// already is used, and not bound again. Where the service manager has passed a socket for any of the addresses,
-/// it decides at which of them the forward listens.
-pub(super) async fn bind(spec: &ForwardSpec, there: &[Listener]) -> Result<Bound, BindError> {
-    let wanted: Vec<IpAddr> = match spec.bind.as_deref() {
+fn no_family(family: AddressFamily) -> &'static str {
+    match family {
+        AddressFamily::Any => "it has no address",
+        AddressFamily::Inet => {
+            "it has no IPv4 address, and only those are wanted (-4, or AddressFamily inet)"
+        }
+        AddressFamily::Inet6 => {
+            "it has no IPv6 address, and only those are wanted (-6, or AddressFamily inet6)"
+        }
+    }
+}
+
+/// Binds the loopback addresses of both families, or the bind address; of the one family only that is asked for
+/// (ssh(1): -4, -6). What `there` listens at an address already is used, and not bound again. Where the service
+/// manager has passed a socket for any of the addresses, it decides at which of them the forward listens.
+pub(super) async fn bind(
+    spec: &ForwardSpec,
+    family: AddressFamily,
+    there: &[Listener],
+) -> Result<Bound, BindError> {
+    let mut wanted: Vec<IpAddr> = match spec.bind.as_deref() {
         None | Some("localhost") => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         Some("" | "*") => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
         Some(name) => match name.parse() {
@@ -203,6 +229,13 @@ pub(super) async fn bind(spec: &ForwardSpec, there: &[Listener]) -> Result<Bound
             Err(_) => resolve(name).await?,
         },
     };
+    wanted.retain(|address| family.has(*address));
+    if wanted.is_empty() {
+        return Err(BindError::Family {
+            name: spec.bind.clone().unwrap_or_else(|| "loopback".into()),
+            family,
+        });
+    }
     let serves = |ip: &IpAddr, listener: &&Listener| {
         spec.port != 0 && listener.serves(SocketAddr::new(*ip, spec.port))
     };

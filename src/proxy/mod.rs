@@ -43,6 +43,7 @@ pub use self::{
         allow::{AllowError, Cidr, HostPattern},
         data_ports::{DataPorts, DataPortsError},
         gateway::Gateway,
+        reachable::{own_address, reachable},
         spec::{ForwardKind, ForwardSpec, SpecError},
     },
     trace::{
@@ -53,7 +54,7 @@ pub use self::{
     },
     tunnel::{Tunnel, Tunnels},
 };
-use crate::ssh;
+use crate::ssh::{self, AddressFamily};
 
 /// Bound listeners that do not accept yet. A program that binds first learns of a port in use before it asks
 /// for a password. A clone has the same sockets.
@@ -69,11 +70,20 @@ impl Proxy {
     ///
     /// The first listener that cannot be bound.
     pub async fn bind(specs: &[ForwardSpec]) -> Result<Self, BindError> {
-        Self::bind_among(specs, &[], None).await
+        Self::bind_in(specs, AddressFamily::Any).await
     }
 
-    /// As [`bind`](Self::bind), among sockets that are `there`: one that has a wanted address is used, and not
-    /// bound again. Where the service manager has passed one for a forward, it decides at which of the
+    /// As [`bind`](Self::bind), on addresses of this family only.
+    ///
+    /// # Errors
+    ///
+    /// The first listener that cannot be bound.
+    pub async fn bind_in(specs: &[ForwardSpec], family: AddressFamily) -> Result<Self, BindError> {
+        Self::bind_among(specs, family, &[], None).await
+    }
+
+    /// As [`bind_in`](Self::bind_in), among sockets that are `there`: one that has a wanted address is used, and
+    /// not bound again. Where the service manager has passed one for a forward, it decides at which of the
     /// forward's addresses that listens. A forward that is the same in `before`, and listens at any free port,
     /// keeps its port.
     ///
@@ -82,6 +92,7 @@ impl Proxy {
     /// The first listener that cannot be bound.
     pub async fn bind_among(
         specs: &[ForwardSpec],
+        family: AddressFamily,
         there: &[Listener],
         before: Option<&Self>,
     ) -> Result<Self, BindError> {
@@ -96,7 +107,7 @@ impl Proxy {
                 forwards.push(listen::Bound { spec, listeners });
                 continue;
             }
-            forwards.push(listen::bind(spec, there).await?);
+            forwards.push(listen::bind(spec, family, there).await?);
         }
         Ok(Self { forwards })
     }

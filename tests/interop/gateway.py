@@ -78,7 +78,7 @@ def from_another_host(client, mode, *options):
     def play(stage):
         ferryline = open_to(stage, "ports" if options else "open", *options)
         host = near(stage)
-        target = Target(host.ferryline, ferryline.port("0.0.0.0"), mode, host.namespace)
+        target = Target(host.ferryline, ferryline.port("*"), mode, host.namespace)
         name = f"gateway-{client.name}-{mode}-{'ports' if options else 'open'}"
         whole(stage, client, target, name)
 
@@ -89,7 +89,7 @@ def over_ipv6(stage):
     host = near(stage)
     if not host.ferryline6:
         return "this machine has no IPv6"
-    target = Target(host.ferryline6, open_to(stage, "open").port("0.0.0.0"), "EPSV6", host.namespace)
+    target = Target(host.ferryline6, open_to(stage, "open").port("*"), "EPSV6", host.namespace)
     whole(stage, Curl, target, "gateway-curl-EPSV6")
     target.mode = "EPRT6"
     whole(stage, Curl, target, "gateway-curl-EPRT6")
@@ -100,7 +100,7 @@ def data_ports(stage):
     """Data ports stay within the range, and when it is used up the client gets a reply that says so."""
     host = near(stage)
     ferryline = open_to(stage, "ports", "--data-ports", f"{DATA_PORTS[0]}-{DATA_PORTS[-1]}")
-    port = ferryline.port("0.0.0.0")
+    port = ferryline.port("*")
 
     def play():
         with contextlib.ExitStack() as stack:
@@ -127,7 +127,7 @@ def refused(stage):
     ferryline = open_to(stage, "refused", allow="203.0.113.0/24")
 
     def play():
-        with socket.create_connection((host.ferryline, ferryline.port("0.0.0.0")), 10) as client:
+        with socket.create_connection((host.ferryline, ferryline.port("*")), 10) as client:
             return client.recv(100)
 
     if said := inside(host.namespace, play):

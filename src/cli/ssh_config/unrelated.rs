@@ -40,8 +40,7 @@ pub(super) fn verdict(keyword: &str, value: &str) -> Verdict {
         | "visualhostkey"
         | "xauthlocation"
         | "forwardx11timeout"
-        | "obscurekeystroketiming"
-        | "channeltimeout" => Verdict::Accepted,
+        | "obscurekeystroketiming" => Verdict::Accepted,
         "controlmaster"
         | "controlpath"
         | "controlpersist"
@@ -58,6 +57,7 @@ pub(super) fn verdict(keyword: &str, value: &str) -> Verdict {
         | "tunnel"
         | "forkafterauthentication"
         | "gatewayports"
+        | "channeltimeout"
         | "checkhostip"
         | "verifyhostkeydns"
         | "nohostauthenticationforlocalhost"
@@ -68,6 +68,9 @@ pub(super) fn verdict(keyword: &str, value: &str) -> Verdict {
         {
             Verdict::Accepted
         }
+        "channeltimeout" => Verdict::Warned(
+            "--idle ends sessions in which nothing happens, and --data-wait data connections that nobody opens",
+        ),
         "controlmaster" | "controlpath" | "controlpersist" => {
             Verdict::Warned("ferryline shares no connection with ssh")
         }
@@ -94,5 +97,30 @@ pub(super) fn verdict(keyword: &str, value: &str) -> Verdict {
             "ferryline is no SOCKS proxy: name each FTP server with -L, or use 'ssh -D' beside it",
         ),
         _ => Verdict::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_an_effect_in_ssh_and_none_here_is_told() {
+        for (keyword, value, told) in [
+            ("channeltimeout", "session:*=5m", Some("--idle")),
+            ("channeltimeout", "none", None),
+            ("controlpersist", "10m", Some("shares no connection")),
+            ("controlpersist", "0", None),
+            ("controlpersist", "no", None),
+        ] {
+            let why = match verdict(keyword, value) {
+                Verdict::Accepted => None,
+                Verdict::Warned(why) => Some(why),
+                Verdict::Refused(why) => panic!("{keyword} {value} is refused: {why}"),
+                Verdict::Unknown => panic!("{keyword} is not known"),
+            };
+            assert_eq!(why.is_some(), told.is_some(), "{keyword} {value}: {why:?}");
+            assert!(why.unwrap_or_default().contains(told.unwrap_or_default()));
+        }
     }
 }

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use super::{
     allow::Cidr,
     data_ports::{DataPorts, Lease},
+    reachable::reachable,
     spec::{ForwardKind, ForwardSpec},
 };
 use crate::proxy::io::socket;
@@ -81,10 +82,14 @@ impl Gateway {
     /// Warns once, and loudly, of what a forward beyond loopback means.
     pub(crate) fn warn(&self, spec: &ForwardSpec, addresses: &[SocketAddr]) {
         let ranges: Vec<String> = self.allow_from.iter().map(ToString::to_string).collect();
-        let open: Vec<String> = addresses
+        let open: Vec<SocketAddr> = addresses
             .iter()
-            .filter(|address| !is_on_loopback(**address))
-            .map(|address| format!("{}://{address}", spec.kind))
+            .copied()
+            .filter(|address| !is_on_loopback(*address))
+            .collect();
+        let open: Vec<String> = reachable(&open)
+            .into_iter()
+            .map(|at| format!("{}://{at}", spec.kind))
             .collect();
         if !open.is_empty() {
             let what = match spec.kind {

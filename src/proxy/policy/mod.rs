@@ -6,6 +6,7 @@
 //! - `owner`: which user owns the other end of a connection
 //! - `gateway`: clients on other hosts
 //! - `data_ports`: the ports for their data connections
+//! - `reachable`: where clients reach a forward
 //! - `allow`: which hosts clients may come from, and which FTP servers they may name
 
 pub(super) mod admission;
@@ -13,5 +14,6 @@ pub(super) mod allow;
 pub(super) mod data_ports;
 pub(super) mod gateway;
 pub(super) mod owner;
+pub(super) mod reachable;
 mod service;
 pub(super) mod spec;

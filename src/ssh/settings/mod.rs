@@ -3,7 +3,7 @@
 pub(super) mod algorithm_kind;
 pub(super) mod algorithm_list;
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use algorithm_list::AlgorithmList;
 
@@ -217,7 +217,7 @@ pub enum Way {
     Jump(Box<Settings>),
 }
 
-/// Which addresses of a host are tried.
+/// Which addresses of a host are tried, and which are listened on.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum AddressFamily {
     /// Both kinds.
@@ -227,6 +227,17 @@ pub enum AddressFamily {
     Inet,
     /// IPv6 only.
     Inet6,
+}
+
+impl AddressFamily {
+    /// Whether the address is of this family.
+    pub fn has(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Inet => address.is_ipv4(),
+            Self::Inet6 => address.is_ipv6(),
+        }
+    }
 }
 
 /// A private key file.

@@ -43,6 +43,10 @@ pub(crate) async fn connect(
         }),
         Err(_) => {
             for address in std::mem::take(&mut failures.waiting) {
+                tracing::trace!(
+                    "no connection to {address}: no answer within {} s",
+                    limit.as_secs()
+                );
                 failures.say(format!("{}: no answer", address.ip()));
             }
             failures.refused = false;
@@ -142,6 +146,7 @@ async fn race(
         if let Some(address) = left.pop_front() {
             failures.waiting.push(address);
             let source = sources.clone();
+            tracing::trace!("connecting to {address}");
             let started = attempts.spawn(async move { (address, attempt(address, source).await) });
             if let Some(round) = rounds.back_mut() {
                 round.push(started);
@@ -157,8 +162,12 @@ async fn race(
             biased;
             ended = attempts.join_next() => match ended {
                 None => return None,
-                Some(Ok((_, Ok(tcp)))) => return Some(tcp),
+                Some(Ok((address, Ok(tcp)))) => {
+                    tracing::trace!("connected to {address}");
+                    return Some(tcp);
+                }
                 Some(Ok((address, Err(error)))) => {
+                    tracing::trace!("no connection to {address}: {error}");
                     failures.waiting.retain(|waiting| *waiting != address);
                     failures.refused |= error.kind() == io::ErrorKind::ConnectionRefused;
                     failures.say(format!("{}: {error}", address.ip()));
@@ -225,11 +234,7 @@ async fn own_addresses(name: &str) -> Result<Vec<SocketAddr>, String> {
 }
 
 fn wanted(found: &[SocketAddr], family: AddressFamily) -> Vec<SocketAddr> {
-    let fits = |address: &&SocketAddr| match family {
-        AddressFamily::Any => true,
-        AddressFamily::Inet => address.is_ipv4(),
-        AddressFamily::Inet6 => address.is_ipv6(),
-    };
+    let fits = |address: &&SocketAddr| family.has(address.ip());
     found.iter().filter(fits).copied().collect()
 }
 

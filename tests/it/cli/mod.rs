@@ -1,5 +1,7 @@
 //! The real program: its output, its input, and how it ends.
 
+#[cfg(unix)]
+mod demo;
 mod errors;
 mod fingers;
 mod forward;
@@ -8,6 +10,8 @@ mod help;
 mod integrity;
 #[cfg(unix)]
 mod journal;
+#[cfg(unix)]
+mod log_file;
 #[cfg(unix)]
 mod secrets;
 #[cfg(unix)]

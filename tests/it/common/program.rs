@@ -190,12 +190,13 @@ impl Running {
         line.trim_end_matches(['\r', '\n']).to_owned()
     }
 
-    /// Reads the next line, which names the address at which it takes FTP clients.
+    /// Reads the next line, which names the address at which it takes FTP clients; `*` is the unspecified one.
     pub async fn ftp_address(&mut self) -> SocketAddr {
         let line = self.line().await;
         let rest = line.strip_prefix("ftp://");
         let rest = rest.unwrap_or_else(|| panic!("no ready line: {line}"));
-        rest.split(' ').next().unwrap().parse().unwrap()
+        let address = rest.split(' ').next().unwrap();
+        address.replace('*', "0.0.0.0").parse().unwrap()
     }
 
     /// Reads its standard error up to a line that contains this text.
