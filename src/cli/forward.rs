@@ -35,6 +35,18 @@ pub(super) struct Arguments {
     ssh: SshArguments,
     #[command(flatten)]
     tunnel: TunnelArguments,
+    /// Write the log to the end of this file, in place of standard error
+    ///
+    /// As ssh's -E. A new file is its owner's alone. If the file is moved away or removed, a new one is begun. The
+    /// error that ends the program is on standard error, too.
+    #[arg(
+        short = 'E',
+        long,
+        value_name = "FILE",
+        hide_short_help = true,
+        help_heading = "Log"
+    )]
+    log_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) verbosity: Verbosity,
 }
@@ -103,12 +115,6 @@ struct RecordArguments {
     /// may be given for both
     #[arg(long, value_name = "NUMBER|SIZE", requires = "record", value_parser = keep, hide_short_help = true)]
     record_keep: Vec<Keep>,
-    /// Write the log to the end of this file, in place of standard error
-    ///
-    /// As ssh's -E. A new file is its owner's alone. If the file is moved away or removed, a new one is begun. The
-    /// error that ends the program is on standard error, too.
-    #[arg(short = 'E', long, value_name = "FILE", hide_short_help = true)]
-    log_file: Option<PathBuf>,
 }
 
 /// Under the short help.
@@ -147,7 +153,7 @@ impl Arguments {
 
     /// Sends the log to the file of `-E`, if there is one.
     pub(super) fn open_log(&self) -> Result<(), Failure> {
-        match &self.record.log_file {
+        match &self.log_file {
             Some(file) => terminal::log_to(file).map_err(Failure::Failed),
             None => Ok(()),
         }

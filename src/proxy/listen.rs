@@ -149,7 +149,7 @@ impl BindError {
     pub fn port(&self) -> Option<u16> {
         match self {
             Self::Listen { address, .. } => Some(address.port()),
-            Self::Resolve { .. } => None,
+            Self::Family { .. } | Self::Resolve { .. } => None,
         }
     }
 

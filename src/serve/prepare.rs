@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use super::configuration::Configuration;
 use crate::{
     proxy::{ForwardSpec, Listener, Options, Proxy},
+    ssh::AddressFamily,
     transcript::make_private,
 };
 
@@ -55,7 +56,9 @@ pub(super) async fn prepare(
             ));
         }
         let before = there.of_tunnels.get(name);
-        match Proxy::bind_among(&tunnel.forwards, &known, before).await {
+        let ssh = configuration.ssh.get(&tunnel.ssh);
+        let family = ssh.map_or(AddressFamily::Any, |ssh| ssh.address_family);
+        match Proxy::bind_among(&tunnel.forwards, family, &known, before).await {
             Ok(bound) => {
                 let addresses = bound.addresses();
                 let open = tunnel.forwards.iter().zip(&addresses);
