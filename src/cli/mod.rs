@@ -236,6 +236,9 @@ fn run(cli: Cli) -> ExitCode {
 /// Prints what the argument parser says in place of running: the help, the version, or an error.
 fn not_run(arguments: &[OsString], error: &clap::Error) -> ExitCode {
     if let Some(meant) = meant::meant(&Cli::command(), arguments, error) {
+        if check::asks_for_json(arguments) {
+            check::print_error(&meant);
+        }
         terminal::tell(&meant);
         return ExitCode::from(2);
     }

@@ -144,6 +144,9 @@ async fn what_was_meant_is_said_with_what_to_write() {
         assert!(told.contains(says), "{line}: {told}");
         assert!(!told.contains("secret"), "{told}");
     }
+    let words = ["check", "--json", "2121:localhost:21"];
+    let ended = run(home.path(), &words).await;
+    assert!(ended.stdout.contains("did you mean"), "{ended:?}");
     for (option, value) in [("-P", "23"), ("--port", "23")] {
         let words = ["forward", "-L", "1:h:21", option, value, "me@h"];
         let ended = run(home.path(), &words).await;
