@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream, lookup_host},
     sync::{mpsc, oneshot},
@@ -89,19 +88,6 @@ impl Listener {
             socket: Arc::new(socket),
             passed: false,
         })
-    }
-
-    /// Whether clients of this address reach it.
-    fn serves(&self, wanted: SocketAddr) -> bool {
-        let both_families = || {
-            self.address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED)
-                && wanted.ip() == IpAddr::from(Ipv4Addr::UNSPECIFIED)
-                && wanted.port() == self.address.port()
-                && SockRef::from(&*self.socket)
-                    .only_v6()
-                    .is_ok_and(|only| !only)
-        };
-        self.address == wanted || both_families()
     }
 }
 
@@ -236,13 +222,13 @@ pub(super) async fn bind(
             family,
         });
     }
-    let serves = |ip: &IpAddr, listener: &&Listener| {
-        spec.port != 0 && listener.serves(SocketAddr::new(*ip, spec.port))
+    let has = |ip: &IpAddr, listener: &&Listener| {
+        spec.port != 0 && listener.address == SocketAddr::new(*ip, spec.port)
     };
     let mut passed: Vec<Listener> = Vec::new();
     for ip in &wanted {
         let mut of_manager = there.iter().filter(|listener| listener.passed);
-        let found = of_manager.find(|listener| serves(ip, listener));
+        let found = of_manager.find(|listener| has(ip, listener));
         if let Some(found) = found.filter(|found| !passed.iter().any(|other| other.is(found))) {
             passed.push(found.clone());
         }

@@ -2,8 +2,11 @@
 
 use std::net::TcpListener;
 
+use ferryline::demo::ftp_client::Mode;
+use ferryline::demo::ftp_server::FtpServer;
+
 use super::support::{Service, ssh_table, tunnel, tunnel_at};
-use crate::common::{ScriptedClient, ScriptedServer, Shore};
+use crate::common::{ScriptedClient, ScriptedServer, Shore, logged_in, noise};
 
 #[tokio::test]
 async fn a_passed_socket_is_the_one_of_its_address_and_is_kept() {
@@ -45,7 +48,10 @@ async fn a_passed_socket_is_the_one_of_its_address_and_is_kept() {
 #[tokio::test]
 async fn a_passed_socket_of_both_families_serves_all_addresses() {
     let shore = Shore::new().await;
-    let server = ScriptedServer::new().start().await;
+    let files = tempfile::tempdir().unwrap();
+    let content = noise(100_000);
+    std::fs::write(files.path().join("file"), &content).unwrap();
+    let server = FtpServer::start(files.path()).unwrap();
     let Ok(socket) = TcpListener::bind("[::]:0") else {
         return crate::common::skipped("no IPv6 here");
     };
@@ -56,8 +62,19 @@ async fn a_passed_socket_of_both_families_serves_all_addresses() {
         + "allow-from = \"127.0.0.0/8\"\n";
     let mut service = Service::activated(shore.home(), &text, socket);
     assert_eq!(service.announced("erp").await, address);
+    // An IPv4 client of a socket of IPv6.
     let v4 = std::net::SocketAddr::from(([127, 0, 0, 1], address.port()));
-    ScriptedClient::logged_in(v4).await;
+    let v6 = std::net::SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port()));
+    for (address, modes) in [
+        (v4, &Mode::ALL[..]),
+        (v6, &[Mode::ExtendedPassive, Mode::ExtendedActive]),
+    ] {
+        let mut client = logged_in(address).await;
+        for &mode in modes {
+            let fetched = client.retrieve(mode, "file").await.unwrap();
+            assert!(fetched == content, "{address} {mode}");
+        }
+    }
 }
 
 #[tokio::test]
