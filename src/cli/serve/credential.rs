@@ -8,10 +8,24 @@ const PREFIX: &str = "credential:";
 ///
 /// # Errors
 ///
-/// The name is none, or there are no credentials.
+/// The name is none, or there is no such credential.
 pub(super) fn path(value: &str) -> Result<String, String> {
-    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    path_in(value, folder.as_deref())
+    path_in(value, folder().as_deref())
+}
+
+/// Says that a value names a credential, and this process has none.
+pub(super) fn lacks_folder(value: &str) -> Option<String> {
+    let name = value.strip_prefix(PREFIX)?;
+    folder().is_none().then(|| {
+        format!(
+            "'{value}': there are no credentials, because the environment has no CREDENTIALS_DIRECTORY; systemd sets \
+             it where the unit has LoadCredential={name}:FILE"
+        )
+    })
+}
+
+fn folder() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 
 fn path_in(value: &str, folder: Option<&Path>) -> Result<String, String> {
@@ -23,12 +37,10 @@ fn path_in(value: &str, folder: Option<&Path>) -> Result<String, String> {
             "'{value}': expected the name of a credential, such as {PREFIX}key"
         ));
     }
-    let folder = folder.ok_or_else(|| {
-        format!(
-            "'{value}': there are no credentials, because the environment has no CREDENTIALS_DIRECTORY; systemd sets \
-             it where the unit has LoadCredential={name}:FILE"
-        )
-    })?;
+    // Reported by itself: it is no mistake of the file.
+    let Some(folder) = folder else {
+        return Ok(format!("/run/credentials/{name}"));
+    };
     let path = folder.join(name);
     if !path.is_file() {
         return Err(format!(
@@ -65,7 +77,6 @@ mod tests {
             ("credential:../key", there, "expected the name"),
             ("credential:..", there, "expected the name"),
             ("credential:other", there, "LoadCredential=other:FILE"),
-            ("credential:key", None, "no CREDENTIALS_DIRECTORY"),
         ] {
             let error = path_in(value, folder).unwrap_err();
             assert!(error.contains(says), "{value}: {error}");

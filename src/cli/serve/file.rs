@@ -36,17 +36,18 @@ pub(super) struct Contents {
 /// The key of a tunnel that names its SSH connection.
 pub(super) const SSH: &str = "ssh";
 
-/// Reads and validates the file. Each line of the error has its place in the file.
-pub(super) fn read(file: &Path) -> Result<Contents, Vec<String>> {
+/// Reads and validates the file. Each line of the error has its place in the file. In a rehearsal, what the service
+/// manager hands to the service need not be there.
+pub(super) fn read(file: &Path, is_rehearsal: bool) -> Result<Contents, Vec<String>> {
     let text = read_text(file, CONFIG_LIMIT)
         .map_err(|error| vec![format!("cannot read {}: {error}", file.display())])?;
-    let mut contents = parse(file, &text)?;
+    let mut contents = parse(file, &text, is_rehearsal)?;
     contents.warnings.extend(open_to_others(file));
     Ok(contents)
 }
 
-fn parse(file: &Path, text: &str) -> Result<Contents, Vec<String>> {
-    let mut problems = Problems::of(file, text);
+fn parse(file: &Path, text: &str, is_rehearsal: bool) -> Result<Contents, Vec<String>> {
+    let mut problems = Problems::of(file, text, is_rehearsal);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let at = error.span().map_or(0, |span| span.start);
@@ -198,7 +199,11 @@ impl Reader<'_> {
                 }
             }
         }
-        if !table.iter().any(|(key, _)| key.get_ref() == LOCAL_FORWARD) {
+        let is_empty = |value: &DeValue<'_>| value.as_array().is_some_and(|list| list.is_empty());
+        let listens = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+            *key.get_ref() == LOCAL_FORWARD && !is_empty(value.get_ref())
+        };
+        if !table.iter().any(listens) {
             let text = "local-forward is missing, such as local-forward = \"2121:localhost:21\"";
             self.problems.add(at, keys.table(), text);
         }
@@ -290,13 +295,14 @@ impl Reader<'_> {
                 .any(|tunnel| tunnel.ssh.as_ref().is_some_and(|(_, used)| used == ssh))
         };
         let unused = self.ssh.iter().filter(|(name, _)| !used(name));
-        let warnings = unused
+        let warnings: Vec<String> = unused
             .map(|(name, (at, _))| {
                 let line = self.problems.line(*at);
                 let file = self.problems.file();
                 format!("{file}:{line}: [ssh.{name}]: no tunnel uses it, so it is not connected")
             })
             .collect();
+        let warnings = [self.problems.take_warnings(), warnings].concat();
         let mut ssh: BTreeMap<String, Settings> = self
             .ssh
             .iter()

@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &Arguments, before: Verbosity) -> Result<(), Failur
     let verbosity = arguments.verbosity.and(before);
     if arguments.check_config {
         start_log(verbosity, SERVICE, Patience::Endless)?;
-        for warning in read(&arguments.file)?.warnings {
+        for warning in read(&arguments.file, true)?.warnings {
             terminal::tell(&format!("warning: {warning}"));
         }
         return Ok(());
@@ -88,14 +88,14 @@ pub(super) fn run(arguments: &Arguments, before: Verbosity) -> Result<(), Failur
         // First of all: the sockets have the numbers that files get which are opened.
         let passed = passed_sockets().map_err(Failure::Usage)?;
         // The file says how much is logged. What is logged while it is read is told without that.
-        let contents = read(&arguments.file)?;
+        let contents = read(&arguments.file, false)?;
         start_log(verbosity.and(contents.verbosity), SERVICE, Patience::Short)?;
         for warning in &contents.warnings {
             tracing::warn!("{warning}");
         }
         let file = arguments.file.clone();
         let read = move || {
-            let contents = file::read(&file)?;
+            let contents = file::read(&file, false)?;
             for warning in &contents.warnings {
                 tracing::warn!("{warning}");
             }
@@ -131,7 +131,7 @@ pub(super) fn run(arguments: &Arguments, before: Verbosity) -> Result<(), Failur
 
 /// The settings of one tunnel of a file, and of its SSH connection.
 pub(super) fn tunnel(file: &Path, name: &str) -> Result<(Settings, TunnelSettings), Failure> {
-    let mut configuration = read(file)?.configuration;
+    let mut configuration = read(file, false)?.configuration;
     let Some(tunnel) = configuration.tunnels.remove(name) else {
         let names: Vec<String> = configuration.tunnels.into_keys().collect();
         return Err(Failure::Usage(format!(
@@ -146,8 +146,8 @@ pub(super) fn tunnel(file: &Path, name: &str) -> Result<(Settings, TunnelSetting
     }
 }
 
-fn read(file: &Path) -> Result<Contents, Failure> {
-    file::read(file).map_err(|problems| Failure::Usage(lines(problems)))
+fn read(file: &Path, is_rehearsal: bool) -> Result<Contents, Failure> {
+    file::read(file, is_rehearsal).map_err(|problems| Failure::Usage(lines(problems)))
 }
 
 /// Problems in one text, each in a line with the program's name in front, as the only one has.

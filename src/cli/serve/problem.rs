@@ -7,29 +7,49 @@ pub(super) struct Problems<'a> {
     file: &'a Path,
     text: &'a str,
     found: Vec<(usize, String)>,
+    /// What this process lacks and the service will have is not wrong.
+    is_rehearsal: bool,
+    warnings: Vec<String>,
 }
 
 impl<'a> Problems<'a> {
-    pub(super) fn of(file: &'a Path, text: &'a str) -> Self {
+    pub(super) fn of(file: &'a Path, text: &'a str, is_rehearsal: bool) -> Self {
         Self {
             file,
             text,
             found: Vec::new(),
+            is_rehearsal,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Adds what is missing in this process, and not in the file.
+    pub(super) fn lacking(&mut self, at: usize, place: &str, text: impl AsRef<str>) {
+        if self.is_rehearsal {
+            let text = self.in_place(at, place, text.as_ref());
+            self.warnings.push(text);
+        } else {
+            self.add(at, place, text);
         }
     }
 
     /// Adds a problem at a byte of the file. `place` is the table, and the key.
     pub(super) fn add(&mut self, at: usize, place: &str, text: impl AsRef<str>) {
-        let line = self.line(at);
-        let text = text.as_ref();
-        let file = self.file.display();
-        self.found.push((
-            line,
-            match place {
-                "" => format!("{file}:{line}: {text}"),
-                place => format!("{file}:{line}: {place}: {text}"),
-            },
-        ));
+        let text = self.in_place(at, place, text.as_ref());
+        self.found.push((self.line(at), text));
+    }
+
+    fn in_place(&self, at: usize, place: &str, text: &str) -> String {
+        let (file, line) = (self.file.display(), self.line(at));
+        match place {
+            "" => format!("{file}:{line}: {text}"),
+            place => format!("{file}:{line}: {place}: {text}"),
+        }
+    }
+
+    /// Takes what is worth a warning.
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// The number of the line that has this byte.

@@ -68,6 +68,11 @@ impl Keys {
                 problems.add(at, &self.table, self.unknown(key, own));
                 continue;
             };
+            for text in strings(value.get_ref()) {
+                if let Some(text) = credential::lacks_folder(text) {
+                    problems.lacking(at, &self.place(key), text);
+                }
+            }
             let said = match (key, value.get_ref()) {
                 ("option", DeValue::Table(options)) => options_of(options),
                 ("option", other) => Err(expected("a table: option = { Keyword = VALUE }", other)),
@@ -318,6 +323,22 @@ fn ssh_values(keyword: &str, value: &Spanned<DeValue<'_>>) -> Result<Vec<String>
         }
         _ => vec![values.join(",")],
     })
+}
+
+/// The strings in a value.
+fn strings<'a>(value: &'a DeValue<'_>) -> Vec<&'a str> {
+    match value {
+        DeValue::String(text) => vec![text.as_ref()],
+        DeValue::Array(values) => {
+            let inside = values.iter().map(Spanned::get_ref);
+            inside.flat_map(strings).collect()
+        }
+        DeValue::Table(table) => {
+            let inside = table.iter().map(|(_, value)| value.get_ref());
+            inside.flat_map(strings).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn scalar(value: &DeValue<'_>) -> Option<String> {

@@ -10,7 +10,7 @@ use crate::{control::ActiveMode, ssh::Way};
 const SSH: &str = "[ssh.dc1]\ndestination = \"ferry@127.0.0.1:2222\"\n";
 
 fn parsed(text: &str) -> Result<Contents, Vec<String>> {
-    parse(Path::new("f"), text)
+    parse(Path::new("f"), text, false)
 }
 
 fn configured(text: &str) -> Configuration {
@@ -218,6 +218,34 @@ fn mistakes_about_ssh_have_their_line_too() {
         let tunnel = "[tunnel.erp]\nssh = \"dc1\"\nlocal-forward = \"2121:localhost:21\"\n";
         let problem = problem(&format!("{SSH}{line}\n{tunnel}"));
         assert!(problem.starts_with(says), "{line}\n{problem}");
+    }
+}
+
+/// Who looks at a file from a shell has no credentials; the service has.
+#[test]
+fn credentials_that_are_not_here_yet_are_no_mistake_in_a_rehearsal() {
+    let text = "[ssh.dc1]\ndestination = \"h\"\nidentity = \"credential:key\"\n\
+        [tunnel.a]\nssh = \"dc1\"\nlocal-forward = \"0:h:21\"\n";
+    let says = "f:3: [ssh.dc1] identity: 'credential:key': there are no credentials";
+    assert!(problem(text).starts_with(says));
+    let rehearsed = parse(Path::new("f"), text, true).ok().unwrap();
+    assert_eq!(rehearsed.warnings.len(), 1);
+    assert!(
+        rehearsed.warnings[0].starts_with(says),
+        "{:?}",
+        rehearsed.warnings
+    );
+}
+
+#[test]
+fn a_tunnel_without_a_forward_lacks_one() {
+    for forward in ["", "local-forward = []\n"] {
+        let text = format!("{SSH}[tunnel.erp]\nssh = \"dc1\"\n{forward}");
+        let problem = problem(&text);
+        assert!(
+            problem.starts_with("f:3: [tunnel.erp]: local-forward is missing"),
+            "{problem}"
+        );
     }
 }
 
