@@ -309,6 +309,11 @@ impl Acceptor {
             let _ = answer.await;
         }
     }
+
+    /// Returns when the loop has ended, and holds its socket no longer.
+    pub(super) async fn ended(&self) {
+        self.pings.closed().await;
+    }
 }
 
 /// Starts the loops that accept clients, until `end`, or the end of everything.
@@ -335,6 +340,9 @@ pub(super) fn accept(
                 () = end.cancelled() => {}
                 () = answers => {}
             }
+            // The socket first: `ended` says that it is let go.
+            drop(listener);
+            drop(pinged);
         };
         let running = running.instrument(context.span.clone());
         context.tasks.spawn(running);

@@ -175,6 +175,13 @@ impl Tunnel {
         self.end.cancel();
     }
 
+    /// Returns when it accepts no further client, and holds no socket any more. [`close`](Self::close) it first.
+    pub async fn closed(&self) {
+        for acceptor in &self.acceptors {
+            acceptor.ended().await;
+        }
+    }
+
     /// Number of clients that it serves.
     pub fn clients(&self) -> usize {
         self.admission.clients()

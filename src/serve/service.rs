@@ -88,7 +88,7 @@ pub async fn run(service: Service, configuration: Configuration) -> Result<(), S
         });
         return Err(StartError::Unused(unused.collect()));
     }
-    let changes = supervisor.put(prepared);
+    let changes = supervisor.put(prepared).await;
     tell_lines(&supervisor, &changes, &*announce);
     notify::tell(Message::Ready);
     let loops = Arc::new(Mutex::new(supervisor.loops()));
@@ -124,7 +124,7 @@ pub async fn run(service: Service, configuration: Configuration) -> Result<(), S
                                  there any more: clients that connect to it wait in vain"
                             );
                         }
-                        let changes = supervisor.put(prepared);
+                        let changes = supervisor.put(prepared).await;
                         *lock(&loops) = supervisor.loops();
                         tell_lines(&supervisor, &changes, &*announce);
                         tracing::info!("reloaded: {changes}");

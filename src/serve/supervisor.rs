@@ -96,14 +96,16 @@ impl Supervisor {
     }
 
     /// Puts a configuration in force. Nothing of this can fail. No session is cut: each goes on with the
-    /// settings, and over the SSH connection, with which it began.
-    pub(super) fn put(&mut self, prepared: Prepared) -> Changes {
+    /// settings, and over the SSH connection, with which it began. When this returns, what was removed listens no
+    /// more, and the next client gets the new settings.
+    pub(super) async fn put(&mut self, prepared: Prepared) -> Changes {
         let Prepared {
             configuration,
             mut sockets,
             ..
         } = prepared;
         let mut changes = Changes::default();
+        let mut closed = Vec::new();
         self.tunnels.resize(configuration.max_sessions);
         let mut before = std::mem::take(&mut self.ssh);
         for (name, settings) in configuration.ssh {
@@ -150,6 +152,7 @@ impl Supervisor {
             match earlier {
                 Some(earlier) => {
                     earlier.close();
+                    closed.extend(kept.as_ref().map(|kept| Arc::clone(&kept.tunnel)));
                     changes.changed.push(name.clone());
                 }
                 None => changes.added.push(name.clone()),
@@ -164,7 +167,11 @@ impl Supervisor {
         }
         for (name, removed) in before {
             removed.tunnel.close();
+            closed.push(removed.tunnel);
             changes.removed.push(name);
+        }
+        for tunnel in closed {
+            tunnel.closed().await;
         }
         changes
     }
