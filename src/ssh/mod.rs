@@ -21,6 +21,7 @@
 //! | `backoff` | pauses between attempts, which grow |
 //! | `settings/` | what the command line decided about a destination |
 //! | `algorithms` | which algorithms are offered |
+//! | `facts` | [`ServerFacts`], [`Watcher`]: who the session is connected with, for those who keep records |
 //! | `findings` | [`Findings`]: what the first connection found out, for `ferryline check` |
 //! | `prompt/` | what a person is asked, and how |
 //! | `trust/` | host key policy, host certificates, and the files behind it |
@@ -37,6 +38,7 @@ mod backoff;
 mod connection;
 mod dial;
 mod error;
+mod facts;
 mod findings;
 mod glob;
 mod lanes;
@@ -52,6 +54,7 @@ pub use connection::{
     forward::{Incoming, RemoteForward},
 };
 pub use error::{Error, ForwardError, LostReason, OpenError};
+pub use facts::{ServerFacts, Watcher};
 pub use findings::{Findings, HostKey};
 pub(crate) use glob::glob;
 pub use lanes::{

@@ -26,6 +26,19 @@ impl Login {
         self.steps.iter().all(by_key)
     }
 
+    /// The fingerprint of the last key that was a step. (A certificate's is that of its key, as in sshd's log.)
+    pub(crate) fn key_fingerprint(&self) -> Option<String> {
+        let mut keys = self.steps.iter().rev();
+        keys.find_map(|step| match step {
+            Step::Key(credential) => Some(match &credential.holder {
+                Holder::Agent(identity) => identity.public_key().fingerprint(HashAlg::Sha256),
+                Holder::File(key) => key.public_key().fingerprint(HashAlg::Sha256),
+            }),
+            Step::Interactive(_) | Step::None | Step::Password(_) | Step::Unrepeatable => None,
+        })
+        .map(|fingerprint| fingerprint.to_string())
+    }
+
     /// The steps in words, without their secrets.
     pub(crate) fn describe(&self) -> Vec<String> {
         let described = self.steps.iter().map(|step| match step {
@@ -106,7 +119,11 @@ mod tests {
             Step::Password("x".into()),
             Step::Unrepeatable,
         ] {
-            assert!(!by_keys(vec![Step::None, typed]));
+            let login = Login {
+                steps: vec![Step::None, typed],
+            };
+            assert!(!login.is_by_keys());
+            assert_eq!(login.key_fingerprint(), None);
         }
     }
 }

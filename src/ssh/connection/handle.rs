@@ -12,16 +12,28 @@ pub(crate) struct Connection {
     handle: Handle<Events>,
     shared: Arc<Shared>,
     place: Place,
+    key: Option<String>,
 }
 
 impl Connection {
-    /// Takes over an authenticated connection.
-    pub(crate) fn new(handle: Handle<Events>, shared: Arc<Shared>, place: Place) -> Arc<Self> {
+    /// Takes over an authenticated connection. `key`: the fingerprint of the key that logged it in, if one did.
+    pub(crate) fn new(
+        handle: Handle<Events>,
+        shared: Arc<Shared>,
+        place: Place,
+        key: Option<String>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             handle,
             shared,
             place,
+            key,
         })
+    }
+
+    /// The fingerprint of the key that logged it in, if one did.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
     }
 
     /// The place where it has ended up.

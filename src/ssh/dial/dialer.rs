@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use russh::client::{self, Handle};
+use russh::{
+    client::{self, Handle},
+    keys::HashAlg,
+};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -24,6 +27,7 @@ use crate::{
             events::Events, handle::Connection, place::Place, shared::Shared, warnings::Warnings,
         },
         error::{Error, escaped},
+        facts::ServerFacts,
         findings::Findings,
         prompt::{Patience, Prompt},
         settings::{Settings, Way, algorithm_kind::AlgorithmKind},
@@ -126,6 +130,23 @@ impl Dialer {
         }
     }
 
+    /// Who this connection is with.
+    pub(crate) fn facts_of(&self, connection: &Connection) -> ServerFacts {
+        let host_key = connection.shared().host_key().get();
+        let Settings { host, port, .. } = &*self.settings;
+        let server = match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        };
+        ServerFacts {
+            server,
+            address: connection.place().peer,
+            user: self.settings.user.clone(),
+            key: connection.key().map(str::to_owned),
+            host_key: host_key.map(|key| key.fingerprint(HashAlg::Sha256).to_string()),
+        }
+    }
+
     pub(crate) fn findings(&self) -> &Findings {
         &self.findings
     }
@@ -209,6 +230,10 @@ impl Dialer {
                 });
             }
         };
+        let by = login
+            .as_ref()
+            .or_else(|| known.as_ref().map(|known| &known.login));
+        let key = by.and_then(Login::key_fingerprint);
         if let (Some(login), Some(host_key)) = (login, shared.host_key().get()) {
             self.findings.logged_in(login.describe());
             let host_key = host_key.clone();
@@ -219,7 +244,7 @@ impl Dialer {
             *lock(&self.control_heard) = heard;
         }
         DropGuard::disarm(failed);
-        let connection = Connection::new(handle, shared, place);
+        let connection = Connection::new(handle, shared, place, key);
         if role == Role::Control {
             self.measure(&connection);
         }

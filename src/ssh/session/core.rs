@@ -4,7 +4,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -16,11 +16,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::ssh::{
-    connection::{handle::Connection, shared::Shared},
-    dial::Dialer,
-    error::{Error, OpenError},
-    lanes::Pool,
+use crate::{
+    lock::lock,
+    ssh::{
+        connection::{handle::Connection, shared::Shared},
+        dial::Dialer,
+        error::{Error, OpenError},
+        facts::{ServerFacts, Watcher},
+        lanes::Pool,
+    },
 };
 
 /// What the handles of a session share.
@@ -30,6 +34,9 @@ pub(super) struct Core {
     control: watch::Sender<ControlState>,
     /// There has been a control connection.
     was_up: AtomicBool,
+    /// Who the last control connection is, or was, with.
+    facts: Mutex<Option<Arc<ServerFacts>>>,
+    watchers: Mutex<Vec<Arc<dyn Watcher>>>,
     pub(super) pool: Arc<Pool>,
     /// The number of clients that wait for the control connection.
     waiting: watch::Sender<usize>,
@@ -93,6 +100,8 @@ impl Core {
         let (pings, pinged) = mpsc::unbounded_channel();
         let this = Self {
             destination: dialer.settings().destination(),
+            facts: Mutex::new(first.as_ref().map(|first| Arc::new(dialer.facts_of(first)))),
+            watchers: Mutex::default(),
             dialer,
             unattended: first.is_none(),
             was_up: AtomicBool::new(first.is_some()),
@@ -173,12 +182,42 @@ impl Core {
     /// Puts a new control connection in place.
     pub(super) fn put(&self, connection: Arc<Connection>) {
         self.was_up.store(true, Ordering::Relaxed);
+        let facts = Arc::new(self.dialer.facts_of(&connection));
+        // Under the lock, so that a watcher that comes meanwhile hears of this connection once.
+        let watchers = lock(&self.watchers);
+        *lock(&self.facts) = Some(Arc::clone(&facts));
+        watchers.iter().for_each(|watcher| watcher.up(&facts));
         self.control.send_replace(ControlState::up(connection));
     }
 
     /// Whether there has been a control connection.
     pub(super) fn was_up(&self) -> bool {
         self.was_up.load(Ordering::Relaxed)
+    }
+
+    /// Has a watcher told of the present control connection and of all further ones.
+    pub(super) fn watch_by(&self, watcher: Arc<dyn Watcher>) {
+        let mut watchers = lock(&self.watchers);
+        if let Some(facts) = self.facts().filter(|_| self.control_connection().is_some()) {
+            watcher.up(&facts);
+        }
+        watchers.push(watcher);
+    }
+
+    /// Takes the control connection out, because it is lost, and tells the watchers why.
+    pub(super) fn lose(&self, reason: &str) {
+        let watchers = lock(&self.watchers);
+        self.take_down();
+        if let Some(facts) = self.facts() {
+            watchers
+                .iter()
+                .for_each(|watcher| watcher.lost(&facts, reason));
+        }
+    }
+
+    /// Who the last control connection is, or was, with.
+    pub(super) fn facts(&self) -> Option<Arc<ServerFacts>> {
+        lock(&self.facts).clone()
     }
 
     /// Ends the session: there is no control connection any more, and there will be none. Returns the last
@@ -191,7 +230,7 @@ impl Core {
         self.control.send_replace(shut).connection
     }
 
-    /// Takes the control connection out, because it is lost.
+    /// Takes the control connection out.
     pub(super) fn take_down(&self) {
         // Not dropped under the watch's lock.
         let mut taken = None;

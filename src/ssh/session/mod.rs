@@ -30,6 +30,7 @@ use crate::ssh::{
     },
     dial::{Dialer, Role},
     error::{Error, OpenError},
+    facts::{ServerFacts, Watcher},
     findings::Findings,
     lanes::{
         LaneGuard, Pool,
@@ -254,6 +255,16 @@ impl Session {
     /// `user@host`, as shown to people.
     pub fn destination(&self) -> &str {
         &self.core.destination
+    }
+
+    /// Who the control connection is with, or was with where it is lost; `None`: there has been none.
+    pub fn server_facts(&self) -> Option<Arc<ServerFacts>> {
+        self.core.facts()
+    }
+
+    /// Has a watcher told of the control connection that is up, if one is, and of each further one and each loss.
+    pub fn watch_by(&self, watcher: Arc<dyn Watcher>) {
+        self.core.watch_by(watcher);
     }
 
     /// What it holds at the moment.

@@ -86,7 +86,7 @@ async fn until_stopped(core: &Core) {
         let reason = shared.lost_reason();
         let since = Instant::now();
         tracing::warn!("{reason}; connecting again to {}", core.destination);
-        core.take_down();
+        core.lose(shared.end());
         let again = async {
             // A server that accepts a log-in and then hangs up is not dialled as fast as it can do so.
             if shared.was_used() || connected.elapsed() >= LAST_PAUSE {
