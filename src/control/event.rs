@@ -224,10 +224,15 @@ pub enum Output {
     Transferred(TransferReport),
 }
 
+/// Greatest number of bytes of a command that a [`TransferReport`] has: more than a path has on Linux (`PATH_MAX`), and
+/// so few that the commands of many pipelined transfers need no bound of their own.
+pub const REPORTED: usize = 4352;
+
 /// How a transfer went, as far as the control connections show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferReport {
-    /// The client's command without the end of the line; empty where its verb is unknown.
+    /// The client's command without the end of the line, the first [`REPORTED`] bytes of it; empty where its verb is
+    /// unknown.
     pub command: Bytes,
     /// The forward of its data connection, if it had one.
     pub forward: Option<ForwardId>,

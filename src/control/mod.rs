@@ -140,12 +140,13 @@ mod wait;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::parameters::{is_absolute, joined};
 pub use self::{
     answers::{answer, refusal},
     end_reason::EndReason,
     event::{
         DataAtEnd, DataCommand, DataCommands, Ending, ForwardEvent, ForwardId, Notice, Output,
-        RunningTransfer, Stalled, Target, TransferReport,
+        REPORTED, RunningTransfer, Stalled, Target, TransferReport,
     },
     greeter::{Greeter, Step},
     machine::Control,

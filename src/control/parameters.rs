@@ -1,5 +1,5 @@
-//! What a file of a transfer depends on besides its name: directory, TYPE and restart point, as far as the FTP
-//! server's answers have set them (RFC 959 §4.1, §5.3.1).
+//! What a file of a transfer depends on besides its name: directory, TYPE, MODE, STRU and restart point, as far as
+//! the FTP server's answers have set them (RFC 959 §4.1, §5.3.1).
 
 use bytes::{BufMut, Bytes, BytesMut};
 use ferryline_grammar::{Command, Verb, quoted_directory};
@@ -14,12 +14,20 @@ pub struct FileParameters {
     pub representation: u8,
     /// The restart point of a REST right before, in bytes; 0: from the beginning.
     pub offset: u64,
+    /// The data connection has the bytes of the file and no others, as far as MODE and STRU go: `MODE S` and
+    /// `STRU F`, the defaults. A RANG right before, which leaves out the end of the file, makes it false.
+    pub plain: bool,
 }
 
 /// The directory and the transfer parameters of a session.
 #[derive(Debug)]
 pub(super) struct Parameters {
     now: FileParameters,
+    /// The MODE that was accepted last, and the STRU: capitals.
+    mode: u8,
+    structure: u8,
+    /// A RANG was accepted, and no transfer has begun since.
+    part: bool,
 }
 
 /// What a command sets if the FTP server accepts it.
@@ -35,6 +43,12 @@ pub(super) enum Setting {
     Offset(u64),
     /// TYPE.
     Representation(u8),
+    /// MODE.
+    Mode(u8),
+    /// STRU.
+    Structure(u8),
+    /// RANG, which some servers know: the next transfer is of a part.
+    Range,
 }
 
 impl Setting {
@@ -49,10 +63,10 @@ impl Setting {
                 let digits = std::str::from_utf8(argument.trim_ascii()).ok()?;
                 Some(Self::Offset(digits.parse().ok()?))
             }
-            Verb::Type => {
-                let letter = argument.trim_ascii().first()?;
-                Some(Self::Representation(letter.to_ascii_uppercase()))
-            }
+            Verb::Type => letter(argument).map(Self::Representation),
+            Verb::Mode => letter(argument).map(Self::Mode),
+            Verb::Stru => letter(argument).map(Self::Structure),
+            Verb::Other if command.keyword.eq_ignore_ascii_case(b"RANG") => Some(Self::Range),
             _ => None,
         }
     }
@@ -60,7 +74,12 @@ impl Setting {
 
 impl Parameters {
     pub(super) fn new() -> Self {
-        Self { now: LOG_IN }
+        Self {
+            now: LOG_IN,
+            mode: b'S',
+            structure: b'F',
+            part: false,
+        }
     }
 
     /// Notes the beginning of the answer to a command that sets this.
@@ -77,6 +96,9 @@ impl Parameters {
             Setting::Representation(letter) if is_success(code) => {
                 self.now.representation = *letter;
             }
+            Setting::Mode(letter) if is_success(code) => self.mode = *letter,
+            Setting::Structure(letter) if is_success(code) => self.structure = *letter,
+            Setting::Range if matches!(code, 200..=399) => self.part = true,
             _ => {}
         }
     }
@@ -88,14 +110,16 @@ impl Parameters {
 
     /// Notes that REIN was accepted.
     pub(super) fn reset(&mut self) {
-        self.now = LOG_IN;
+        *self = Self::new();
     }
 
     /// Takes those of a transfer that the FTP server begins to answer. The restart point is for this one only
     /// (RFC 3659 §5.3).
     pub(super) fn take_for_transfer(&mut self) -> FileParameters {
-        let taken = self.now.clone();
+        let mut taken = self.now.clone();
         self.now.offset = 0;
+        let part = std::mem::take(&mut self.part);
+        taken.plain = !part && (self.mode, self.structure) == (b'S', b'F');
         taken
     }
 
@@ -115,10 +139,17 @@ const LOG_IN: FileParameters = FileParameters {
     directory: Some(Bytes::new()),
     representation: b'A',
     offset: 0,
+    plain: true,
 };
 
 /// Greatest length of a directory that is kept, in bytes.
 const LONGEST: usize = 4096;
+
+/// The first letter of an argument, as a capital.
+fn letter(argument: &[u8]) -> Option<u8> {
+    let letter = argument.trim_ascii().first()?;
+    Some(letter.to_ascii_uppercase())
+}
 
 fn is_success(code: u16) -> bool {
     matches!(code, 200..=299)
@@ -213,5 +244,26 @@ mod tests {
         assert_eq!(after(&[("TYPE i", 200, "")]).representation, b'I');
         let refused = [("TYPE I", 200, ""), ("TYPE E", 504, "")];
         assert_eq!(after(&refused).representation, b'I');
+    }
+
+    #[test]
+    fn only_a_stream_of_a_whole_file_is_plain() {
+        for (steps, plain) in [
+            (&[][..], true),
+            (&[("MODE B", 200, "")], false),
+            (&[("MODE Z", 504, "")], true),
+            (&[("MODE Z", 200, ""), ("MODE S", 200, "")], true),
+            (&[("STRU R", 250, "")], false),
+            (&[("STRU F", 200, "")], true),
+            (&[("RANG 1 5", 350, "")], false),
+            (&[("RANG 1 5", 500, "")], true),
+        ] {
+            assert_eq!(after(steps).plain, plain, "{steps:?}");
+        }
+        let mut parameters = Parameters::new();
+        let range = Setting::of(&Command::parse(b"rang 1 5").unwrap()).unwrap();
+        parameters.answered(&range, 350, b"");
+        assert!(!parameters.take_for_transfer().plain);
+        assert!(parameters.take_for_transfer().plain);
     }
 }

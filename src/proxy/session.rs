@@ -87,6 +87,7 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, owner: Owner, conte
     if let Some(named) = &standing.routed {
         shown.set_server(named);
     }
+    shown.set_ssh_server(context.ssh.server_facts());
     let data = Arc::new(DataContext {
         session: number,
         ssh: context.ssh.clone(),
@@ -122,6 +123,7 @@ fn show(number: u64, peer: SocketAddr, owner: Owner, context: &Context) -> Shown
         },
         server: context.spec.destination(),
         ssh: context.ssh.destination().to_owned(),
+        ssh_server: context.ssh.server_facts(),
         began: SystemTime::now(),
     });
     context.book(&Entry::SessionBegan(&facts));

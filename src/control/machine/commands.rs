@@ -11,7 +11,7 @@ use ferryline_grammar::{
 use crate::control::{
     active_request::ActiveRequest,
     answers::answer,
-    event::{DataAtEnd, Notice, Output},
+    event::{DataAtEnd, Notice, Output, REPORTED},
     exchange::{Asked, Stage},
     key::Key,
     machine::{Control, verbatim},
@@ -316,15 +316,12 @@ impl Control {
 /// Smallest buffer for a command that ferryline expects of a server, which may read a longer line as two.
 const LEAST_BUFFER: usize = 250;
 
-/// The command in this line, for the log.
+/// The command in this line, for the report.
 fn command_of(line: &Bytes) -> Bytes {
     let command = line.trim_ascii_end();
     // A copy: a part of the line would keep all of it.
-    Bytes::copy_from_slice(command.get(..SHOWN).unwrap_or(command))
+    Bytes::copy_from_slice(command.get(..REPORTED).unwrap_or(command))
 }
-
-/// Number of bytes of a command that a report shows.
-const SHOWN: usize = 1024;
 
 enum Decision {
     /// Ferryline answers it, and the server does not see it.

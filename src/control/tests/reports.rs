@@ -41,6 +41,7 @@ fn a_transfer_is_reported_when_its_client_has_the_final_reply() {
                 directory: Some("".into()),
                 representation: b'A',
                 offset: 0,
+                plain: true,
             }),
             sent_at: Duration::from_secs(3),
             answer: Some("226 done\r\n".into()),

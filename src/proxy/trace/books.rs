@@ -75,6 +75,8 @@ pub enum Entry<'a> {
 pub struct Transferred<'a> {
     /// The FTP user, as it may be shown; `None` before the first USER.
     pub user: Option<&'a str>,
+    /// Whether the FTP server has accepted a log-in.
+    pub logged_in: bool,
     /// What the control connections have shown of it.
     pub report: &'a TransferReport,
     /// How it ended.
@@ -83,7 +85,8 @@ pub struct Transferred<'a> {
     pub time: Duration,
     /// Bytes over its data connection.
     pub moved: Moved,
-    /// SHA-256 of those bytes, where it was wanted, and where the data connection carried this transfer alone.
+    /// SHA-256 of those bytes, where it was wanted, where the transfer was not refused, and where the data connection
+    /// carried this transfer alone.
     pub sha256: Option<[u8; 32]>,
 }
 

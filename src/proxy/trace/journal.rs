@@ -1,7 +1,7 @@
 //! What a session has carried, for the log: a line for each transfer, and one at the end of the session.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fmt,
     sync::Arc,
     time::{Duration, Instant},
@@ -31,6 +31,9 @@ pub(crate) const CARRIED: &str = "ferryline::carried";
 /// a time, and what is gone without data is not remembered.)
 const MOST_COUNTED: usize = 64;
 
+/// Number of data connections that a session has at a time.
+const MOST_AT_ONCE: usize = 8;
+
 /// Number of bytes shown of a user's name, and of a reply.
 const SHOWN: usize = 200;
 
@@ -52,6 +55,8 @@ pub(crate) struct Journal {
     /// The last command that moves data.
     command: Option<String>,
     counted: BTreeMap<ForwardId, Counted>,
+    /// The last forwards that are gone and had no data at all: those of empty files may be among them.
+    empty: VecDeque<ForwardId>,
     transfers: Transfers,
     end: End,
     sizes: Sizes,
@@ -137,6 +142,7 @@ impl Journal {
             asked_for_tls: false,
             command: None,
             counted: BTreeMap::new(),
+            empty: VecDeque::new(),
             transfers: Transfers::default(),
             end: End::Open,
             last_refusal: None,
@@ -301,6 +307,12 @@ impl Journal {
             counted.gone = true;
             // No transfer has told of all of it yet, unless there is nothing to tell.
             if counted.tally.moved() == counted.told {
+                if !counted.is_shared {
+                    self.empty.push_back(id);
+                    if self.empty.len() > MOST_AT_ONCE {
+                        self.empty.pop_front();
+                    }
+                }
                 self.counted.remove(&id);
             }
         }
@@ -323,7 +335,10 @@ impl Journal {
     /// Logs a transfer that is over. `now`: since the session began.
     pub(crate) fn transferred(&mut self, now: Duration, report: &TransferReport) {
         let counted = report.forward.and_then(|id| self.counted.get_mut(&id));
-        let (moved, hashes) = counted.map(Counted::take).unwrap_or_default();
+        let (moved, hashes) = match counted {
+            Some(counted) => counted.take(),
+            None => (Moved::default(), self.hashes_of_nothing(report.forward)),
+        };
         if let Some(id) = report.forward
             && self.counted.get(&id).is_some_and(|counted| counted.gone)
         {
@@ -348,14 +363,17 @@ impl Journal {
             bytes: moved.bytes(),
             time: now.saturating_sub(report.sent_at),
         };
+        let outcome = match (failed, report.begun) {
+            (false, _) => Outcome::Complete,
+            (true, true) => Outcome::Cut,
+            (true, false) => Outcome::Refused,
+        };
+        let hashes = hashes.filter(|_| outcome != Outcome::Refused);
         let transfer = Transferred {
             user: self.user.as_deref(),
+            logged_in: self.logged_in,
             report,
-            outcome: match (failed, report.begun) {
-                (false, _) => Outcome::Complete,
-                (true, true) => Outcome::Cut,
-                (true, false) => Outcome::Refused,
-            },
+            outcome,
             time: carried.time,
             moved,
             sha256: hashes.and_then(|hashes| match moved {
@@ -384,6 +402,14 @@ impl Journal {
                 tracing::info!(target: CARRIED, "#{session} {user} {command}: {carried}, {result}")
             }
         }
+    }
+
+    /// The hashes of a data connection that is gone, where it had no data and they are wanted.
+    fn hashes_of_nothing(&self, forward: Option<ForwardId>) -> Option<Hashes> {
+        let was_empty = forward.is_some_and(|id| self.empty.contains(&id));
+        (was_empty && self.wants_hashes())
+            .then(|| Tally::with_hashes().hashed().1)
+            .flatten()
     }
 
     /// Tells the operator that a stop waits for the transfer that runs, for this long at most.

@@ -14,6 +14,7 @@ use crate::{
     control::DataCommands,
     lock::lock,
     proxy::moved::{Moved, Tally},
+    ssh::ServerFacts,
 };
 
 /// The sessions that there are at the moment. Copies show the same ones.
@@ -162,12 +163,19 @@ impl Shown {
 
     /// Notes the FTP server that the client has named.
     pub(crate) fn set_server(&self, server: &str) {
+        self.change_facts(|facts| server.clone_into(&mut facts.server));
+    }
+
+    /// Notes the SSH connection over which the FTP server was reached.
+    pub(crate) fn set_ssh_server(&self, server: Option<Arc<ServerFacts>>) {
+        self.change_facts(|facts| facts.ssh_server = server);
+    }
+
+    fn change_facts(&self, change: impl FnOnce(&mut SessionFacts)) {
         let mut state = lock(&self.live.state);
-        let facts = SessionFacts::clone(&state.facts);
-        state.facts = Arc::new(SessionFacts {
-            server: server.to_owned(),
-            ..facts
-        });
+        let mut facts = SessionFacts::clone(&state.facts);
+        change(&mut facts);
+        state.facts = Arc::new(facts);
     }
 
     /// Is cancelled when the session is asked to end.
@@ -201,6 +209,7 @@ mod tests {
             local_user: None,
             server: "ftp.internal:21".into(),
             ssh: "me@ssh.example".into(),
+            ssh_server: None,
             began: SystemTime::UNIX_EPOCH,
         })
     }

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
+use crate::ssh::ServerFacts;
+
 /// Who takes part in a session.
 #[derive(Clone, Debug)]
 pub struct SessionFacts {
@@ -17,6 +19,8 @@ pub struct SessionFacts {
     pub server: String,
     /// `user@host` of the SSH server.
     pub ssh: String,
+    /// What the SSH connection has shown of that server, and how it was logged in to; `None`: there has been none.
+    pub ssh_server: Option<Arc<ServerFacts>>,
     /// When the client was accepted.
     pub began: SystemTime,
 }
