@@ -8,13 +8,14 @@
 //!
 //! # Layout
 //!
-//! Dependencies point one way: `cli` → {`check`, `serve`} → `proxy` → {`transcript` → `control` →
+//! Dependencies point one way: `cli` → {`check`, `serve`, `audit`} → `proxy` → {`transcript` → `control` →
 //! `ferryline_grammar`, `ssh`}.
 //!
 //! - [`cli`]: one file for each subcommand; arguments in, validated settings out
 //! - [`check`]: the doctor: tries each step to the FTP server, and says what works and what
 //!   does not, and why
 //! - [`serve`]: the service: many tunnels at once, which change while it runs
+//! - [`audit`]: the audit record: a line for each transfer, each with the hash of the line before it
 //! - [`proxy`]: the driver: listeners, one task for each client, data connections
 //! - [`control`]: the state machine between client and server; no I/O, no clock
 //! - [`ssh`]: the SSH session: connect, authenticate, host keys, lanes, forwards
@@ -31,6 +32,7 @@
 //! - `ferryline_grammar` (in `grammar/`): FTP's own language: line codec, commands, replies,
 //!   addresses
 
+pub mod audit;
 mod bounded_file;
 pub mod check;
 pub mod cli;

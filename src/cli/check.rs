@@ -106,6 +106,8 @@ pub(super) fn as_here(argument: Arg) -> Arg {
 fn hide_what_it_does_not_use(argument: Arg) -> Arg {
     let unused = [
         "advertise",
+        "audit",
+        "audit_no_sha256",
         "data_ports",
         "data_wait",
         "idle",

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::{
     CARRIED, Failure, Verbosity,
+    audit::{self, AuditArguments},
     gateway_options::{GatewayArguments, check_bound},
     limits::{LimitArguments, fit_one},
     runtime, signals,
@@ -18,6 +19,7 @@ use super::{
     waiting::{Attended, attend},
 };
 use crate::{
+    audit::Audit,
     control::{ActiveMode, DataHost, LOWEST_DATA_PORT},
     log_limit::tell_left_out_while,
     paint::for_locale,
@@ -47,6 +49,8 @@ pub(super) struct Arguments {
         help_heading = "Log"
     )]
     log_file: Option<PathBuf>,
+    #[command(flatten)]
+    audit: AuditArguments,
     #[command(flatten)]
     pub(super) verbosity: Verbosity,
 }
@@ -305,10 +309,11 @@ pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<(), Failure
     let verbosity = arguments.verbosity.and(before);
     arguments.open_log()?;
     start_log(verbosity, CARRIED, Patience::Short)?;
+    let record = arguments.audit.clone();
     let Plan {
         specs,
         settings,
-        options,
+        mut options,
     } = arguments.plan()?;
     if let Some(folder) = &options.record {
         make_private(folder).map_err(|error| {
@@ -317,8 +322,18 @@ pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<(), Failure
         let place = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
         tracing::info!(target: "ferryline::carried", "sessions are recorded in {}", place.display());
     }
+    let audit = record.start()?;
+    if let Some(audit) = &audit {
+        options.books.push(Arc::new(audit.clone()));
+    }
     let runtime = runtime()?;
-    let done = runtime.block_on(forward(&specs, settings, options, verbosity));
+    let done = runtime.block_on(async {
+        let done = forward(&specs, settings, options, audit.as_ref(), verbosity).await;
+        if let Some(audit) = &audit {
+            audit.close(audit::LAST_LINES).await;
+        }
+        done
+    });
     // An unanswered question must not delay the end.
     runtime.shutdown_background();
     done
@@ -328,6 +343,7 @@ async fn forward(
     specs: &[ForwardSpec],
     settings: Settings,
     options: Options,
+    audit: Option<&Audit>,
     verbosity: Verbosity,
 ) -> Result<(), Failure> {
     let stop = signals::stop().map_err(Failure::failed)?;
@@ -347,6 +363,9 @@ async fn forward(
         () = stop.cancelled() => return Ok(()),
     };
     let ssh = connected.map_err(Failure::failed)?;
+    if let Some(audit) = audit {
+        ssh.watch_by(Arc::new(audit.clone()));
+    }
     tracing::info!(
         "logged in to {way}, {}",
         findings.server_version().unwrap_or_default()

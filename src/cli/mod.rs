@@ -3,6 +3,7 @@
 //! One file for each subcommand. Each turns its low-level arguments into validated settings first, so
 //! that it reports wrong arguments before it opens anything.
 
+mod audit;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
@@ -108,6 +109,8 @@ enum Command {
         invented forwards on 127.0.0.1: --show tells what ferryline would have done."
     )]
     Replay(replay::Arguments),
+    /// Look at an audit record (see 'forward --audit')
+    Audit(audit::Arguments),
     /// Print the man page of ferryline, or of a subcommand
     #[command(after_help = "Example: ferryline man forward >ferryline-forward.1")]
     Man(generate::ManArguments),
@@ -208,6 +211,7 @@ fn run(cli: Cli) -> ExitCode {
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments, before).map(|()| true),
         Command::Replay(arguments) => replay::run(&arguments).map(|()| true),
+        Command::Audit(arguments) => audit::run(arguments).map(|()| true),
         Command::Man(arguments) => generate::man(Cli::command(), &arguments).map(|()| true),
         Command::Completions(arguments) => {
             generate::completions(Cli::command(), &arguments).map(|()| true)

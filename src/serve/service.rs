@@ -24,6 +24,7 @@ use super::{
 use crate::{
     lock::lock,
     proxy::{Books, Listener, LiveSessions, Options},
+    ssh::Watcher,
 };
 
 /// What the service needs from its surroundings.
@@ -36,6 +37,8 @@ pub struct Service {
     pub books: Vec<Arc<dyn Books>>,
     /// Where the sessions of all tunnels are shown while they last.
     pub live: LiveSessions,
+    /// Those who are told of each SSH connection, over all reloads.
+    pub watchers: Vec<Arc<dyn Watcher>>,
     /// The parts that open their files anew at each reload.
     pub reopened: Vec<Arc<dyn Reopen>>,
     /// The sockets that the service manager has passed.
@@ -66,6 +69,7 @@ pub async fn run(service: Service, configuration: Configuration) -> Result<(), S
         announce,
         books,
         live,
+        watchers,
         reopened,
         passed,
         mut reloads,
@@ -73,7 +77,11 @@ pub async fn run(service: Service, configuration: Configuration) -> Result<(), S
     } = service;
     let mut supervisor = Supervisor::new(
         passed,
-        Watched { books, live },
+        Watched {
+            books,
+            live,
+            watchers,
+        },
         configuration.max_sessions,
         configuration.refusals,
     );

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     proxy::{Books, Listener, LiveSessions, Proxy, Tunnel, Tunnels},
-    ssh::{Findings, Session, Settings},
+    ssh::{Findings, Session, Settings, Watcher},
 };
 
 /// What is served.
@@ -24,6 +24,7 @@ pub(super) struct Supervisor {
 pub(super) struct Watched {
     pub(super) books: Vec<Arc<dyn Books>>,
     pub(super) live: LiveSessions,
+    pub(super) watchers: Vec<Arc<dyn Watcher>>,
 }
 
 /// An SSH connection. Sessions of an earlier one of the same name have a handle of their own.
@@ -116,6 +117,9 @@ impl Supervisor {
                 continue;
             }
             let session = Session::start(settings.clone(), Findings::default());
+            for watcher in &self.watched.watchers {
+                session.watch_by(Arc::clone(watcher));
+            }
             changes.reconnected.push(name.clone());
             self.ssh.insert(name, Connection { settings, session });
         }

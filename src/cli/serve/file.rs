@@ -11,9 +11,10 @@ use toml::{
 use super::{
     problem::Problems,
     table::{Keys, Said, nearest, reason},
-    tables::{LimitsTable, LogTable, SshTable, TunnelTable, keys},
+    tables::{AuditTable, LimitsTable, LogTable, SshTable, TunnelTable, keys},
 };
 use crate::{
+    audit,
     bounded_file::{CONFIG_LIMIT, read_text},
     cli::{
         Failure, Verbosity,
@@ -29,6 +30,7 @@ use crate::{
 pub(super) struct Contents {
     pub(super) configuration: Configuration,
     pub(super) verbosity: Verbosity,
+    pub(super) audit: Option<audit::Settings>,
     /// What is not wrong, but probably not meant.
     pub(super) warnings: Vec<String>,
 }
@@ -63,6 +65,7 @@ fn parse(file: &Path, text: &str, is_rehearsal: bool) -> Result<Contents, Vec<St
         tunnels: BTreeMap::new(),
         max_sessions: size(MAX_SESSIONS),
         verbose: 0,
+        audit: None,
     };
     reader.document(document.get_ref());
     reader.finish()
@@ -76,6 +79,7 @@ struct Reader<'a> {
     tunnels: BTreeMap<String, Tunnel>,
     max_sessions: usize,
     verbose: u8,
+    audit: Option<audit::Settings>,
 }
 
 /// A tunnel that was read.
@@ -104,6 +108,7 @@ impl Reader<'_> {
                 "tunnel" => self.named(table, "tunnel", Self::tunnel),
                 "limits" => self.limits(at, table),
                 "log" => self.log(at, table),
+                "audit" => self.audit(at, table),
                 other => {
                     let known = TABLES.map(str::to_owned);
                     let text = match nearest(other, &known) {
@@ -111,7 +116,8 @@ impl Reader<'_> {
                             format!("there is no table [{other}]; did you mean [{near}]?")
                         }
                         None => format!(
-                            "there is no table [{other}]; there are [ssh.NAME], [tunnel.NAME], [limits] and [log]"
+                            "there is no table [{other}]; there are [ssh.NAME], [tunnel.NAME], [limits], [log] and \
+                             [audit]"
                         ),
                     };
                     self.problems.add(at, "", text);
@@ -249,6 +255,18 @@ impl Reader<'_> {
         }
     }
 
+    fn audit(&mut self, at: usize, table: &DeTable<'_>) {
+        let keys = keys::<AuditTable>("[audit]".into());
+        let said = keys.words(table, &[], &mut self.problems);
+        if !table.iter().any(|(key, _)| key.get_ref() == "file") {
+            let text = "file is missing, such as file = \"/var/log/ferryline/audit.jsonl\"";
+            self.problems.add(at, keys.table(), text);
+            return;
+        }
+        let read = |table: AuditTable| Ok(table.settings());
+        self.audit = self.whole::<AuditTable, _>(&keys, [], &said, at, read);
+    }
+
     /// Reads all keys of a table together.
     fn whole<T: FromArgMatches + CommandFactory, V>(
         &mut self,
@@ -343,6 +361,7 @@ impl Reader<'_> {
                 refusals,
             },
             verbosity: Verbosity::of(self.verbose),
+            audit: self.audit,
             warnings,
         })
     }
@@ -399,7 +418,7 @@ impl Reader<'_> {
     }
 }
 
-const TABLES: [&str; 4] = ["ssh", "tunnel", "limits", "log"];
+const TABLES: [&str; 5] = ["ssh", "tunnel", "limits", "log", "audit"];
 
 const LOCAL_FORWARD: &str = "local-forward";
 

@@ -20,14 +20,17 @@ use clap::Args;
 
 use self::file::Contents;
 use super::{
-    Failure, SERVICE, Verbosity, runtime, signals, start_log,
+    Failure, SERVICE, Verbosity,
+    audit::LAST_LINES,
+    runtime, signals, start_log,
     terminal::{self, Patience},
 };
 use crate::{
+    audit::Audit,
     log_limit::tell_left_out_while,
     paint::for_locale,
     proxy::LiveSessions,
-    serve::{Service, StartError, TunnelSettings, passed_sockets},
+    serve::{Reopen, Service, StartError, TunnelSettings, passed_sockets},
     ssh::Settings,
 };
 
@@ -94,13 +97,19 @@ pub(super) fn run(arguments: &Arguments, before: Verbosity) -> Result<(), Failur
             tracing::warn!("{warning}");
         }
         let file = arguments.file.clone();
+        let in_force = contents.audit.clone();
         let read = move || {
             let contents = file::read(&file, false)?;
+            if contents.audit != in_force {
+                tracing::warn!("[audit] has changed: only a restart puts that in force");
+            }
             for warning in &contents.warnings {
                 tracing::warn!("{warning}");
             }
             Ok(contents.configuration)
         };
+        let audit = contents.audit.map(Audit::start).transpose();
+        let audit = audit.map_err(Failure::failed)?;
         let serving = async {
             let (stop, reloads) = signals::stop_and_reload().map_err(Failure::failed)?;
             let out = terminal::stdout().map_err(Failure::failed)?;
@@ -109,9 +118,19 @@ pub(super) fn run(arguments: &Arguments, before: Verbosity) -> Result<(), Failur
                 announce: Box::new(move |line| {
                     out.push(for_locale(&format!("{line}\n")).as_bytes());
                 }),
-                books: Vec::new(),
+                books: audit
+                    .iter()
+                    .map(|audit| Arc::new(audit.clone()) as _)
+                    .collect(),
                 live: LiveSessions::default(),
-                reopened: Vec::new(),
+                watchers: audit
+                    .iter()
+                    .map(|audit| Arc::new(audit.clone()) as _)
+                    .collect(),
+                reopened: audit
+                    .iter()
+                    .map(|audit| Arc::new(Reopened(audit.clone())) as _)
+                    .collect(),
                 passed,
                 reloads,
                 stop,
@@ -123,10 +142,26 @@ pub(super) fn run(arguments: &Arguments, before: Verbosity) -> Result<(), Failur
                 StartError::Unused(problems) => Failure::Usage(lines(problems)),
             })
         };
-        runtime.block_on(serving)
+        runtime.block_on(async {
+            let served = serving.await;
+            if let Some(audit) = &audit {
+                audit.close(LAST_LINES).await;
+            }
+            served
+        })
     };
     runtime.shutdown_background();
     done
+}
+
+/// The audit record, at a reload.
+struct Reopened(Audit);
+
+impl Reopen for Reopened {
+    fn reopen(&self) -> Result<(), String> {
+        self.0.reopen();
+        Ok(())
+    }
 }
 
 /// The settings of one tunnel of a file, and of its SSH connection.

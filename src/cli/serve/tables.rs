@@ -1,10 +1,13 @@
 //! The tables of the file. Each is a command of its own for clap, with the definitions of `forward` where it has
 //! its options.
 
+use std::path::PathBuf;
+
 use clap::{CommandFactory, Parser};
 
 use super::table::Keys;
 use crate::{
+    audit,
     cli::{
         Failure,
         forward::{LocalArguments, TunnelArguments},
@@ -53,13 +56,28 @@ pub(super) struct LogTable {
     verbose: u8,
 }
 
+/// The table `[audit]`.
+#[derive(Debug, Parser)]
+#[command(name = "audit", no_binary_name = true, disable_help_flag = true)]
+pub(super) struct AuditTable {
+    /// Append a line to this file for each transfer, log-in, refused client and SSH connection
+    ///
+    /// It is opened anew at each reload, for logrotate. Which file it is, is read at the start only.
+    #[arg(long, value_name = "FILE")]
+    file: PathBuf,
+    /// Leave the SHA-256 of what was carried out of it
+    #[arg(long)]
+    no_sha256: bool,
+}
+
 /// The tables, each with its keys.
-pub(super) fn tables() -> [(&'static str, Keys); 4] {
+pub(super) fn tables() -> [(&'static str, Keys); 5] {
     [
         ("tunnel", keys::<TunnelTable>("[tunnel.NAME]".into())),
         ("ssh", keys::<SshTable>("[ssh.NAME]".into())),
         ("limits", keys::<LimitsTable>("[limits]".into())),
         ("log", keys::<LogTable>("[log]".into())),
+        ("audit", keys::<AuditTable>("[audit]".into())),
     ]
 }
 
@@ -84,6 +102,15 @@ impl LimitsTable {
 impl LogTable {
     pub(super) fn verbose(&self) -> u8 {
         self.verbose
+    }
+}
+
+impl AuditTable {
+    pub(super) fn settings(self) -> audit::Settings {
+        audit::Settings {
+            file: self.file,
+            sha256: !self.no_sha256,
+        }
     }
 }
 

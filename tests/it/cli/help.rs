@@ -96,6 +96,7 @@ async fn there_is_a_man_page_for_each_subcommand() {
         "check",
         "demo",
         "replay",
+        "audit",
         "man",
         "completions",
     ] {

@@ -1,6 +1,8 @@
 //! The real program: its output, its input, and how it ends.
 
 #[cfg(unix)]
+mod audit;
+#[cfg(unix)]
 mod demo;
 mod errors;
 mod fingers;

@@ -73,13 +73,18 @@ fn commands() -> Vec<String> {
         .take_while(|line| line.starts_with("  "))
         .filter_map(|line| line.split_whitespace().next())
         .filter(|name| *name != "help")
+        .map(|name| match name {
+            // It has one subcommand, which has the options.
+            "audit" => "audit verify",
+            name => name,
+        })
         .map(str::to_owned)
         .collect()
 }
 
 fn help(command: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_ferryline"))
-        .args(command)
+        .args(command.iter().flat_map(|word| word.split(' ')))
         .arg("--help")
         .env_clear()
         .env("LC_ALL", "C.UTF-8")

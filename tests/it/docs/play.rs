@@ -1,7 +1,7 @@
 //! Runs the commands of a document, in order.
 //!
 //! `ferryline forward` and `ferryline demo` stay, as they would in another window, until the next of them begins, or a
-//! `ferryline replay` of what they recorded; then they are stopped, and have to end well. The other commands have to end
+//! `ferryline replay` or `ferryline audit` of what they recorded; then they are stopped, and have to end well. The other commands have to end
 //! with 0. A password is typed where one is asked for. `lftp` and `ftp`, which ask for commands, list the folder and
 //! leave.
 
@@ -69,7 +69,10 @@ impl Player<'_> {
             self.staying = Some(started);
             printed
         } else {
-            if line.starts_with("ferryline replay") {
+            if ["ferryline replay", "ferryline audit"]
+                .iter()
+                .any(|reader| line.starts_with(reader))
+            {
                 self.stop().await;
             }
             let (printed, code) = run(self.stage, &line, answers(program, &line)).await;

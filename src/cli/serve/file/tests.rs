@@ -264,7 +264,9 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
         [tunnel.b]\n\
         [limits]\n\
         max-sessions = 0\n\
-        [metrics]\n";
+        [metrics]\n\
+        [audit]\n\
+        no-sha256 = true\n";
     let problems = parsed(text).err().unwrap();
     let begins = [
         "f:1: there is no key 'key' outside of the tables",
@@ -278,6 +280,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
         "f:10: [tunnel.b]: local-forward is missing",
         "f:12: [limits] max-sessions: '0': expected from 1",
         "f:13: there is no table [metrics]; there are ",
+        "f:14: [audit]: file is missing, such as ",
     ];
     assert_eq!(problems.len(), begins.len(), "{problems:#?}");
     for (problem, begin) in problems.iter().zip(begins) {
@@ -360,6 +363,16 @@ fn a_file_that_others_may_change_is_warned_of() {
     }
 }
 
+/// What is for the whole process: tables of their own have the log and the audit record of a service.
+const OF_THE_PROCESS: [&str; 6] = [
+    "audit",
+    "audit-no-sha256",
+    "help",
+    "log-file",
+    "quiet",
+    "verbose",
+];
+
 /// A key for each option of `forward`, and the other way round.
 #[test]
 fn every_option_of_forward_is_a_key() {
@@ -373,7 +386,7 @@ fn every_option_of_forward_is_a_key() {
         .get_arguments()
         .filter(|option| !option.get_id().as_str().starts_with('-'))
         .map(crate::cli::serve::table::name)
-        .filter(|name| !["help", "verbose", "quiet"].contains(&name.as_str()))
+        .filter(|name| !OF_THE_PROCESS.contains(&name.as_str()))
         .collect();
     let mut keys: Vec<String> = crate::cli::serve::tables::tables()
         .iter()
