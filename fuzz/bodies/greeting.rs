@@ -149,10 +149,13 @@ impl Greeting {
                 assert_eq!(command.verb, Verb::User);
                 let typed = command.argument.trim_ascii_end();
                 assert!(typed.ends_with(&[b"@", &host[..]].concat()), "{host:?}");
-                let hidden = matches!(&shown, Frame::Line(shown) if shown != line);
-                // Behind a CR nothing of it is shown.
-                let has_cr = line.text().contains(&b'\r');
-                assert!(blind == step || hidden && has_cr, "{step:?}, not {blind:?}");
+                let cut = is_cut(line, &shown);
+                assert!(blind == step || cut, "{step:?}, not {blind:?}");
+            }
+            // The line names no server, and what is shown of it does.
+            (_, Frame::Line(line)) if matches!(blind, Step::Named(_)) && is_cut(line, &shown) => {
+                let refused = self.blind.refuse("");
+                assert_eq!(is_goodbye(&step), is_goodbye(&refused));
             }
             _ => assert_eq!(step, blind, "a secret makes a difference"),
         }
@@ -194,6 +197,12 @@ impl Greeting {
         assert!(text.iter().all(|byte| matches!(byte, b' '..=b'~')));
         self.said.push(reply.to_vec());
     }
+}
+
+/// Whether a secret of this line is hidden, and with it all that stands behind its CR.
+fn is_cut(line: &Line, shown: &Frame) -> bool {
+    let hidden = matches!(shown, Frame::Line(shown) if shown != line);
+    hidden && line.text().contains(&b'\r')
 }
 
 fn is_goodbye(step: &Step) -> bool {
