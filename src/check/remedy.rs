@@ -1,5 +1,7 @@
 //! What to do where a step does not work.
 
+use ferryline_grammar::is_loopback;
+
 use super::stage::Stage;
 use crate::{
     proxy::ForwardSpec,
@@ -127,9 +129,13 @@ pub(super) const LOG_IN: &str = "check name and password, and whether the server
 pub(super) fn mode(spec: &ForwardSpec, text: &str) -> String {
     let remedy = if text.contains("prohibited") {
         return format!(
-            "in sshd_config of the SSH server: PermitOpen any or {}:*, for data go to ports that \
-             nobody knows before (and permitopen= in authorized_keys likewise)",
-            spec.host
+            "in sshd_config of the SSH server: PermitOpen any or {}:*, because the ports of data are not known \
+             before (and permitopen= in authorized_keys likewise)",
+            if is_loopback(&spec.host) {
+                "127.0.0.1"
+            } else {
+                &spec.host
+            }
         );
     } else if text.contains("refused the remote forward") {
         "in sshd_config of the SSH server: AllowTcpForwarding yes and PermitListen any; or leave out \
@@ -137,6 +143,12 @@ pub(super) fn mode(spec: &ForwardSpec, text: &str) -> String {
     } else if wants_tls(text) {
         TLS
     } else if text.contains("could not connect") || text.contains("nothing happened") {
+        if is_loopback(&spec.host) {
+            return "the control connection works, and this data connection did not come about. Perhaps the FTP \
+                server's data come from another host: try --data-host auto; or rules on its own host keep its passive \
+                ports closed"
+                .to_owned();
+        }
         return format!(
             "the control connection to {} works, and this data connection did not come about. Perhaps a firewall \
              between the SSH host and {} lets only the FTP port through: open the server's passive ports there. Or its \

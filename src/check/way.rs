@@ -127,14 +127,21 @@ async fn resolve(settings: &Settings) -> Result<String, String> {
         Ok(Err(error)) => return Err(error.to_string()),
         Err(_) => return Err("the resolver does not answer".to_owned()),
     };
-    let mut addresses: Vec<String> = Vec::new();
+    let (mut addresses, mut others): (Vec<String>, usize) = (Vec::new(), 0);
     for address in found {
+        if !settings.address_family.has(address.ip()) {
+            others += 1;
+            continue;
+        }
         let address = address.ip().to_string();
         if !addresses.contains(&address) {
             addresses.push(address);
         }
     }
     match addresses.join(", ") {
+        none if none.is_empty() && others > 0 => {
+            Err("it has none of the family that is wanted".to_owned())
+        }
         none if none.is_empty() => Err("the name has no address".to_owned()),
         only if only == settings.host => Ok(format!("{only} is an address")),
         all => Ok(format!("{} is {all}", settings.host)),

@@ -127,6 +127,9 @@ fn hide_what_it_does_not_use(argument: Arg) -> Arg {
     }
 }
 
+/// What is logged beside the report: what the settings lead to, and no step of the report shows.
+const ADVICE_ALONE: &str = "off,ferryline::cli=warn,ferryline::advice=warn";
+
 const TIMEOUT: TimeRange = TimeRange {
     least: Duration::from_secs(1),
     most: Duration::from_secs(3600),
@@ -164,7 +167,7 @@ pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<bool, Failu
     // The report has all errors: the log is for users who ask for it.
     let verbosity = arguments.forward.verbosity.and(before);
     arguments.forward.open_log()?;
-    start_log(verbosity, "off", Patience::Endless)?;
+    start_log(verbosity, ADVICE_ALONE, Patience::Endless)?;
     let (specs, settings, options) = match &arguments.check.tunnel {
         Some(name) => {
             let letter = arguments.forward.file_letter();

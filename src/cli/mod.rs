@@ -103,9 +103,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run recorded sessions through the state machine and show what differs
     #[command(
-        long_about = "Feeds the peers' lines of recorded sessions (see 'forward --record') \
-        to the state machine that the proxy runs, and compares all else, line for line. Exit code 1 \
-        where anything differs. A file that holds only the peers' lines (C> and S<) is run with \
+        long_about = "Runs recorded sessions (see 'forward --record') again, and shows each line that comes \
+        out differently. Exit code 1 if any does. A file that holds only the peers' lines (C> and S<) is run with \
         invented forwards on 127.0.0.1: --show tells what ferryline would have done."
     )]
     Replay(replay::Arguments),

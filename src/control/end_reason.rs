@@ -50,10 +50,10 @@ impl EndReason {
             }
             Self::NotFtpServer(_) => return None,
             Self::ShuttingDown => {
-                "nothing: ferryline was told to stop, and the client can come again after its start"
+                "nothing to do: ferryline was told to stop, and the client can come again after its start"
             }
             Self::SshLost | Self::SshSilent => {
-                "nothing where it is rare: ferryline connects again, and the client can repeat its job; otherwise look \
+                "nothing to do where it is rare: ferryline connects again, and the client can repeat its job; otherwise look \
                  at the path to the SSH server"
             }
             Self::StillData(_) | Self::SilentServer(_) => {

@@ -186,6 +186,9 @@ impl FtpClient {
         let listener = match port {
             DataPort::Connected(data) => return Ok(data),
             DataPort::Listening(listener) => listener,
+            DataPort::Reset(source) => {
+                return Err(fail(command, Problem::Data { bytes: 0, source }));
+            }
         };
         let step = format!("the data connection for {command}");
         let accepted = loop {
@@ -278,10 +281,14 @@ impl FtpClient {
         let ip = endpoint.address.unwrap_or_else(|| self.server.ip());
         let address = SocketAddr::new(ip, endpoint.port);
         let step = format!("{command}: the data connection to {address}");
-        in_time(self.patience, &step, TcpStream::connect(address))
-            .await?
-            .map(DataPort::Connected)
-            .map_err(|source| fail(&step, Problem::Data { bytes: 0, source }))
+        match in_time(self.patience, &step, TcpStream::connect(address)).await? {
+            Ok(data) => Ok(DataPort::Connected(data)),
+            // It stood, and was reset before this was told so. The reply to the command says why.
+            Err(source) if source.kind() == io::ErrorKind::ConnectionReset => {
+                Ok(DataPort::Reset(source))
+            }
+            Err(source) => Err(fail(&step, Problem::Data { bytes: 0, source })),
+        }
     }
 
     async fn listen_for_data(&mut self, mode: Mode) -> Result<DataPort, ClientError> {

@@ -57,6 +57,8 @@ pub enum DataPort {
     Connected(TcpStream),
     /// The server is to connect here.
     Listening(TcpListener),
+    /// The client has connected, and the connection was reset at once.
+    Reset(io::Error),
 }
 
 /// A reply of the server.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use ferryline_grammar::{Frame, LineCodec};
+use ferryline_grammar::{Command, Frame, LineCodec, Verb};
 use tokio::{
     io::AsyncWriteExt,
     net::{
@@ -30,7 +30,8 @@ use super::{
 };
 use crate::{
     control::{
-        EndReason, Ending, Greeter, LOWEST_DATA_PORT, Notice, OtherProtocol, Step, Target, refusal,
+        EndReason, Ending, Greeter, LOWEST_DATA_PORT, Notice, OtherProtocol, Step, Target,
+        UserAtHost, refusal,
     },
     ssh::OpenError,
 };
@@ -167,6 +168,7 @@ impl Reception<'_> {
             }
             if matches!(step, Step::Say(_) | Step::Goodbye { .. }) {
                 self.heard(&frame);
+                self.warn_without_server(&frame);
             }
             match step {
                 // `find` deals with a name above.
@@ -188,6 +190,20 @@ impl Reception<'_> {
                     return Err(LastWord::None);
                 }
             }
+        }
+    }
+
+    /// Tells the operator of a USER that names no FTP server. One that names a server is told of where that is refused.
+    fn warn_without_server(&self, frame: &Frame) {
+        let Frame::Line(line) = frame else {
+            return;
+        };
+        let command = Command::parse(line.text()).filter(|command| command.verb == Verb::User);
+        if command.is_some_and(|command| UserAtHost::parse(command.argument).is_none()) {
+            self.context.warnings.no_server_named.warn(format_args!(
+                "#{} {} logs in without the name of an FTP server: its user has to be USER@FTPHOST here",
+                self.number, self.peer
+            ));
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, fmt::Write, time::Duration};
 
+use ferryline_grammar::masked;
+
 use super::{event::Event, render::render};
 use crate::control::{ForwardEvent, Output};
 
@@ -71,11 +73,24 @@ fn line(
     let Some(line) = render(at, event) else {
         return;
     };
+    let line = match event {
+        Event::Client(_) | Event::Output(Output::ToServer(_)) => without_secret(&line),
+        _ => line,
+    };
     // Writing to a String cannot fail.
     let _ = match colour {
         true => writeln!(text, "{before}\u{1b}[{paint}m{line}\u{1b}[0m"),
         false => writeln!(text, "{before}{line}"),
     };
+}
+
+/// A line of the client without the password in it: a file that was written by hand may have one.
+fn without_secret(line: &str) -> String {
+    let Some((before, command)) = line.split_once("> ") else {
+        return line.to_owned();
+    };
+    let shown = masked(command.as_bytes());
+    format!("{before}> {}", String::from_utf8_lossy(&shown))
 }
 
 /// For each event, whether it is a line of a peer that was passed on as it was, or the output that did that.
@@ -142,5 +157,15 @@ mod tests {
         .join("\n");
         assert!(shown.contains(&expected), "{shown}");
         assert!(!shown.contains("425"), "{shown}");
+    }
+
+    #[test]
+    fn q88_a_password_of_a_file_written_by_hand_is_not_shown() {
+        let session = "S< 220 ready\nC> USER me\nS< 331 password\nC> PASS s3cret\nS< 230 in\n";
+        let events = replay(&parse(session).unwrap()).events;
+        for shown in [show(&events, false), show_all(&events, true)] {
+            assert!(!shown.contains("s3cret"), "{shown}");
+            assert!(shown.contains("PASS ****"), "{shown}");
+        }
     }
 }

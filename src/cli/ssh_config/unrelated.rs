@@ -84,6 +84,9 @@ pub(super) fn verdict(keyword: &str, value: &str) -> Verdict {
         "gssapiauthentication" | "hostbasedauthentication" => {
             Verdict::Warned("ferryline logs in by keys, the agent, certificates and passwords only")
         }
+        "connectionattempts" => Verdict::Warned(
+            "ferryline connects again by itself once it is up, and ends if it cannot at its start: let systemd start it again",
+        ),
         "hashknownhosts" => Verdict::Warned("ferryline stores the names of new hosts as they are"),
         "forkafterauthentication" => Verdict::Refused(
             "ferryline stays in the foreground: start it from a systemd unit, or with 'nohup ferryline forward … &'",
@@ -112,6 +115,8 @@ mod tests {
             ("controlpersist", "10m", Some("shares no connection")),
             ("controlpersist", "0", None),
             ("controlpersist", "no", None),
+            ("connectionattempts", "3", Some("connects again by itself")),
+            ("verifyhostkeydns", "no", None),
         ] {
             let why = match verdict(keyword, value) {
                 Verdict::Accepted => None,

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use ferryline_grammar::is_loopback;
+
 use super::{accept::claim, context::DataContext, look::Looks, report::Reporter, splice};
 use crate::{
     control::{ForwardEvent, Target},
@@ -80,10 +82,18 @@ pub(crate) async fn connect(
         match lane.open(&target.host, target.port, data.client_peer).await {
             Ok(channel) => return Ok((index, channel)),
             Err(error) => {
-                let error = error.of_data_connection(&target.host);
+                let error = error.of_data_connection(permitted_as(&target.host));
                 reasons.push(format!("{target}: {error}"));
             }
         }
     }
     Err(reasons.join("; "))
+}
+/// The host that the SSH server should permit for data connections to this one: a loopback name is asked for by its
+/// address first.
+fn permitted_as(host: &str) -> &str {
+    match is_loopback(host) {
+        true => "127.0.0.1",
+        false => host,
+    }
 }

@@ -27,11 +27,13 @@ use crate::{
     ssh::{Channel, OpenError, Session},
 };
 
+/// Target of the warnings that `check` shows, too: what works, and should be set otherwise.
+const ADVICE: &str = "ferryline::advice";
+
 /// The addresses that were decided for the FTP servers of one forward.
 #[derive(Debug, Default)]
 pub(crate) struct Homes {
     decided: Mutex<HashMap<(String, u16), String>>,
-    by_name: LogLimit,
     moved: LogLimit,
     /// The addresses of the other names that have been looked up here.
     looked_up: Mutex<HashMap<String, Arc<SetOnce<Vec<IpAddr>>>>>,
@@ -149,11 +151,12 @@ impl Homes {
         }
         if host == server.host && decided.is_none() {
             let why = refused.map_or_else(String::new, |error| format!(": {error}"));
-            self.by_name.warn(format_args!(
+            tracing::warn!(
+                target: ADVICE,
                 "the SSH server connects to {server} by that name only, not by the address 127.0.0.1 or ::1{why}. \
                  It looks the name up anew for each data connection, which may reach another program \
                  than the FTP server: let it connect to 127.0.0.1:* (PermitOpen, permitopen=)"
-            ));
+            );
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ferryline_grammar::{Command, Verb, masked, masked_reply};
+use ferryline_grammar::{Command, TransferDirection, Verb, masked, masked_reply};
 use zeroize::Zeroizing;
 
 use super::{
@@ -60,6 +60,10 @@ pub(crate) struct Journal {
     transfers: Transfers,
     end: End,
     sizes: Sizes,
+    /// The client has said QUIT.
+    has_quit: bool,
+    /// The client's side has ended, without a QUIT.
+    left_early: bool,
     /// What is shown of the transfer that runs.
     view: Option<View>,
     /// Ferryline's last 500, as long as the client has sent nothing behind it: it may be the reason of the end.
@@ -119,6 +123,8 @@ enum End {
     Server(Ending),
     /// Ferryline told the client why.
     Said(String),
+    /// The FTP server's last reply, a 421.
+    ServerSaid(String),
 }
 
 impl Journal {
@@ -147,6 +153,8 @@ impl Journal {
             end: End::Open,
             last_refusal: None,
             sizes: Sizes::default(),
+            has_quit: false,
+            left_early: false,
             view: None,
             last_refused: LastRefused::default(),
         }
@@ -212,6 +220,7 @@ impl Journal {
                 self.password = (!password.is_empty()).then(|| Zeroizing::new(password.to_vec()));
             }
             Verb::Auth => self.asked_for_tls = true,
+            Verb::Quit => self.has_quit = true,
             verb if verb.transfer().is_some() => {
                 self.command = Some(shown(&masked(text.trim_ascii())));
             }
@@ -260,9 +269,10 @@ impl Journal {
             Some(b"150 " | b"125 " | b"213 ") => self.sizes.told(line),
             Some(b"221 ") => self.end = End::Quit,
             Some(b"421 ") => {
-                if let Some(text) = own_text(line) {
-                    self.end = End::Said(text);
-                }
+                self.end = match own_text(line) {
+                    Some(text) => End::Said(text),
+                    None => End::ServerSaid(shown(&masked_reply(line.trim_ascii()))),
+                };
             }
             Some(b"500 ") => self.last_refusal = own_text(line),
             _ => {}
@@ -320,6 +330,7 @@ impl Journal {
 
     /// Notes that a side has ended.
     pub(crate) fn client_ended(&mut self, ending: Ending) {
+        self.left_early = !self.has_quit;
         if self.end == End::Open {
             self.end = End::Client(ending);
         }
@@ -398,6 +409,12 @@ impl Journal {
             true => {
                 tracing::warn!(target: CARRIED, "#{session} {user} {command}: failed after {carried}: {result}")
             }
+            // A client that is killed ends its connections as one does that has sent its whole file.
+            false if self.left_early && is_upload(&report.command) => tracing::warn!(
+                target: CARRIED,
+                "#{session} {user} {command}: {carried}, {result}; the client left without waiting for that: if it was \
+                 stopped, the file is short"
+            ),
             false => {
                 tracing::info!(target: CARRIED, "#{session} {user} {command}: {carried}, {result}")
             }
@@ -443,6 +460,13 @@ impl Journal {
             ));
         }
         let reason = self.end.to_string();
+        if !self.logged_in && matches!(self.end, End::Server(_) | End::ServerSaid(_)) {
+            self.warnings.not_served.warn(format_args!(
+                "#{session} {peer} → {}: not logged in, {reason}: look at the FTP server's log; to it all clients come \
+                 from the SSH host, which its rules by address, and its limits of connections, may keep out",
+                self.facts.server
+            ));
+        }
         let end = SessionEnd {
             user: self.user.as_deref(),
             logged_in: self.logged_in,
@@ -498,6 +522,7 @@ impl fmt::Display for End {
             Self::Client(ending) => f.write_str(&by("the client", *ending)),
             Self::Server(ending) => f.write_str(&by("the FTP server", *ending)),
             Self::Said(text) => f.write_str(text),
+            Self::ServerSaid(text) => write!(f, "the FTP server ended it: {text}"),
         }
     }
 }
@@ -562,6 +587,11 @@ pub(super) fn user_in(text: &[u8], routed: bool) -> Option<String> {
     let named = UserAtHost::parse(command.argument).filter(|_| routed);
     let user = named.map_or(command.argument, |named| named.user);
     Some(shown(user.trim_ascii()))
+}
+
+fn is_upload(command: &[u8]) -> bool {
+    let verb = Command::parse(command).map(|command| command.verb);
+    verb.and_then(Verb::transfer) == Some(TransferDirection::Upload)
 }
 
 /// The text of a reply of ferryline's own.

@@ -29,6 +29,10 @@ pub(crate) struct Warnings {
     pub(crate) refused_log_in: LogLimit,
     /// A transfer that a client asked for without being logged in.
     pub(crate) refused_transfer: LogLimit,
+    /// A session that the FTP server ended before the log-in.
+    pub(crate) not_served: LogLimit,
+    /// A client that names no FTP server where it has to.
+    pub(crate) no_server_named: LogLimit,
     /// A client that insists on TLS.
     pub(crate) tls_refused: LogLimit,
     /// A session without a transcript.

@@ -122,8 +122,14 @@ async fn resolve(settings: &Settings) -> Result<VecDeque<SocketAddr>, Error> {
     if addresses.is_empty() {
         return Err(unresolved(match settings.address_family {
             _ if found.is_empty() => "it has none".to_owned(),
-            AddressFamily::Inet6 => "it has none of IPv6 (AddressFamily inet6)".to_owned(),
-            _ => "it has none of IPv4 (AddressFamily inet)".to_owned(),
+            AddressFamily::Inet6 => {
+                "it has no IPv6 address, and only those are wanted (leave out -6, or AddressFamily)"
+                    .to_owned()
+            }
+            _ => {
+                "it has no IPv4 address, and only those are wanted (leave out -4, or AddressFamily)"
+                    .to_owned()
+            }
         }));
     }
     Ok(addresses)
@@ -363,7 +369,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("none of IPv6 (AddressFamily inet6)"),
+            error.contains("it has no IPv6 address, and only those are wanted"),
             "{error}"
         );
     }

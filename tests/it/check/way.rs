@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::support::{Check, lists, remedy, step, summary};
-use crate::common::{Ended, Shore, nobody, run, skipped};
+use crate::common::{Ended, ScriptedServer, Shore, nobody, run, skipped};
 
 #[tokio::test]
 async fn one_connection_only_is_no_failure_and_its_price_is_named() {
@@ -526,4 +526,32 @@ async fn an_unknown_key_of_a_jump_host_is_told_with_advice_that_helps() {
     let ended = jump.run(&[]).await;
     assert_eq!(ended.code, Some(0), "{ended:?}\n{command}: {said}");
     step(&ended, '✓', "jump host");
+}
+
+#[tokio::test]
+async fn a_server_without_an_address_of_the_wanted_family_fails_by_name() {
+    let server = ScriptedServer::new().start().await;
+    let check = Check::of(server.address()).await;
+    let ended = check.run(&["-6"]).await;
+    assert_eq!(ended.code, Some(1));
+    let told = step(&ended, '✗', "resolve");
+    assert!(
+        told.contains("no IPv6 address") && told.contains("leave out -6"),
+        "{told}"
+    );
+}
+
+/// A warning about the settings may be the reason of a failure.
+#[tokio::test]
+async fn what_the_settings_lead_to_is_said_beside_the_report() {
+    let server = ScriptedServer::new().start().await;
+    let check = Check::of(server.address()).await;
+    let ended = check.run(&["-o", "ControlMaster=auto"]).await;
+    assert!(
+        ended
+            .stderr
+            .contains("ferryline shares no connection with ssh"),
+        "{}",
+        ended.stderr
+    );
 }

@@ -3,7 +3,7 @@
 use tokio::io::AsyncReadExt;
 
 use crate::common::{
-    Running, Script, ScriptedClient, ScriptedServer, Shore, answer, begins_file, noise,
+    Gate, Running, Script, ScriptedClient, ScriptedServer, Shore, answer, begins_file, noise,
     read_to_end, sends_file, stores_file, upload,
 };
 
@@ -228,4 +228,76 @@ async fn what_moves_over_one_data_connection_is_counted_once() {
         line.ends_with("QUIT; 2 transfers, 370 bytes to the client, 0 from it"),
         "{line}"
     );
+}
+
+#[tokio::test]
+async fn an_ftp_server_that_turns_the_client_away_is_a_warning_with_its_words() {
+    let shore = Shore::new().await;
+    let full = "421 There are too many connected users, please try later.";
+    let server = ScriptedServer::new()
+        .greeting(answer().send(format!("{full}\r\n")).close())
+        .start()
+        .await;
+    let (mut ferry, address) = begin(&shore, &server).await;
+    let mut client = ScriptedClient::connect(address).await;
+    client.expect_exactly(full).await;
+    let line = ferry.error_line("not logged in").await;
+    assert!(line.contains("WARN #1 "), "{line}");
+    assert!(
+        line.contains(&format!("the FTP server ended it: {full}")),
+        "{line}"
+    );
+    assert!(line.contains("from the SSH host"), "{line}");
+}
+
+#[tokio::test]
+async fn an_ftp_server_that_closes_at_once_is_a_warning() {
+    let shore = Shore::new().await;
+    let server = ScriptedServer::new()
+        .greeting(answer().close())
+        .start()
+        .await;
+    let (mut ferry, address) = begin(&shore, &server).await;
+    let _client = ScriptedClient::connect(address).await;
+    let line = ferry.error_line("not logged in").await;
+    assert!(
+        line.contains("the FTP server closed the control connection"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_names_no_ftp_server_is_a_warning() {
+    let shore = Shore::new().await;
+    let mut ferry = shore.start(&["-L", "0:*:21", "--allow-host", "ftp.example"]);
+    let address = ferry.ftp_address().await;
+    let mut client = ScriptedClient::connect(address).await;
+    client.expect("220 ").await;
+    client.ask("USER me", "530 ").await;
+    let line = ferry.error_line("without the name of an FTP server").await;
+    assert!(line.contains("WARN #1 127.0.0.1:"), "{line}");
+}
+
+/// The system ends the connections of a client that is killed in order, as after a whole file.
+#[tokio::test]
+async fn an_upload_whose_client_does_not_wait_for_the_reply_is_a_warning() {
+    let held = Gate::new();
+    let shore = Shore::new().await;
+    let begun = answer().send("150 here\r\n").receive_data().wait(&held);
+    let server = ScriptedServer::new()
+        .on("STOR", begun.send("226 done\r\n"))
+        .start()
+        .await;
+    let (mut ferry, address) = begin(&shore, &server).await;
+    let mut client = ScriptedClient::logged_in(address).await;
+    let data = client.passive().await;
+    client.ask("STOR b", "150 ").await;
+    drop(client);
+    drop(data);
+    // By then ferryline has seen the first one leave.
+    let _second = ScriptedClient::logged_in(address).await;
+    held.open();
+    let line = ferry.error_line("STOR b: 0 bytes in ").await;
+    assert!(line.contains("WARN #1 "), "{line}");
+    assert!(line.contains("the client left without waiting"), "{line}");
 }

@@ -166,7 +166,7 @@ impl Stage {
 }
 
 /// Programs that documents use, each by the names that it has on some systems.
-const PROGRAMS: [(&str, &[&str]); 14] = [
+const PROGRAMS: [(&str, &[&str]); 15] = [
     ("cat", &["cat"]),
     ("chmod", &["chmod"]),
     ("curl", &["curl"]),
@@ -177,6 +177,7 @@ const PROGRAMS: [(&str, &[&str]); 14] = [
     ("mkdir", &["mkdir"]),
     ("mkfifo", &["mkfifo"]),
     ("mktemp", &["mktemp"]),
+    ("mv", &["mv"]),
     ("rm", &["rm"]),
     ("sed", &["sed"]),
     ("sh", &["sh"]),
