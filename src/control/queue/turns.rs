@@ -92,6 +92,11 @@ impl Queue {
                 exchange.say(answer(425, &unreached.reason));
             }
             hand_out(&mut self.guard, &mut exchange, outputs);
+            // What the server still owed an answer to: no later look finds it.
+            let owed = exchange.transfer_mut();
+            if let Some(report) = owed.and_then(|transfer| transfer.report(None)) {
+                outputs.push(Output::Transferred(report));
+            }
         }
     }
 

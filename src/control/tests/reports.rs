@@ -117,6 +117,18 @@ fn what_runs_at_the_end_of_a_session_has_no_reply() {
 }
 
 #[test]
+fn what_runs_when_the_server_goes_has_no_reply() {
+    let mut bench = Bench::local();
+    bench.passive_connected(1);
+    bench.client("RETR f", &["S> RETR f"]);
+    bench.server("150 here", &["C< 150 here"]);
+    bench.server_ended(Ending::Eof, &["! end"]);
+    let told = reports(&mut bench);
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].answer.clone(), told[0].begun), (None, true));
+}
+
+#[test]
 fn a_report_says_how_the_data_connection_was_asked_for_on_both_sides() {
     // A server without EPSV, and a client that asks for it.
     let mut bench = Bench::local();
