@@ -8,7 +8,7 @@
 //!
 //! # Layout
 //!
-//! Dependencies point one way: `cli` → {`check`, `serve`, `audit`} → `proxy` → {`transcript` → `control` →
+//! Dependencies point one way: `cli` → {`check`, `top`, `serve`, `audit`} → `monitor` → `proxy` → {`transcript` → `control` →
 //! `ferryline_grammar`, `ssh`}.
 //!
 //! - [`cli`]: one file for each subcommand; arguments in, validated settings out
@@ -16,6 +16,8 @@
 //!   does not, and why
 //! - [`serve`]: the service: many tunnels at once, which change while it runs
 //! - [`audit`]: the audit record: a line for each transfer, each with the hash of the line before it
+//! - [`monitor`]: metrics, health, and the view of what runs
+//! - [`top`]: that view on a terminal
 //! - [`proxy`]: the driver: listeners, one task for each client, data connections
 //! - [`control`]: the state machine between client and server; no I/O, no clock
 //! - [`ssh`]: the SSH session: connect, authenticate, host keys, lanes, forwards
@@ -42,6 +44,7 @@ pub mod demo;
 pub mod ftp_client;
 mod lock;
 mod log_limit;
+pub mod monitor;
 pub mod paint;
 mod printable;
 pub mod proxy;
@@ -49,4 +52,5 @@ mod queued_writer;
 pub mod serve;
 mod shell_word;
 pub mod ssh;
+pub mod top;
 pub mod transcript;

@@ -66,6 +66,11 @@ impl Audit {
         })))
     }
 
+    /// Number of lines that were lost so far, because the disk did not take them.
+    pub fn lost_lines(&self) -> u64 {
+        self.0.writer.lost()
+    }
+
     /// Has the file opened anew, because it was moved away (logrotate). Returns at once; what fails is logged, and the
     /// record goes on where it was.
     pub fn reopen(&self) {

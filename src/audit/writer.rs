@@ -139,6 +139,8 @@ struct State {
     /// Of those that wait.
     bytes: usize,
     lost: Lost,
+    /// The number of all lines that were ever lost.
+    ever_lost: u64,
     reopen: bool,
     /// The last line, which is written behind all others.
     end: Option<Item>,
@@ -190,6 +192,11 @@ impl Writer {
         Ok(Self(shared))
     }
 
+    /// Number of lines that were lost so far.
+    pub(super) fn lost(&self) -> u64 {
+        lock(&self.0.state).ever_lost
+    }
+
     /// Queues a line, or counts it as lost.
     pub(super) fn push(&self, at: SystemTime, said: String) {
         let mut state = lock(&self.0.state);
@@ -200,6 +207,7 @@ impl Writer {
         let full = state.bytes.saturating_add(said.len()) > self.0.limits.waiting;
         if full || state.lost.lines > 0 {
             state.lost.lines = state.lost.lines.saturating_add(1);
+            state.ever_lost = state.ever_lost.saturating_add(1);
             state.lost.since = state.lost.since.or(Some(at));
             drop(state);
             self.0.lost.warn(format_args!(
@@ -427,6 +435,7 @@ mod tests {
         drop(stood);
         let summary = closed(&writer, &disk).await;
         assert_eq!((summary.transfers, summary.lost), (2, 98));
+        assert_eq!(writer.lost(), 98);
         assert!(summary.closed);
         let text = String::from_utf8(disk.content()).unwrap();
         let order: Vec<_> = text

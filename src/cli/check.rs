@@ -116,6 +116,8 @@ fn hide_what_it_does_not_use(argument: Arg) -> Arg {
         "max_per_client",
         "max_pipelined",
         "max_sessions",
+        "metrics",
+        "metrics_host",
         "only_user",
         "record",
         "record_keep",

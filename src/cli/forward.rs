@@ -6,12 +6,14 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     CARRIED, Failure, Verbosity,
     audit::{self, AuditArguments},
     gateway_options::{GatewayArguments, check_bound},
     limits::{LimitArguments, fit_one},
+    monitoring::{MonitorArguments, Prepared, Watch},
     runtime, signals,
     ssh_options::SshArguments,
     start_log,
@@ -22,8 +24,9 @@ use crate::{
     audit::Audit,
     control::{ActiveMode, DataHost, LOWEST_DATA_PORT},
     log_limit::tell_left_out_while,
+    monitor::Listen,
     paint::for_locale,
-    proxy::{ForwardSpec, Options, Proxy, own_address, reachable},
+    proxy::{ForwardSpec, Options, Proxy, Tunnels, own_address, reachable},
     ssh::{Findings, Session, Settings, TerminalPrompt},
     transcript::{Keep, make_private},
 };
@@ -51,6 +54,8 @@ pub(super) struct Arguments {
     log_file: Option<PathBuf>,
     #[command(flatten)]
     audit: AuditArguments,
+    #[command(flatten)]
+    monitor: MonitorArguments,
     #[command(flatten)]
     pub(super) verbosity: Verbosity,
 }
@@ -147,6 +152,7 @@ pub(super) struct Plan {
     pub(super) specs: Vec<ForwardSpec>,
     pub(super) settings: Settings,
     pub(super) options: Options,
+    pub(super) monitor: MonitorArguments,
 }
 
 impl Arguments {
@@ -173,6 +179,7 @@ impl Arguments {
             specs,
             settings,
             options,
+            monitor: self.monitor,
         })
     }
 }
@@ -314,6 +321,7 @@ pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<(), Failure
         specs,
         settings,
         mut options,
+        monitor,
     } = arguments.plan()?;
     if let Some(folder) = &options.record {
         make_private(folder).map_err(|error| {
@@ -328,7 +336,19 @@ pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<(), Failure
     }
     let runtime = runtime()?;
     let done = runtime.block_on(async {
-        let done = forward(&specs, settings, options, audit.as_ref(), verbosity).await;
+        let monitor = monitor.prepare(&mut options)?;
+        if let (Some(monitor), Some(audit)) = (&monitor, &audit) {
+            monitor.shows_lost_lines_of(audit);
+        }
+        let done = forward(
+            &specs,
+            settings,
+            options,
+            audit.as_ref(),
+            monitor,
+            verbosity,
+        )
+        .await;
         if let Some(audit) = &audit {
             audit.close(audit::LAST_LINES).await;
         }
@@ -344,6 +364,7 @@ async fn forward(
     settings: Settings,
     options: Options,
     audit: Option<&Audit>,
+    monitor: Option<Prepared>,
     verbosity: Verbosity,
 ) -> Result<(), Failure> {
     let stop = signals::stop().map_err(Failure::failed)?;
@@ -354,34 +375,69 @@ async fn forward(
     for (spec, addresses) in specs.iter().zip(proxy.addresses()) {
         check_bound(spec, &addresses, &options)?;
     }
+    let shown_at = monitor.as_ref().map(Prepared::address);
+    let watch = Watch::new(specs, &proxy, &settings, stop.clone(), shown_at);
+    let watch = Arc::new(watch);
+    let monitor = monitor.map(|monitor| monitor.start(watch.clone()));
     let way = settings.in_words();
+    let running = async {
+        let Some(ssh) = log_in(settings, &way, verbosity, &stop).await? else {
+            return Ok(());
+        };
+        if let Some(audit) = audit {
+            ssh.watch_by(Arc::new(audit.clone()));
+        }
+        watch.is_up(&ssh);
+        announce(&proxy, specs, &way, watch.shown_at())?;
+        let tunnels = Tunnels::new(options.max_sessions, options.refusals);
+        watch.serves(tunnels.open(&proxy, &ssh, &options, None));
+        // The loops that accept clients have the sockets, and close them.
+        drop(proxy);
+        let running = async {
+            stop.cancelled().await;
+            tunnels.finish(options.grace).await;
+            ssh.close().await;
+        };
+        tell_left_out_while(running).await;
+        Ok(())
+    };
+    let done = running.await;
+    if let Some(monitor) = monitor {
+        monitor.stop().await;
+    }
+    done
+}
+
+/// Logs in. `None`: it was asked to stop before.
+async fn log_in(
+    settings: Settings,
+    way: &str,
+    verbosity: Verbosity,
+    stop: &CancellationToken,
+) -> Result<Option<Session>, Failure> {
     let prompt = Arc::new(Attended::new(TerminalPrompt));
     let findings = Findings::default();
     let connecting = Session::connect_and_tell(settings, prompt.clone(), findings.clone());
     let connected = tokio::select! {
-        connected = attend(connecting, &way, &prompt, || false, &findings, verbosity) => connected,
-        () = stop.cancelled() => return Ok(()),
+        connected = attend(connecting, way, &prompt, || false, &findings, verbosity) => connected,
+        () = stop.cancelled() => return Ok(None),
     };
     let ssh = connected.map_err(Failure::failed)?;
-    if let Some(audit) = audit {
-        ssh.watch_by(Arc::new(audit.clone()));
-    }
     tracing::info!(
         "logged in to {way}, {}",
         findings.server_version().unwrap_or_default()
     );
-    announce(&proxy, specs, &way)?;
-    let running = async {
-        proxy.run(ssh.clone(), options, stop).await;
-        ssh.close().await;
-    };
-    tell_left_out_while(running).await;
-    Ok(())
+    Ok(Some(ssh))
 }
 
-/// Prints one line for each forward on standard output: a person and a script can both wait for it. The
-/// program neither stops nor waits if the line is not read.
-fn announce(proxy: &Proxy, specs: &[ForwardSpec], way: &str) -> Result<(), Failure> {
+/// Prints one line for each forward on standard output, and one with the place of the metrics: a person and a script
+/// can both wait for it. The program neither stops nor waits if the line is not read.
+fn announce(
+    proxy: &Proxy,
+    specs: &[ForwardSpec],
+    way: &str,
+    shown_at: Option<&Listen>,
+) -> Result<(), Failure> {
     let out = terminal::stdout().map_err(Failure::failed)?;
     for (spec, addresses) in specs.iter().zip(proxy.addresses()) {
         let places = reachable(&addresses);
@@ -405,6 +461,10 @@ fn announce(proxy: &Proxy, specs: &[ForwardSpec], way: &str) -> Result<(), Failu
                 spec.kind
             );
         }
+    }
+    if let Some(shown_at) = shown_at {
+        let line = format!("{shown_at} → metrics, health and running transfers\n");
+        out.push(for_locale(&line).as_bytes());
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ mod generate;
 mod limits;
 mod log_file;
 mod meant;
+mod monitoring;
 mod range;
 mod replay;
 mod serve;
@@ -23,6 +24,7 @@ mod ssh_flags;
 mod ssh_options;
 mod terminal;
 mod time;
+mod top;
 mod version;
 mod waiting;
 
@@ -101,6 +103,14 @@ enum Command {
         connection is rewritten, and stays up to be tried."
     )]
     Demo(demo::Arguments),
+    /// Show what another ferryline carries at the moment
+    #[command(
+        long_about = "Shows the tunnels, sessions and running transfers of a 'ferryline forward --metrics', anew \
+        each second: how much has moved, how fast, and how the data connection was asked for. Without a terminal it \
+        prints them once. It cuts nothing unless it is asked to end a session.",
+        after_help = top::EXAMPLES
+    )]
+    Top(top::Arguments),
     /// Run recorded sessions through the state machine and show what differs
     #[command(
         long_about = "Runs recorded sessions (see 'forward --record') again, and shows each line that comes \
@@ -209,6 +219,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Check(arguments) => check::run(*arguments, before),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments, before).map(|()| true),
+        Command::Top(arguments) => top::run(arguments).map(|()| true),
         Command::Replay(arguments) => replay::run(&arguments).map(|()| true),
         Command::Audit(arguments) => audit::run(arguments).map(|()| true),
         Command::Man(arguments) => generate::man(Cli::command(), &arguments).map(|()| true),

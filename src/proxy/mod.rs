@@ -47,7 +47,7 @@ pub use self::{
         spec::{ForwardKind, ForwardSpec, SpecError},
     },
     trace::{
-        books::{Books, Entry, Outcome, SessionEnd, Transferred},
+        books::{Books, EndedBy, Entry, Outcome, SessionEnd, Transferred},
         live::{LiveSessions, SessionView, TransferView},
         observe::{Direction, Observer},
         session_facts::SessionFacts,

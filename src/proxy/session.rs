@@ -42,7 +42,7 @@ use super::{
     moved::Moved,
     policy::owner::Owner,
     trace::{
-        books::{Entry, SessionEnd},
+        books::{EndedBy, Entry, SessionEnd},
         journal::Journal,
         live::Shown,
         observe::{Direction, Lines},
@@ -136,6 +136,7 @@ fn book_unserved(shown: &Shown, context: &Context) {
     let end = SessionEnd {
         user: None,
         logged_in: false,
+        by: EndedBy::NotConnected,
         reason: "no control connection with the FTP server",
         time: session.began.elapsed().unwrap_or_default(),
         transfers: 0,

@@ -16,13 +16,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     configuration::{Configuration, Reopen},
+    loops::Loops,
     notify::{self, Message},
     prepare::{Prepared, prepare},
-    supervisor::{Changes, Loops, SshState, Supervisor, Watched},
+    shown::{Reloads, Served, Shown},
+    supervisor::{Changes, SshState, Supervisor, Watched},
     watchdog,
 };
 use crate::{
     lock::lock,
+    monitor::{self, Bound, Hosts, Monitor},
     proxy::{Books, Listener, LiveSessions, Options},
     ssh::Watcher,
 };
@@ -39,6 +42,8 @@ pub struct Service {
     pub live: LiveSessions,
     /// Those who are told of each SSH connection, over all reloads.
     pub watchers: Vec<Arc<dyn Watcher>>,
+    /// Where it is shown what runs.
+    pub monitor: Option<Door>,
     /// The parts that open their files anew at each reload.
     pub reopened: Vec<Arc<dyn Reopen>>,
     /// The sockets that the service manager has passed.
@@ -47,6 +52,16 @@ pub struct Service {
     pub reloads: mpsc::Receiver<()>,
     /// Asks for the end.
     pub stop: CancellationToken,
+}
+
+/// A socket for those who ask what runs, and the monitor whose books are among [`Service::books`].
+pub struct Door {
+    /// The socket.
+    pub bound: Bound,
+    /// What has counted so far.
+    pub monitor: Monitor,
+    /// The names that requests may have.
+    pub hosts: Hosts,
 }
 
 /// Why the service does not start. Each has a line for each reason.
@@ -70,6 +85,7 @@ pub async fn run(service: Service, configuration: Configuration) -> Result<(), S
         books,
         live,
         watchers,
+        monitor,
         reopened,
         passed,
         mut reloads,
@@ -98,6 +114,13 @@ pub async fn run(service: Service, configuration: Configuration) -> Result<(), S
     }
     let changes = supervisor.put(prepared).await;
     tell_lines(&supervisor, &changes, &*announce);
+    let reloaded = Arc::new(Reloads::default());
+    reloaded.succeeded();
+    let shown = Arc::new(Shown::new(supervisor.shown(), stop.clone()));
+    let monitor = monitor.map(|door| {
+        reloaded.show(&door.monitor);
+        monitor::start(door.bound, &door.monitor, shown.clone(), door.hosts)
+    });
     notify::tell(Message::Ready);
     let loops = Arc::new(Mutex::new(supervisor.loops()));
     let mut state = State::default();
@@ -134,6 +157,8 @@ pub async fn run(service: Service, configuration: Configuration) -> Result<(), S
                         }
                         let changes = supervisor.put(prepared).await;
                         *lock(&loops) = supervisor.loops();
+                        shown.put(supervisor.shown());
+                        reloaded.succeeded();
                         tell_lines(&supervisor, &changes, &*announce);
                         tracing::info!("reloaded: {changes}");
                         state.failed_reload = None;
@@ -142,6 +167,7 @@ pub async fn run(service: Service, configuration: Configuration) -> Result<(), S
                         for problem in &problems {
                             tracing::error!("not reloaded, what was there stays: {problem}");
                         }
+                        reloaded.failed();
                         state.failed_reload = problems.into_iter().next();
                     }
                 }
@@ -156,7 +182,11 @@ pub async fn run(service: Service, configuration: Configuration) -> Result<(), S
     }
     // They hold the SSH connections.
     *lock(&loops) = Loops::default();
+    shown.put(Served::default());
     supervisor.finish(Options::default().grace).await;
+    if let Some(monitor) = monitor {
+        monitor.stop().await;
+    }
     Ok(())
 }
 

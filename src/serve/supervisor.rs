@@ -4,10 +4,13 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use super::{
     configuration::TunnelSettings,
+    loops::Loops,
     prepare::{Prepared, Sockets},
+    shown,
 };
 use crate::{
-    proxy::{Books, Listener, LiveSessions, Proxy, Tunnel, Tunnels},
+    monitor::TunnelState,
+    proxy::{Books, ForwardSpec, Listener, LiveSessions, Proxy, Tunnel, Tunnels},
     ssh::{Findings, Session, Settings, Watcher},
 };
 
@@ -48,13 +51,6 @@ pub(super) struct Changes {
     pub(super) removed: Vec<String>,
     /// SSH connections that are made with other settings from here on.
     pub(super) reconnected: Vec<String>,
-}
-
-/// What has to show that it runs.
-#[derive(Clone, Default)]
-pub(super) struct Loops {
-    sessions: Vec<Session>,
-    tunnels: Vec<Arc<Tunnel>>,
 }
 
 /// The state of an SSH connection.
@@ -187,9 +183,30 @@ impl Supervisor {
             .served
             .values()
             .map(|served| Arc::clone(&served.tunnel));
-        Loops {
-            sessions: sessions.collect(),
+        Loops::new(sessions.collect(), tunnels.collect())
+    }
+
+    /// What is served, for the monitor.
+    pub(super) fn shown(&self) -> shown::Served {
+        let tunnels = self.served.iter().map(|(name, served)| {
+            let servers = served.settings.forwards.iter();
+            let servers: Vec<String> = servers.map(ForwardSpec::destination).collect();
+            TunnelState {
+                name: name.as_str().into(),
+                listens: served.sockets.addresses().concat(),
+                server: servers.join(", "),
+                ssh: served.settings.ssh.clone(),
+            }
+        });
+        let ways = self.ssh.iter().map(|(name, ssh)| shown::Way {
+            name: name.clone(),
+            destination: ssh.settings.destination(),
+            session: ssh.session.clone(),
+        });
+        shown::Served {
+            loops: self.loops(),
             tunnels: tunnels.collect(),
+            ssh: ways.collect(),
         }
     }
 
@@ -242,18 +259,6 @@ impl Supervisor {
         self.tunnels.finish(grace).await;
         for ssh in self.ssh.into_values() {
             ssh.session.close().await;
-        }
-    }
-}
-
-impl Loops {
-    /// Returns when all of them have shown that they run, or have ended.
-    pub(super) async fn answer(&self) {
-        for session in &self.sessions {
-            session.answers().await;
-        }
-        for tunnel in &self.tunnels {
-            tunnel.answers().await;
         }
     }
 }

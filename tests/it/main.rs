@@ -26,6 +26,8 @@ mod demo_ftp;
 mod docs;
 mod fuzz_corpus;
 #[cfg(feature = "demo")]
+mod monitor;
+#[cfg(feature = "demo")]
 mod proxy;
 mod replay;
 #[cfg(feature = "demo")]

@@ -11,7 +11,7 @@ use toml::{
 use super::{
     problem::Problems,
     table::{Keys, Said, nearest, reason},
-    tables::{AuditTable, LimitsTable, LogTable, SshTable, TunnelTable, keys},
+    tables::{AuditTable, LimitsTable, LogTable, MetricsTable, SshTable, TunnelTable, keys},
 };
 use crate::{
     audit,
@@ -19,6 +19,7 @@ use crate::{
     cli::{
         Failure, Verbosity,
         limits::{Budget, MAX_SESSIONS},
+        monitoring::MonitorArguments,
         range::size,
     },
     proxy::{ForwardSpec, Options},
@@ -31,6 +32,7 @@ pub(super) struct Contents {
     pub(super) configuration: Configuration,
     pub(super) verbosity: Verbosity,
     pub(super) audit: Option<audit::Settings>,
+    pub(super) metrics: MonitorArguments,
     /// What is not wrong, but probably not meant.
     pub(super) warnings: Vec<String>,
 }
@@ -66,6 +68,7 @@ fn parse(file: &Path, text: &str, is_rehearsal: bool) -> Result<Contents, Vec<St
         max_sessions: size(MAX_SESSIONS),
         verbose: 0,
         audit: None,
+        metrics: MonitorArguments::default(),
     };
     reader.document(document.get_ref());
     reader.finish()
@@ -80,6 +83,7 @@ struct Reader<'a> {
     max_sessions: usize,
     verbose: u8,
     audit: Option<audit::Settings>,
+    metrics: MonitorArguments,
 }
 
 /// A tunnel that was read.
@@ -109,6 +113,7 @@ impl Reader<'_> {
                 "limits" => self.limits(at, table),
                 "log" => self.log(at, table),
                 "audit" => self.audit(at, table),
+                "metrics" => self.metrics(at, table),
                 other => {
                     let known = TABLES.map(str::to_owned);
                     let text = match nearest(other, &known) {
@@ -116,8 +121,8 @@ impl Reader<'_> {
                             format!("there is no table [{other}]; did you mean [{near}]?")
                         }
                         None => format!(
-                            "there is no table [{other}]; there are [ssh.NAME], [tunnel.NAME], [limits], [log] and \
-                             [audit]"
+                            "there is no table [{other}]; there are [ssh.NAME], [tunnel.NAME], [limits], [log], \
+                             [audit] and [metrics]"
                         ),
                     };
                     self.problems.add(at, "", text);
@@ -267,6 +272,15 @@ impl Reader<'_> {
         self.audit = self.whole::<AuditTable, _>(&keys, [], &said, at, read);
     }
 
+    fn metrics(&mut self, at: usize, table: &DeTable<'_>) {
+        let keys = keys::<MetricsTable>("[metrics]".into());
+        let said = keys.words(table, &[], &mut self.problems);
+        let read = |table: MetricsTable| Ok(table.metrics());
+        if let Some(metrics) = self.whole::<MetricsTable, _>(&keys, [], &said, at, read) {
+            self.metrics = metrics;
+        }
+    }
+
     /// Reads all keys of a table together.
     fn whole<T: FromArgMatches + CommandFactory, V>(
         &mut self,
@@ -362,6 +376,7 @@ impl Reader<'_> {
             },
             verbosity: Verbosity::of(self.verbose),
             audit: self.audit,
+            metrics: self.metrics,
             warnings,
         })
     }
@@ -418,7 +433,7 @@ impl Reader<'_> {
     }
 }
 
-const TABLES: [&str; 5] = ["ssh", "tunnel", "limits", "log", "audit"];
+const TABLES: [&str; 6] = ["ssh", "tunnel", "limits", "log", "audit", "metrics"];
 
 const LOCAL_FORWARD: &str = "local-forward";
 

@@ -22,6 +22,7 @@ use self::file::Contents;
 use super::{
     Failure, SERVICE, Verbosity,
     audit::LAST_LINES,
+    monitoring::Prepared,
     runtime, signals, start_log,
     terminal::{self, Patience},
 };
@@ -29,7 +30,7 @@ use crate::{
     audit::Audit,
     log_limit::tell_left_out_while,
     paint::for_locale,
-    proxy::LiveSessions,
+    proxy::Options,
     serve::{Reopen, Service, StartError, TunnelSettings, passed_sockets},
     ssh::Settings,
 };
@@ -110,7 +111,16 @@ pub(super) fn run(arguments: &Arguments, before: Verbosity) -> Result<(), Failur
         };
         let audit = contents.audit.map(Audit::start).transpose();
         let audit = audit.map_err(Failure::failed)?;
+        let metrics = contents.metrics;
         let serving = async {
+            let mut options = Options::default();
+            let monitor = metrics.prepare(&mut options)?;
+            if let Some(audit) = &audit {
+                options.books.push(Arc::new(audit.clone()));
+                if let Some(monitor) = &monitor {
+                    monitor.shows_lost_lines_of(audit);
+                }
+            }
             let (stop, reloads) = signals::stop_and_reload().map_err(Failure::failed)?;
             let out = terminal::stdout().map_err(Failure::failed)?;
             let service = Service {
@@ -118,11 +128,9 @@ pub(super) fn run(arguments: &Arguments, before: Verbosity) -> Result<(), Failur
                 announce: Box::new(move |line| {
                     out.push(for_locale(&format!("{line}\n")).as_bytes());
                 }),
-                books: audit
-                    .iter()
-                    .map(|audit| Arc::new(audit.clone()) as _)
-                    .collect(),
-                live: LiveSessions::default(),
+                books: options.books,
+                live: options.live,
+                monitor: monitor.map(Prepared::into_door),
                 watchers: audit
                     .iter()
                     .map(|audit| Arc::new(audit.clone()) as _)

@@ -12,8 +12,10 @@ use crate::{
         Failure,
         forward::{LocalArguments, TunnelArguments},
         limits::{MAX_SESSIONS, SESSIONS},
+        monitoring::MonitorArguments,
         ssh_options::SshArguments,
     },
+    monitor::{Hosts, Listen},
     proxy::{ForwardSpec, Options},
     ssh::Settings,
 };
@@ -70,14 +72,29 @@ pub(super) struct AuditTable {
     no_sha256: bool,
 }
 
+/// The table `[metrics]`.
+#[derive(Debug, Parser)]
+#[command(name = "metrics", no_binary_name = true, disable_help_flag = true)]
+pub(super) struct MetricsTable {
+    /// Where metrics, health and the running transfers are shown: 127.0.0.1:PORT or unix:/PATH
+    ///
+    /// See --metrics of 'forward'. Read at the start only.
+    #[arg(long, value_name = "LISTEN")]
+    listen: Listen,
+    /// A name of this host that requests may have besides those of loopback addresses
+    #[arg(long, value_name = "NAME")]
+    host: Vec<Hosts>,
+}
+
 /// The tables, each with its keys.
-pub(super) fn tables() -> [(&'static str, Keys); 5] {
+pub(super) fn tables() -> [(&'static str, Keys); 6] {
     [
         ("tunnel", keys::<TunnelTable>("[tunnel.NAME]".into())),
         ("ssh", keys::<SshTable>("[ssh.NAME]".into())),
         ("limits", keys::<LimitsTable>("[limits]".into())),
         ("log", keys::<LogTable>("[log]".into())),
         ("audit", keys::<AuditTable>("[audit]".into())),
+        ("metrics", keys::<MetricsTable>("[metrics]".into())),
     ]
 }
 
@@ -96,6 +113,12 @@ impl TunnelTable {
 impl LimitsTable {
     pub(super) fn max_sessions(&self) -> u32 {
         self.max_sessions
+    }
+}
+
+impl MetricsTable {
+    pub(super) fn metrics(self) -> MonitorArguments {
+        MonitorArguments::at(self.listen, self.host)
     }
 }
 

@@ -108,6 +108,8 @@ pub struct SessionEnd<'a> {
     pub user: Option<&'a str>,
     /// Whether the FTP server had accepted a log-in.
     pub logged_in: bool,
+    /// Who ended it.
+    pub by: EndedBy,
     /// Why it ended, in words.
     pub reason: &'a str,
     /// How long it lasted.
@@ -118,4 +120,45 @@ pub struct SessionEnd<'a> {
     pub failed: u64,
     /// Bytes over its data connections.
     pub moved: Moved,
+}
+
+/// Who ended a session, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EndedBy {
+    /// The client said QUIT, and was answered.
+    Quit,
+    /// The client closed its control connection without a QUIT.
+    ClientClosed,
+    /// The client's control connection broke, or the client did not answer any more.
+    ClientLost,
+    /// The client sent what is no FTP.
+    ClientInvalid,
+    /// The FTP server closed its control connection.
+    ServerClosed,
+    /// The FTP server's control connection broke, or the FTP server did not answer any more.
+    ServerLost,
+    /// The FTP server sent what is no FTP.
+    ServerInvalid,
+    /// Ferryline told the client why.
+    Ferryline,
+    /// Ferryline was stopped.
+    Stopped,
+    /// No control connection with the FTP server could be made.
+    NotConnected,
+}
+
+impl EndedBy {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Quit,
+        Self::ClientClosed,
+        Self::ClientLost,
+        Self::ClientInvalid,
+        Self::ServerClosed,
+        Self::ServerLost,
+        Self::ServerInvalid,
+        Self::Ferryline,
+        Self::Stopped,
+        Self::NotConnected,
+    ];
 }

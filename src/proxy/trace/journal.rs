@@ -11,7 +11,7 @@ use ferryline_grammar::{Command, TransferDirection, Verb, masked, masked_reply};
 use zeroize::Zeroizing;
 
 use super::{
-    books::{Books, Entry, Outcome, SessionEnd, Transferred, tell},
+    books::{Books, EndedBy, Entry, Outcome, SessionEnd, Transferred, tell},
     live::{Running, Shown},
     refused::LastRefused,
     session_facts::SessionFacts,
@@ -198,6 +198,17 @@ impl Journal {
         });
     }
 
+    /// Shows no transfer. The one that is over is not shown any more when it is entered into the books: whoever adds
+    /// up what both tell counts no byte twice.
+    fn show_none(&mut self) {
+        self.view = None;
+        let transfers = self.transfers.count;
+        self.shown.change(|state| {
+            state.running = None;
+            state.transfers = transfers;
+        });
+    }
+
     /// Notes a line of the client.
     pub(crate) fn client_line(&mut self, text: &[u8]) {
         self.last_refusal = None;
@@ -361,6 +372,7 @@ impl Journal {
         self.transfers.count += 1;
         self.transfers.failed += u64::from(failed);
         self.transfers.moved.add(moved);
+        self.show_none();
         let command = match report.command.is_empty() {
             true => "a command that ferryline does not know".to_owned(),
             false => shown(&masked(&report.command)),
@@ -470,6 +482,7 @@ impl Journal {
         let end = SessionEnd {
             user: self.user.as_deref(),
             logged_in: self.logged_in,
+            by: self.end.by(),
             reason: &reason,
             time,
             transfers: self.transfers.count,
@@ -502,6 +515,22 @@ impl Journal {
 
     fn user(&self) -> &str {
         self.user.as_deref().unwrap_or("(no user)")
+    }
+}
+
+impl End {
+    fn by(&self) -> EndedBy {
+        match self {
+            Self::Open => EndedBy::Stopped,
+            Self::Quit => EndedBy::Quit,
+            Self::Client(Ending::Eof) => EndedBy::ClientClosed,
+            Self::Client(Ending::Lost | Ending::Silent) => EndedBy::ClientLost,
+            Self::Client(_) => EndedBy::ClientInvalid,
+            Self::Server(Ending::Eof) => EndedBy::ServerClosed,
+            Self::Server(Ending::Lost | Ending::Silent) => EndedBy::ServerLost,
+            Self::Server(_) => EndedBy::ServerInvalid,
+            Self::Said(_) => EndedBy::Ferryline,
+        }
     }
 }
 

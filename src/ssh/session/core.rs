@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -50,6 +50,8 @@ pub(super) struct Core {
     pub(super) unattended: bool,
     pub(super) stop: CancellationToken,
     pub(super) control_channels: Arc<AtomicUsize>,
+    /// The number of times that a lost or silent control connection was replaced.
+    reconnects: AtomicU64,
 }
 
 /// A question whether a task still runs: it answers, or lets go of this where it has ended.
@@ -113,6 +115,7 @@ impl Core {
             pings,
             stop,
             control_channels: Arc::default(),
+            reconnects: AtomicU64::default(),
         };
         (this, pinged)
     }
@@ -218,6 +221,17 @@ impl Core {
     /// Who the last control connection is, or was, with.
     pub(super) fn facts(&self) -> Option<Arc<ServerFacts>> {
         lock(&self.facts).clone()
+    }
+
+    /// Puts a new control connection in the place of one that was lost, or is silent.
+    pub(super) fn put_again(&self, connection: Arc<Connection>) {
+        self.reconnects.fetch_add(1, Ordering::Relaxed);
+        self.put(connection);
+    }
+
+    /// The number of times that a lost or silent control connection was replaced.
+    pub(super) fn reconnects(&self) -> u64 {
+        self.reconnects.load(Ordering::Relaxed)
     }
 
     /// Ends the session: there is no control connection any more, and there will be none. Returns the last

@@ -62,6 +62,8 @@ pub struct Stats {
     pub control_channels: usize,
     /// Remote forwards registered with the SSH server.
     pub remote_forwards: usize,
+    /// The number of times that a lost or silent control connection was replaced by another.
+    pub reconnects: u64,
 }
 
 impl Session {
@@ -275,6 +277,7 @@ impl Session {
             lanes_busy: self.core.pool.lanes_busy(),
             control_channels: self.core.control_channels.load(Ordering::Acquire),
             remote_forwards: self.core.pool.remote_forwards(),
+            reconnects: self.core.reconnects(),
         }
     }
 }

@@ -74,7 +74,7 @@ async fn until_stopped(core: &Core) {
                     core.destination
                 );
                 core.pool.follow(&connection);
-                core.put(connection);
+                core.put_again(connection);
                 core.pool.renew_idle();
                 connected = Instant::now();
                 continue;
@@ -108,7 +108,7 @@ async fn until_stopped(core: &Core) {
             since.elapsed().as_secs_f64()
         );
         core.pool.follow(&connection);
-        core.put(connection);
+        core.put_again(connection);
     }
     // The session has no holder any more, or it was closed: let go of what it held.
     core.take_down();

@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod load;
 mod manager;
+mod metrics;
 mod outage;
 mod reload;
 mod support;
