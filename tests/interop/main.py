@@ -19,6 +19,7 @@ import load
 import logins
 import lost
 import matrix
+import monitor
 import odd_lines
 import odd_peers
 import order
@@ -83,7 +84,7 @@ def every_cell(direct, long):
         for name, play in outage.LONG_CELLS.items():
             yield name, lambda stage, _, play=play: play(stage)
     if not direct:
-        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, early_word, order, outage, load, rekey, users, port_21, odd_peers, route, odd_lines, recorded):
+        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, early_word, order, outage, load, rekey, users, port_21, odd_peers, route, odd_lines, monitor, recorded):
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 
