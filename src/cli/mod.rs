@@ -12,7 +12,9 @@ mod forward;
 mod gateway_options;
 mod generate;
 mod limits;
+mod log;
 mod log_file;
+mod log_form;
 mod meant;
 mod monitoring;
 mod range;
@@ -31,10 +33,9 @@ mod waiting;
 use std::{ffi::OsString, io, process::ExitCode};
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
-use self::terminal::Patience;
-use crate::paint::{self, ForLocale, for_locale};
+use self::{log::start_log, log_form::LogFormat};
+use crate::paint::for_locale;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -148,15 +149,23 @@ struct Verbosity {
     /// Log only the error that ends the program
     #[arg(short, long)]
     quiet: bool,
+    /// How the log is written
+    #[arg(long, value_enum, value_name = "FORMAT", hide_short_help = true)]
+    log_format: Option<LogFormat>,
 }
 
 impl Verbosity {
-    /// As `-v` given this often.
-    fn of(verbose: u8) -> Self {
+    /// As `-v` given this often, and this format.
+    fn of(verbose: u8, log_format: Option<LogFormat>) -> Self {
         Self {
             verbose,
             quiet: false,
+            log_format,
         }
+    }
+
+    fn log_format(self) -> LogFormat {
+        self.log_format.unwrap_or(LogFormat::Text)
     }
 
     /// With what was given before the subcommand.
@@ -164,6 +173,7 @@ impl Verbosity {
         Self {
             verbose: self.verbose.saturating_add(before.verbose),
             quiet: self.quiet || before.quiet,
+            log_format: self.log_format.or(before.log_format),
         }
     }
 
@@ -279,43 +289,6 @@ fn in_one_line(text: &str) -> String {
     words.join(" ")
 }
 
-/// Whether the reader of standard error knows the time of a line anyway: a terminal's user does, and so does
-/// systemd's journal (systemd.exec(5)).
-fn is_dated_elsewhere() -> bool {
-    if terminal::is_log_in_file() {
-        return false;
-    }
-    io::IsTerminal::is_terminal(&io::stderr()) || std::env::var_os("JOURNAL_STREAM").is_some()
-}
-
-/// Sends the log to standard error, or to the file of `-E`: what `-v`, `-q` or `RUST_LOG` ask for, else `usual`.
-fn start_log(verbosity: Verbosity, usual: &str, patience: Patience) -> Result<(), Failure> {
-    let rust_log = std::env::var(EnvFilter::DEFAULT_ENV).ok();
-    let filter = verbosity.filter(usual, rust_log);
-    let filter = EnvFilter::try_new(&filter).map_err(|error| {
-        Failure::Usage(format!(
-            "RUST_LOG is '{filter}': {error}; expected for example RUST_LOG=ferryline=debug"
-        ))
-    })?;
-    let stderr = terminal::start(patience).map_err(|error| {
-        Failure::Failed(format!("cannot start: no thread for the log: {error}"))
-    })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(move || ForLocale(stderr.clone()))
-        // The subscriber would panic if standard error is closed, as with a closed terminal.
-        .log_internal_errors(false)
-        .with_ansi(!terminal::is_log_in_file() && paint::is_wanted_on(&io::stderr()))
-        .with_target(verbosity.verbose > 2);
-    // A second start (in a test) keeps the first log.
-    let _ = if verbosity.verbose == 0 && is_dated_elsewhere() {
-        log.without_time().try_init()
-    } else {
-        log.try_init()
-    };
-    Ok(())
-}
-
 /// What the demo logs by default: warnings.
 #[cfg(feature = "demo")]
 const WARNINGS: &str = "ferryline=warn";
@@ -350,7 +323,11 @@ mod tests {
     #[test]
     fn quiet_is_quiet_and_the_environment_comes_before_the_letters() {
         let given = |verbose, quiet, rust_log: Option<&str>| {
-            let verbosity = Verbosity { verbose, quiet };
+            let verbosity = Verbosity {
+                verbose,
+                quiet,
+                log_format: None,
+            };
             verbosity.filter("usual", rust_log.map(str::to_owned))
         };
         assert_eq!(given(0, false, None), "usual");

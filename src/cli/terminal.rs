@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use super::log_file::LogFile;
+use tracing::Level;
+
+use super::{log_file::LogFile, log_form};
 use crate::{paint::for_locale, queued_writer::QueuedWriter};
 
 /// How long the end of the program may wait for the reader of its output.
@@ -90,13 +92,17 @@ pub(super) fn stdout() -> io::Result<QueuedWriter> {
 
 /// Writes the error that ends the program to standard error, and to the file of the log.
 pub(super) fn tell_last(text: &str) {
-    to_log_file(&for_locale(&format!("ferryline: {text}\n")));
-    tell(text);
+    to_log_file(&for_locale(&log_form::line(Level::ERROR, text)));
+    tell_as(Level::ERROR, text);
 }
 
 /// Writes a line to standard error. The program goes on if standard error is no longer read.
 pub(super) fn tell(text: &str) {
-    let line = format!("ferryline: {text}\n");
+    tell_as(Level::INFO, text);
+}
+
+fn tell_as(level: Level, text: &str) {
+    let line = log_form::line(level, text);
     let line = for_locale(&line);
     match STDERR.get() {
         Some(stderr) => stderr.writer.push(line.as_bytes()),

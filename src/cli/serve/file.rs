@@ -19,6 +19,7 @@ use crate::{
     cli::{
         Failure, Verbosity,
         limits::{Budget, MAX_SESSIONS},
+        log_form::LogFormat,
         monitoring::MonitorArguments,
         range::size,
     },
@@ -67,6 +68,7 @@ fn parse(file: &Path, text: &str, is_rehearsal: bool) -> Result<Contents, Vec<St
         tunnels: BTreeMap::new(),
         max_sessions: size(MAX_SESSIONS),
         verbose: 0,
+        log_format: None,
         audit: None,
         metrics: MonitorArguments::default(),
     };
@@ -82,6 +84,7 @@ struct Reader<'a> {
     tunnels: BTreeMap<String, Tunnel>,
     max_sessions: usize,
     verbose: u8,
+    log_format: Option<LogFormat>,
     audit: Option<audit::Settings>,
     metrics: MonitorArguments,
 }
@@ -254,9 +257,10 @@ impl Reader<'_> {
     fn log(&mut self, at: usize, table: &DeTable<'_>) {
         let keys = keys::<LogTable>("[log]".into());
         let said = keys.words(table, &[], &mut self.problems);
-        let read = |table: LogTable| Ok(table.verbose());
-        if let Some(verbose) = self.whole::<LogTable, _>(&keys, [], &said, at, read) {
+        let read = |table: LogTable| Ok((table.verbose(), table.format()));
+        if let Some((verbose, format)) = self.whole::<LogTable, _>(&keys, [], &said, at, read) {
             self.verbose = verbose;
+            self.log_format = format;
         }
     }
 
@@ -374,7 +378,7 @@ impl Reader<'_> {
                 max_sessions: self.max_sessions,
                 refusals,
             },
-            verbosity: Verbosity::of(self.verbose),
+            verbosity: Verbosity::of(self.verbose, self.log_format),
             audit: self.audit,
             metrics: self.metrics,
             warnings,

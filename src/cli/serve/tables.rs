@@ -12,6 +12,7 @@ use crate::{
         Failure,
         forward::{LocalArguments, TunnelArguments},
         limits::{MAX_SESSIONS, SESSIONS},
+        log_form::LogFormat,
         monitoring::MonitorArguments,
         ssh_options::SshArguments,
     },
@@ -56,6 +57,9 @@ pub(super) struct LogTable {
     /// As often as -v is given to 'forward'. Read at the start only; -v of 'serve' adds to it.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=3))]
     verbose: u8,
+    /// How the log is written: for people, or a JSON object in each line. Read at the start only
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<LogFormat>,
 }
 
 /// The table `[audit]`.
@@ -125,6 +129,10 @@ impl MetricsTable {
 impl LogTable {
     pub(super) fn verbose(&self) -> u8 {
         self.verbose
+    }
+
+    pub(super) fn format(&self) -> Option<LogFormat> {
+        self.format
     }
 }
 

@@ -21,6 +21,10 @@ function time(seconds) {
   return Math.floor(s / 3600) + " h " + Math.floor((s % 3600) / 60) + " min";
 }
 
+function plural(count, what) {
+  return count + " " + what + (count === 1 ? "" : "s");
+}
+
 function element(name, text, className) {
   const made = document.createElement(name);
   if (text !== undefined) made.textContent = text;
@@ -100,7 +104,7 @@ function show(now) {
   }));
   const down = now.ssh.filter((way) => !way.up).length;
   const summary = byId("summary");
-  summary.textContent = now.sessions.length + " sessions, " + rows.length + " transfers, SSH "
+  summary.textContent = plural(now.sessions.length, "session") + ", " + plural(rows.length, "transfer") + ", SSH "
     + (down ? down + " of " + now.ssh.length + " down" : "up") + "; version " + now.version + ", up for " + time(now.now - now.started);
   summary.className = down ? "bad" : "";
 }

@@ -15,6 +15,8 @@ mod journal;
 #[cfg(unix)]
 mod log_file;
 #[cfg(unix)]
+mod log_form;
+#[cfg(unix)]
 mod secrets;
 #[cfg(unix)]
 mod ssh_config;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `me@ssh.example`, and `jump.example` on the way | the embedded SSH server |
 //! | the FTP server on the SSH host (`localhost:21`), at `ftp.internal:21`, `ftp.example.com` | the embedded FTP server, which has `a.csv`; its password is `secret` |
-//! | ports 2121, 2122, and 21 to listen on | free ports |
+//! | ports 2121, 2122, 9121, and 21 to listen on | free ports |
 //! | `/etc/ferryline` | the home |
 //! | `cargo run --release --`, `/usr/local/bin/ferryline` | the program that is tested |
 //!
@@ -29,8 +29,8 @@ pub(super) struct Stage {
     _ftp_server: FtpServer,
     /// The address of the FTP server's door.
     ftp: SocketAddr,
-    /// In place of 2121, 2122 and 21.
-    ports: [u16; 3],
+    /// In place of 2121, 2122, 21 and 9121.
+    ports: [u16; 4],
 }
 
 impl Stage {
@@ -119,11 +119,12 @@ impl Stage {
     /// A command, with the names of this stage.
     pub(super) fn here(&self, command: &str) -> String {
         let ftp = self.ftp;
-        let [first, second, third] = self.ports.map(|port| port.to_string());
+        let [first, second, third, metrics] = self.ports.map(|port| port.to_string());
         let names = [
             ("cargo run --release -- ", "ferryline ".to_owned()),
             ("2121", first),
             ("2122", second),
+            ("9121", metrics),
             ("-L 21:", format!("-L {third}:")),
             ("localhost:21 ", format!("localhost:{} ", ftp.port())),
             ("ftp.internal:21 ", format!("{ftp} ")),
@@ -200,14 +201,14 @@ pub(super) fn program(name: &str) -> Option<PathBuf> {
 
 /// Ports that are free. They are below those that systems give to sockets by themselves, so that no other test gets one
 /// between two commands.
-fn free_ports() -> [u16; 3] {
+fn free_ports() -> [u16; 4] {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Processes that run at the same time begin at different places.
     let mut candidates = std::iter::from_fn(|| {
         let next = std::process::id() * 16 + NEXT.fetch_add(1, Ordering::Relaxed);
         u16::try_from(20_000 + next % 12_000).ok()
     });
-    [(); 3].map(|()| {
+    [(); 4].map(|()| {
         let free = candidates.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
         free.expect("a free port")
     })
