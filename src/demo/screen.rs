@@ -368,6 +368,7 @@ mod tests {
         let end = SessionEnd {
             user: Some("me"),
             logged_in,
+            by: crate::proxy::EndedBy::Quit,
             reason,
             time: Duration::from_millis(250),
             transfers: 1,

@@ -132,7 +132,7 @@ impl Books for Metrics {
             Entry::Transferred { session, transfer } => {
                 let direction = Direction::of(&transfer.report.command, transfer.moved);
                 let known = state.sessions.entry(session.number);
-                let known = known.or_insert((Moved::default(), direction));
+                let known = known.or_insert_with(|| (Moved::default(), direction));
                 known.0.to_client += transfer.moved.to_client;
                 known.0.to_server += transfer.moved.to_server;
                 known.1 = direction;
@@ -149,7 +149,7 @@ impl Books for Metrics {
                 let (known, direction) = state
                     .sessions
                     .remove(&session.number)
-                    .unwrap_or((Moved::default(), Direction::Download));
+                    .unwrap_or_else(|| (Moved::default(), Direction::Download));
                 let rest = end.moved.bytes().saturating_sub(known.bytes());
                 state.flow(&session.tunnel, direction).over += rest;
             }

@@ -196,7 +196,8 @@ impl State {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::{terminal::Key, *};
     use crate::monitor::{Now, Session};

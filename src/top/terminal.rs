@@ -77,7 +77,7 @@ impl Terminal {
     }
 
     /// Draws these lines, as far as there is room.
-    pub(super) fn draw(&mut self, lines: &[String], height: usize) -> io::Result<()> {
+    pub(super) fn draw(&self, lines: &[String], height: usize) -> io::Result<()> {
         // Each line is drawn over the one that is there, which flickers less than an empty screen.
         let mut text = "\x1b[H".to_owned();
         for (number, line) in lines.iter().take(height).enumerate() {
