@@ -1,6 +1,10 @@
 //! `ferryline man` and `ferryline completions`: made from the definitions of the command line.
 
-use std::io::{self, Write};
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -10,9 +14,12 @@ use super::Failure;
 /// The arguments of `ferryline man`.
 #[derive(Args, Debug)]
 pub(super) struct ManArguments {
-    /// The subcommand whose page is wanted; without one, the page of ferryline itself
+    /// The subcommand whose page is wanted, or ferryline.toml; without one, the page of ferryline itself
     #[arg(value_name = "SUBCOMMAND")]
     subcommand: Vec<String>,
+    /// Write all pages below this folder, in man1 and man5
+    #[arg(long, value_name = "DIR", conflicts_with = "subcommand")]
+    into: Option<PathBuf>,
 }
 
 /// The arguments of `ferryline completions`.
@@ -22,9 +29,28 @@ pub(super) struct CompletionsArguments {
     shell: Shell,
 }
 
-/// Prints a man page, in roff.
-pub(super) fn man(mut command: Command, arguments: &ManArguments) -> Result<(), Failure> {
+/// The page of a file, section 5.
+pub(super) struct FilePage {
+    pub(super) name: &'static str,
+    /// In roff.
+    pub(super) text: String,
+}
+
+/// Prints a man page, in roff, or writes all of them.
+pub(super) fn man(
+    command: Command,
+    file: &FilePage,
+    arguments: &ManArguments,
+) -> Result<(), Failure> {
+    // 'help' has no page, so no page names it.
+    let mut command = command.disable_help_subcommand(true);
     command.build();
+    if let Some(folder) = &arguments.into {
+        return write_all(&command, file, folder);
+    }
+    if arguments.subcommand == [file.name] {
+        return print(ascii(&file.text).as_bytes());
+    }
     for name in &arguments.subcommand {
         let found = command.find_subcommand(name).cloned();
         command = found.ok_or_else(|| {
@@ -32,14 +58,38 @@ pub(super) fn man(mut command: Command, arguments: &ManArguments) -> Result<(), 
             Failure::Usage(match names.is_empty() {
                 true => format!("there is no man page for '{name}'"),
                 false => format!(
-                    "there is no man page for '{name}'; there is one for each of {}",
-                    names.join(", ")
+                    "there is no man page for '{name}'; there is one for each of {}, {}",
+                    names.join(", "),
+                    file.name
                 ),
             })
         })?;
     }
     let page = page(command).map_err(Failure::failed)?;
     print(ascii(&String::from_utf8_lossy(&page)).as_bytes())
+}
+
+/// Writes the page of the command, of each of its subcommands, and of the file.
+fn write_all(command: &Command, file: &FilePage, folder: &Path) -> Result<(), Failure> {
+    write(folder, file.name, 5, &file.text)?;
+    let mut left = vec![command.clone()];
+    while let Some(command) = left.pop() {
+        left.extend(command.get_subcommands().cloned());
+        let name = command.get_display_name();
+        let name = name.unwrap_or_else(|| command.get_name()).to_owned();
+        let page = page(command).map_err(Failure::failed)?;
+        write(folder, &name, 1, &String::from_utf8_lossy(&page))?;
+    }
+    Ok(())
+}
+
+/// Writes a page into the folder of its section.
+fn write(folder: &Path, name: &str, section: u8, page: &str) -> Result<(), Failure> {
+    let folder = folder.join(format!("man{section}"));
+    let file = folder.join(format!("{name}.{section}"));
+    fs::create_dir_all(&folder)
+        .and_then(|()| fs::write(&file, ascii(page)))
+        .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", file.display())))
 }
 
 /// The page in ASCII: not every roff reads UTF-8, and each knows these names of characters.
@@ -88,14 +138,19 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
 fn section(page: &mut Vec<u8>, title: &str, text: &str) -> io::Result<()> {
     writeln!(page, ".SH {title}\n.nf")?;
     for line in text.lines() {
-        // A point or a quote at the beginning would be a request.
-        let line = line
-            .replace('\\', "\\e")
-            .replace('-', "\\-")
-            .replace('\'', "\\(aq");
-        writeln!(page, "\\&{line}")?;
+        writeln!(page, "{}", line_of_text(line))?;
     }
     writeln!(page, ".fi")
+}
+
+/// A line of text, with nothing in it that roff would take for a request.
+pub(super) fn line_of_text(line: &str) -> String {
+    let line = line
+        .replace('\\', "\\e")
+        .replace('-', "\\-")
+        .replace('\'', "\\(aq");
+    // A point at the beginning would be a request.
+    format!("\\&{line}")
 }
 
 /// Prints the completions for a shell.

@@ -121,8 +121,11 @@ enum Command {
     Replay(replay::Arguments),
     /// Look at an audit record (see 'forward --audit')
     Audit(audit::Arguments),
-    /// Print the man page of ferryline, or of a subcommand
-    #[command(after_help = "Example: ferryline man forward >ferryline-forward.1")]
+    /// Print the man page of ferryline, of a subcommand, or of the file of 'serve'
+    #[command(
+        after_help = "Examples:\n  ferryline man forward >ferryline-forward.1\n  \
+        ferryline man ferryline.toml >ferryline.toml.5\n  ferryline man --into /usr/local/share/man"
+    )]
     Man(generate::ManArguments),
     /// Print the completions for a shell
     #[command(after_help = "Example: ferryline completions bash \
@@ -232,7 +235,9 @@ fn run(cli: Cli) -> ExitCode {
         Command::Top(arguments) => top::run(arguments).map(|()| true),
         Command::Replay(arguments) => replay::run(&arguments).map(|()| true),
         Command::Audit(arguments) => audit::run(arguments).map(|()| true),
-        Command::Man(arguments) => generate::man(Cli::command(), &arguments).map(|()| true),
+        Command::Man(arguments) => {
+            generate::man(Cli::command(), &serve::manual::page(), &arguments).map(|()| true)
+        }
         Command::Completions(arguments) => {
             generate::completions(Cli::command(), &arguments).map(|()| true)
         }

@@ -4,9 +4,11 @@
 //! - `table`: a table as the words of a command line, so that its keys are the options of `forward`
 //! - `problem`: what is wrong with the file, with its lines
 //! - `credential`: files that the service manager hands over
+//! - `manual`: the manual page of the file
 
 mod credential;
 mod file;
+pub(super) mod manual;
 mod problem;
 mod table;
 mod tables;

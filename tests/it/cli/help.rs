@@ -121,6 +121,49 @@ async fn there_is_a_man_page_for_each_subcommand() {
     );
 }
 
+/// ferryline.toml(5) has the keys that `serve --keys` prints, and all pages together are those of the program, of each
+/// subcommand and of the file.
+#[tokio::test]
+async fn all_man_pages_can_be_written_and_the_file_has_one() {
+    let page = said(&["man", "ferryline.toml"]).await;
+    assert!(page.starts_with(".TH ferryline.toml 5 "), "{page}");
+    assert!(page.is_ascii(), "{page}");
+    let keys = said(&["serve", "--keys"]).await;
+    let (mut tables, mut names) = (0, 0);
+    for line in keys.lines() {
+        if let Some(name) = line
+            .strip_prefix("  ")
+            .and_then(|key| key.split(" = ").next())
+            .filter(|name| !name.starts_with(' '))
+        {
+            let name = format!(".TP\n\\fB\\&{} = ", name.replace('-', "\\-"));
+            assert!(page.contains(&name), "{name}: {page}");
+            names += 1;
+        } else if line.starts_with('[') {
+            assert!(page.contains(&format!(".SS \\&{line}")), "{line}");
+            tables += 1;
+        }
+    }
+    assert!(tables >= 4 && names > 20, "{tables} {names}: {keys}");
+    let folder = tempfile::tempdir().unwrap();
+    let into = folder.path().to_str().unwrap();
+    assert_eq!(said(&["man", "--into", into]).await, "");
+    let written = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!(written("man5/ferryline.toml.5"), page);
+    assert_eq!(written("man1/ferryline.1"), said(&["man"]).await);
+    let serve = said(&["man", "serve"]).await;
+    assert_eq!(written("man1/ferryline-serve.1"), serve);
+    let main = said(&["man"]).await;
+    let named = main
+        .lines()
+        .filter_map(|line| line.strip_suffix("(1)"))
+        .count();
+    let pages = std::fs::read_dir(folder.path().join("man1")).unwrap();
+    let pages = pages.count();
+    // The program's own, and those of subcommands of subcommands.
+    assert!(named >= 7 && pages > named, "{named} {pages}: {main}");
+}
+
 #[tokio::test]
 async fn completions_name_the_options() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
