@@ -24,10 +24,12 @@ import odd_lines
 import odd_peers
 import order
 import outage
+import package
 import port_21
 import recorded
 import rekey
 import route
+import service
 import ssh_ways
 import timeouts
 import users
@@ -84,7 +86,10 @@ def every_cell(direct, long):
         for name, play in outage.LONG_CELLS.items():
             yield name, lambda stage, _, play=play: play(stage)
     if not direct:
-        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, early_word, order, outage, load, rekey, users, port_21, odd_peers, route, odd_lines, monitor, recorded):
+        for module in (
+            layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, early_word, order, outage, load, rekey, users,
+            port_21, odd_peers, route, odd_lines, package, service, monitor, recorded,
+        ):
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 

@@ -53,8 +53,8 @@ def checked(argv, **options):
     return done.out.decode()
 
 
-def daemon(argv, log: Path, *, env=None, stdout=None):
-    """Starts a program that keeps running, its output in `log`."""
+def daemon(argv, log: Path, *, env=None, stdout=None, pass_fds=()):
+    """Starts a program that keeps running, its output in `log`. It gets the descriptors of `pass_fds`, too."""
     with log.open("ab") as sink:
         return subprocess.Popen(
             WITH_PARENT + [str(word) for word in argv],
@@ -62,6 +62,7 @@ def daemon(argv, log: Path, *, env=None, stdout=None):
             stdout=stdout if stdout is not None else sink,
             stderr=sink,
             env=env,
+            pass_fds=pass_fds,
         )
 
 
