@@ -181,6 +181,7 @@ const PROGRAMS: [(&str, &[&str]); 15] = [
     ("mv", &["mv"]),
     ("rm", &["rm"]),
     ("sed", &["sed"]),
+    ("sha256sum", &["sha256sum"]),
     ("sh", &["sh"]),
     ("wget", &["wget"]),
 ];
