@@ -8,11 +8,12 @@ from pathlib import Path
 
 from clients import Curl, Lftp, Target
 from gateway import whole
+from hosts import Host
 from netns import wait_for_listener
 from process import checked, run
 from servers import Vsftpd
 from stage import SSH_PORT, Failed
-from systemd import Host, Service, Unit
+from systemd import Service, Unit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Programs that know no other port: the service has the privilege for it. Not 127.0.0.1, where this machine may have one.
@@ -70,8 +71,8 @@ def lintian(stage):
 
 
 @contextlib.contextmanager
-def host(stage, name):
-    made = Host(stage.scratch / f"host-{name}", stage.logs / f"host-{name}.log")
+def host(stage, name, kind=Host):
+    made = kind(stage.scratch / f"host-{name}", stage.logs / f"host-{name}.log")
     try:
         yield made
     finally:

@@ -1,8 +1,7 @@
 """What stands in for systemd, so that `ferryline serve` can be tested where systemd does not run: it listens at the notify
-socket, passes sockets, and starts what a unit says as the unit says."""
+socket, passes sockets, and starts what a unit says as the unit says. `hosts.py` has a host that systemd itself runs."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -136,50 +135,3 @@ class Unit:
             *self.get("ExecStart").split(),
         ]
         return Service(argv, log, root / "run/notify", env=env, told="/run/notify")
-
-
-class Host:
-    """A host of the test's own that has this machine's programs, and whose changes are its own: an overlay over /, in a
-    mount namespace. It shares the network. It is gone when its last process has ended."""
-
-    BUILD = """
-set -e
-mount -t tmpfs none "$1"
-mkdir "$1/changes" "$1/work" "$1/root"
-mount -t overlay none -o "lowerdir=/,upperdir=$1/changes,workdir=$1/work" "$1/root"
-mount --rbind /dev "$1/root/dev"
-mount -t proc none "$1/root/proc" 2>/dev/null || mount --rbind /proc "$1/root/proc"
-for folder in run tmp; do mount -t tmpfs none "$1/root/$folder"; done
-chmod 1777 "$1/root/tmp"
-exec chroot "$1/root" sh -c 'echo built; exec sleep infinity'
-"""
-
-    def __init__(self, folder: Path, log: Path):
-        folder.mkdir()
-        self._folder = folder
-        argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", self.BUILD, "host", folder]
-        self.child = daemon(argv, log, stdout=subprocess.PIPE)
-        if self.child.stdout.readline() != b"built\n":
-            raise RuntimeError(f"a host of its own could not be made; log {log}")
-        self.root = Path(f"/proc/{self.child.pid}/root")
-
-    @property
-    def entering(self):
-        """The words that run what follows them on this host."""
-        return ["nsenter", f"--target={self.child.pid}", "--mount", "--root", "--wd=/"]
-
-    def bring(self, file: Path):
-        """Copies a file into the host's /tmp; returns its path there."""
-        shutil.copy(file, self.root / "tmp")
-        return f"/tmp/{file.name}"
-
-    def changes(self):
-        """What is not as on this machine: the paths of files and folders."""
-        argv = ["nsenter", f"--target={self.child.pid}", "--mount", "--"]
-        argv += ["find", self._folder / "changes", "-mindepth", "1", "-printf", "/%P\n"]
-        found = subprocess.run(list(map(str, argv)), check=True, stdout=subprocess.PIPE, text=True)
-        return set(found.stdout.split("\n")) - {""}
-
-    def end(self):
-        self.child.kill()
-        self.child.wait()

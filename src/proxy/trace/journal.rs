@@ -526,7 +526,7 @@ impl End {
             Self::Client(Ending::Eof) => EndedBy::ClientClosed,
             Self::Client(Ending::Lost | Ending::Silent) => EndedBy::ClientLost,
             Self::Client(_) => EndedBy::ClientInvalid,
-            Self::Server(Ending::Eof) => EndedBy::ServerClosed,
+            Self::Server(Ending::Eof) | Self::ServerSaid(_) => EndedBy::ServerClosed,
             Self::Server(Ending::Lost | Ending::Silent) => EndedBy::ServerLost,
             Self::Server(_) => EndedBy::ServerInvalid,
             Self::Said(_) => EndedBy::Ferryline,
