@@ -87,14 +87,10 @@ def every_cell(direct, long):
         for name, play in outage.LONG_CELLS.items():
             yield name, lambda stage, _, play=play: play(stage)
     if not direct:
-<<<<<<< HEAD
         for module in (
             layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, early_word, order, outage, load, rekey, users,
-            port_21, odd_peers, route, odd_lines, package, service, monitor, recorded,
+            port_21, odd_peers, route, odd_lines, package, booted, service, monitor, recorded,
         ):
-=======
-        for module in (layouts, gateway, faults, ssh_ways, logins, doctor, lost, timeouts, early_word, order, outage, load, rekey, users, port_21, odd_peers, route, odd_lines, package, booted, service, recorded):
->>>>>>> f7a82ab (interop: the package on a host that systemd runs)
             for name, play in module.CELLS.items():
                 yield name, lambda stage, _, play=play: play(stage)
 

@@ -167,7 +167,7 @@ impl Stage {
 }
 
 /// Programs that documents use, each by the names that it has on some systems.
-const PROGRAMS: [(&str, &[&str]); 15] = [
+const PROGRAMS: [(&str, &[&str]); 16] = [
     ("cat", &["cat"]),
     ("chmod", &["chmod"]),
     ("curl", &["curl"]),
