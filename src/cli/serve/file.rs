@@ -279,6 +279,11 @@ impl Reader<'_> {
     fn metrics(&mut self, at: usize, table: &DeTable<'_>) {
         let keys = keys::<MetricsTable>("[metrics]".into());
         let said = keys.words(table, &[], &mut self.problems);
+        if !table.iter().any(|(key, _)| key.get_ref() == "listen") {
+            let text = "listen is missing, such as listen = \"127.0.0.1:9121\"";
+            self.problems.add(at, keys.table(), text);
+            return;
+        }
         let read = |table: MetricsTable| Ok(table.metrics());
         if let Some(metrics) = self.whole::<MetricsTable, _>(&keys, [], &said, at, read) {
             self.metrics = metrics;

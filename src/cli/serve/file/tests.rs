@@ -279,7 +279,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
         "f:10: [tunnel.b]: ssh is missing",
         "f:10: [tunnel.b]: local-forward is missing",
         "f:12: [limits] max-sessions: '0': expected from 1",
-        "f:13: there is no table [metrics]; there are ",
+        "f:13: [metrics]: listen is missing, such as ",
         "f:14: [audit]: file is missing, such as ",
     ];
     assert_eq!(problems.len(), begins.len(), "{problems:#?}");
@@ -363,12 +363,15 @@ fn a_file_that_others_may_change_is_warned_of() {
     }
 }
 
-/// What is for the whole process: tables of their own have the log and the audit record of a service.
-const OF_THE_PROCESS: [&str; 6] = [
+/// What is for the whole process: tables of their own have the log, the audit record and the metrics of a service.
+const OF_THE_PROCESS: [&str; 9] = [
     "audit",
     "audit-no-sha256",
     "help",
     "log-file",
+    "log-format",
+    "metrics",
+    "metrics-host",
     "quiet",
     "verbose",
 ];
