@@ -3,11 +3,15 @@
 use std::{
     collections::VecDeque,
     mem::{Discriminant, discriminant},
+    time::Duration,
 };
 
 use bytes::Bytes;
 
-use super::event::{Notice, Output};
+use super::{
+    event::{Notice, Output},
+    key::Key,
+};
 
 /// Outputs, in the order in which they are to be carried out.
 #[derive(Debug, Default)]
@@ -15,6 +19,8 @@ pub(super) struct Outputs {
     queue: VecDeque<Output>,
     /// Kinds of notices that are given once in a session, and have been given.
     noted: Vec<Discriminant<Notice>>,
+    /// The wait of the client that was noted last: for this exchange, since this time.
+    noted_wait: Option<(Key, Duration)>,
 }
 
 impl Outputs {
@@ -40,6 +46,17 @@ impl Outputs {
 
     pub(super) fn notice(&mut self, notice: Notice) {
         self.push(Output::Notice(notice));
+    }
+
+    /// Adds the notice of a wait of the client: for this exchange, since this time.
+    pub(super) fn notice_wait(&mut self, wait: (Key, Duration), notice: Notice) {
+        self.noted_wait = Some(wait);
+        self.notice(notice);
+    }
+
+    /// Whether this wait was noted last.
+    pub(super) fn has_noted_wait(&self, wait: (Key, Duration)) -> bool {
+        self.noted_wait == Some(wait)
     }
 
     /// Adds a notice of a kind that the log needs to hold once in a session.

@@ -32,7 +32,6 @@ use crate::control::{
     event::{DataAtEnd, Ending, ForwardEvent, ForwardId, Notice, Output, RunningTransfer},
     exchange::Exchange,
     incoming::Incoming,
-    key::Key,
     other_protocol::OtherProtocol,
     outputs::Outputs,
     parameters::Parameters,
@@ -83,8 +82,6 @@ pub struct Control {
     activity: Activity,
     /// The wait of the next command, or of the client's EOF, for a transfer before it.
     hold: Option<Hold>,
-    /// The wait of the client of which the log has been told: for this exchange, since this time.
-    told_overdue: Option<(Key, Duration)>,
 }
 
 impl Control {
@@ -102,7 +99,6 @@ impl Control {
             outputs: Outputs::default(),
             peers: Peers::new(),
             hold: None,
-            told_overdue: None,
         }
     }
 

@@ -44,9 +44,8 @@ impl Control {
         let Some(overdue) = overdue.filter(|overdue| overdue.since + limit <= now) else {
             return;
         };
-        self.told_overdue = Some((overdue.key, overdue.since));
         let time = now.saturating_sub(overdue.since);
-        self.outputs.notice(match overdue.what {
+        let notice = match overdue.what {
             What::Greeting => Notice::NoGreeting(time),
             What::Reply(verb) => Notice::Unanswered(verb, time),
             What::Data(verb, id, stalled) => Notice::StalledData {
@@ -55,14 +54,15 @@ impl Control {
                 time,
                 stalled,
             },
-        });
+        };
+        self.outputs
+            .notice_wait((overdue.key, overdue.since), notice);
     }
 
     /// What the client waits for, unless the log has been told.
     fn overdue(&self) -> Option<Overdue> {
-        let told = self.told_overdue;
         self.first_awaited()
-            .filter(|overdue| told != Some((overdue.key, overdue.since)))
+            .filter(|overdue| !self.outputs.has_noted_wait((overdue.key, overdue.since)))
     }
 
     /// What the client waits for. `None`: for nothing, or for what ferryline itself bounds.
