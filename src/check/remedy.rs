@@ -50,11 +50,13 @@ pub(super) fn cause(error: &OpenError) -> String {
 pub(super) fn forward(spec: &ForwardSpec, error: &OpenError) -> String {
     let target = format!("{}:{}", spec.host, spec.host_port);
     let host = &spec.host;
+    // A loopback name is asked for by its address first.
+    let permitted = if is_loopback(host) { "127.0.0.1" } else { host };
     match error {
         OpenError::Prohibited(_) => format!(
             "in sshd_config of the SSH server: AllowTcpForwarding yes (or local), and PermitOpen any \
-             or {host}:* (data go to ports that nobody knows before); in the user's authorized_keys: \
-             no 'restrict' or 'no-port-forwarding', and permitopen=\"{host}:*\" if any"
+             or {permitted}:* (the ports of data are not known before); in the user's authorized_keys: no \
+             'no-port-forwarding', 'port-forwarding' behind a 'restrict', and permitopen=\"{permitted}:*\" if any"
         ),
         OpenError::ConnectFailed(said) if is_about_the_name(said) => format!(
             "the SSH host cannot find the address of {host}: check the spelling in -L, or give the address; \

@@ -140,7 +140,7 @@ Examples:
   ferryline demo                                          nothing at hand to try it with?";
 
 /// How much the program logs.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
 #[command(next_help_heading = "Log")]
 struct Verbosity {
     /// Log connections (-v), each line of control connections (-vv), SSH (-vvv)

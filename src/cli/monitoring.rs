@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What is shown of what runs.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Monitoring")]
 pub(super) struct MonitorArguments {
     /// Show metrics (Prometheus), health and the running transfers at 127.0.0.1:PORT or unix:/PATH

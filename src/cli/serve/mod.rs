@@ -24,12 +24,12 @@ use self::file::Contents;
 use super::{
     Failure, SERVICE, Verbosity,
     audit::LAST_LINES,
-    monitoring::Prepared,
+    monitoring::{MonitorArguments, Prepared},
     runtime, signals, start_log,
     terminal::{self, Patience},
 };
 use crate::{
-    audit::Audit,
+    audit::{self, Audit},
     log_limit::tell_left_out_while,
     paint::for_locale,
     proxy::Options,
@@ -100,11 +100,11 @@ pub(super) fn run(arguments: &Arguments, before: Verbosity) -> Result<(), Failur
             tracing::warn!("{warning}");
         }
         let file = arguments.file.clone();
-        let in_force = contents.audit.clone();
+        let in_force = AtStart::of(&contents);
         let read = move || {
             let contents = file::read(&file, false)?;
-            if contents.audit != in_force {
-                tracing::warn!("[audit] has changed: only a restart puts that in force");
+            for table in in_force.changed(&contents) {
+                tracing::warn!("[{table}] has changed: only a restart puts that in force");
             }
             for warning in &contents.warnings {
                 tracing::warn!("{warning}");
@@ -258,4 +258,31 @@ fn key(argument: &clap::Arg) -> String {
         text.push_str(&format!("      Usual: {}\n", usual.join(", ")));
     }
     text
+}
+/// The tables that are read at the start only.
+struct AtStart {
+    verbosity: Verbosity,
+    audit: Option<audit::Settings>,
+    metrics: MonitorArguments,
+}
+
+impl AtStart {
+    fn of(contents: &Contents) -> Self {
+        Self {
+            verbosity: contents.verbosity,
+            audit: contents.audit.clone(),
+            metrics: contents.metrics.clone(),
+        }
+    }
+
+    /// The names of those that are different in a file that was read later.
+    fn changed(&self, contents: &Contents) -> Vec<&'static str> {
+        let differs = [
+            ("log", contents.verbosity != self.verbosity),
+            ("audit", contents.audit != self.audit),
+            ("metrics", contents.metrics != self.metrics),
+        ];
+        let changed = differs.into_iter().filter(|(_, differs)| *differs);
+        changed.map(|(table, _)| table).collect()
+    }
 }

@@ -51,7 +51,10 @@ pub(crate) struct Journal {
     logging_in: bool,
     /// The argument of the client's last PASS, until that is answered.
     password: Option<Zeroizing<Vec<u8>>>,
+    /// The client has sent AUTH, and no USER behind it.
     asked_for_tls: bool,
+    /// The FTP server has refused a log-in.
+    log_in_refused: bool,
     /// The last command that moves data.
     command: Option<String>,
     counted: BTreeMap<ForwardId, Counted>,
@@ -146,6 +149,7 @@ impl Journal {
             logging_in: false,
             password: None,
             asked_for_tls: false,
+            log_in_refused: false,
             command: None,
             counted: BTreeMap::new(),
             empty: VecDeque::new(),
@@ -222,6 +226,8 @@ impl Journal {
             Verb::User => {
                 self.logging_in = true;
                 self.user = user_in(text, self.routed);
+                // It goes on without TLS.
+                self.asked_for_tls = false;
                 let user = self.user.clone();
                 self.shown.change(|state| state.user = user);
             }
@@ -261,6 +267,7 @@ impl Journal {
             }
             Some(b"530 ") if self.logging_in => {
                 self.logging_in = false;
+                self.log_in_refused = true;
                 let (session, peer, said) =
                     (self.facts.number, self.facts.peer, self.told_by(line));
                 self.password = None;
@@ -472,9 +479,11 @@ impl Journal {
             ));
         }
         let reason = self.end.to_string();
-        if !self.logged_in && matches!(self.end, End::Server(_) | End::ServerSaid(_)) {
+        // Of a refused log-in the log has been told.
+        let told = self.logged_in || self.log_in_refused;
+        if !told && matches!(self.end, End::Server(_) | End::ServerSaid(_)) {
             self.warnings.not_served.warn(format_args!(
-                "#{session} {peer} → {}: not logged in, {reason}: look at the FTP server's log; to it all clients come \
+                "#{session} {peer} → {}: not logged in ({reason}). The FTP server's log says more; to it all clients come \
                  from the SSH host, which its rules by address, and its limits of connections, may keep out",
                 self.facts.server
             ));

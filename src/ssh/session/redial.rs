@@ -184,14 +184,15 @@ async fn dial_again(core: &Core) -> Arc<Connection> {
                 0 => {
                     let over = pause.over(core.client_waits(), core.client_came());
                     tokio::select! {
-                        () = over => {}
-                        () = core.may_have_changed() => {}
+                        () = over => false,
+                        () = core.may_have_changed() => true,
                     }
                 }
                 MOST_AT_ONCE.. => std::future::pending().await,
                 _ => {
                     sleep(BESIDE).await;
                     core.client_waits().await;
+                    false
                 }
             }
         };
@@ -218,6 +219,11 @@ async fn dial_again(core: &Core) -> Arc<Connection> {
                     let text = error.to_string();
                     if text != refused {
                         tracing::warn!("cannot connect{again}, tried further now and then: {text}");
+                        if matches!(error, Error::HostKeyUnknown { .. }) {
+                            tracing::warn!(
+                                "in a service, add the key to such a file instead: ssh-keyscan prints it; then reload"
+                            );
+                        }
                         refused = text;
                     }
                 } else {
@@ -226,7 +232,11 @@ async fn dial_again(core: &Core) -> Arc<Connection> {
                 }
                 core.failed(error);
             }
-            () = next => {
+            may_have_changed = next => {
+                if may_have_changed {
+                    // Whoever has changed something is told whether it has helped.
+                    refused.clear();
+                }
                 let dialer = Arc::clone(&core.dialer);
                 attempts.spawn(async move { dialer.dial(Role::Control, None).await });
             }

@@ -151,12 +151,21 @@ async fn a_client_that_insists_on_tls_is_a_warning_and_one_that_goes_on_is_none(
     client.ask("QUIT", "221 ").await;
     ferry.error_line("#1 me@127.0.0.1:").await;
 
+    // It goes on without TLS, and its password is wrong: that is why it leaves.
+    let mut client = ScriptedClient::connect(address).await;
+    client.expect("220 ").await;
+    client.ask("AUTH TLS", "502 ferryline: ").await;
+    client.ask("USER wrong", "331 ").await;
+    client.ask("PASS wrong", "530 ").await;
+    drop(client);
+    ferry.error_line("#2 127.0.0.1:").await;
+
     let mut client = ScriptedClient::connect(address).await;
     client.expect("220 ").await;
     client.ask("AUTH TLS", "502 ferryline: ").await;
     drop(client);
     let line = ferry.error_line("asked for TLS").await;
-    assert!(line.contains("WARN #2 127.0.0.1:"), "{line}");
+    assert!(line.contains("WARN #3 127.0.0.1:"), "{line}");
     assert!(line.contains("turn TLS off in this client"), "{line}");
 }
 

@@ -103,6 +103,32 @@ async fn a_changed_tunnel_keeps_its_socket_and_its_sessions() {
     );
 }
 
+#[tokio::test]
+async fn a_table_that_is_read_at_the_start_only_is_named_when_it_changes() {
+    let shore = Shore::new().await;
+    let server = named("one").await;
+    let text = ssh_table("dc1", &shore) + &tunnel("erp", server.address());
+    let mut service = Service::start(shore.home(), &text);
+    service.ready().await;
+    let socket = shore.home().join("monitor");
+    let more = format!(
+        "[metrics]\nlisten = \"unix:{}\"\n[log]\nverbose = 1\n",
+        socket.display()
+    );
+    service.reload(&(text + &more)).await;
+    for table in ["log", "metrics"] {
+        let line = service
+            .running
+            .error_line(&format!("[{table}] has changed"))
+            .await;
+        assert!(
+            line.ends_with("only a restart puts that in force"),
+            "{line}"
+        );
+    }
+    assert_eq!(service.stop().await.code, Some(0));
+}
+
 /// An address that changes its tunnel is never without its socket: clients come all the time.
 #[tokio::test]
 async fn an_address_moves_to_another_tunnel_without_a_client_refused() {

@@ -197,8 +197,8 @@ impl Session {
             // Of a transfer that was cut, ferryline may have told the client before the server did, and may say so
             // in place of its success.
             let instead = line.starts_with("226 ") || line.starts_with("426 ");
-            let found = lines
-                .find(|&seen| seen == line || instead && seen.starts_with("426 ferryline: "));
+            let found =
+                lines.find(|&seen| seen == line || instead && seen.starts_with("426 ferryline: "));
             let found = found.unwrap_or_else(|| panic!("{line:?} is lost or out of place"));
             withdrawn += usize::from(found != line);
         }
