@@ -327,8 +327,6 @@ pub(super) fn run(arguments: Arguments, before: Verbosity) -> Result<(), Failure
         make_private(folder).map_err(|error| {
             Failure::Failed(format!("cannot record into {}: {error}", folder.display()))
         })?;
-        let place = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
-        tracing::info!(target: "ferryline::carried", "sessions are recorded in {}", place.display());
     }
     let audit = record.start()?;
     if let Some(audit) = &audit {
@@ -388,6 +386,10 @@ async fn forward(
             ssh.watch_by(Arc::new(audit.clone()));
         }
         watch.is_up(&ssh);
+        if let Some(folder) = &options.record {
+            let place = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+            tracing::info!(target: "ferryline::carried", "sessions are recorded in {}", place.display());
+        }
         announce(&proxy, specs, &way, watch.shown_at())?;
         let tunnels = Tunnels::new(options.max_sessions, options.refusals);
         watch.serves(tunnels.open(&proxy, &ssh, &options, None));
