@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ferryline_grammar::{Command, Verb, masked, masked_reply};
+use ferryline_grammar::{Command, TransferDirection, Verb, masked, masked_reply};
 use serde::Serialize;
 
 use super::{
@@ -349,8 +349,8 @@ impl Transfer {
 
 /// Where a command moves data to, as the client sees it.
 fn direction(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Appe | Verb::Stor | Verb::Stou => "upload",
+    match verb.transfer() {
+        Some(TransferDirection::Upload) => "upload",
         _ => "download",
     }
 }

@@ -386,10 +386,6 @@ async fn forward(
             ssh.watch_by(Arc::new(audit.clone()));
         }
         watch.is_up(&ssh);
-        if let Some(folder) = &options.record {
-            let place = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
-            tracing::info!(target: "ferryline::carried", "sessions are recorded in {}", place.display());
-        }
         announce(&proxy, specs, &way, watch.shown_at())?;
         let tunnels = Tunnels::new(options.max_sessions, options.refusals);
         watch.serves(tunnels.open(&proxy, &ssh, &options, None));

@@ -55,7 +55,7 @@ impl MonitorArguments {
         }
     }
 
-    /// Binds the socket, and has the counters told what happens. `None`: nobody is to ask.
+    /// Binds the socket, and has the counters told what happens. `None`: no address was given.
     pub(super) fn prepare(self, options: &mut Options) -> Result<Option<Prepared>, Failure> {
         let Some(listen) = self.metrics else {
             return Ok(None);

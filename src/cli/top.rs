@@ -55,7 +55,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     // The thread that reads keys may wait for one.
     runtime.shutdown_background();
     match done {
-        // Whoever reads has enough.
+        // The reader of the output has closed it.
         Err(AskError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(Failure::failed),
     }

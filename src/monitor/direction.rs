@@ -1,6 +1,6 @@
 //! Which way a transfer goes.
 
-use ferryline_grammar::{Command, Verb};
+use ferryline_grammar::{Command, TransferDirection, Verb};
 
 use crate::proxy::Moved;
 
@@ -21,12 +21,13 @@ impl Direction {
 
     /// The direction of this command. Of one that ferryline does not know, what has moved tells it.
     pub fn of(command: &[u8], moved: Moved) -> Self {
-        match Command::parse(command).map(|command| command.verb) {
-            Some(Verb::Retr) => Self::Download,
-            Some(Verb::Stor | Verb::Stou | Verb::Appe) => Self::Upload,
-            Some(Verb::List | Verb::Nlst | Verb::Mlsd) => Self::Listing,
-            _ if moved.is_upload() => Self::Upload,
-            _ => Self::Download,
+        let verb = Command::parse(command).map(|command| command.verb);
+        match verb.and_then(Verb::transfer) {
+            Some(TransferDirection::Upload) => Self::Upload,
+            Some(TransferDirection::Download) if verb != Some(Verb::Retr) => Self::Listing,
+            Some(TransferDirection::Download) => Self::Download,
+            None if moved.is_upload() => Self::Upload,
+            None => Self::Download,
         }
     }
 

@@ -28,7 +28,7 @@ pub enum ListenError {
     Unknown(String),
     /// Other hosts can reach the address.
     #[error(
-        "metrics are not shown at {0}: what it shows names users and files, and nobody logs in there. Give a loopback \
+        "metrics are not shown at {0}: what it shows names users and files, and asks for no log-in. Give a loopback \
          address or unix:/PATH, and let a web server with log-in and TLS pass other hosts' requests on"
     )]
     Open(SocketAddr),
@@ -202,7 +202,7 @@ mod unix {
             let bound = || {
                 let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
                 socket.bind(&SockAddr::unix(path)?)?;
-                // Before it listens: until then, nobody can connect.
+                // Before it listens: until then, no program can connect.
                 fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
                 socket.listen(BACKLOG)?;
                 socket.set_nonblocking(true)?;

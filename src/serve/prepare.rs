@@ -132,7 +132,7 @@ mod tests {
     use super::*;
     use crate::serve::TunnelSettings;
 
-    /// A configuration of tunnels without an SSH connection, which nobody asks for here.
+    /// A configuration of tunnels without an SSH connection, which is not used here.
     fn configuration(tunnels: &[(&str, &str)]) -> Configuration {
         let tunnels = tunnels.iter().map(|(name, forward)| {
             let settings = TunnelSettings {

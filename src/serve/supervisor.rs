@@ -148,7 +148,7 @@ impl Supervisor {
             let tunnel = self
                 .tunnels
                 .open(&sockets, &ssh.session, &settings.options, earlier);
-            // The new loops accept already: no client finds nobody.
+            // The new loops accept already: no client waits in vain.
             match earlier {
                 Some(earlier) => {
                     earlier.close();
@@ -254,7 +254,7 @@ impl Supervisor {
 
     /// Ends everything: running transfers get `grace`.
     pub(super) async fn finish(self, grace: Duration) {
-        // The sockets: nobody is accepted any more.
+        // The sockets: no client is accepted any more.
         drop((self.passed, self.served));
         self.tunnels.finish(grace).await;
         for ssh in self.ssh.into_values() {

@@ -365,8 +365,8 @@ fn at_jump_host(error: &Error, by_ssh: &str) -> Option<String> {
     Some(remedy)
 }
 
-const ACCEPT_ONCE: &str = "check the fingerprint with the server's administrator, then connect once with \
-    -o StrictHostKeyChecking=accept-new";
+const ACCEPT_ONCE: &str = "check the fingerprint with the server's administrator; for a service, write what ssh-keyscan \
+    prints into such a file; otherwise connect once with -o StrictHostKeyChecking=accept-new";
 const ALLOW_ONWARD: &str = "its AllowTcpForwarding and PermitOpen have to allow that";
 const ALLOW_TIME: &str =
     "check host, port (-p) and firewalls, or allow more with -o ConnectTimeout";

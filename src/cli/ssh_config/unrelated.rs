@@ -69,7 +69,7 @@ pub(super) fn verdict(keyword: &str, value: &str) -> Verdict {
             Verdict::Accepted
         }
         "channeltimeout" => Verdict::Warned(
-            "--idle ends sessions in which nothing happens, and --data-wait data connections that nobody opens",
+            "--idle ends sessions in which nothing happens, and --data-wait data connections that no client opens",
         ),
         "controlmaster" | "controlpath" | "controlpersist" => {
             Verdict::Warned("ferryline shares no connection with ssh")

@@ -101,7 +101,7 @@ impl AllSeats {
         })
     }
 
-    /// Changes the number of seats. Whoever has one keeps it.
+    /// Changes the number of seats. A client that has one keeps it.
     pub(crate) fn resize(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
     }
@@ -335,7 +335,7 @@ mod tests {
         let full = two.take(ForwardKind::Ftp, client).err().unwrap();
         assert!(matches!(full, NotServed::OfAllTunnels(2)), "{full}");
         assert!(two.take(ForwardKind::Tcp, client).is_ok());
-        // Fewer seats take nobody's.
+        // Fewer seats take none that is taken.
         all.resize(1);
         drop(first);
         assert!(two.take(ForwardKind::Ftp, client).is_err());

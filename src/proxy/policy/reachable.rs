@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 /// The places of these listeners, as `address:port`. All addresses of this host are one place, `*:port`, as in a
-/// bind address: nobody on another host could use `0.0.0.0`.
+/// bind address: no client on another host could use `0.0.0.0`.
 pub fn reachable(addresses: &[SocketAddr]) -> Vec<String> {
     let mut places: Vec<String> = Vec::new();
     for address in addresses {

@@ -202,8 +202,8 @@ impl Journal {
         });
     }
 
-    /// Shows no transfer. The one that is over is not shown any more when it is entered into the books: whoever adds
-    /// up what both tell counts no byte twice.
+    /// Shows no transfer. The one that is over is not shown any more when it is entered into the books: a
+    /// keeper that adds up what both tell counts no byte twice.
     fn show_none(&mut self) {
         self.view = None;
         let transfers = self.transfers.count;

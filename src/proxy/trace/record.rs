@@ -9,7 +9,10 @@ use std::{
 use ferryline_grammar::Frame;
 use time::OffsetDateTime;
 
-use super::{journal::user_in, warnings::Warnings};
+use super::{
+    journal::{CARRIED, user_in},
+    warnings::Warnings,
+};
 use crate::{
     control::Output,
     transcript::{
@@ -36,10 +39,14 @@ impl Recording {
         let warnings = Arc::clone(warnings);
         let told = move |session, path: &Path, fate| tell(&warnings, session, path, fate);
         match Scribe::start(limit, keep, told) {
-            Ok(scribe) => Some(Self {
-                folder: folder.to_owned(),
-                scribe,
-            }),
+            Ok(scribe) => {
+                let place = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+                tracing::info!(target: CARRIED, "sessions are recorded in {}", place.display());
+                Some(Self {
+                    folder: folder.to_owned(),
+                    scribe,
+                })
+            }
             Err(error) => {
                 tracing::warn!("no session is recorded: no thread for it: {error}");
                 None

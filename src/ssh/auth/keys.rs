@@ -137,7 +137,7 @@ impl LockedKey {
         &self.path
     }
 
-    /// What to do where nobody gives the passphrase.
+    /// What to do where the passphrase is not given.
     pub(super) fn remedy(&self) -> String {
         let path = self.path.display();
         let word = quoted(&self.path.to_string_lossy());

@@ -219,11 +219,6 @@ async fn dial_again(core: &Core) -> Arc<Connection> {
                     let text = error.to_string();
                     if text != refused {
                         tracing::warn!("cannot connect{again}, tried further now and then: {text}");
-                        if matches!(error, Error::HostKeyUnknown { .. }) {
-                            tracing::warn!(
-                                "in a service, add the key to such a file instead: ssh-keyscan prints it; then reload"
-                            );
-                        }
                         refused = text;
                     }
                 } else {
@@ -234,7 +229,7 @@ async fn dial_again(core: &Core) -> Arc<Connection> {
             }
             may_have_changed = next => {
                 if may_have_changed {
-                    // Whoever has changed something is told whether it has helped.
+                    // The operator who has changed something is told whether it has helped.
                     refused.clear();
                 }
                 let dialer = Arc::clone(&core.dialer);

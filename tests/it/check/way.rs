@@ -65,7 +65,7 @@ async fn each_way_to_be_refused_by_ssh_is_its_own_step() {
     );
     // It is followed to the letter.
     let advice = remedy(&ended, "host key");
-    let (_, option) = advice.split_once("then connect once with ").unwrap();
+    let (_, option) = advice.split_once("otherwise connect once with ").unwrap();
     let option: Vec<&str> = option.split(' ').collect();
     let accepted = check.run(&option).await;
     step(&accepted, '✓', "host key");
